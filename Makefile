@@ -1,0 +1,43 @@
+# The daily commands. `make` lists them.
+.DEFAULT_GOAL := help
+VENV := .venv
+PY := $(VENV)/bin/python
+
+help:  ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup:  ## a development environment in .venv, from the lock
+	python3 -m venv $(VENV)
+	$(PY) -m pip install -q --require-hashes -r requirements/ci.txt
+	$(PY) -m pip install -q torch==2.13.0
+	$(PY) -m pip install -q --no-build-isolation --no-deps -e .
+
+check:  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+fmt:  ## let ruff fix what it can
+	$(VENV)/bin/ruff check --fix .
+
+test:  ## the tests, against the checkout (all that CI runs: scripts/test)
+	$(VENV)/bin/pytest
+
+ci:  ## what CI runs
+	.ci/run
+
+demo:  ## a demo match
+	$(VENV)/bin/awm-crank demo
+
+bench:  ## the benchmarks
+	$(VENV)/bin/awm-crank bench
+
+programs:  ## rebuild the on-chain programs
+	$(PY) programs/build.py
+
+lock:  ## pin the dependencies anew
+	$(PY) -m pip install -q uv
+	$(PY) scripts/runtime_requirements.py
+	for name in ci runtime build; do \
+	  $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt; done
+
+.PHONY: help setup check fmt test ci demo bench programs lock

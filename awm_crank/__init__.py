@@ -1,0 +1,3 @@
+"""awm-crank: the heartbeat of autonomous worlds on Solana."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,46 @@
+"""`python -m awm_crank.bench.bare_timer SECONDS`: how much later than asked for a loop with nothing to do comes back.
+
+Prints a line of JSON: milliseconds, 50th and 99th percentile, of a timer 60 times a second on the crank's kind of loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import msgspec
+
+from awm_crank.demo.accounting import FRAMES_PER_SECOND, percentile
+
+
+async def lags(seconds: float) -> list[float]:
+    """Milliseconds of each tick."""
+    loop = asyncio.get_running_loop()
+    found: list[float] = []
+    began = time.monotonic_ns()
+    for tick in range(1, round(seconds * FRAMES_PER_SECOND) + 1):
+        due = began + tick * 1_000_000_000 // FRAMES_PER_SECOND
+        # as the crank's timer: the loop's clock is coarser than the wish, and early is not on time
+        while (now := time.monotonic_ns()) < due:
+            woken = loop.create_future()
+            loop.call_later((due - now) / 1e9, woken.set_result, None)
+            await woken
+        found.append((now - due) / 1e6)
+    return found
+
+
+def main() -> None:
+    """Measures and prints."""
+    try:
+        import uvloop
+    except ImportError:
+        found = asyncio.run(lags(float(sys.argv[1])))
+    else:
+        found = uvloop.run(lags(float(sys.argv[1])))
+    line = {"p50": percentile(found, 0.5), "p99": percentile(found, 0.99), "ticks": len(found)}
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()

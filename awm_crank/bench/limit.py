@@ -1,0 +1,154 @@
+"""The limit: what an endpoint carries of the very same transactions when nobody computes, watches or checkpoints.
+
+A frame is two submit-inputs, each signed by its player, and one run-inference, in JSON-RPC batches: the inputs of a
+group of sessions, then their frames. Groups run side by side, so that the endpoint always has something to
+do. Everything is signed before the clock starts, a slice at a time since blockhashes expire; only the sending counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import msgspec
+from solders.keypair import Keypair
+
+from awm_crank.bench.place import Match, Place, patiently
+from awm_crank.net.rpc import RpcClient
+from awm_crank.wire import bolt, ids, jsonrpc, programs
+from awm_crank.wire.accounts import RECORD_SIZE, SessionState, peek_session
+from awm_crank.wire.args import Frame, Input
+from awm_crank.wire.transaction import Signer, Template, args_slot
+
+GROUP = 8
+"""Sessions in one batch: 16 inputs, then 8 frames."""
+GROUPS = 3
+RING = 768
+"""Records that the ring holds, so the most frames that a session takes without a checkpoint."""
+_SLICE_FRAMES = 24
+"""Frames a session that are signed at a time."""
+_UNITS = 600_000
+_GROWS_AT_ONCE = 8
+_PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
+_SETTLE_S = 5.0
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """What was carried."""
+
+    sent: int
+    landed: int
+    seconds: float
+    transactions_per_s: float
+    refused: int
+
+
+class _Session:
+    """Templates of one session's frames, with constant players."""
+
+    def __init__(self, place: Place, match: Match, writer: Signer, state: SessionState) -> None:
+        entity = match.accounts.entity
+        self.match = match
+        self.frame = 0
+        self._writer, self._players = writer, [Signer(bytes(player)) for player in match.players]
+        self._states = state.players
+        self._inputs = [
+            Template(
+                [bolt.apply_entity(ids.SUBMIT_INPUT, each.pubkey, place.world, entity, _PAIR, self._input(each, 1))],
+                each.pubkey, slot=args_slot(0, Input.LAYOUT.size), compute_units=_UNITS,
+            )
+            for each in self._players
+        ]  # fmt: skip
+        args = self._frame(1)
+        apply = bolt.apply_entity(ids.RUN_INFERENCE, writer.pubkey, place.world, entity, ids.SESSION_COMPONENTS, args)
+        self._run = Template([apply], writer.pubkey, slot=args_slot(0, len(args)), compute_units=_UNITS)
+
+    def _input(self, player: Signer, frame: int) -> bytes:
+        return Input(player.pubkey, bytes(8), frame).to_binary()
+
+    def _frame(self, frame: int) -> bytes:
+        return Frame(frame, 0, bytes(16), bytes(2), self._states, bytes(16)).to_binary()
+
+    def sign(self, blockhash: bytes) -> tuple[list[bytes], bytes]:
+        """The next frame's two inputs and the frame, as request bodies."""
+        self.frame += 1
+        inputs = [
+            jsonrpc.send_transaction(1, template.sign(blockhash, (player,), self._input(player, self.frame)))
+            for template, player in zip(self._inputs, self._players, strict=True)
+        ]
+        signed = self._run.sign(blockhash, (self._writer,), self._frame(self.frame))
+        return inputs, jsonrpc.send_transaction(2, signed)
+
+
+async def prepare(place: Place, count: int, writer: Keypair) -> list[Match]:
+    """Sessions whose ring is grown and that have begun. Raises AwmError."""
+    key = writer.pubkey()
+    matches = []
+    for seed in range(count):
+        match = await place.create(seed, key, ring=RING, checkpoint_bytes=1024)
+        grow = programs.ring_grow(key, match.accounts.entity, RING)
+        needed = -(-RING * RECORD_SIZE // programs.GROWTH)
+        for at in range(0, needed, _GROWS_AT_ONCE):
+            some = [grow] * min(_GROWS_AT_ONCE, needed - at)
+            await patiently(lambda some=some: place.chain.send(some, writer))  # type: ignore[misc]
+        await place.join(match)
+        matches.append(match)
+    return matches
+
+
+async def measure(place: Place, seconds: float) -> Limit:
+    """Sends for about that long, or until the rings are full. Raises AwmError."""
+    writer = await asyncio.to_thread(place.net.funded)
+    matches = await prepare(place, GROUP * GROUPS, writer)
+    signer = Signer(bytes(writer))
+    accounts = await place.chain.accounts([match.accounts.session for match in matches])
+    sessions = [
+        _Session(place, match, signer, SessionState.decode(account.data))
+        for match, account in zip(matches, accounts, strict=True)
+        if account is not None
+    ]
+    groups = [sessions[at : at + GROUP] for at in range(0, len(sessions), GROUP)]
+    spent, frames, refused = 0.0, 0, 0
+    async with RpcClient(place.net.http) as rpc:
+        while spent < seconds and frames + _SLICE_FRAMES <= RING:
+            answer = await rpc.post(jsonrpc.get_latest_blockhash(1))
+            blockhash = jsonrpc.decode_result(answer, jsonrpc.BlockhashResult, "getLatestBlockhash").value.raw
+            signed = [_batches(group, blockhash) for group in groups]
+            began = time.perf_counter()
+            refused += sum(await asyncio.gather(*(_send(rpc, batches) for batches in signed)))
+            spent += time.perf_counter() - began
+            frames += _SLICE_FRAMES
+        began = time.perf_counter()
+        landed = await _landed(place, matches, frames * len(sessions))
+        # what was still under way when the last answer came counts for the rate
+        spent += time.perf_counter() - began
+    sent = 3 * frames * len(sessions)
+    return Limit(sent, landed * 3, spent, landed * 3 / spent, refused)
+
+
+def _batches(group: Sequence[_Session], blockhash: bytes) -> list[bytes]:
+    out = []
+    for _ in range(_SLICE_FRAMES):
+        signed = [each.sign(blockhash) for each in group]
+        out.append(jsonrpc.batch([body for inputs, _ in signed for body in inputs]))
+        out.append(jsonrpc.batch([body for _, body in signed]))
+    return out
+
+
+async def _send(rpc: RpcClient, batches: list[bytes]) -> int:
+    refused = 0
+    for body in batches:
+        refused += (await rpc.post(body)).count(b'"error"')
+    return refused
+
+
+async def _landed(place: Place, matches: Sequence[Match], wanted: int) -> int:
+    """Frames that stand on chain, once all do or time is up."""
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        found = await place.chain.accounts([match.accounts.session for match in matches])
+        frames = sum(peek_session(account.data)[1] for account in found if account is not None)
+        if frames >= wanted or time.monotonic() > deadline:
+            return frames
+        await asyncio.sleep(0.005)

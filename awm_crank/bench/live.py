@@ -1,0 +1,267 @@
+"""Many matches at once on a real validator, and what that validator carries at all: `awm-crank bench live`.
+
+The crank is `awm-crank run` in a process of its own, the players another, the localnet a third; this process watches
+with the demo's accounting. A frame has landed when its session's account is notified here. The limit (limit.py) and a
+bare timer loop are measured in the same run, after the matches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from awm_crank import config
+from awm_crank.bench import limit
+from awm_crank.bench.live_players import Match as Playing
+from awm_crank.bench.live_players import Players
+from awm_crank.bench.place import Match, Place
+from awm_crank.bench.processes import Usage, usage
+from awm_crank.client.keys import write_keypair
+from awm_crank.demo.accounting import MatchAccounting, Tally, percentile
+from awm_crank.demo.observer import MatchWatch
+from awm_crank.demo.processes import Child, Children
+from awm_crank.engine.native import NativeEngine
+from awm_crank.engine.seeded import lasting
+from awm_crank.errors import AwmError
+from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
+from awm_crank.session.checkpoints import cadence
+
+_START_S = 60.0
+_LIMIT_S = 4.0
+_WARM_S = 1.0
+_STAGES = {
+    "step": "backbone, beside the path",
+    "ready_to_sent": "tick due, inputs seen and backbone done → signed and on its way",
+    "sign": "encode and sign",
+    "send": "request → answer",
+    "send_to_land": "sent → the crank is notified",
+    "tick_to_land": "tick due → the crank is notified",
+    "timer_lag": "timer: wanted → woken",
+}
+
+
+class Watcher:
+    """Watches many matches over one connection, with the demo's accounting of each."""
+
+    def __init__(self, ws: str, period_s: float) -> None:
+        self._pubsub = PubSub(ws, self._heard, silence_s=10.0)
+        self._period_s = period_s
+        self.watches: list[MatchWatch] = []
+        self.losses: list[str] = []
+        """why the connection was lost, each time"""
+
+    async def open(self, matches: Sequence[Match]) -> None:
+        """Returns when all subscriptions are confirmed. Raises AwmError."""
+        asked = []
+        for match in matches:
+            watch = MatchWatch(match.accounts.entity)
+            watch.accounting = MatchAccounting(self._period_s)
+            self.watches.append(watch)
+            asked.append(self._pubsub.account(str(watch.session_key), tag=watch.session_changed))
+            asked.append(self._pubsub.account(str(watch.inputs_key), tag=watch.inputs_changed))
+        self._pubsub.start()
+        async with asyncio.timeout(_START_S):
+            for subscription in asked:
+                await subscription.confirmed.wait()
+                if subscription.error is not None:
+                    raise subscription.error
+
+    async def close(self) -> None:
+        """Stops listening."""
+        await self._pubsub.close()
+
+    def _heard(self, event: Event) -> None:
+        if isinstance(event, AccountChanged):
+            event.tag(event.data)
+        elif isinstance(event, Disconnected):
+            self.losses.append(event.reason)
+
+
+def report(
+    seconds: float, *, kind: str = "embedded", sessions: int = 1, shape: str = "4.3M", options: Sequence[str] = ()
+) -> tuple[str, dict[str, Any]]:
+    """The figures as text, and all of them. Raises AwmError where something does not run."""
+    figures = asyncio.run(_measure(seconds, kind, sessions, shape, options))
+    return as_text(figures), figures
+
+
+async def _measure(seconds: float, kind: str, count: int, shape: str, options: Sequence[str]) -> dict[str, Any]:
+    cartridge = lasting(shape)
+    with tempfile.TemporaryDirectory(prefix="awm-bench-") as name:
+        folder = Path(name)
+        async with Place(kind, options, cartridge) as place, Children(folder) as children:
+            settings = place.settings("crank.json")
+            write_keypair(folder / "crank.json", place.crank_key)
+            (folder / "crank.toml").write_text(config.dump(settings))
+            crank = children.start_own(
+                "crank", "run", "--config", str(folder / "crank.toml"), "--stats", str(folder / "stats.json")
+            )
+            log = _Log(crank)
+            await log.until("ready", lambda found: any("key" in line for line in found))
+            state = NativeEngine(cartridge).state_size
+            rule = settings.checkpoints
+            ring = cadence(
+                state, chunk_bytes=rule.chunk_bytes, chunks_per_frame=rule.chunks_per_frame,
+                min_interval=rule.min_interval_frames, ring_capacity=rule.ring_capacity,
+            ).capacity  # fmt: skip
+            matches = [
+                await place.create(seed, place.crank_key.pubkey(), ring=ring, checkpoint_bytes=state)
+                for seed in range(count)
+            ]
+            await log.until("ready", lambda found: sum("waiting_for" in line for line in found) == count)
+            watcher = Watcher(place.net.ws, place.period_s)
+            await watcher.open(matches)
+            players = _start_players(folder, place, matches, children)
+            for match in matches:
+                await place.join(match)
+            await log.until("schedule", lambda found: len(found) == count)
+            for line in log.found["schedule"]:
+                watch = next(each for each in watcher.watches if str(each.session_key) == line["session"])
+                watch.accounting.set_schedule(line["t0"])
+            watched = await _watch(seconds, place, crank, players, watcher)
+            await players.stop()
+            await watcher.close()
+            await crank.stop()
+            stats = msgspec.json.decode((folder / "stats.json").read_bytes())
+            bare = await _bare_timer(children, min(5.0, max(1.0, seconds)))
+            carried = await limit.measure(place, min(_LIMIT_S, seconds)) if place.kind != "solana" else None
+        watched["losses"] = watcher.losses
+    return {
+        "kind": kind, "sessions": count, "shape": shape, "engine": "native", **watched,
+        "stages_ms": stats["latency_ms"], "crank": _counters(stats),
+        "bare_timer_ms": bare, "limit": msgspec.to_builtins(carried) if carried else None,
+    }  # fmt: skip
+
+
+def _start_players(folder: Path, place: Place, matches: Sequence[Match], children: Children) -> Child:
+    wanted = Players(
+        place.net.http, place.net.ws, str(place.world),
+        [
+            Playing(str(accounts.entity), seed, (list(bytes(first)), list(bytes(second))))
+            for accounts, (first, second), seed in matches
+        ],
+    )  # fmt: skip
+    path = folder / "players.json"
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(wanted))
+    return children.start_own("players", str(path), module="awm_crank.bench.live_players")
+
+
+async def _watch(seconds: float, place: Place, crank: Child, players: Child, watcher: Watcher) -> dict[str, Any]:
+    """Waits, and says how many frames came and what that cost."""
+    await asyncio.sleep(_WARM_S)
+    processes = {"crank": [crank.process.pid], "players": [players.process.pid], "validator": place.validators}
+
+    def look() -> dict[str, Usage]:
+        return {name: usage(pids) for name, pids in processes.items()}
+
+    # the warm-up is not counted: connections are made, caches filled
+    before, began = look(), time.monotonic()
+    tallies = [_counts(watch.accounting.tally) for watch in watcher.watches]
+    await asyncio.sleep(seconds)
+    elapsed, after = time.monotonic() - began, look()
+    each = []
+    for watch, start in zip(watcher.watches, tallies, strict=True):
+        now = _counts(watch.accounting.tally)
+        counted = {name: now[name] - start[name] for name in now}
+        each.append({**counted, "fps": counted["frames"] / elapsed, "faults": list(watch.accounting.faults)})
+    latencies = [
+        value * 1e3
+        for watch, start in zip(watcher.watches, tallies, strict=True)
+        for value in watch.accounting.tally.latencies_s[start["frames"] :]
+    ]
+    crank.require_running()
+    players.require_running()
+    return {
+        "seconds": elapsed, "period_s": place.period_s, "each": each,
+        "latency_ms": {f"p{part}": percentile(latencies, part / 100) for part in (50, 90, 99, 100)},
+        "cpu": {name: (after[name].cpu_s - before[name].cpu_s) / elapsed for name in processes},
+        "rss_mb": {name: [before[name].rss / 1e6, after[name].rss / 1e6] for name in processes},
+    }  # fmt: skip
+
+
+def _counts(tally: Tally) -> dict[str, int]:
+    return {"frames": tally.frames, "on_time": tally.on_time, "late": tally.late, "missed": tally.missed}
+
+
+def _counters(stats: dict[str, Any]) -> dict[str, Any]:
+    wanted = ("frames", "on_time", "late", "missed", "resyncs", "timeouts", "refused_frames", "refusals", "checkpoints")
+    return {name: stats.get(name) for name in wanted}
+
+
+async def _bare_timer(children: Children, seconds: float) -> dict[str, float]:
+    child = children.start_own("timer", str(seconds), module="awm_crank.bench.bare_timer")
+    line = await child.wait_for_line(lambda text: text.startswith("{"), seconds + _START_S)
+    await child.stop()
+    found: dict[str, float] = msgspec.json.decode(line)
+    return found
+
+
+class _Log:
+    """The crank's log lines by event, as they come."""
+
+    def __init__(self, crank: Child) -> None:
+        self._crank = crank
+        self.found: dict[str, list[dict[str, Any]]] = {}
+
+    async def until(self, event: str, enough: Any) -> None:
+        """Reads on until the lines of an event are enough. Raises AwmError."""
+        deadline = time.monotonic() + _START_S
+        while not enough(self.found.get(event, [])):
+            for text in self._crank.tail.lines():
+                if text.startswith("{"):
+                    line = msgspec.json.decode(text)
+                    self.found.setdefault(line.get("event", ""), []).append(line)
+            self._crank.require_running()
+            if self.found.get("not served") or time.monotonic() > deadline:
+                raise AwmError(f"the crank did not come to {event!r}; its last words:\n{self._crank.last_words()}")
+            await asyncio.sleep(0.02)
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """For people."""
+    each, seconds = figures["each"], figures["seconds"]
+    total = {name: sum(one[name] for one in each) for name in ("frames", "on_time", "late", "missed")}
+    ticks = max(1, total["frames"] + total["missed"])
+    lines = [
+        f"{figures['sessions']} sessions of the {figures['shape']} shape on {figures['kind']}, {seconds:.1f} s, "
+        f"a frame every {figures['period_s'] * 1e3:.2f} ms",
+        "  session     fps  on time   late  missed",
+    ]
+    lines += [
+        f"  {number:7} {one['fps']:7.2f} {one['on_time']:8} {one['late']:6} {one['missed']:7}"
+        + "".join(f"  {fault}" for fault in one["faults"][:1])
+        for number, one in enumerate(each)
+    ]
+    lines += [f"  the observer's connection was lost: {reason}" for reason in figures["losses"]]
+    lines.append(f"  missed {total['missed']} of {ticks} ticks ({total['missed'] / ticks:.2%})")
+    shown = "  ".join(f"{name} {value:.2f}" for name, value in figures["latency_ms"].items())
+    lines += ["", "later of (tick due, last input notified) → frame notified, at the observer, ms:", f"  {shown}"]
+    lines += ["", "in the crank, ms (p50, p90, p99, p100):"]
+    for name, text in _STAGES.items():
+        values = figures["stages_ms"].get(name) or {}
+        lines.append(f"  {name:14} {' '.join(f'{value:8.3f}' for value in values.values())}  {text}")
+    bare = figures["bare_timer_ms"]
+    lines.append(f"  {'bare timer':14} {bare['p50']:8.3f} {'':8} {bare['p99']:8.3f} {'':8}  a loop with nothing to do")
+    lines += ["", "            CPU (cores)  RSS at start, end (MB)"]
+    for name, cpu in figures["cpu"].items():
+        first, last = figures["rss_mb"][name]
+        lines.append(f"  {name:10} {cpu:10.2f}  {first:8.1f} {last:8.1f}")
+    carried = figures["limit"]
+    if carried:
+        rate = carried["transactions_per_s"]
+        possible = rate / 3 * figures["period_s"]
+        used = 3 * total["frames"] / seconds
+        lines += [
+            "",
+            f"limit: {rate:.0f} transactions a second, pre-signed, nobody computing ({carried['landed']} of "
+            f"{carried['sent']} landed, {carried['refused']} refused) = {possible:.1f} sessions",
+            f"these sessions: {used:.0f} transactions a second without checkpoints, {used / rate:.0%} of it",
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,72 @@
+"""`python -m awm_crank.bench.live_players FILE`: both players of many sessions, in a process of their own.
+
+FILE is JSON: `http`, `ws`, `world`, and `matches`, each with `entity`, `seed` and two `keys` (key files' arrays).
+Plays until it is stopped; then prints a line of JSON with what was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from awm_crank.client.player import Seat, Table
+from awm_crank.match.players import agent
+from awm_crank.wire.transaction import Signer
+
+
+class Match(msgspec.Struct):
+    """One session's players."""
+
+    entity: str
+    seed: int
+    keys: tuple[list[int], list[int]]
+
+
+class Players(msgspec.Struct):
+    """What the file says."""
+
+    http: str
+    ws: str
+    world: str
+    matches: list[Match]
+
+
+async def play(wanted: Players) -> None:
+    """Plays all matches at once until SIGTERM."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    act = agent("random")
+    async with Table(wanted.http, wanted.ws) as table:
+        world = Pubkey.from_string(wanted.world)
+        tasks = []
+        for match in wanted.matches:
+            seats = [Seat(Signer(bytes(key)), number, act) for number, key in enumerate(match.keys)]
+            playing = table.play(Pubkey.from_string(match.entity), world, seats, match.seed)
+            tasks.append(asyncio.create_task(playing))
+        gc.collect()
+        gc.freeze()
+        await over.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def main() -> None:
+    """Runs on uvloop where it is there, as the crank does."""
+    wanted = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Players)
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(play(wanted))
+    else:
+        uvloop.run(play(wanted))
+
+
+if __name__ == "__main__":
+    main()

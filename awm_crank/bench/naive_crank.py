@@ -1,0 +1,104 @@
+"""The off-the-shelf crank: solana-py for HTTP and WebSocket, solders for every transaction, PyTorch for the step.
+
+What one writes first: wait for the inputs, sleep until the tick, step, fetch a blockhash, build, sign, send. It serves
+one session whose ring is there already, writes the start position with every frame (a chain cannot tell, and time is
+all that is measured), and logs its t0 as `awm-crank run` does. Used by `awm-crank bench latency` only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import struct
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from solana.rpc.async_api import AsyncClient
+from solana.rpc.commitment import Processed
+from solana.rpc.models import TxOpts
+from solana.rpc.websocket_api import SolanaWsClient
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.rpc.responses import AccountNotification
+from solders.transaction import VersionedTransaction
+
+from awm_crank.wire import bolt, ids
+from awm_crank.wire.accounts import InputBuffer, SessionState
+from awm_crank.wire.args import Frame
+
+_PERIOD_S = 1 / 60
+
+
+def stepper(shape: list[int]) -> Callable[[], object]:
+    """A PyTorch step of a model of this shape; nothing where PyTorch is not installed."""
+    try:
+        from awm_crank.bench.torch_step import Shape, step
+    except ImportError:
+        return lambda: None
+    return step(Shape(*shape))
+
+
+async def serve(
+    http: str, ws: str, keypair: Keypair, world: Pubkey, entity: Pubkey, step: Callable[[], object]
+) -> None:
+    """Serves one session until it is stopped."""
+    payer = keypair.pubkey()
+    keys = [bolt.component_pda(program, entity) for program in ids.SESSION_COMPONENTS]
+    session_key, _, inputs_key, _ = keys
+    args = bytes(Frame.LAYOUT.size)
+    template = bolt.apply_entity(ids.RUN_INFERENCE, payer, world, entity, ids.SESSION_COMPONENTS, args)
+    head = bytes(template.data[: -Frame.LAYOUT.size])
+    tick, t0 = 0, 0.0
+    async with AsyncClient(http, commitment=Processed) as client, SolanaWsClient(ws) as socket:
+        await socket.account_subscribe(pubkey=inputs_key, commitment=Processed, encoding="base64")
+        account = (await client.get_account_info(session_key)).value
+        assert account is not None
+        session = SessionState.decode(account.data)
+        account = (await client.get_account_info(inputs_key)).value
+        assert account is not None
+        inputs = InputBuffer.decode(account.data)
+        frame = session.frame + 1
+        while True:
+            while not (inputs.frame == frame and inputs.p1_ready and inputs.p2_ready):
+                note = await socket.recv()
+                assert isinstance(note, AccountNotification)
+                inputs = InputBuffer.decode(bytes(note.result.value.data))
+            now = time.monotonic()
+            if not t0:
+                t0 = now - _PERIOD_S
+                sys.stdout.write(json.dumps({"event": "schedule", "session": str(session_key), "t0": t0}) + "\n")
+                sys.stdout.flush()
+            tick = max(tick + 1, math.floor((now - t0) / _PERIOD_S))
+            await asyncio.sleep(max(0.0, t0 + tick * _PERIOD_S - time.monotonic()))
+            step()
+            args = struct.pack("<BII16s2s64s16s", 1, frame, 0, inputs.inputs, bytes(2), session.players, bytes(16))
+            accounts = [AccountMeta(meta.pubkey, meta.is_signer, meta.is_writable) for meta in template.accounts]
+            blockhash = (await client.get_latest_blockhash()).value.blockhash
+            message = Message.new_with_blockhash([Instruction(ids.WORLD, head + args, accounts)], payer, blockhash)
+            await client.send_transaction(VersionedTransaction(message, [keypair]), TxOpts(skip_preflight=True))
+            frame += 1
+            if session.max_frames and frame > session.max_frames:
+                # the match is over; whoever started this ends it
+                await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Reads the command line and serves."""
+    parser = argparse.ArgumentParser()
+    for name in ("http", "ws", "key", "world", "entity"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--shape", type=int, nargs=5, required=True)
+    args = parser.parse_args()
+    keypair = Keypair.from_json(Path(args.key).read_text())
+    key = Pubkey.from_string
+    asyncio.run(serve(args.http, args.ws, keypair, key(args.world), key(args.entity), stepper(args.shape)))
+
+
+if __name__ == "__main__":
+    main()

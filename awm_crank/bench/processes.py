@@ -1,0 +1,40 @@
+"""What processes cost: CPU time and memory, from /proc (Linux) or `ps`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from awm_crank.localnet.bench import cpu_seconds
+
+_PAGE = os.sysconf("SC_PAGESIZE")
+
+
+class Usage(NamedTuple):
+    """Seconds of CPU so far, and bytes resident now."""
+
+    cpu_s: float
+    rss: int
+
+
+def usage(pids: Iterable[int]) -> Usage:
+    """Of several processes together; one that is gone counts for nothing."""
+    total_cpu, total_rss = 0.0, 0
+    for pid in pids:
+        try:
+            total_cpu += cpu_seconds(pid)
+            total_rss += _rss(pid)
+        except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
+            continue
+    return Usage(total_cpu, total_rss)
+
+
+def _rss(pid: int) -> int:
+    statm = Path(f"/proc/{pid}/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * _PAGE
+    text = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True, text=True).stdout
+    return int(text) * 1024

@@ -1,0 +1,75 @@
+"""`awm-crank bench [NAME …]`: our times next to the off-the-shelf way's."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..bench.report import Row, as_json, table
+from ..errors import ConfigError
+
+# name -> what it measures; the module is `awm_crank.bench.<name>` and is imported only when it runs
+BENCHES: dict[str, str] = {
+    "step": "one model step, against PyTorch FP32",
+    "codec": "decoding, encoding and signing for one frame, against solana-py and solders",
+    "latency": "from the last input to the frame, against a crank written with solana-py and solders",
+}
+# the same, for benchmarks with a report of their own (`report(seconds)` gives text and figures); run only when named
+REPORTS: dict[str, str] = {
+    "engine": "the native engine on every path that runs here, against what the machine can stream and PyTorch",
+    "svm": "compute units of a frame and of a multiply-add, the kernel executed in the SVM",
+    "env": "the training environments, against real time",
+    "live": "many matches at once on a validator (--kind, --sessions), against what that validator carries at all",
+}
+# the default of --seconds, where it is not 2
+_SECONDS = {"live": 10.0}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Names of benchmarks and where the figures go."""
+    common, further = ("; ".join(f"{name}: {text}" for name, text in each.items()) for each in (BENCHES, REPORTS))
+    listed = f"which (the first {len(BENCHES)} unless named). {common}. Further: {further}"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=listed)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--seconds", type=float, help="how long each figure is measured (default 2; live: 10)")
+    live = parser.add_argument_group("live")
+    live.add_argument("--kind", choices=("embedded", "magicblock", "rollup", "solana"), default="embedded")
+    live.add_argument("--sessions", type=int, default=1, metavar="N", help="matches at once (default 1)")
+    live.add_argument("--shape", choices=("tiny", "demo", "4.3M", "19.9M"), default="4.3M", help="the model's")
+    live.add_argument("--option", action="append", default=[], metavar="WORD", help="a word for awm-crank localnet")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Runs the benchmarks and prints one table, after the reports that were asked for.
+
+    Raises:
+        ConfigError: no benchmark has that name.
+    """
+    known = [*BENCHES, *REPORTS]
+    unknown = [name for name in args.names if name not in known]
+    if unknown:
+        raise ConfigError(f"no benchmark is called {unknown[0]!r}", hint=f"one of {', '.join(known)}")
+    rows: list[Row] = []
+    reports: dict[str, Any] = {}
+    for name in args.names or BENCHES:
+        sys.stderr.write(f"measuring {name} …\n")
+        module = importlib.import_module(f"awm_crank.bench.{name}")
+        if name in REPORTS:
+            text, reports[name] = module.report(args.seconds or _SECONDS.get(name, 2.0), **_further(name, args))
+            sys.stdout.write(text)
+        else:
+            rows += module.measure(args.seconds or 2.0)
+    if rows:
+        sys.stdout.write(table(rows) + "\n")
+    if args.json:
+        args.json.write_bytes(as_json(rows, reports) + b"\n")
+    return 0
+
+
+def _further(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    if name != "live":
+        return {}
+    return {"kind": args.kind, "sessions": args.sessions, "shape": args.shape, "options": args.option}

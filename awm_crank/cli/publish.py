@@ -1,0 +1,106 @@
+"""`awm-crank publish CARTRIDGE`: puts a cartridge on chain; run again, it goes on where it was cut off.
+
+`--fork MANIFEST` makes a model of one's own that shares what did not change (docs/cartridge.md, "Forks").
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import ConfigError
+from . import common
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """File, what it is forked from, endpoint, key, world."""
+    parser.add_argument(
+        "cartridge", nargs="?", type=Path, metavar="CARTRIDGE", help="cartridge file (.awm); a fork may do without"
+    )
+    parser.add_argument("--fork", metavar="MANIFEST", help="the model to fork: shards that are the same are shared")
+    parser.add_argument(
+        "--shard", action="append", default=[], type=_shard, metavar="I=FILE", help="a fork's shard I, replaced"
+    )
+    common.add_rpc(parser)
+    common.add_keypair(parser)
+    common.add_world(parser)
+    common.add_json(parser)
+
+
+async def execute(args: argparse.Namespace) -> int:
+    """Publishes, verifies what is on chain, prints the model's address.
+
+    Raises:
+        ConfigError: arguments that do not go together.
+    """
+    from ..client import publish, setup
+    from ..client.chain import Chain
+    from ..engine.cartridge import Cartridge
+
+    if args.shard and (not args.fork or args.cartridge):
+        raise ConfigError("--shard goes with --fork and without a cartridge", hint="awm-crank publish --help")
+    if args.fork:
+        return await _fork(args)
+    if args.cartridge is None:
+        raise ConfigError("no cartridge named", hint="awm-crank publish CARTRIDGE, or publish --fork MANIFEST")
+    data = common.read(args.cartridge)
+    payer = common.keypair(args)
+    cartridge = Cartridge.parse(data)
+    progress = common.ProgressLine(" bytes")
+    async with Chain(args.rpc) as chain:
+        world = await setup.find_or_create_world(chain, payer, args.world)
+        try:
+            published = await publish.publish(chain, payer, world, cartridge, progress=progress)
+        finally:
+            progress.done()
+    common.result(
+        args,
+        {
+            "model": str(published.model),
+            "shards": ", ".join(map(str, published.shards)),
+            "sha256": cartridge.sha256.hex(),
+            "bytes_sent": published.sent_bytes,
+            "rent_lamports": published.rent,
+        },
+    )
+    return 0
+
+
+async def _fork(args: argparse.Namespace) -> int:
+    from ..client import fork, setup
+    from ..client.chain import Chain
+    from ..engine.cartridge import Cartridge
+
+    parent = common.address(args.fork, "model")
+    payer = common.keypair(args)
+    cartridge = Cartridge.parse(common.read(args.cartridge)) if args.cartridge else None
+    replaced = {index: common.read(path) for index, path in args.shard}
+    progress = common.ProgressLine(" bytes")
+    async with Chain(args.rpc) as chain:
+        world = await setup.find_world(chain, args.world)
+        try:
+            forked = await fork.fork(
+                chain, payer, world, parent, cartridge=cartridge, replaced=replaced, progress=progress
+            )
+        finally:
+            progress.done()
+    common.result(
+        args,
+        {
+            "model": str(forked.published.model),
+            "parent": str(parent),
+            "shards": ", ".join(map(str, forked.published.shards)),
+            "shared_shards": ", ".join(map(str, forked.shared)) or "-",
+            "sha256": forked.sha256.hex(),
+            "bytes_sent": forked.published.sent_bytes,
+            "rent_lamports": forked.published.rent,
+        },
+    )
+    return 0
+
+
+def _shard(text: str) -> tuple[int, Path]:
+    index, equals, path = text.partition("=")
+    if not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I=FILE, such as 1=shard1.bin")
+    return common.unsigned(8)(index), Path(path)

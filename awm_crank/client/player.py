@@ -1,0 +1,342 @@
+"""Players that play: each frame seen is answered with a signed input for the next one.
+
+One `Table` is one HTTP pool and one WebSocket, shared by any number of matches and seats. `Table.play` has scripted
+agents answer; `Table.sit` is what that and the players' client (bot.py) stand on: a `Play` follows one session and
+sends what it is given, all seats of a match in one JSON-RPC batch, from transaction templates. An input carries its
+frame number, so that a late or repeated one can never become another frame's: sending again is always safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from binascii import a2b_base64
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import NamedTuple
+
+import msgspec
+from solders.hash import Hash
+from solders.pubkey import Pubkey
+
+from ..errors import AccountError, RpcError
+from ..match.players import Agent
+from ..net.pubsub import AccountChanged, Event, PubSub, Subscribed, Subscription
+from ..net.rpc import RpcClient
+from ..net.sender import MAX_BATCH
+from ..wire import bolt, ids
+from ..wire.accounts import ACTIVE, ENDED, SessionState, peek_inputs, peek_session
+from ..wire.args import Input
+from ..wire.transaction import Signer, Template, args_slot
+
+_PLAYERS = SessionState.LAYOUT.span("players")
+_PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
+_ARGS_SIZE = Input.LAYOUT.size
+# a blockhash counts for 150 slots: 1.5 s where slots take 10 ms
+_BLOCKHASH_S = 0.4
+
+
+class Seat(NamedTuple):
+    """Who sits where. `player` is 0 for player 1 and 1 for player 2."""
+
+    signer: Signer
+    player: int
+    agent: Agent
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a match went, as its players saw it."""
+
+    frame: int
+    sent: int
+    resent: int
+    faults: tuple[str, ...]
+
+
+class Table:
+    """Where matches are played. An async context manager.
+
+    Args:
+        http, ws: the rollup's endpoints.
+        resend_s: how long a frame may take before the accounts are read again and inputs that are not there resent.
+    """
+
+    def __init__(self, http: str, ws: str, *, resend_s: float = 0.25) -> None:
+        self.rpc = RpcClient(http)
+        self._pubsub = PubSub(ws, self._hear)
+        self._resend_s = resend_s
+        self._blockhash = b""
+        self._outgoing: list[tuple[Play, bytes]] = []
+        self._posting: set[asyncio.Task[None]] = set()
+        self._refresher: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Table:
+        await self._refresh()
+        self._refresher = asyncio.create_task(self._refresh_forever(), name="blockhash")
+        self._pubsub.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._refresher is not None:
+            self._refresher.cancel()
+            await asyncio.gather(self._refresher, return_exceptions=True)
+        for task in self._posting:
+            task.cancel()
+        await self._pubsub.close()
+        await self.rpc.close()
+
+    async def play(self, entity: Pubkey, world: Pubkey, seats: Sequence[Seat], seed: int) -> Outcome:
+        """Plays a session until it has ended (or was closed), waiting for it to begin where it has not.
+
+        Args:
+            entity: the session's entity.
+            seats: one or both players.
+            seed: what the agents draw from.
+
+        Raises:
+            AccountError: there is no such session.
+        """
+
+        def answer(play: Play) -> None:
+            if not play.over:
+                coming = play.frame + 1
+                play.give([seat.agent(seed, seat.player, coming, play.players) for seat in seats])
+
+        with self.sit(entity, world, [(seat.signer, seat.player) for seat in seats], answer) as play:
+            return await play.run()
+
+    @contextmanager
+    def sit(
+        self, entity: Pubkey, world: Pubkey, seats: Sequence[tuple[Signer, int]], changed: Callable[[Play], None]
+    ) -> Iterator[Play]:
+        """A session to follow; nothing happens before its `run`.
+
+        Args:
+            seats: who signs for which player, 0 or 1.
+            changed: called upon each new frame, and when the session is over; it must be quick and must not raise.
+        """
+        play = Play(self, entity, world, seats, changed, self._resend_s)
+        subscription = self._pubsub.account(str(play.session), tag=play)
+        try:
+            yield play
+        finally:
+            self._pubsub.unsubscribe(subscription)
+
+    @property
+    def blockhash(self) -> bytes:
+        """A recent blockhash, 32 bytes."""
+        return self._blockhash
+
+    def post(self, play: Play, bodies: Sequence[bytes]) -> None:
+        """Sends requests of a session; all that are wanted in one turn of the loop leave together."""
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing += [(play, body) for body in bodies]
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        for at in range(0, len(outgoing), MAX_BATCH):
+            task = asyncio.create_task(self._send_batch(outgoing[at : at + MAX_BATCH]))
+            self._posting.add(task)
+            task.add_done_callback(self._posting.discard)
+
+    async def _send_batch(self, batch: Sequence[tuple[Play, bytes]]) -> None:
+        problem = ""
+        try:
+            answer = await self.rpc.post(b"[" + b",".join(body for _, body in batch) + b"]")
+            # decoding every answer would cost more than the sending; what was refused is resent when the frame stays
+            # away
+            if b'"error"' in answer:
+                problem = answer.decode("utf-8", "replace")[:200]
+        except RpcError as error:
+            problem = str(error)
+        if problem:
+            for play in {play for play, _ in batch}:
+                play.fault(problem)
+
+    async def _refresh(self) -> None:
+        result = await self.rpc.call("getLatestBlockhash", [{"commitment": "processed"}])
+        self._blockhash = bytes(Hash.from_string(result["value"]["blockhash"]))
+
+    async def _refresh_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_BLOCKHASH_S)
+            try:
+                await self._refresh()
+            except RpcError:
+                # the next round tries again; an expired hash only costs a resend
+                continue
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, AccountChanged):
+            if isinstance(event.tag, Play):
+                event.tag.saw(event.data)
+        elif isinstance(event, Subscribed):
+            subscription: Subscription = event.subscription
+            if isinstance(subscription.tag, Play):
+                subscription.tag.look_again()
+
+
+class Play:
+    """One session under way, as its players follow it; all state that its notifications change.
+
+    `frame` is the last frame seen, -1 before the first, `players` both PlayerStates of it (64 bytes); `over` says that
+    the session has ended or is gone.
+    """
+
+    def __init__(
+        self, table: Table, entity: Pubkey, world: Pubkey, seats: Sequence[tuple[Signer, int]],
+        changed: Callable[[Play], None], resend_s: float,
+    ) -> None:  # fmt: skip
+        self.session, self.inputs = (bolt.component_pda(program, entity) for program in _PAIR)
+        self.frame = -1
+        self.players = b""
+        self.over = False
+        self._table = table
+        self._seats = seats
+        self._changed = changed
+        self._resend_s = resend_s
+        # args but for input and frame, and the template they go into, by seat
+        self._heads = [b"\x01" + bytes(signer.pubkey) for signer, _ in seats]
+        self._templates = [_template(signer.pubkey, world, entity) for signer, _ in seats]
+        # what each seat was given for the coming frame
+        self._given: list[bytes | None] = [None] * len(seats)
+        self._answered_at = time.monotonic()
+        self._look = asyncio.Event()
+        self._sent = self._resent = 0
+        self._faults: list[str] = []
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it went so far."""
+        return Outcome(max(self.frame, 0), self._sent, self._resent, tuple(self._faults))
+
+    def given(self, seat: int) -> bool:
+        """Whether that seat was given its input for the coming frame."""
+        return self._given[seat] is not None
+
+    def give(self, inputs: Sequence[bytes | None]) -> None:
+        """Sends the seats' ControllerInputs (8 bytes) for the coming frame; None: that seat gives nothing now."""
+        for seat, given in enumerate(inputs):
+            if given is not None:
+                self._given[seat] = given
+        self._send([seat for seat, given in enumerate(inputs) if given is not None])
+
+    async def run(self) -> Outcome:
+        """Follows until the session is over.
+
+        Raises:
+            AccountError: there is no such session.
+        """
+        patience = self._resend_s
+        while not self.over:
+            try:
+                async with asyncio.timeout(max(0.005, self._answered_at + patience - time.monotonic())):
+                    await self._look.wait()
+            except TimeoutError:
+                if time.monotonic() - self._answered_at < patience:
+                    # a frame came while this slept
+                    patience = self._resend_s
+                    continue
+            self._look.clear()
+            if not self.over:
+                before = self.frame
+                await self._reread()
+                # nothing moves while a crank is away: ask less and less often
+                patience = self._resend_s if self.frame != before else min(patience * 1.5, 2.0)
+                self._answered_at = time.monotonic()
+        return self.outcome
+
+    def look_again(self) -> None:
+        """What was missed before this moment has to be fetched."""
+        self._look.set()
+
+    def saw(self, data: bytes) -> None:
+        """The session account as it is now."""
+        if len(data) < SessionState.LAYOUT.size:
+            self._finish()
+            return
+        status, frame = peek_session(data)
+        if status == ENDED or (status == ACTIVE and frame > self.frame):
+            self.frame = max(self.frame, frame)
+            self.players = data[_PLAYERS.offset : _PLAYERS.offset + _PLAYERS.size]
+            if status == ENDED:
+                self._finish()
+                return
+            self._answered_at = time.monotonic()
+            self._given = [None] * len(self._seats)
+            self._changed(self)
+
+    def _finish(self) -> None:
+        if not self.over:
+            self.over = True
+            self._look.set()
+            self._changed(self)
+
+    def _send(self, seats: Sequence[int]) -> None:
+        frame = (self.frame + 1).to_bytes(4, "little")
+        blockhash = self._table.blockhash
+        bodies = []
+        for seat in seats:
+            given, signer = self._given[seat], self._seats[seat][0]
+            assert given is not None
+            signed = self._templates[seat].sign(blockhash, (signer,), self._heads[seat] + given + frame)
+            bodies.append(_REQUEST % signed.base64())
+        self._sent += len(bodies)
+        self._table.post(self, bodies)
+
+    def fault(self, text: str) -> None:
+        """Something went wrong on the way; the first twenty are kept."""
+        if len(self._faults) < 20:
+            self._faults.append(text)
+
+    async def _reread(self) -> None:
+        options = {"encoding": "base64", "commitment": "processed"}
+        try:
+            result = await self._table.rpc.call(
+                "getMultipleAccounts", [[str(self.session), str(self.inputs)], options]
+            )
+        except RpcError as error:
+            self.fault(str(error))
+            return
+        session, inputs = (_data(value) for value in result["value"])
+        if session is None:
+            if self.frame < 0:
+                raise AccountError(f"session {self.session} is not there", hint="check the address and --rpc")
+            self._finish()
+            return
+        before = self.frame
+        status, frame = peek_session(session)
+        if status == ACTIVE and frame < before:
+            # what was notified as processed was rolled back: answer the frame that stands
+            self.frame = frame - 1
+        self.saw(session)
+        if self.over or self.frame != before or self.frame < 0 or inputs is None:
+            return
+        coming, _, *ready = peek_inputs(inputs)
+        missing = [
+            seat
+            for seat, (_, player) in enumerate(self._seats)
+            if self._given[seat] is not None and (coming != self.frame + 1 or not ready[player])
+        ]
+        if missing:
+            self._resent += len(missing)
+            self._send(missing)
+
+
+_REQUEST = (
+    b'{"jsonrpc":"2.0","id":1,"method":"sendTransaction","params":["%b",{"encoding":"base64","skipPreflight":true}]}'
+)
+
+
+def _template(player: Pubkey, world: Pubkey, entity: Pubkey) -> Template:
+    args = Input(player, bytes(8), 1).to_binary()
+    submit = bolt.apply_entity(ids.SUBMIT_INPUT, player, world, entity, _PAIR, args)
+    return Template([submit], player, slot=args_slot(0, _ARGS_SIZE))
+
+
+def _data(value: dict[str, list[str]] | None) -> bytes | None:
+    return a2b_base64(value["data"][0]) if value else None

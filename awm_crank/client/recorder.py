@@ -1,0 +1,178 @@
+"""Collects every record of a session from its frame log, over a connection of its own.
+
+The ring is read in slices of what is new, so that following a match costs its records and not the whole ring again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from binascii import a2b_base64
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from ..errors import AccountError, MatchFileError, RpcError
+from ..match import file
+from ..net.rpc import RpcClient
+from ..wire import bolt, ids
+from ..wire.accounts import ENDED, RECORD_SIZE, FrameLog, HiddenState, SessionState
+from ..wire.start import start_players
+
+_HEAD = FrameLog.LAYOUT.size
+_PATIENCE = 5
+
+
+class Recorder:
+    """The records of one session, frame by frame in order.
+
+    Args:
+        rpc: the rollup's endpoint.
+        entity: the session's entity.
+
+    `records[i]` is the 96-byte record of frame `first + i`; `first` is 1 unless the ring had already lost that frame
+    when recording began.
+    """
+
+    def __init__(self, rpc: RpcClient, entity: Pubkey, *, commitment: str = "processed") -> None:
+        self.session_key, self.hidden_key, _, self.log_key = (
+            bolt.component_pda(program, entity) for program in ids.SESSION_COMPONENTS
+        )
+        self.first = 1
+        self.records: list[bytes] = []
+        self._rpc = rpc
+        self._commitment = commitment
+
+    @property
+    def last(self) -> int:
+        """The last frame recorded."""
+        return self.first + len(self.records) - 1
+
+    async def poll(self) -> int:
+        """Reads what is new; returns how many records that was.
+
+        Raises:
+            AccountError: the session has no frame log (any more).
+            MatchFileError: the ring went round between two polls, and frames are lost.
+            RpcError: the endpoint does not answer.
+        """
+        for _ in range(_PATIENCE):
+            head = FrameLog.decode_head(await self._slice(0, _HEAD), address=self.log_key)
+            if not head.capacity or head.total_frames <= self.last:
+                return 0
+            oldest = max(1, head.total_frames - head.capacity + 1)
+            if oldest > self.last + 1:
+                if self.records:
+                    raise MatchFileError(
+                        f"the ring of session {self.session_key} went round while it was recorded",
+                        expected=f"frame {self.last + 1}", found=f"frames {oldest}..{head.total_frames}",
+                        hint="record again, with a shorter interval",
+                    )  # fmt: skip
+                self.first = oldest
+            fresh = await self._read(head, self.last + 1, head.total_frames)
+            if fresh is not None:
+                self.records += fresh
+                return len(fresh)
+        raise RpcError(f"the ring of session {self.session_key} changes faster than it can be read", recoverable=True)
+
+    async def follow(self, over: asyncio.Event | None = None, *, interval_s: float = 1.0) -> SessionState:
+        """Polls until the session has ended; returns its last state, every record up to it read.
+
+        Args:
+            over: says early that the session has ended, sparing the wait.
+
+        Raises:
+            as `poll`.
+        """
+        while True:
+            session = await self.session()
+            await self.poll()
+            if session.status == ENDED and self.last >= session.frame:
+                return session
+            try:
+                async with asyncio.timeout(interval_s):
+                    if over is None or over.is_set():
+                        await asyncio.sleep(interval_s if over is None else 0.01)
+                    else:
+                        await over.wait()
+            except TimeoutError:
+                continue
+
+    async def session(self) -> SessionState:
+        """The session's account as it is now. Raises AccountError when it is gone."""
+        return SessionState.decode(await self._account(self.session_key), address=self.session_key)
+
+    async def match_file(self, cartridge_sha256: bytes) -> file.MatchFile:
+        """The match so far as a file: polls once more, and takes the chain hash that goes with the last record.
+
+        Args:
+            cartridge_sha256: of the model's cartridge, 32 bytes.
+
+        Raises:
+            MatchFileError: the records do not reach back to frame 1.
+        """
+        for _ in range(_PATIENCE):
+            await self.poll()
+            session, hidden = await self._pair()
+            # between poll and read a frame may have landed: then once more
+            if session.frame == hidden.frame == self.last:
+                return build(self, session, hidden, cartridge_sha256)
+        raise RpcError(
+            f"session {self.session_key} moves on while it is exported",
+            hint="export it with --follow, or once it ended", recoverable=True,
+        )  # fmt: skip
+
+    async def _pair(self) -> tuple[SessionState, HiddenState]:
+        options = {"encoding": "base64", "commitment": self._commitment}
+        keys = [str(self.session_key), str(self.hidden_key)]
+        values = (await self._rpc.call("getMultipleAccounts", [keys, options]))["value"]
+        session, hidden = (_data(value, key) for value, key in zip(values, keys, strict=True))
+        return (
+            SessionState.decode(session, address=self.session_key),
+            HiddenState.decode(hidden, address=self.hidden_key),
+        )
+
+    async def _read(self, head: FrameLog, start: int, stop: int) -> list[bytes] | None:
+        """Records of frames start..stop, None when the ring has moved on below them meanwhile."""
+        begin, end = (start - 1) % head.capacity, (stop - 1) % head.capacity
+        spans = [(begin, end + 1)] if begin <= end else [(begin, head.capacity), (0, end + 1)]
+        raw = b""
+        for low, high in spans:
+            raw += await self._slice(_HEAD + low * RECORD_SIZE, (high - low) * RECORD_SIZE)
+        records = [raw[at : at + RECORD_SIZE] for at in range(0, len(raw), RECORD_SIZE)]
+        frames = [int.from_bytes(record[:4], "little") for record in records]
+        return records if frames == list(range(start, stop + 1)) else None
+
+    async def _slice(self, offset: int, length: int) -> bytes:
+        return await self._account(self.log_key, {"dataSlice": {"offset": offset, "length": length}})
+
+    async def _account(self, key: Pubkey, more: dict[str, Any] | None = None) -> bytes:
+        options = {"encoding": "base64", "commitment": self._commitment, **(more or {})}
+        return _data((await self._rpc.call("getAccountInfo", [str(key), options]))["value"], key)
+
+
+def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartridge_sha256: bytes) -> file.MatchFile:
+    """The match file of a recorder's records and the accounts that go with the last one.
+
+    Raises:
+        MatchFileError: nobody has joined, or the records do not reach back to frame 1.
+    """
+    if session.player2 == ids.ZERO_KEY:
+        raise MatchFileError(f"session {recorder.session_key} never began", hint="export it once player 2 has joined")
+    if recorder.first != 1:
+        raise MatchFileError(
+            f"session {recorder.session_key}: the ring has lost its beginning", expected="frame 1",
+            found=f"frames {recorder.first}..{recorder.last}",
+            hint="record a match from its start with `awm-crank export --follow`",
+        )  # fmt: skip
+    return file.build(
+        session=recorder.session_key, entity=session.entity, player1=session.player1, player2=session.player2,
+        model=session.model, cartridge_sha256=cartridge_sha256, seed=session.seed, stage=session.stage,
+        max_frames=session.max_frames, start_players=start_players(session.players[31], session.players[63]),
+        records=recorder.records, chain_hash=hidden.chain_hash,
+    )  # fmt: skip
+
+
+def _data(value: dict[str, list[str]] | None, key: object) -> bytes:
+    if value is None:
+        raise AccountError(f"account {key} is gone", hint="check the address and --rpc")
+    return a2b_base64(value["data"][0])

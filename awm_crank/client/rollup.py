@@ -1,0 +1,201 @@
+"""A session's way to a rollup and back (docs/rollup.md), from its players' side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import msgspec
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+
+from ..errors import AccountError, RpcError
+from ..wire import ids, layouts, rollup
+from ..wire.accounts import SessionState
+from . import session as sessions
+from .chain import Chain, ChainAccount
+from .session import SessionAccounts, SessionView
+
+RING_RECORDS = 2048
+"""Records that a ring may have in the rollup, unless said otherwise: what lies on frame-log pays for that many."""
+CHECKPOINT_BYTES = 2_699_784
+"""State bytes that each checkpoint may have, unless said otherwise: as many as hidden-state takes."""
+_RENT_PER_BYTE = 6960
+_PATIENCE_S = 60.0
+_DEPLOYMENT_SLOTS = 3
+_CRANK_FIRST_S = 0.25
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A session back on the base chain."""
+
+    view: SessionView
+    seconds: float
+    """from the rollup's last transaction to the last component on the base chain"""
+
+
+async def identity(roll: Chain) -> Pubkey:
+    """The rollup's validator. Raises RpcError."""
+    return Pubkey.from_string((await roll.call("getIdentity"))["identity"])
+
+
+async def delegate(
+    base: Chain, roll: Chain, player: Keypair, session: Pubkey, *,
+    ring_records: int = RING_RECORDS, checkpoint_bytes: int = CHECKPOINT_BYTES,
+) -> SessionAccounts:  # fmt: skip
+    """Hands a session's four components over to a rollup, with the lamports that they need there; returns once they can
+    be read there. What an earlier try has done is not done again.
+
+    Args:
+        base, roll: both chains.
+        player: player 1; nobody has joined yet.
+        ring_records: the most that the ring may hold in the rollup.
+        checkpoint_bytes: the most that one checkpoint's state may have.
+
+    Raises:
+        AccountError: no such session, or it is not waiting for player 2.
+        ProgramError, RpcError: as `Chain.send`.
+    """
+    state, owner = await _session(base, session)
+    accounts = SessionAccounts.of(state.entity)
+    key, validator = player.pubkey(), await identity(roll)
+    found = await base.accounts(accounts.all()[:4])
+    owners = {account.key: account.owner for account in found if account is not None}
+    lamports = {account.key: account.lamports for account in found if account is not None}
+    pending = [program for program, at in _components(accounts) if owners.get(at) == program]
+    if owner == ids.DELEGATION and not pending:
+        await _cloned(roll, accounts)
+        return accounts
+    wanted = {
+        accounts.log: (layouts.FRAME_LOG.size + ring_records * layouts.FRAME_RECORD.size + 128) * _RENT_PER_BYTE,
+        accounts.hidden: (layouts.HIDDEN_STATE.size + 128) * _RENT_PER_BYTE
+        # twice: a rollup that is started again has lost them, and what was paid for them
+        + 2 * 2 * rollup.ephemeral_cost(layouts.CHECKPOINT.size + checkpoint_bytes),
+    }
+    gifts = [
+        transfer(TransferParams(from_pubkey=key, to_pubkey=to, lamports=amount - lamports.get(to, 0)))
+        for to, amount in wanted.items()
+        # an account that was handed over keeps the lamports that it had then
+        if lamports.get(to, 0) < amount and owners.get(to) != ids.DELEGATION
+    ]
+    # the money first: what is handed over cannot be given more
+    if gifts:
+        await base.send(gifts, player)
+    # the hidden state last: it is what a crank waits for, which then finds the others there; and after a moment for the
+    # crank, since the rollup takes seconds where two ask it for the same new accounts at once
+    others = [program for program in pending if program != ids.HIDDEN_STATE]
+    for part in (others[:2], others[2:]):
+        if part:
+            await base.send([rollup.delegate(key, accounts.entity, program, validator) for program in part], player)
+    await _cloned(roll, accounts, but=ids.HIDDEN_STATE)
+    if ids.HIDDEN_STATE in pending:
+        await base.send([rollup.delegate(key, accounts.entity, ids.HIDDEN_STATE, validator)], player)
+        await asyncio.sleep(_CRANK_FIRST_S)
+    await _cloned(roll, accounts)
+    return accounts
+
+
+async def undelegate(base: Chain, roll: Chain, signer: Keypair, session: Pubkey) -> Settled:
+    """Takes an ended session back: closes its checkpoints and its ring in the rollup, commits the four components, and
+    waits until they stand on the base chain. What an earlier try has done is not done again.
+
+    The records are gone then: write the match file first.
+
+    Args:
+        signer: a player, or the writer; player 1 also while nobody has joined.
+
+    Raises:
+        AccountError: no such session, or it is still being played.
+        ProgramError, RpcError: as `Chain.send`; RpcError also where it does not arrive in time.
+    """
+    state, _ = await _session(roll, session)
+    accounts, key = SessionAccounts.of(state.entity), signer.pubkey()
+    there = dict(zip(accounts.all(), await roll.accounts(accounts.all()), strict=True))
+    here = dict(zip(accounts.all(), await base.accounts(accounts.all()), strict=True))
+    steps: list[Instruction] = [
+        rollup.checkpoint_close_ephemeral(key, accounts.entity, slot)
+        for slot, at in enumerate(accounts.checkpoints)
+        if _owned(there[at], ids.HIDDEN_STATE)
+    ]
+    steps += [
+        rollup.undelegate(key, accounts.entity, program)
+        for program, at in _components(accounts)
+        # once back, it is the program's on both chains: the rollup shows a copy
+        if _owned(there[at], program) and _owned(here[at], ids.DELEGATION)
+    ]
+    for step in steps:
+        await roll.send([step], signer)
+    began = time.monotonic()
+    view = await _settled(base, accounts)
+    return Settled(view, time.monotonic() - began)
+
+
+async def _session(chain: Chain, session: Pubkey) -> tuple[SessionState, Pubkey]:
+    """A session's account, wherever it is delegated to, and its owner."""
+    account = await chain.need(session, "session")
+    if account.owner not in (ids.SESSION_STATE, ids.DELEGATION):
+        raise AccountError(f"{session} is no session", expected=f"owner {ids.SESSION_STATE}", found=account.owner)
+    return SessionState.decode(account.data, address=session), account.owner
+
+
+def _components(accounts: SessionAccounts) -> Sequence[tuple[Pubkey, Pubkey]]:
+    """(program, account); the one that others are judged by goes last."""
+    return (
+        (ids.FRAME_LOG, accounts.log),
+        (ids.INPUT_BUFFER, accounts.inputs),
+        (ids.HIDDEN_STATE, accounts.hidden),
+        (ids.SESSION_STATE, accounts.session),
+    )
+
+
+def _owned(account: ChainAccount | None, program: Pubkey) -> bool:
+    return account is not None and account.owner == program
+
+
+async def _cloned(roll: Chain, accounts: SessionAccounts, *, but: Pubkey | None = None) -> None:
+    """Asking makes the rollup fetch them, and notice that they are its own now."""
+    deadline = time.monotonic() + _PATIENCE_S
+    wanted = [(program, at) for program, at in _components(accounts) if program != but]
+    keys = [at for _, at in wanted]
+    while True:
+        found = {account.key: account.owner for account in await roll.accounts(keys) if account is not None}
+        if all(found.get(at) == program for program, at in wanted):
+            await _warm_up(roll)
+            return
+        if time.monotonic() > deadline:
+            raise RpcError(
+                f"the rollup {roll.url} does not show session {accounts.session} as its own",
+                hint="check that it is the one that the session was delegated to", recoverable=True,
+            )  # fmt: skip
+        await asyncio.sleep(0.05)
+
+
+async def _warm_up(roll: Chain) -> None:
+    """Has the rollup fetch the programs, and lets the slots pass in which they cannot be called yet.
+
+    Otherwise the first transaction may fail with "Unsupported program id".
+    """
+    await roll.accounts([ids.WORLD, *ids.SESSION_COMPONENTS, *ids.SYSTEMS.values()])
+    first = int(await roll.call("getSlot"))
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        if int(await roll.call("getSlot")) >= first + _DEPLOYMENT_SLOTS:
+            return
+        await asyncio.sleep(0.01)
+
+
+async def _settled(base: Chain, accounts: SessionAccounts) -> SessionView:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        found = {account.key: account.owner for account in await base.accounts(accounts.all()[:4]) if account}
+        if all(found.get(at) == program for program, at in _components(accounts)):
+            return await sessions.show(base, accounts.session)
+        if time.monotonic() > deadline:
+            raise RpcError(
+                f"session {accounts.session} has not come back to {base.url} in {_PATIENCE_S:.0f} s",
+                hint="run the command again", recoverable=True,
+            )  # fmt: skip
+        await asyncio.sleep(0.05)

@@ -1,0 +1,132 @@
+"""Who is served: as many sessions as are allowed, and as the machine and the endpoint carry, for the rent allowed.
+
+A session beyond that is refused with the reason, and taken up as soon as there is room; those that are served come
+first. The load is measured while they run, so that nobody has to know what a frame costs on this machine.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from solders.pubkey import Pubkey
+
+from ..config import Crank
+
+PERIOD_S = 1.0
+"""Seconds between two looks at the load."""
+_SMOOTHING = 0.3
+"""Weight of the newest look."""
+_SLOW_SHARE = 0.05
+"""Frames that take longer than a period to land, of all, from which the endpoint counts as full."""
+_MIN_FRAMES = 30
+
+
+class Look(NamedTuple):
+    """What one look saw, totals since the process's start."""
+
+    wall_ns: int
+    cpu_ns: int
+    frames: int
+    slow: int
+    """frames that took longer than a period from their sending to their landing"""
+
+
+class Admission:
+    """Says who is refused, and keeps them.
+
+    Args:
+        limits: `max_sessions`, `max_load_percent`, `total_spend_limit_lamports`.
+    """
+
+    def __init__(self, limits: Crank) -> None:
+        self._limits = limits
+        self._last: Look | None = None
+        self._load = 0.0
+        """of one core, smoothed"""
+        self._serving = 0
+        self._slow = 0.0
+        self.refused: dict[Pubkey, bytes] = {}
+        """hidden-state account → its data, of sessions that wait for room"""
+        self._spent: dict[Pubkey, int] = {}
+
+    # -- how many -----------------------------------------------------------------------------------------------------
+
+    def looked(self, look: Look, *, serving: int, opening: int) -> None:
+        """Takes a look at the load. While sessions are being opened, what that costs says nothing about frames."""
+        last, self._last = self._last, look
+        if last is None:
+            return
+        frames = look.frames - last.frames
+        if frames >= _MIN_FRAMES:
+            share = (look.slow - last.slow) / frames
+            self._slow += _SMOOTHING * (share - self._slow)
+        elif not frames:
+            self._slow = 0.0
+        if opening or look.wall_ns <= last.wall_ns:
+            return
+        load = (look.cpu_ns - last.cpu_ns) / (look.wall_ns - last.wall_ns)
+        self._load = load if serving != self._serving else self._load + _SMOOTHING * (load - self._load)
+        self._serving = serving
+
+    @property
+    def load(self) -> float:
+        """Of one core, as measured last."""
+        return self._load
+
+    def full(self, sessions: int) -> tuple[str, str] | None:
+        """Why a session beyond these is refused: a word for it, and the sentence; None: it is taken.
+
+        Args:
+            sessions: being served or opened now.
+        """
+        limits = self._limits
+        if sessions >= limits.max_sessions:
+            return "sessions", f"{sessions} sessions are served, crank.max_sessions allows no more"
+        if not self._serving or not limits.max_load_percent:
+            return None
+        wanted = self._load / self._serving * (sessions + 1)
+        if wanted * 100 > limits.max_load_percent:
+            return "load", (
+                f"{self._serving} sessions take {self._load:.0%} of a core; with this one it would be {wanted:.0%}, "
+                f"crank.max_load_percent allows {limits.max_load_percent}%"
+            )
+        if self._slow > _SLOW_SHARE:
+            return "endpoint", f"{self._slow:.0%} of the frames land later than a period after they were sent"
+        return None
+
+    def keep(self, key: Pubkey, data: bytes) -> bool:
+        """Keeps a refused session for later; returns whether it was not known yet."""
+        fresh = key not in self.refused
+        self.refused[key] = data
+        return fresh
+
+    # -- for how much rent --------------------------------------------------------------------------------------------
+
+    @property
+    def spent(self) -> int:
+        """Lamports of rent in all sessions' accounts, as far as this process knows them."""
+        return sum(self._spent.values())
+
+    def charge(self, entity: Pubkey, lamports: int) -> None:
+        """A session's accounts hold that much."""
+        self._spent[entity] = lamports
+
+    def too_dear(self, entity: Pubkey, lamports: int) -> str:
+        """Why a session's accounts may not be made; empty where they may, and then they are charged."""
+        spent = self.spent - self._spent.get(entity, 0)
+        limit = self._limits.total_spend_limit_lamports
+        if spent + lamports > limit:
+            return (
+                f"its accounts would cost {lamports} lamports beyond the {spent} that lie in other sessions'; "
+                f"crank.total_spend_limit_lamports allows {limit}"
+            )
+        self.charge(entity, lamports)
+        return ""
+
+    def charged(self) -> list[Pubkey]:
+        """The entities whose accounts are charged."""
+        return list(self._spent)
+
+    def closed(self, entity: Pubkey) -> None:
+        """A session's accounts are gone, and their rent is back."""
+        self._spent.pop(entity, None)

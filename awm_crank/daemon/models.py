@@ -1,0 +1,108 @@
+"""Models from the base chain, every hash verified, and the engine that runs them; one for all sessions of a model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from solders.pubkey import Pubkey
+
+from .. import config
+from ..engine import Cartridge, Engine, ReferenceEngine, published
+from ..errors import ConfigError
+from ..net.rpc import RpcClient
+from ..telemetry import logs
+from ..wire import jsonrpc
+from ..wire.accounts import ModelManifest, WeightShard
+from .passages import Passages
+
+
+def engine_path(settings: config.Engine) -> str:
+    """The path that computes under these settings: "reference", or one of the native kernel's.
+
+    Raises:
+        EngineError: the native kernel is not built, or the path cannot run here. Nothing takes its place.
+        ConfigError: a path is named for the reference, which has none.
+    """
+    if settings.kernel == "reference":
+        if settings.path != "auto":
+            raise ConfigError(
+                f"engine.path {settings.path!r}", expected='"auto" with engine.kernel = "reference"',
+                hint="paths are the native kernel's",
+            )  # fmt: skip
+        return "reference"
+    # importing it where it is not built raises
+    from ..engine import native
+
+    return native.choose(None if settings.path == "auto" else settings.path)
+
+
+def make_engine(cartridge: Cartridge, settings: config.Engine) -> Engine:
+    """The configured engine for a cartridge. Raises as `engine_path`, and CartridgeError."""
+    path = engine_path(settings)
+    if path == "reference":
+        return ReferenceEngine(cartridge)
+    from ..engine.native import NativeEngine
+
+    return NativeEngine(cartridge, path, settings.threads)
+
+
+class Models:
+    """Loads each model once.
+
+    Args:
+        base: the base chain's endpoint.
+        settings: which engine.
+        passages: fault points.
+    """
+
+    def __init__(self, base: RpcClient, settings: config.Engine, passages: Passages) -> None:
+        self._base, self._settings, self._passages = base, settings, passages
+        self._log = logs.get()
+        self._loading: dict[Pubkey, asyncio.Task[Engine]] = {}
+
+    async def get(self, model: Pubkey) -> Engine:
+        """The model's engine; one that could not be had is tried again at the next call.
+
+        Raises:
+            CartridgeError, AccountError, LayoutError, RpcError, ConfigError: what is on chain cannot be used, or read.
+        """
+        if model not in self._loading:
+            self._loading[model] = asyncio.create_task(self._load(model))
+        try:
+            return await asyncio.shield(self._loading[model])
+        except Exception:
+            self._loading.pop(model, None)
+            raise
+
+    async def close(self) -> None:
+        """Gives up what is being loaded."""
+        for task in self._loading.values():
+            task.cancel()
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+
+    async def _load(self, model: Pubkey) -> Engine:
+        self._passages.at("model")
+        began = time.monotonic()
+        data, owner = await self._account(model, f"model {model}")
+        manifest = ModelManifest.decode(data, owner=owner, address=model)
+        shards = []
+        for key in published.shard_keys(manifest, model):
+            data, owner = await self._account(key, f"a shard of model {model}")
+            shards.append(WeightShard.decode(data, owner=owner, address=key))
+        # hashing and proving the bounds of a large model takes long enough for frames to be missed
+        engine = await asyncio.to_thread(
+            lambda: make_engine(published.assemble(manifest, model, shards), self._settings)
+        )
+        self._log.info(
+            "model loaded", model=str(model), name=manifest.title, bytes=sum(manifest.shard_sizes),
+            engine=engine_path(self._settings), seconds=round(time.monotonic() - began, 3),
+        )  # fmt: skip
+        return engine
+
+    async def _account(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
+        answer = await self._base.post(jsonrpc.get_multiple_accounts(1, [key]))
+        (account,) = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
+        if account is None:
+            raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
+        return account.raw, account.owner_key

@@ -1,0 +1,155 @@
+"""Transactions on their way out: signed at once, and those of one loop turn sent in one request.
+
+A validator takes several times as many transactions in JSON-RPC batches as one by one. Frames never wait for company;
+a checkpoint's chunks wait a few milliseconds, and never travel in a frame's request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from ..errors import AwmError, ConfigError, ProgramError
+from ..net.sender import MAX_BATCH, Sender
+from ..session import commands, events
+from ..session.events import Refusal
+from ..telemetry.stats import Stats
+from ..wire import bolt, ids
+from ..wire.args import Frame
+from ..wire.transaction import Signed, Template, args_slot
+from .passages import Passages
+from .served import Served
+
+GATHER_S = 0.003
+"""How long chunks wait for other sessions' chunks."""
+_FRAME_COMPUTE_UNITS = 600_000
+
+_Frame = tuple[Served, int, Signed]
+_Sending = tuple[Served, tuple[commands.Transaction, ...]]
+
+
+class Outbox:
+    """Signs and sends.
+
+    Args:
+        sender: the key and the endpoint.
+        me: the writer.
+        world: the world that applies name, as soon as it is known.
+        deliver: given `Sent` for each transaction, never from inside `frame` or `send`.
+        spawn: runs a request as a task.
+        stats: signing and sending times go there.
+        passages: fault points.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        me: Pubkey,
+        world: Callable[[], Pubkey | None],
+        deliver: Callable[[Served, events.Event], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        stats: Stats,
+        passages: Passages,
+    ) -> None:
+        self._sender, self._me, self._world = sender, me, world
+        self._deliver, self._spawn, self._stats, self._passages = deliver, spawn, stats, passages
+        self._frames: list[_Frame] = []
+        self._chunks: list[_Sending] = []
+
+    # -- frames -------------------------------------------------------------------------------------------------------
+
+    def frame(self, served: Served, command: commands.SendFrame) -> None:
+        """Signs a frame now and sends it at the end of this turn of the loop."""
+        args = Frame(
+            command.frame, command.epoch, command.inputs, command.sources, command.players, command.feedback
+        ).to_binary()
+        began = time.perf_counter_ns()
+        try:
+            template = served.template or self._template(served, args)
+            transaction = self._sender.sign_template(template, args)
+        except AwmError as error:
+            # not from here: the machine is still in the middle of the event that made this frame
+            asyncio.get_running_loop().call_soon(self._deliver, served, events.Sent(command.ticket, refusal(error)))
+            return
+        self._stats.sign.add(time.perf_counter_ns() - began)
+        self._passages.at("before-send")
+        if not self._frames:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._frames.append((served, command.ticket, transaction))
+
+    def _template(self, served: Served, args: bytes) -> Template:
+        world = self._world()
+        if world is None:
+            raise ConfigError("no world known yet", hint="set chain.world, or create a permissionless world")
+        instruction = bolt.apply_entity(ids.RUN_INFERENCE, self._me, world, served.entity, ids.SESSION_COMPONENTS, args)
+        served.template = Template(
+            [instruction], self._me, slot=args_slot(0, len(args)), compute_units=_FRAME_COMPUTE_UNITS
+        )
+        return served.template
+
+    def _flush(self) -> None:
+        frames, self._frames = self._frames, []
+        for at in range(0, len(frames), MAX_BATCH):
+            self._spawn(self._post_frames(frames[at : at + MAX_BATCH]))
+
+    async def _post_frames(self, frames: list[_Frame]) -> None:
+        stats = self._stats
+        for _ in frames:
+            self._passages.soon("in-flight")
+        began = time.perf_counter_ns()
+        errors = await self._sender.send_all([transaction for _, _, transaction in frames])
+        took = time.perf_counter_ns() - began
+        for (served, ticket, _), error in zip(frames, errors, strict=True):
+            stats.send.add(took)
+            stats.refused_frames += error is not None
+            self._passages.at("after-send")
+            self._deliver(served, events.Sent(ticket, None if error is None else refusal(error)))
+
+    # -- everything else ----------------------------------------------------------------------------------------------
+
+    def send(self, served: Served, transactions: tuple[commands.Transaction, ...]) -> None:
+        """Signs and sends these as one batch; chunks may find company on the way."""
+        point = transactions[0].point
+        self._passages.at(point)
+        if point != "checkpoint-chunk":
+            self._spawn(self._post([(served, transactions)]))
+            return
+        if not self._chunks:
+            asyncio.get_running_loop().call_later(GATHER_S, self._gathered)
+        self._chunks.append((served, transactions))
+
+    def _gathered(self) -> None:
+        sendings, self._chunks = self._chunks, []
+        group: list[_Sending] = []
+        count = 0
+        for sending in sendings:
+            if group and count + len(sending[1]) > MAX_BATCH:
+                self._spawn(self._post(group))
+                group, count = [], 0
+            group.append(sending)
+            count += len(sending[1])
+        if group:
+            self._spawn(self._post(group))
+
+    async def _post(self, group: list[_Sending]) -> None:
+        asked = [(served, transaction) for served, transactions in group for transaction in transactions]
+        outcomes: list[AwmError | None]
+        try:
+            signed = [self._sender.sign(transaction.instructions) for _, transaction in asked]
+            outcomes = await self._sender.send_all(signed)
+        except AwmError as error:
+            outcomes = [error] * len(asked)
+        for _, transactions in group:
+            self._passages.at(f"{transactions[0].point}-sent")
+        for (served, transaction), outcome in zip(asked, outcomes, strict=True):
+            answer = None if outcome is None else refusal(outcome)
+            self._deliver(served, events.Sent(transaction.ticket, answer))
+
+
+def refusal(error: AwmError) -> Refusal:
+    """What a machine is told of an error."""
+    return Refusal(str(error), error.code if isinstance(error, ProgramError) else None)

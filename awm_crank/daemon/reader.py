@@ -1,0 +1,87 @@
+"""Accounts read for machines: what all asked for in one loop turn, in as few requests as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from ..errors import AwmError, RpcError
+from ..net.rpc import RpcClient
+from ..session import events
+from ..session.events import Role
+from ..wire import jsonrpc
+from .served import Served
+
+_KEYS_PER_READ = 100
+_SMALL = 3
+"""Roles that one answer can hold of many sessions; more means the big accounts as well."""
+
+
+class Reader:
+    """Reads accounts.
+
+    Args:
+        rpc: the sessions' endpoint.
+        deliver: given `Fetched` or `FetchFailed` for each session.
+        spawn: runs a request as a task.
+    """
+
+    def __init__(
+        self,
+        rpc: RpcClient,
+        deliver: Callable[[Served, events.Event], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._rpc, self._deliver, self._spawn = rpc, deliver, spawn
+        self._wanted: dict[Served, set[Role]] = {}
+
+    def __len__(self) -> int:
+        """Sessions whose accounts are to be read in this turn."""
+        return len(self._wanted)
+
+    def want(self, served: Served, roles: Iterable[Role]) -> None:
+        """Reads these of a session's accounts, all at one moment."""
+        if not self._wanted:
+            asyncio.get_running_loop().call_soon(self._start)
+        self._wanted.setdefault(served, set()).update(roles)
+
+    def drop(self, served: Served) -> None:
+        """The session is served no more."""
+        self._wanted.pop(served, None)
+
+    def _start(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        group: list[tuple[Served, list[Role]]] = []
+        count = 0
+        for served, roles in wanted.items():
+            # the big accounts would make one answer of many sessions too large
+            big = len(roles) > _SMALL
+            if group and (big or count + len(roles) > _KEYS_PER_READ):
+                self._spawn(self._read(group))
+                group, count = [], 0
+            group.append((served, list(roles)))
+            count += len(roles)
+            if big:
+                self._spawn(self._read(group))
+                group, count = [], 0
+        if group:
+            self._spawn(self._read(group))
+
+    async def _read(self, group: list[tuple[Served, list[Role]]]) -> None:
+        keys = [served.keys[role] for served, roles in group for role in roles]
+        try:
+            answer = await self._rpc.post(jsonrpc.get_multiple_accounts(1, keys))
+            found = iter(jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value)
+            read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
+        except (AwmError, StopIteration) as error:
+            problem = error if isinstance(error, AwmError) else RpcError("getMultipleAccounts: too few accounts")
+            for served, _ in group:
+                self._deliver(served, events.FetchFailed(problem))
+            return
+        for served, accounts in read:
+            self._deliver(served, events.Fetched(accounts))
+
+
+def _raw(account: jsonrpc.Account | None) -> bytes | None:
+    return None if account is None else account.raw

@@ -1,0 +1,114 @@
+"""The demo for a person to play: the arena stays, bots fight on, and beside them a bot waits for somebody to join.
+
+Everything is as in the demo; the person's key is the page's own, made and held by the browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from awm_crank.client import session
+from awm_crank.client.player import Seat, Table
+from awm_crank.config import Config
+from awm_crank.demo.arena import Arena
+from awm_crank.demo.play import AGENTS
+from awm_crank.demo.run import arena_folder
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.errors import AwmError
+from awm_crank.match.players import agent
+from awm_crank.viewer import FEED_PORT, PAGE_PORT, Feed, PageServer
+from awm_crank.wire.transaction import Signer
+
+BOT = "spacing"
+"""Who plays against the person."""
+SHOWN_S = 8.0
+"""How long a match that is over can still be looked at."""
+MATCH_FRAMES = 10_800
+"""Three minutes: what a seat is taken for when its player has gone away."""
+
+
+async def run_page(
+    say: Callable[[str], None],
+    cartridge: Cartridge,
+    *,
+    seed: int = 1,
+    keep: Path | None = None,
+    port: int = PAGE_PORT,
+    feed_port: int = FEED_PORT,
+) -> None:
+    """Serves page and feed, keeps one match of bots running and one open seat, until it is cancelled.
+
+    Args:
+        say: told of each step, and of both addresses.
+        cartridge: what is played.
+        seed: of the first match.
+        keep: a new folder for keys, configuration and logs; None uses one that is removed.
+
+    Raises:
+        ConfigError: a port is taken.
+        AwmError: localnet or crank could not be started, or ended.
+    """
+    with contextlib.ExitStack() as stack:
+        folder = arena_folder(keep, stack)
+        # a person's input may come late: frames never wait for it, as they do in the demo's reproducible match
+        async with (
+            Arena(folder, cartridge, say, crank=Config()) as arena,
+            Table(arena.http, arena.ws) as table,
+            PageServer(rpc=arena.http, ws=arena.ws, port=port) as page,
+            Feed(arena.ws, port=feed_port) as feed,
+        ):
+            say(f"watch and play in a browser: {page.url} (frame feed: {feed.url}); Ctrl-C ends it")
+            # two entities made by one key at once would be one and the same transaction
+            making = asyncio.Lock()
+            jobs = (_watch(arena), _bots(arena, table, seed, making), _open_seats(arena, table, seed, making))
+            tasks = [asyncio.create_task(job) for job in jobs]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(arena: Arena) -> None:
+    while True:
+        arena.children.require_running()
+        await asyncio.sleep(0.5)
+
+
+async def _bots(arena: Arena, table: Table, seed: int, making: asyncio.Lock) -> None:
+    """Matches between two bots, one after the other."""
+    while True:
+        async with making:
+            match = await arena.create(seed, MATCH_FRAMES)
+        seats = [
+            Seat(Signer(bytes(keypair)), number, agent(name))
+            for number, (keypair, name) in enumerate(zip(arena.players, AGENTS, strict=True))
+        ]
+        await arena.join(match)
+        await table.play(match.entity, arena.world, seats, seed)
+        await _close(arena, match)
+        seed += 1
+
+
+async def _open_seats(arena: Arena, table: Table, seed: int, making: asyncio.Lock) -> None:
+    """Matches that wait for player 2, one after the other."""
+    while True:
+        async with making:
+            match = await arena.create(seed, MATCH_FRAMES)
+        await table.play(match.entity, arena.world, [Seat(Signer(bytes(arena.players[0])), 0, agent(BOT))], seed)
+        await _close(arena, match)
+        seed += 1
+
+
+async def _close(arena: Arena, match: session.SessionAccounts) -> None:
+    """Lets an ended match be seen for a while, then takes its accounts back."""
+    await asyncio.sleep(SHOWN_S)
+    try:
+        await session.close(arena.chain, arena.players[0], match.session)
+    except AwmError:
+        # the crank may still be writing its last checkpoint; the accounts only cost rent on a chain that ends
+        return

@@ -1,0 +1,114 @@
+"""One match of the demo: created, joined, played and watched until it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from awm_crank.client.player import Outcome, Seat, Table
+from awm_crank.client.recorder import Recorder
+from awm_crank.client.session import SessionAccounts
+from awm_crank.demo.arena import Arena
+from awm_crank.demo.observer import MatchWatch, Observer
+from awm_crank.errors import AwmError
+from awm_crank.match.players import agent
+from awm_crank.wire.transaction import Signer
+
+# agents that depend on nothing but seed and frame, so that a demo is the same on every machine
+AGENTS = ("random", "random")
+LOOK_S = 1 / 15
+"""seconds between two looks at the match"""
+_STALL_S = 30.0
+# the ring holds 256 frames at least, more than four seconds of them
+_RECORD_S = 1.0
+Look = Callable[[SessionAccounts, MatchWatch], None]
+Created = Callable[[SessionAccounts], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Played:
+    """A match that has ended."""
+
+    match: SessionAccounts
+    watch: MatchWatch
+    t0: float
+    outcome: Outcome
+    recorder: Recorder
+    """holds every frame's record"""
+
+    @property
+    def seconds(self) -> float:
+        """From t0 to the last frame, as observed."""
+        judged = self.watch.accounting.judged
+        return judged[-1].landed_at - self.t0 if judged else 0.0
+
+
+async def play_match(
+    arena: Arena,
+    observer: Observer,
+    table: Table,
+    *,
+    seed: int,
+    max_frames: int,
+    look: Look | None = None,
+    created: Created | None = None,
+) -> Played:
+    """Plays a match until it has ended.
+
+    Args:
+        look: called some times a second while the match runs.
+        created: called once the session is there, before player 2 joins.
+
+    Raises:
+        AwmError: a process ended, or no frame came for 30 s.
+    """
+    match = await arena.create(seed, max_frames)
+    watch = await observer.watch(match.entity)
+    if created is not None:
+        await created(match)
+    seats = [
+        Seat(Signer(bytes(keypair)), number, agent(name))
+        for number, (keypair, name) in enumerate(zip(arena.players, AGENTS, strict=True))
+    ]
+    schedule = asyncio.create_task(_schedule(arena, match, watch))
+    recorder = Recorder(observer.rpc, match.entity)
+    recording = asyncio.create_task(recorder.follow(watch.over, interval_s=_RECORD_S))
+    playing = asyncio.create_task(table.play(match.entity, arena.world, seats, seed))
+    try:
+        await arena.join(match)
+        frame, moved = 0, time.monotonic()
+        while not watch.over.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await watch.over.wait()
+            if look is not None:
+                look(match, watch)
+            for task in (schedule, playing, recording):
+                if task.done():
+                    task.result()
+            if watch.accounting.last_frame != frame:
+                frame, moved = watch.accounting.last_frame, time.monotonic()
+            elif time.monotonic() - moved > _STALL_S:
+                raise AwmError(
+                    f"no frame for {_STALL_S:g} s after frame {frame}; the crank's last words:\n"
+                    f"{arena.crank.last_words()}\n",
+                    hint="keep the logs with --keep DIR",
+                )
+            arena.children.require_running()
+        async with asyncio.timeout(_STALL_S):
+            await recording
+            return Played(match, watch, await schedule, await playing, recorder)
+    finally:
+        tasks = (schedule, playing, recording)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _schedule(arena: Arena, match: SessionAccounts, watch: MatchWatch) -> float:
+    t0 = await arena.schedule(match)
+    watch.accounting.set_schedule(t0)
+    return t0

@@ -1,0 +1,11 @@
+"""The model room: cartridges and the integer step.
+
+Pure; docs/numerics.md is its contract, docs/cartridge.md the file.
+"""
+
+from awm_crank.engine.api import Context, Engine, State
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.layout import Shape
+from awm_crank.engine.reference import ReferenceEngine
+
+__all__ = ["Cartridge", "Context", "Engine", "ReferenceEngine", "Shape", "State"]

@@ -1,0 +1,81 @@
+"""A model as accounts: the manifest, its shards, and the cartridge they are, every hash checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from solders.pubkey import Pubkey
+
+from ..errors import CartridgeError
+from ..wire.accounts import ModelManifest, WeightShard
+from .cartridge import Cartridge
+
+
+def shard_keys(manifest: ModelManifest, key: Pubkey) -> tuple[Pubkey, ...]:
+    """The accounts to read for a manifest, in order.
+
+    Raises:
+        CartridgeError: the manifest is not finalized, or names an impossible number of shards.
+    """
+    if not manifest.ready:
+        raise CartridgeError(f"model {key}", expected="a finalized manifest", found="one that is not ready")
+    if not 1 <= manifest.num_shards <= len(manifest.shard_keys):
+        raise CartridgeError(f"model {key}: num_shards", expected="1..4", found=manifest.num_shards)
+    return manifest.shard_keys[: manifest.num_shards]
+
+
+def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]) -> Cartridge:
+    """The cartridge that a manifest and its shards are.
+
+    Args:
+        key: the manifest's key, for errors.
+        shards: in the manifest's order.
+
+    Raises:
+        CartridgeError: a shard is not frozen, its bytes have another hash or size than it says, the whole has another
+            hash than the manifest says, the cartridge is no good, or the manifest says something else than it.
+    """
+    for index, shard in enumerate(shards):
+        what = f"shard {index} of model {key}"
+        if not shard.finalized or shard.shard_index != index:
+            raise CartridgeError(what, expected=f"index {index}, finalized", found=f"index {shard.shard_index}")
+        if len(shard.data) != manifest.shard_sizes[index]:
+            raise CartridgeError(f"{what}: bytes", expected=manifest.shard_sizes[index], found=len(shard.data))
+        digest = sha256(shard.data).digest()
+        if digest != shard.data_hash:
+            raise CartridgeError(f"{what}: SHA-256", expected=shard.data_hash.hex(), found=digest.hex())
+    cartridge = Cartridge.parse(b"".join(shard.data for shard in shards), sha256=manifest.cartridge_hash)
+    shape = cartridge.shape
+    # what others read from the manifest must not be another model than what is run
+    for field, ours in (
+        ("version", cartridge.version),
+        ("d_model", shape.d_model),
+        ("d_inner", shape.d_inner),
+        ("d_state", shape.d_state),
+        ("num_layers", shape.num_layers),
+        ("num_heads", shape.num_heads),
+        ("layer_input_scales", cartridge.layer_input_scales),
+        ("layer_output_scales", cartridge.layer_output_scales),
+        ("luts", cartridge.luts),
+        ("num_continuous", cartridge.num_continuous),
+        ("num_action_states", cartridge.num_action_states),
+        ("num_binary", cartridge.num_binary),
+        ("input_size", cartridge.input_size),
+        ("total_params", cartridge.total_params),
+        ("total_weight_bytes", cartridge.total_weight_bytes),
+        ("format_version", cartridge.format_version),
+    ):
+        theirs = getattr(manifest, field)
+        if theirs != ours:
+            raise CartridgeError(
+                f"manifest {key}: {field} contradicts its cartridge",
+                expected=_short(ours),
+                found=_short(theirs),
+                hint="publish the cartridge anew; awm-crank publish fills the manifest from it",
+            )
+    return cartridge
+
+
+def _short(value: object) -> object:
+    return sha256(value).hexdigest() if isinstance(value, bytes) else value

@@ -1,0 +1,117 @@
+"""Many matches at once, for training: one pass over the weights serves them all. Needs NumPy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.cartridge import Cartridge
+from ..errors import ConfigError
+from ..match.game import start_block
+from ..match.stages import FINAL_DESTINATION
+from ..wire.start import start_players
+from . import coding
+
+_STOCKS = "stocks"
+
+
+class Step(NamedTuple):
+    """What a frame brought, for each match and player.
+
+    `numbers` (matches, 2 players, 2 fighters, 15) float32 and `categories` (matches, 2, 2, 2) are of the frame to act
+    on: where a match was over, of the new one's start. `rewards` (matches, 2); `terminated` and `truncated` (matches,)
+    say which matches ended with this frame.
+    """
+
+    numbers: NDArray[np.float32]
+    categories: NDArray[np.int64]
+    rewards: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+
+class Batch:
+    """Independent matches that advance together; one that is over starts anew at once.
+
+    Args:
+        cartridge: the world.
+        count: how many matches.
+        max_frames, characters, stage: as `MatchEnv`.
+        threads: of the engine.
+
+    Raises:
+        ConfigError, EngineError, LayoutError: an argument that is none.
+    """
+
+    def __init__(
+        self, cartridge: Cartridge, count: int, *, max_frames: int = 28_800, characters: tuple[int, int] = (1, 2),
+        stage: int = FINAL_DESTINATION, threads: int = 1,
+    ) -> None:  # fmt: skip
+        from ..engine.native import NativeEngine
+
+        if count < 1 or max_frames < 1:
+            raise ConfigError("count and max_frames of a batch", expected="at least 1", found=f"{count}, {max_frames}")
+        self.count = count
+        self.max_frames = max_frames
+        self._engine = NativeEngine(cartridge, threads=threads)
+        self._start = start_block(start_players(*characters), stage)
+        self._fresh = self._engine.start_state(self._start)
+        self.reset()
+
+    def reset(self) -> Step:
+        """Every match at frame 0; rewards and ends are zero."""
+        self._states = [self._engine.copy(self._fresh) for _ in range(self.count)]
+        self.blocks = [self._start] * self.count
+        """the present frame of every match, 97 bytes each"""
+        self.frames = np.zeros(self.count, np.int64)
+        self._fighters = coding.fighters(self.blocks)
+        none = np.zeros(self.count, np.bool_)
+        return self._observed(np.zeros((self.count, 2), np.float32), none, none.copy())
+
+    def step(self, actions: NDArray[np.integer]) -> Step:
+        """The next frame of every match.
+
+        Args:
+            actions: (matches, 2, 13) choices (`coding.ACTION_SIZES`), or (matches, 2, 8) uint8, ControllerInput bytes.
+
+        Raises:
+            ConfigError: another shape, or a choice out of range.
+        """
+        given = self._inputs(actions)
+        contexts = self._engine.backbone_batch(self._states, self.blocks)
+        self.blocks = self._engine.heads_batch(contexts, self.blocks, given)
+        self.frames += 1
+        before, self._fighters = self._fighters, coding.fighters(self.blocks)
+        rewards = coding.rewards(before, self._fighters)
+        terminated = (self._fighters[_STOCKS] == 0).any(1)
+        truncated = (self.frames >= self.max_frames) & ~terminated
+        over = np.flatnonzero(terminated | truncated)
+        for match in over:
+            self._states[match] = self._engine.copy(self._fresh)
+            self.blocks[match] = self._start
+        if len(over):
+            self.frames[over] = 0
+            self._fighters[over] = coding.fighters([self._start])
+        return self._observed(rewards, terminated, truncated)
+
+    def _inputs(self, actions: NDArray[np.integer]) -> list[bytes]:
+        if actions.shape == (self.count, 2, 8) and actions.dtype == np.uint8:
+            raw = actions
+        elif actions.shape == (self.count, 2, len(coding.ACTION_SIZES)) and actions.dtype.kind in "iu":
+            if not ((actions >= 0) & (actions < coding.ACTION_SIZES)).all():
+                raise ConfigError("actions of a batch", expected=f"choices below {coding.ACTION_SIZES}")
+            raw = coding.inputs(actions)
+        else:
+            raise ConfigError(
+                "actions of a batch", expected=f"({self.count}, 2, {len(coding.ACTION_SIZES)}) integers, or 8 uint8",
+                found=f"{actions.shape} {actions.dtype}",
+            )  # fmt: skip
+        return [row.tobytes() for row in raw]
+
+    def _observed(
+        self, rewards: NDArray[np.float32], terminated: NDArray[np.bool_], truncated: NDArray[np.bool_]
+    ) -> Step:
+        both = np.stack([self._fighters, self._fighters[:, ::-1]], 1)
+        return Step(coding.numbers(both), coding.categories(both), rewards, terminated, truncated)

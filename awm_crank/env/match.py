@@ -1,0 +1,175 @@
+"""One match as a PettingZoo parallel environment of two players. Needs the extra `env`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import choose
+from ..engine.cartridge import Cartridge
+from ..errors import ConfigError
+from ..match import view
+from ..match.game import Game, is_last, out_of_stocks
+from ..match.stages import FINAL_DESTINATION
+from ..wire.accounts import FRESH
+from ..wire.start import start_players
+from . import coding
+
+try:
+    from gymnasium import spaces
+    from pettingzoo import ParallelEnv  # type: ignore[import-untyped]
+except ModuleNotFoundError as error:
+    raise ConfigError(f"the environment needs {error.name}", hint="pip install 'awm-crank[env]'") from error
+
+PLAYERS = ("player_0", "player_1")
+MAX_FRAMES = 28_800
+_NO_SESSION = bytes(32)
+_SOURCES = bytes((FRESH, FRESH))
+
+Observation = dict[str, NDArray[Any]]
+Action = NDArray[np.integer] | bytes
+
+
+class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
+    """A match of the cartridge's world from JOIN's start position, frame by frame, both players at once.
+
+    Observation, as a player on chain sees the frame, its own fighter first: `numbers` (2, 15) float32, the fields and
+    scales of `coding.SCALES`; `categories` (2, 2), action state and character.
+    Action: 13 choices (`coding.ACTION_SIZES`), or the 8 bytes of a ControllerInput.
+    Reward: `coding.rewards`.
+    `terminations` when a player has no stocks left, `truncations` when max_frames is reached: what ends the session on
+    chain. The world draws nothing: the same actions give the same match, whatever the seed.
+
+    Args:
+        cartridge: the world.
+        max_frames: at least 1.
+        characters, stage: the session's.
+        engine: `native` or `reference`.
+        render_mode: None, or `ansi`: `render` gives a line a fighter.
+
+    Raises:
+        ConfigError, EngineError, LayoutError: an argument that is none.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"name": "awm_match_v1", "render_modes": ["ansi"], "is_parallelizable": True}
+
+    def __init__(
+        self, cartridge: Cartridge, *, max_frames: int = MAX_FRAMES, characters: tuple[int, int] = (1, 2),
+        stage: int = FINAL_DESTINATION, engine: str = "native", render_mode: str | None = None,
+    ) -> None:  # fmt: skip
+        if max_frames < 1:
+            raise ConfigError("max_frames of an environment", expected="at least 1", found=max_frames)
+        if render_mode not in (None, "ansi"):
+            raise ConfigError("render_mode", expected="None or ansi", found=render_mode)
+        self.possible_agents = list(PLAYERS)
+        self.agents: list[str] = []
+        self.max_frames = max_frames
+        self.render_mode = render_mode
+        self._engine = choose.build(cartridge, engine)
+        self._start = start_players(*characters)
+        self._stage = stage
+        self._game: Game
+        shape = (2, len(coding.SCALES))
+        seen = spaces.Dict(
+            {
+                "numbers": spaces.Box(-np.inf, np.inf, shape, np.float32),
+                "categories": spaces.MultiDiscrete(np.array([coding.CATEGORY_SIZES] * 2)),
+            }
+        )
+        self.observation_spaces = dict.fromkeys(PLAYERS, seen)
+        self.action_spaces = {player: spaces.MultiDiscrete(list(coding.ACTION_SIZES)) for player in PLAYERS}
+
+    def observation_space(self, agent: str) -> spaces.Space[Any]:
+        """The same for both."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """Equal for both; each is sampled by itself."""
+        return self.action_spaces[agent]
+
+    @property
+    def frame(self) -> int:
+        """The present frame's number."""
+        return self._game.frame
+
+    @property
+    def block(self) -> bytes:
+        """The present frame's block, 97 bytes."""
+        return self._game.block
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None  # noqa: ARG002
+    ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
+        """A new match at frame 0. Neither seed nor options change anything: the world draws nothing."""
+        self.agents = list(PLAYERS)
+        self._game = Game.start(self._engine, self._start, self._stage, _NO_SESSION)
+        return self._observe(), self._infos()
+
+    def step(
+        self, actions: dict[str, Action]
+    ) -> tuple[
+        dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
+    ]:  # fmt: skip
+        """The next frame from both players' actions.
+
+        Raises:
+            ConfigError: the match is over, or a player's action is missing or no action.
+        """
+        if not self.agents:
+            raise ConfigError("the match is over", hint="call reset")
+        given = b"".join(self._input(player, actions.get(player)) for player in PLAYERS)
+        before = coding.fighters([self._game.block])
+        self._game.advance(given, _SOURCES)
+        gained = coding.rewards(before, coding.fighters([self._game.block]))[0]
+        players = self._game.players
+        knocked_out = out_of_stocks(players)
+        over = is_last(self._game.frame, players, self.max_frames)
+        seen, infos = self._observe(), self._infos()
+        if over:
+            self.agents = []
+        return (
+            seen,
+            {player: float(reward) for player, reward in zip(PLAYERS, gained, strict=True)},
+            dict.fromkeys(PLAYERS, knocked_out),
+            dict.fromkeys(PLAYERS, over and not knocked_out),
+            infos,
+        )
+
+    def render(self) -> str | None:
+        """With render_mode `ansi`: the frame's number and a line a fighter."""
+        if self.render_mode is None:
+            return None
+        players = self._game.players
+        return f"frame {self.frame}\n1: {view.player(players[:32])}\n2: {view.player(players[32:])}"
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _observe(self) -> dict[str, Observation]:
+        states = coding.fighters([self._game.block])[0]
+        return {
+            player: {"numbers": coding.numbers(own), "categories": coding.categories(own)}
+            for player, own in zip(PLAYERS, (states, states[::-1]), strict=True)
+        }
+
+    def _infos(self) -> dict[str, dict[str, Any]]:
+        return {player: {"frame": self._game.frame} for player in PLAYERS}
+
+    def _input(self, player: str, action: Action | None) -> bytes:
+        if isinstance(action, bytes):
+            if len(action) != 8:
+                raise ConfigError(f"action of {player}", expected="8 bytes of a ControllerInput", found=len(action))
+            return action
+        found = np.asarray(action)
+        if found.dtype.kind not in "iu" or found.shape != (len(coding.ACTION_SIZES),) or not (
+            (found >= 0) & (found < coding.ACTION_SIZES)
+        ).all():  # fmt: skip
+            raise ConfigError(f"action of {player}", expected=f"choices below {coding.ACTION_SIZES}", found=action)
+        return coding.inputs(found).tobytes()
+
+
+def parallel_env(cartridge: Cartridge, **settings: Any) -> MatchEnv:
+    """The environment under the name that PettingZoo's tools look for; arguments as `MatchEnv`."""
+    return MatchEnv(cartridge, **settings)

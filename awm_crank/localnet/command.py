@@ -1,0 +1,223 @@
+"""The localnet's command line: its options, and the line it prints when it is ready."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+import msgspec
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from ..errors import ConfigError, KeyFileError
+from .kinds import packages
+from .kinds import serve as kinds_serve
+from .kinds.cache import Cache, default_folder
+from .kinds.plan import Plan, Running
+from .kinds.rollup import BASE_SLOT_MS
+from .kinds.serve import STARTERS
+from .server import Localnet, Options, serve
+
+LAMPORTS_PER_SOL = 1_000_000_000
+DEFAULT_SOL = 1000.0
+DEFAULT_SLOT_MS = 10.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    parser.add_argument(
+        "--kind", choices=("embedded", *STARTERS), default="embedded",
+        help="which validator: embedded; magicblock (0.1.7, a chain of its own); solana (solana-test-validator); "
+        "rollup (MagicBlock 0.8.3 on a base chain)",
+    )  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8899, help="HTTP port, WebSocket is the next one; 0: free ones (default: 8899)"
+    )
+    parser.add_argument(
+        "--slot-ms", type=float, help="milliseconds a slot (default: 10; under a rollup 100; solana 400)"
+    )
+    parser.add_argument(
+        "--history", type=int, default=50_000, metavar="N", help="transactions to remember (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--bare", action="store_true", help="without the project's programs and World's registry"
+    )
+    parser.add_argument(
+        "--program", nargs=2, action="append", default=[], metavar=("ID", "FILE"), help="a further program (.so)"
+    )
+    parser.add_argument(
+        "--account",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a further account, in the Solana CLI's JSON format; a folder stands for all its .json and .so files",
+    )
+    parser.add_argument(
+        "--fund", action="append", default=[], metavar="KEY[=SOL]", help="a public key that has SOL from the start"
+    )
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end when standard input does (for programs that start a localnet)"
+    )
+    parser.add_argument(
+        "--keypair",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help=f"a key file that has {DEFAULT_SOL:g} SOL from the start; made where it does not exist",
+    )
+    parser.add_argument(
+        "--for-rollup", action="store_true", help="with what a rollup of another process needs on it (from npm)"
+    )
+    others = parser.add_argument_group("kinds other than embedded")
+    others.add_argument("--validator", type=Path, metavar="FILE", help="executable to run instead of the kind's own")
+    others.add_argument(
+        "--base", type=_base, default="embedded", metavar="{embedded,solana,URL}",
+        help="a rollup's base chain: one of its own, or the RPC endpoint of one that runs (default: embedded)",
+    )  # fmt: skip
+    others.add_argument("--base-validator", type=Path, metavar="FILE", help="executable of the base chain's validator")
+    others.add_argument(
+        "--folder", type=Path, metavar="DIR", help="where ledger and logs go (default: one that is removed at the end)"
+    )
+    others.add_argument(
+        "--cache", type=Path, metavar="DIR", help="for what is downloaded or built once (default: ~/.cache/awm-crank)"
+    )
+    others.add_argument("--resume", action="store_true", help="go on with the ledger in --folder")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Serves until SIGTERM or Ctrl-C. Prints one line of JSON (`http`, `ws`, `pid`) when both ports are open.
+
+    Raises ConfigError, KeyFileError, SetupError.
+    """
+    if args.for_rollup and args.slot_ms is None:
+        args.slot_ms = BASE_SLOT_MS
+    options = options_of(args)
+    if args.kind == "embedded":
+        if args.for_rollup:
+            options = _for_rollup(options, (args.cache or default_folder()).expanduser().resolve())
+        serve(options, _announce)
+        return 0
+    if args.host != "127.0.0.1" and args.kind != "rollup":
+        raise ConfigError("--host goes with --kind embedded and rollup", found=args.host, hint="leave it out")
+    with kinds_serve.scratch(args.folder) as folder:
+        plan = plan_of(args, options, folder)
+        kinds_serve.serve(args.kind, plan, _announce_kind, until_eof=args.until_eof)
+    return 0
+
+
+def plan_of(args: argparse.Namespace, options: Options, folder: Path) -> Plan:
+    """What another kind than the embedded one is started with."""
+    return Plan(
+        folder=folder,
+        host=args.host,
+        cache=(args.cache or default_folder()).expanduser().resolve(),
+        port=options.port,
+        slot_ms=args.slot_ms,
+        bare=options.bare,
+        programs=options.programs,
+        accounts=options.accounts,
+        fund=options.fund,
+        executable=args.validator,
+        base=args.base,
+        base_executable=args.base_validator,
+        resume=args.resume,
+    )
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """The options of a parsed command line; raises ConfigError, KeyFileError."""
+    if not 0 <= args.port <= 65534:
+        raise ConfigError("--port", expected="0 to 65534", found=args.port)
+    slot_ms = DEFAULT_SLOT_MS if args.slot_ms is None else args.slot_ms
+    if not 1 <= slot_ms <= 10_000:
+        raise ConfigError("--slot-ms", expected="1 to 10000", found=slot_ms)
+    if args.history < 1:
+        raise ConfigError("--history", expected="1 or more", found=args.history)
+    programs = [(_key(text, "--program"), Path(path)) for text, path in args.program]
+    accounts: list[Path] = []
+    for path in args.account:
+        if path.is_dir():
+            accounts += sorted(path.glob("*.json"))
+            programs += [(_key(file.stem, str(file)), file) for file in sorted(path.glob("*.so"))]
+        else:
+            accounts.append(path)
+    for path in [*accounts, *(path for _, path in programs)]:
+        if not path.is_file():
+            raise ConfigError(f"{path} is no file", hint="give the path of an existing file")
+    fund = [_funded(text) for text in args.fund]
+    fund += [(_key_file(path).pubkey(), int(DEFAULT_SOL * LAMPORTS_PER_SOL)) for path in args.keypair]
+    return Options(
+        host=args.host,
+        port=args.port,
+        slot_ms=slot_ms,
+        history=args.history,
+        bare=args.bare,
+        programs=programs,
+        accounts=accounts,
+        fund=fund,
+        until_eof=args.until_eof,
+    )
+
+
+def _base(text: str) -> str:
+    if text not in ("embedded", "solana") and not re.fullmatch(r"http://[^/:]+:\d+/?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither embedded, solana, nor http://HOST:PORT")
+    return text
+
+
+def _for_rollup(options: Options, cache: Path) -> Options:
+    """With the programs and accounts that a rollup wants to find on its base chain. Raises SetupError."""
+    dumps = packages.base_chain_accounts(Cache(cache))
+    programs = [(_key(file.stem, str(file)), file) for file in sorted(dumps.glob("*.so"))]
+    accounts = sorted(dumps.glob("*.json"))
+    return msgspec.structs.replace(
+        options, programs=[*programs, *options.programs], accounts=[*accounts, *options.accounts]
+    )
+
+
+def _key(text: str, where: str) -> Pubkey:
+    try:
+        return Pubkey.from_string(text)
+    except ValueError:
+        raise ConfigError(where, expected="a base58 public key", found=text) from None
+
+
+def _funded(text: str) -> tuple[Pubkey, int]:
+    key, equals, sol = text.partition("=")
+    try:
+        lamports = round(float(sol) * LAMPORTS_PER_SOL) if equals else int(DEFAULT_SOL * LAMPORTS_PER_SOL)
+        if not 0 < lamports < 2**62:
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise ConfigError("--fund", expected="KEY or KEY=SOL", found=text) from None
+    return _key(key, "--fund"), lamports
+
+
+def _key_file(path: Path) -> Keypair:
+    if not path.exists():
+        pair = Keypair()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(pair.to_json())
+        return pair
+    try:
+        return Keypair.from_json(path.read_text())
+    except ValueError:
+        expected = "a JSON array of 64 numbers"
+        raise KeyFileError(f"key file {path}", expected=expected, hint="solana-keygen new") from None
+
+
+def _announce(net: Localnet) -> None:
+    sys.stdout.write(msgspec.json.encode({"http": net.http, "ws": net.ws, "pid": os.getpid()}).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _announce_kind(running: Running) -> None:
+    sys.stdout.write(kinds_serve.ready_line(running) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,72 @@
+"""What every localnet has once it runs: funded keys, and World's registry; over RPC, where no bank is at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from ...errors import RpcError, SetupError
+from ...wire import bolt
+from ...wire.transaction import Signer, sign_once
+from .. import rpc
+
+LANDING_S = 30.0
+_PROCESSED = {"commitment": "processed"}
+
+
+def fund(http: str, key: Pubkey, lamports: int) -> None:
+    """Airdrops to a key and waits until it is there. Raises RpcError, SetupError."""
+    before = _lamports(http, key)
+    rpc.call(http, "requestAirdrop", str(key), lamports)
+    _until(lambda: _lamports(http, key) >= before + lamports, f"airdrop to {key}")
+
+
+def initialize_registry(http: str) -> None:
+    """Has World make its registry, where there is none. Raises RpcError, SetupError."""
+    registry = str(bolt.registry_pda())
+    if _account(http, registry):
+        return
+    payer = Keypair()
+    fund(http, payer.pubkey(), 1_000_000_000)
+    instruction = bolt.initialize_registry(payer.pubkey())
+    # a program may be called from some slot after its deployment on: the first tries can be too early
+    deadline = time.monotonic() + LANDING_S
+    while True:
+        blockhash = bytes(Hash.from_string(rpc.call(http, "getLatestBlockhash", _PROCESSED)["value"]["blockhash"]))
+        signed = sign_once([instruction], payer.pubkey(), [Signer(bytes(payer))], blockhash)
+        try:
+            options = {"encoding": "base64", "preflightCommitment": "processed"}
+            rpc.call(http, "sendTransaction", signed.base64().decode(), options)
+            break
+        except RpcError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    _until(lambda: _account(http, registry), "World's registry")
+
+
+def _lamports(http: str, key: Pubkey) -> int:
+    return int(rpc.call(http, "getBalance", str(key), _PROCESSED)["value"])
+
+
+def _account(http: str, key: str) -> Any:
+    return rpc.call(http, "getAccountInfo", key, {**_PROCESSED, "encoding": "base64"})["value"]
+
+
+def _until(condition: Any, what: str) -> None:
+    deadline = time.monotonic() + LANDING_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SetupError(f"{what} did not land in {LANDING_S:.0f} s", recoverable=True)
+        time.sleep(0.02)
+
+
+def fund_all(http: str, wanted: Sequence[tuple[Pubkey, int]]) -> None:
+    """Airdrops to several keys. Raises RpcError, SetupError."""
+    for key, lamports in wanted:
+        fund(http, key, lamports)

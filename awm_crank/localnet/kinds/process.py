@@ -1,0 +1,162 @@
+"""A validator's process: started with its log in a file, awaited, watched, stopped, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import pty
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ...errors import RpcError, SetupError
+from .. import rpc
+
+READY_TIMEOUT_S = 60.0
+_STOP_S = 10.0
+_PR_SET_PDEATHSIG = 1
+_LOG_BYTES = 64 * 1024 * 1024
+_ESCAPE = re.compile(rb"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-Za-z]|[=>78])")
+
+
+class Validator:
+    """One validator process.
+
+    Args:
+        name: what errors call it.
+        command: words to run.
+        log: file for what it prints.
+        folder: its working directory.
+        environment: beside this process's own.
+        terminal: it wants one: give it a pseudo-terminal, and its log without the terminal's controls.
+
+    Raises SetupError where it cannot be run at all.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, log: Path, folder: Path, environment: dict[str, str],
+        terminal: bool = False,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.log = log
+        self._reader: threading.Thread | None = None
+        words = {**os.environ, **environment, "TERM": "xterm"} if terminal else {**os.environ, **environment}
+        master = slave = -1
+        if terminal:
+            master, slave = pty.openpty()
+        try:
+            with log.open("ab") as file:
+                self._process = subprocess.Popen(
+                    list(command), cwd=folder, env=words, preexec_fn=_in_child,
+                    stdin=slave if terminal else subprocess.DEVNULL,
+                    stdout=slave if terminal else file, stderr=slave if terminal else file, start_new_session=True,
+                )  # fmt: skip
+        except OSError as error:
+            if terminal:
+                os.close(master)
+            raise SetupError(f"{name} cannot be started: {error}", hint="look at the file") from None
+        finally:
+            if terminal:
+                os.close(slave)
+        if terminal:
+            self._reader = threading.Thread(target=_copy, args=(master, log), daemon=True)
+            self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Exit status, None while it runs."""
+        return self._process.poll()
+
+    def failure(self, what: str) -> SetupError:
+        """The error for a validator that did not do what it should, with its last words."""
+        words = self.log.read_bytes()[-2000:].decode(errors="replace").strip() if self.log.exists() else ""
+        status = self.status
+        ended = "" if status is None else f" (it ended with status {status})"
+        return SetupError(
+            f"{self.name} {what}{ended}; its last words:\n{words}", hint=f"read the lines above, or {self.log}",
+            recoverable=True,
+        )  # fmt: skip
+
+    def wait_for(self, condition: Callable[[], object], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Polls until the condition holds; it may raise RpcError meanwhile. Raises SetupError with the last words."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with contextlib.suppress(RpcError):
+                if condition():
+                    return
+            if self.status is not None or time.monotonic() > deadline:
+                raise self.failure(f"did not {what}")
+            time.sleep(0.05)
+
+    def wait_healthy(self, http: str) -> None:
+        """Until its RPC says that it is well."""
+        self.wait_for(lambda: rpc.call(http, "getHealth", timeout_s=5) == "ok", f"answer on {http}")
+
+    def stop(self) -> None:
+        """Ends it, by force where it does not end by itself; nothing where it has ended."""
+        process = self._process
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.wait()
+        if self._reader is not None:
+            self._reader.join(1)
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` free TCP ports in a row on loopback. Free now: the one who listens may still be too late."""
+    for _ in range(256):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = int(probe.getsockname()[1])
+        if first + count < 65536 and all(_is_free(first + offset) for offset in range(count)):
+            return first
+    raise SetupError(f"no {count} free ports in a row on 127.0.0.1", hint="--port", recoverable=True)
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+def _in_child() -> None:
+    # open files as high as they go, and an end with the parent, however that ends
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _copy(master: int, log: Path) -> None:
+    """Reads a terminal until its program is gone, since one that is not read stops its program; keeps the text."""
+    written = 0
+    with log.open("ab") as file, contextlib.suppress(OSError):
+        while data := os.read(master, 65_536):
+            text = _ESCAPE.sub(b"", data)
+            # a terminal that redraws itself says the same again and again: the log of a long run ends somewhere
+            if text.strip() and written < _LOG_BYTES:
+                written += file.write(text)
+                file.flush()
+    os.close(master)

@@ -1,0 +1,83 @@
+"""One localnet of a kind, in the foreground, from its start to a signal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from . import magicblock, rollup, solana
+from .plan import Plan, Running
+
+STARTERS: dict[str, Callable[[Plan], Running]] = {
+    "magicblock": magicblock.start,
+    "solana": solana.start,
+    "rollup": rollup.start,
+}
+"""Every kind but the embedded one."""
+_LOOK_S = 0.25
+
+
+class _Told(BaseException):
+    """A signal asked for the end."""
+
+
+def serve(kind: str, plan: Plan, announce: Callable[[Running], None], *, until_eof: bool) -> None:
+    """Starts a localnet, announces it, and serves until SIGTERM, SIGINT, or the end of standard input where wanted.
+
+    Raises:
+        ConfigError, SetupError: it does not start, or ended by itself.
+    """
+    with contextlib.suppress(_Told), _signals():
+        running = STARTERS[kind](plan)
+        try:
+            announce(running)
+            while True:
+                ready, _, _ = select.select([0] if until_eof else [], [], [], _LOOK_S)
+                if ready and not os.read(0, 4096):
+                    return
+                running.check()
+        finally:
+            running.stop()
+
+
+@contextlib.contextmanager
+def scratch(folder: Path | None) -> Iterator[Path]:
+    """The folder named, made where it is not there and kept; else one that goes with the end."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="awm-localnet-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    def told(*_: object) -> None:
+        # once: what follows is the orderly end, and that must not be cut short
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        raise _Told
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ready_line(running: Running) -> str:
+    """One line of JSON: both chains' addresses (equal where there is one), this process, and the validators'."""
+    line = {
+        "http": running.http, "ws": running.ws, "base_http": running.base_http, "base_ws": running.base_ws,
+        "pid": os.getpid(), "validators": [validator.pid for validator in running.validators],
+    }  # fmt: skip
+    return msgspec.json.encode(line).decode()

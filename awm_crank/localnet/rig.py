@@ -1,0 +1,160 @@
+"""A localnet in a process of its own, for tests, benches and the demo.
+
+    with EmbeddedLocalnet() as net:        # or `async with`
+        net.http, net.ws, net.faucet
+    with LocalnetProcess("rollup") as net:
+        net.base_http, net.http
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from solders.keypair import Keypair
+
+from ..errors import AwmError
+from . import rpc
+from .kinds import prepare
+
+READY_TIMEOUT_S = {"embedded": 30.0, "solana": 90.0, "magicblock": 900.0, "rollup": 900.0}
+"""By kind: two of them may have to be downloaded first."""
+_STOP_S = 15.0
+_FUNDED_LAMPORTS = 1_000_000_000_000
+
+
+class LocalnetProcess:
+    """Starts a localnet on free ports, waits until it is ready, stops it.
+
+    Args:
+        kind: embedded, magicblock, solana or rollup.
+        options: further words of `awm-crank localnet`'s command line.
+        log: file for what the process prints; without it a temporary one, shown when the start fails.
+        port: of HTTP; 0 takes free ones.
+
+    `http` and `ws` are its addresses, `base_http` and `base_ws` those of the base chain (the same, but for a rollup);
+    `validators` are the process ids of what runs under it. The process ends with the `with` block, and with its parent.
+    """
+
+    def __init__(self, kind: str, *options: str, log: Path | None = None, port: int = 0) -> None:
+        self.kind = kind
+        self._options: Sequence[str] = options
+        self._log = log
+        self._port = port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._faucet: Keypair | None = None
+        self.http = self.ws = self.base_http = self.base_ws = ""
+        self.validators: list[int] = []
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def faucet(self) -> Keypair:
+        """A key with 1,000 SOL: the same one each time."""
+        if self._faucet is None:
+            self._faucet = self.funded()
+        return self._faucet
+
+    def funded(self, lamports: int = _FUNDED_LAMPORTS) -> Keypair:
+        """A fresh key with lamports, on the base chain."""
+        pair = Keypair()
+        prepare.fund(self.base_http, pair.pubkey(), lamports)
+        return pair
+
+    def call(self, method: str, *params: object) -> Any:
+        """One JSON-RPC call, blocking, for set-up; returns the result, raises RpcError."""
+        return rpc.call(self.http, method, *params)
+
+    def start(self) -> Self:
+        """Starts the process; returns when both ports are open. Raises AwmError with its last words."""
+        words = ["--kind", self.kind, "--until-eof", "--port", str(self._port)]
+        command = [sys.executable, "-m", "awm_crank.localnet", *words]
+        with contextlib.ExitStack() as stack:
+            if self._log is not None:
+                log: Any = stack.enter_context(self._log.open("ab"))
+                read_from: Any = stack.enter_context(self._log.open("rb"))
+                read_from.seek(0, os.SEEK_END)
+            else:
+                log = read_from = stack.enter_context(tempfile.TemporaryFile())
+            # what it prints goes to the file and not to a pipe, so that nobody has to read on; the pipe to its
+            # standard input closes with this process, and ends it
+            self._process = subprocess.Popen(
+                [*command, *self._options], stdin=subprocess.PIPE, stdout=log, stderr=log, bufsize=0
+            )
+            self._await_ready(read_from)
+        return self
+
+    def _await_ready(self, log: Any) -> None:
+        assert self._process is not None
+        start = log.tell()
+        deadline = time.monotonic() + READY_TIMEOUT_S[self.kind]
+        while True:
+            text = os.pread(log.fileno(), 1 << 20, start)
+            for line in text.splitlines(keepends=True):
+                if line.startswith(b'{"http":') and line.endswith(b"\n"):
+                    ready = msgspec.json.decode(line)
+                    self.http, self.ws = ready["http"], ready["ws"]
+                    self.base_http = ready.get("base_http", self.http)
+                    self.base_ws = ready.get("base_ws", self.ws)
+                    self.validators = ready.get("validators", [])
+                    return
+            ended = self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                self.stop()
+                raise AwmError(
+                    "the localnet did not start; its last words:\n" + text[-2000:].decode(errors="replace"),
+                    hint="read the lines above",
+                    recoverable=not ended,
+                )
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Ends the process; nothing where it has ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+
+class EmbeddedLocalnet(LocalnetProcess):
+    """The embedded kind."""
+
+    def __init__(self, *options: str, log: Path | None = None, port: int = 0) -> None:
+        super().__init__("embedded", *options, log=log, port=port)

@@ -1,0 +1,178 @@
+"""The match file (docs/formats.md, "Match file"): what visualizers read, and each frame's record for `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from ..errors import LayoutError, MatchFileError
+from ..wire import chain
+from ..wire.accounts import RECORD_SIZE, FrameRecord, PlayerState
+from . import stages
+
+FORMAT = "awm-match/1"
+FPS = 60
+_SCALED = (
+    "x", "y", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y",
+)  # fmt: skip
+_SCALE = 256
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """What a match was. Keys in base58, hashes in lower-case hex, `seed` a decimal u64 (too big for JSON's readers)."""
+
+    format: str
+    session: str
+    entity: str
+    player1: str
+    player2: str
+    model: str
+    cartridge_sha256: str
+    seed: str
+    stage: int
+    max_frames: int
+    frames: int
+    fps: int
+    genesis: str
+    chain_hash: str
+    start_players: str
+
+
+class MatchFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A match file's content. `frames[i]` is frame i as visualizers read it, `records[i]` the record of frame i + 1."""
+
+    meta: Meta
+    stage_geometry: dict[str, Any]
+    frames: list[Any]
+    records: list[bytes]
+
+    @property
+    def seed(self) -> int:
+        """The session's seed."""
+        return int(self.meta.seed)
+
+    @property
+    def start_players(self) -> bytes:
+        """Both PlayerStates of frame 0, 64 bytes."""
+        return bytes.fromhex(self.meta.start_players)
+
+    def encode(self) -> bytes:
+        """The file's bytes (JSON)."""
+        return msgspec.json.encode(self)
+
+
+def player_object(state: bytes) -> dict[str, float | int]:
+    """A PlayerState (32 bytes) as visualizers read it: positions, shield and speeds in game units."""
+    fields = msgspec.structs.asdict(PlayerState.decode(state))
+    # dividing by a power of two is exact, so JSON's numbers give the fixed-point value back
+    return {name: value / _SCALE if name in _SCALED else value for name, value in fields.items()}
+
+
+def frame_object(players: bytes, stage: int) -> dict[str, Any]:
+    """One entry of `frames`, from both PlayerStates (64 bytes). Raises LayoutError when they are out of range."""
+    return {"players": [player_object(players[:32]), player_object(players[32:])], "stage": stage}
+
+
+def build(
+    *, session: Pubkey, entity: Pubkey, player1: Pubkey, player2: Pubkey, model: Pubkey, cartridge_sha256: bytes,
+    seed: int, stage: int, max_frames: int, start_players: bytes, records: Sequence[bytes], chain_hash: bytes,
+) -> MatchFile:  # fmt: skip
+    """A match file from a session's fields and its records from frame 1 on.
+
+    Args:
+        start_players: both PlayerStates of frame 0, 64 bytes.
+        records: 96 bytes each.
+        chain_hash: after the last record's frame, 32 bytes.
+
+    Raises:
+        LayoutError: a record is none, or holds a value out of range.
+        MatchFileError: the records do not run from frame 1 without a gap.
+    """
+    frames = [frame_object(start_players, stage)]
+    for number, raw in enumerate(records, 1):
+        record = FrameRecord.decode(raw)
+        if record.frame != number:
+            raise MatchFileError("records of a match", expected=f"frame {number}", found=f"frame {record.frame}")
+        frames.append(frame_object(record.players, record.stage))
+    meta = Meta(
+        format=FORMAT, session=str(session), entity=str(entity), player1=str(player1), player2=str(player2),
+        model=str(model), cartridge_sha256=cartridge_sha256.hex(), seed=str(seed), stage=stage, max_frames=max_frames,
+        frames=len(records), fps=FPS,
+        genesis=chain.genesis(session, model, stage, seed, max_frames, start_players).hex(),
+        chain_hash=chain_hash.hex(), start_players=start_players.hex(),
+    )  # fmt: skip
+    return MatchFile(meta=meta, stage_geometry=stages.geometry(stage), frames=frames, records=list(records))
+
+
+_decode = msgspec.json.Decoder(MatchFile).decode
+
+
+def parse(data: bytes, *, source: str = "match file") -> MatchFile:
+    """Reads a match file. Its shape is checked here, its truth by `verify`.
+
+    Args:
+        source: what errors call it.
+
+    Raises:
+        MatchFileError: not JSON, another format, a key missing or malformed, or counts that do not agree.
+    """
+    hint = "export it again with `awm-crank export`"
+    try:
+        match = _decode(data)
+    except msgspec.ValidationError as error:
+        raise MatchFileError(f"{source}: {error}", hint=hint) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MatchFileError(f"{source} is no JSON: {error}", hint=hint) from None
+    meta = match.meta
+    if meta.format != FORMAT:
+        raise MatchFileError(f"{source}: meta.format", expected=FORMAT, found=meta.format, hint=hint)
+    for name in ("session", "entity", "player1", "player2", "model"):
+        _check(source, name, getattr(meta, name), _is_key, "32 bytes in base58")
+    for name, size in (("cartridge_sha256", 32), ("genesis", 32), ("chain_hash", 32), ("start_players", 64)):
+        _check(source, name, getattr(meta, name), lambda text, size=size: _is_hex(text, size), f"{size} bytes in hex")
+    _check(source, "seed", meta.seed, lambda text: _is_number(text, 64), "a decimal u64")
+    _check(source, "stage", str(meta.stage), lambda text: _is_number(text, 8), "a u8")
+    _check(source, "max_frames", str(meta.max_frames), lambda text: _is_number(text, 32), "a u32")
+    if meta.fps != FPS:
+        raise MatchFileError(f"{source}: meta.fps", expected=FPS, found=meta.fps, hint=hint)
+    if meta.frames != len(match.records):
+        raise MatchFileError(f"{source}: records", expected=f"{meta.frames} (meta.frames)", found=len(match.records))
+    if len(match.frames) != meta.frames + 1:
+        raise MatchFileError(
+            f"{source}: frames", expected=f"{meta.frames + 1} (frame 0 and meta.frames)", found=len(match.frames)
+        )
+    for number, record in enumerate(match.records, 1):
+        if len(record) != RECORD_SIZE:
+            raise MatchFileError(
+                f"{source}: record of frame {number}", expected=f"{RECORD_SIZE} bytes", found=f"{len(record)} bytes"
+            )
+    try:
+        frame_object(match.start_players, meta.stage)
+    except LayoutError as error:
+        raise MatchFileError(f"{source}: meta.start_players: {error}", hint=hint) from None
+    return match
+
+
+def _check(source: str, name: str, text: str, good: Any, expected: str) -> None:
+    if not good(text):
+        raise MatchFileError(f"{source}: meta.{name}", expected=expected, found=repr(text)[:80])
+
+
+def _is_key(text: str) -> bool:
+    try:
+        Pubkey.from_string(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_hex(text: str, size: int) -> bool:
+    # fromhex alone would skip white space and take capitals: one value, one spelling
+    return len(text) == 2 * size and set(text) <= set("0123456789abcdef")
+
+
+def _is_number(text: str, bits: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 1 << bits and str(int(text)) == text

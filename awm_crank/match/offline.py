@@ -1,0 +1,76 @@
+"""A whole match without a chain: scripted players, the engine, and the match file that `verify` accepts.
+
+Frames are those of a session on chain with the same cartridge, seed, stage, characters, max_frames and players whose
+every input came in time. What only a chain has is derived (docs/formats.md, "Match file"): the entity from what the
+match is made of, the session from the entity; model and players are the zero key, which no chain can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+from solders.pubkey import Pubkey
+
+from ..engine.api import Engine
+from ..errors import ConfigError
+from ..wire import bolt, chain, ids
+from ..wire.accounts import FRESH
+from ..wire.start import start_players
+from . import file
+from .game import Game, is_last
+from .players import Agent
+from .stages import FINAL_DESTINATION
+
+ENTITY_TAG = b"awm:offline:v1"
+NO_MODEL = ids.ZERO_KEY
+"""What stands for the manifest in an offline match's file."""
+
+Progress = Callable[[int, int], object]
+"""Called with the frame just computed and max_frames."""
+
+
+def entity(cartridge_sha256: bytes, stage: int, seed: int, max_frames: int, players: bytes) -> Pubkey:
+    """The entity of an offline match: SHA-256 over tag, cartridge hash (32 bytes) and the genesis that the match would
+    have with both keys zero (32 bytes). Raises LayoutError when a number is out of range."""
+    genesis = chain.genesis(ids.ZERO_KEY, NO_MODEL, stage, seed, max_frames, players)
+    return Pubkey(sha256(ENTITY_TAG + cartridge_sha256 + genesis).digest())
+
+
+def play(
+    engine: Engine, cartridge_sha256: bytes, agents: Sequence[Agent], *, seed: int, max_frames: int,
+    stage: int = FINAL_DESTINATION, characters: tuple[int, int] = (0, 0), progress: Progress | None = None,
+) -> file.MatchFile:  # fmt: skip
+    """Plays until a player has no stocks left or max_frames is reached.
+
+    Args:
+        engine: with the cartridge whose hash is `cartridge_sha256`.
+        agents: player 1's and player 2's; each is given what a player on chain sees.
+        seed: the session's, and what the agents draw from.
+        max_frames: at least 1: without an end nothing could be written.
+
+    Raises:
+        ConfigError: max_frames is 0.
+        LayoutError: a character, the stage, seed or max_frames is out of range.
+    """
+    if not max_frames:
+        raise ConfigError("max_frames of an offline match", expected="at least 1", found=0)
+    players = start_players(*characters)
+    at = entity(cartridge_sha256, stage, seed, max_frames, players)
+    session = bolt.component_pda(ids.SESSION_STATE, at)
+    game = Game.start(
+        engine, players, stage, chain.genesis(session, NO_MODEL, stage, seed, max_frames, players)
+    )
+    records = []
+    sources = bytes((FRESH, FRESH))
+    while not is_last(game.frame, game.players, max_frames):
+        frame = game.frame + 1
+        inputs = b"".join(agent(seed, player, frame, game.players) for player, agent in enumerate(agents))
+        records.append(game.advance(inputs, sources))
+        if progress is not None:
+            progress(frame, max_frames)
+    return file.build(
+        session=session, entity=at, player1=ids.ZERO_KEY, player2=ids.ZERO_KEY, model=NO_MODEL,
+        cartridge_sha256=cartridge_sha256, seed=seed, stage=stage, max_frames=max_frames, start_players=players,
+        records=records, chain_hash=game.chain_hash,
+    )  # fmt: skip

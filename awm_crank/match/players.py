@@ -1,0 +1,124 @@
+"""Scripted players: pure functions of seed, player, frame and what the chain shows, so that a match can be replayed.
+
+An agent is called with `(seed, player, frame, players)`: seed u64; player 0 or 1; frame, the number of the frame that
+the input is for; players, 64 bytes, both PlayerStates of the frame before. It returns a ControllerInput (8 bytes,
+docs/formats.md). Randomness is SplitMix64 (Steele, Lea and Flood 2014) over those numbers: nothing is kept between
+calls, so a player that restarts in the middle of a match goes on with the very same inputs.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from ..errors import ConfigError
+
+Agent = Callable[[int, int, int, bytes], bytes]
+
+NEUTRAL = bytes(8)
+FULL_TILT = 80
+"""The stick's reach in one axis (reference/system.md)."""
+
+A, B, X, Y, Z = 1, 2, 4, 8, 16
+SHIELD = 255
+"""A trigger pressed all the way."""
+
+_CONTROLLER = struct.Struct("<bbbbBBBB")
+_POSITION = struct.Struct("<ii")
+_MASK = (1 << 64) - 1
+_PLAYER_SIZE = 32
+_ON_GROUND_OFFSET = 27
+
+# frames for which the random player keeps one choice: long enough to be seen to move, short enough for variety
+_HOLD_FRAMES = 6
+# the spacing player's wanted distance and its tolerance, in 1/256 game units
+_REACH = 14 * 256
+_SLACK = 4 * 256
+
+
+def controller(
+    stick_x: int = 0, stick_y: int = 0, *, c_stick_x: int = 0, c_stick_y: int = 0,
+    trigger_l: int = 0, trigger_r: int = 0, buttons: int = 0, buttons_ext: int = 0,
+) -> bytes:  # fmt: skip
+    """A ControllerInput: sticks -128..127, triggers and button bits 0..255; struct.error outside these."""
+    return _CONTROLLER.pack(stick_x, stick_y, c_stick_x, c_stick_y, trigger_l, trigger_r, buttons, buttons_ext)
+
+
+def splitmix64(state: int) -> int:
+    """The output of SplitMix64 for this state, 0 ≤ result < 2^64."""
+    z = (state + 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)
+
+
+def _draw(seed: int, player: int, step: int) -> int:
+    # nested, so that neighbouring seeds, players and steps share no stream
+    return splitmix64(splitmix64(splitmix64(seed & _MASK) ^ player) ^ step)
+
+
+def noop(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
+    """Touches nothing."""
+    return NEUTRAL
+
+
+def hold_forward(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
+    """Holds the stick towards the opponent's side of the start: right for player 0, left for player 1."""
+    return controller(stick_x=FULL_TILT if player == 0 else -FULL_TILT)
+
+
+def random(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
+    """Draws stick, C-stick, triggers and buttons anew every six frames, from seed, player and frame alone."""
+    bits = _draw(seed, player, frame // _HOLD_FRAMES)
+    steps = (-FULL_TILT, -40, 0, 0, 40, FULL_TILT, FULL_TILT, -FULL_TILT)
+    # one button at a time and often none; the stick always means something
+    buttons = (0, 0, 0, A, A, B, X, Y, Z, A | X, B | Y, 0, 0, 0, A, B)[bits & 15]
+    shielding = (bits >> 4) & 7 == 0
+    c_sticking = (bits >> 7) & 7 == 0
+    return controller(
+        steps[(bits >> 10) & 7],
+        steps[(bits >> 13) & 7],
+        c_stick_x=steps[(bits >> 16) & 7] if c_sticking else 0,
+        c_stick_y=steps[(bits >> 19) & 7] if c_sticking else 0,
+        trigger_l=SHIELD if shielding else 0,
+        trigger_r=(bits >> 22) & 63 if shielding else 0,
+        buttons=buttons,
+        buttons_ext=int((bits >> 28) & 3 == 0),
+    )
+
+
+def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
+    """Keeps its distance: walks in when far, back when near, jabs at reach, jumps after an opponent in the air.
+
+    Args:
+        players: 64 bytes, both PlayerStates.
+    """
+    mine, theirs = player * _PLAYER_SIZE, (1 - player) * _PLAYER_SIZE
+    x, y = _POSITION.unpack_from(players, mine)
+    other_x, other_y = _POSITION.unpack_from(players, theirs)
+    gap = other_x - x
+    towards = FULL_TILT if gap > 0 else -FULL_TILT
+    # a little chance against two of these locking step for ever
+    chance = _draw(seed, player, frame) & 15
+    if abs(gap) > _REACH + _SLACK:
+        jump = X if other_y - y > 20 * 256 and players[mine + _ON_GROUND_OFFSET] and chance < 8 else 0
+        return controller(stick_x=towards, buttons=jump)
+    if abs(gap) < _REACH - _SLACK:
+        return controller(stick_x=-towards, trigger_l=SHIELD if chance == 0 else 0)
+    # a button has to be let go between two presses
+    return controller(stick_x=towards // 4, buttons=A if frame % 12 < 2 and chance < 14 else 0)
+
+
+AGENTS: dict[str, Agent] = {"noop": noop, "random": random, "hold-forward": hold_forward, "spacing": spacing}
+
+
+def agent(name: str) -> Agent:
+    """The agent of that name.
+
+    Raises:
+        ConfigError: there is none; the hint lists them.
+    """
+    try:
+        return AGENTS[name]
+    except KeyError:
+        raise ConfigError(f"no agent is called {name!r}", hint=f"one of {', '.join(AGENTS)}") from None

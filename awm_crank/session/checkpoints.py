@@ -1,0 +1,203 @@
+"""Checkpoints: how often, and one being written (docs/session.md, "Checkpoints").
+
+A checkpoint travels as one `checkpoint_begin`, many `checkpoint_write` in any order, one `checkpoint_finalize` in which
+the program hashes what arrived. Nothing of it harms the last good one, so it can be given up at any point.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+from msgspec import Struct
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from ..wire import chain, layouts, programs
+from ..wire.accounts import Checkpoint
+from ..wire.failures import Code
+from .commands import Point, Transaction
+from .events import Refusal
+
+MIN_RING = 256
+MAX_TRIES = 64
+"""Refusals in a row that one checkpoint may meet before it is given up; a batch that fails is many."""
+
+_HOPELESS = {
+    Code.CHECKPOINT_CONTRADICTS_LOG,
+    Code.CHECKPOINT_ACTIVE,
+    Code.FRAME_MISMATCH,
+    Code.WRITER_MISMATCH,
+}
+
+
+class Cadence(NamedTuple):
+    """What follows from a cartridge's state size: frames between checkpoints, and records in the ring."""
+
+    interval: int
+    capacity: int
+
+
+def cadence(
+    state_size: int, *, chunk_bytes: int, chunks_per_frame: int, min_interval: int, ring_capacity: int
+) -> Cadence:
+    """How often to write checkpoints, and a ring that holds more than two of them.
+
+    A checkpoint's chunks take `frames` frames to travel; a quarter more, and eight, are left for retries, begin and
+    finalize.
+    """
+    chunks = -(-state_size // chunk_bytes)
+    frames = -(-chunks // chunks_per_frame)
+    interval = max(min_interval, frames + frames // 4 + 8)
+    return Cadence(interval, max(ring_capacity, MIN_RING, 2 * interval + interval // 2))
+
+
+class Header(Struct, frozen=True):
+    """The frame that a checkpoint is of: its 97-byte block and the chain hash after it."""
+
+    frame: int
+    block: bytes
+    chain_hash: bytes
+
+    def encode(self) -> bytes:
+        """Account bytes [80, 216): frame, inputs, players, feedback, chain hash, four zeros."""
+        frame = self.frame.to_bytes(4, "little")
+        block = self.block
+        players, feedback, inputs = chain.block_players(block), chain.block_feedback(block), chain.block_inputs(block)
+        return frame + inputs + players + feedback + self.chain_hash + bytes(4)
+
+
+class CheckpointWriter:
+    """One checkpoint on its way to its account.
+
+    Args:
+        writer, entity, slot: whose, and which account; never that of the last good checkpoint.
+        header: the frame.
+        state: its recurrent state, as `engine.dump` gave it before the backbone consumed the frame.
+        chunk_bytes: state bytes in one instruction.
+
+    `next` gives what to send now; `answered` takes each answer. `done` once the program accepted the whole,
+    `failed` says why it never will. `compare` must be fed the account when `wants_account`.
+    """
+
+    def __init__(
+        self, writer: Pubkey, entity: Pubkey, slot: int, header: Header, state: bytes, *, chunk_bytes: int
+    ) -> None:
+        self.slot = slot
+        self.frame = header.frame
+        self.failed: str | None = None
+        self.done = False
+        self.wants_account = False
+        self.asked = False
+        """somebody has gone to fetch the account"""
+        self._writer, self._entity = writer, entity
+        self._header, self._state, self._size = header, state, chunk_bytes
+        self._chunks: deque[int] = deque()
+        self._all_chunks()
+        self._begun = False
+        self._flying: dict[int, int] = {}
+        """ticket → chunk's offset, or the two below"""
+        self._refusals = 0
+        self._prototype = programs.checkpoint_write(writer, entity, slot, 0, b"")
+
+    _BEGIN, _FINALIZE = -1, -2
+
+    @property
+    def outstanding(self) -> int:
+        """Transactions sent and not answered."""
+        return len(self._flying)
+
+    def _all_chunks(self) -> None:
+        self._chunks = deque(range(0, len(self._state), self._size))
+
+    def next(self, budget: int, ticket: Callable[[], int]) -> tuple[Transaction, ...]:
+        """Up to `budget` transactions to send now; none while an answer has to come first."""
+        if self.done or self.failed or self.wants_account:
+            return ()
+        if not self._begun:
+            # chunks may overtake a begin that has not landed, and would be refused
+            return () if self._flying else (self._transaction(self._BEGIN, ticket()),)
+        out: list[Transaction] = []
+        while self._chunks and len(out) < budget and len(self._flying) < 2 * budget:
+            out.append(self._transaction(self._chunks.popleft(), ticket()))
+        if not out and not self._flying:
+            out.append(self._transaction(self._FINALIZE, ticket()))
+        return tuple(out)
+
+    def _transaction(self, what: int, ticket: int) -> Transaction:
+        self._flying[ticket] = what
+        header = self._header
+        point: Point = "checkpoint-chunk"
+        if what == self._BEGIN:
+            point = "checkpoint-begin"
+            block = header.block
+            instruction = programs.checkpoint_begin(
+                self._writer, self._entity, self.slot, header.frame, chain.block_inputs(block),
+                chain.block_players(block), chain.block_feedback(block), header.chain_hash,
+            )  # fmt: skip
+        elif what == self._FINALIZE:
+            point = "checkpoint-finalize"
+            digest = sha256(header.encode() + self._state).digest()
+            instruction = programs.checkpoint_finalize(self._writer, self._entity, self.slot, digest)
+        else:
+            data = self._state[what : what + self._size]
+            proto = self._prototype
+            # discriminator, slot, then Borsh: offset u32, bytes
+            body = proto.data[:9] + what.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data
+            instruction = Instruction(proto.program_id, body, proto.accounts)
+        return Transaction(ticket, point, (instruction,))
+
+    def answered(self, ticket: int, refusal: Refusal | None) -> bool:
+        """Takes an answer; returns whether the ticket was one of these."""
+        what = self._flying.pop(ticket, None)
+        if what is None:
+            return False
+        if refusal is None:
+            self._refusals = 0
+            if what == self._BEGIN:
+                self._begun = True
+            elif what == self._FINALIZE:
+                self.done = True
+            return True
+        self._refusals += 1
+        code = refusal.code
+        if code in _HOPELESS:
+            self.failed = refusal.text
+        elif self._refusals > MAX_TRIES:
+            self.failed = f"{self._refusals} refusals in a row, the last one: {refusal.text}"
+        elif what == self._FINALIZE:
+            # what is there can be another's, an older one's, or have gaps: only the bytes themselves tell
+            self.wants_account = True
+        elif what != self._BEGIN:
+            self._chunks.append(what)
+            if code in (Code.CHECKPOINT_FINALIZED, Code.CHECKPOINT_INCOMPLETE):
+                self._restart()
+        return True
+
+    def _restart(self) -> None:
+        self._begun = False
+        self._all_chunks()
+
+    def compare(self, data: bytes | None) -> None:
+        """Takes the checkpoint's account as it is on chain, and plans what differs."""
+        self.wants_account = self.asked = False
+        head = layouts.CHECKPOINT.size
+        if data is None or len(data) != head + len(self._state):
+            self.failed = f"its account has {len(data or b'')} bytes instead of {head + len(self._state)}"
+            return
+        account = Checkpoint.decode_head(data)
+        header_at = layouts.CHECKPOINT.offset("frame")
+        if data[header_at:head] != self._header.encode():
+            self._restart()
+            return
+        if account.finalized:
+            self.done = data[head:] == self._state
+            if not self.done:
+                self._restart()
+            return
+        size, state = self._size, self._state
+        self._chunks = deque(
+            at for at in range(0, len(state), size) if data[head + at : head + at + size] != state[at : at + size]
+        )

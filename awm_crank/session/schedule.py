@@ -1,0 +1,101 @@
+"""When frames are due, and how each tick ended: on time, late or missed (docs/session.md, "Ticks").
+
+Tick k (k ≥ 1) is due at `t0 + k * period`. A tick brings at most one frame; the schedule never catches up by bursts, it
+slips by whole periods, and each tick that passed without a frame is counted.
+"""
+
+from __future__ import annotations
+
+SECOND_NS = 1_000_000_000
+FRAMES_PER_SECOND = 60
+
+
+class Schedule:
+    """One session's ticks. Times are integer nanoseconds of one monotonic clock, handed in.
+
+    Args:
+        period_us: microseconds from tick to tick; 0 means one sixtieth of a second exactly.
+        phase: None: tick 1 is due when the schedule starts. Otherwise ticks fall on `phase` plus whole periods of the
+            clock, so that sessions of one phase are due together.
+
+    A tick is *open* from when it is due until its frame is sent or the next tick is due.
+    """
+
+    def __init__(self, period_us: int = 0, phase: int | None = None) -> None:
+        # a fraction, since a sixtieth of a second is no whole number of nanoseconds and would drift
+        self._num, self._den = (period_us * 1000, 1) if period_us else (SECOND_NS, FRAMES_PER_SECOND)
+        self._phase = phase
+        self.t0: int | None = None
+        self.tick = 0
+        """the last tick that was due"""
+        self.frame_tick = 0
+        """the tick that the frame in the making belongs to"""
+        self.open = False
+        self.in_flight = False
+        self.on_time = 0
+        self.late = 0
+        self.missed = 0
+
+    def start(self, now: int) -> None:
+        """Tick 1 is due now, or at the phase's next moment."""
+        self.t0 = now - self._num // self._den
+        if self._phase is not None:
+            periods = -(-(now - self._phase) * self._den // self._num)
+            # rounded up: a tick 1 before now would have been due already
+            self.t0 = self._phase - (-(periods * self._num) // self._den) - self._num // self._den
+        self.tick = 0
+        self.open = self.in_flight = False
+        self.advance(now)
+
+    @property
+    def period_ns(self) -> float:
+        """From tick to tick."""
+        return self._num / self._den
+
+    @property
+    def resting(self) -> bool:
+        """Started, and nothing to be done before the next tick."""
+        return self.t0 is not None and not self.open and not self.in_flight
+
+    def due(self, tick: int) -> int:
+        """When a tick is due. Only after `start`."""
+        assert self.t0 is not None
+        return self.t0 + tick * self._num // self._den
+
+    def next_due(self) -> int:
+        """When the next tick is due. Only after `start`."""
+        return self.due(self.tick + 1)
+
+    def advance(self, now: int) -> None:
+        """Lets all ticks pass that are due by now; the last of them opens if no frame is in flight."""
+        if self.t0 is None:
+            return
+        # the largest tick whose due(), rounded down to whole nanoseconds, is not after now
+        last = -(-(now - self.t0 + 1) * self._den // self._num) - 1
+        passed = last - self.tick
+        if passed <= 0:
+            return
+        self.tick = last
+        if self.in_flight:
+            self.missed += passed
+            return
+        self.missed += passed if self.open else passed - 1
+        self.open = True
+        self.frame_tick = last
+
+    def sent(self) -> None:
+        """The open tick's frame went out."""
+        self.open = False
+        self.in_flight = True
+
+    def landed(self, now: int) -> bool:
+        """The frame in flight stands on chain; returns whether that was within a period after its tick."""
+        # ticks that were due while it had not landed passed without a frame
+        self.advance(now)
+        self.in_flight = False
+        on_time = now <= self.due(self.frame_tick + 1)
+        if on_time:
+            self.on_time += 1
+        else:
+            self.late += 1
+        return on_time

@@ -1,0 +1,102 @@
+"""The accounts that a session needs before its first frame: both checkpoints and the ring, created and grown.
+
+Existing clients create none of them, so the crank does, within its spending limit. Growing takes many instructions
+(10,240 bytes each); what is missing is computed anew from what is there, so a crash in between costs nothing.
+
+In a rollup the checkpoints are accounts that exist there only, and what all of it costs lies on the session's
+components already (docs/rollup.md).
+"""
+
+from __future__ import annotations
+
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from ..errors import AccountError
+from ..wire import layouts, programs, rollup
+from ..wire.accounts import FrameLog
+from .checkpoints import Cadence
+from .events import Role
+
+INSTRUCTIONS_PER_TRANSACTION = 8
+_RENT_PER_BYTE = 6960
+_ACCOUNT_OVERHEAD = 128
+
+
+def rent(size: int) -> int:
+    """Lamports that an account of `size` bytes must hold (Solana's rent-exempt minimum, two years' worth)."""
+    return (_ACCOUNT_OVERHEAD + size) * _RENT_PER_BYTE
+
+
+def cost(state_size: int, capacity: int, *, in_rollup: bool = False) -> int:
+    """Lamports that a session's ring and both checkpoints cost the crank in all, whatever is there already."""
+    if in_rollup:
+        return 0
+    ring = capacity * layouts.FRAME_RECORD.size * _RENT_PER_BYTE
+    return 2 * rent(layouts.CHECKPOINT.size + state_size) + ring
+
+
+def ring_capacity(log: bytes) -> int:
+    """Records that a frame log's ring holds. Raises LayoutError, AccountError for other data."""
+    return FrameLog.decode_head(log).capacity
+
+
+def missing(
+    accounts: dict[Role, bytes | None], *, writer: Pubkey, entity: Pubkey, state_size: int, cadence: Cadence,
+    in_rollup: bool = False,
+) -> list[tuple[Instruction, ...]]:  # fmt: skip
+    """The transactions' instructions that complete the accounts; nothing when all is there.
+
+    The first transaction creates what does not exist; it must land before the others are sent.
+
+    Raises:
+        AccountError: what is there belongs to a state of another size, or a ring is missing from a running match.
+    """
+    steps: list[Instruction] = []
+    create: list[Instruction] = []
+    make, grow = (
+        (rollup.checkpoint_create_ephemeral, rollup.checkpoint_grow_ephemeral)
+        if in_rollup
+        else (programs.checkpoint_create, programs.checkpoint_grow)
+    )
+    for slot, role in enumerate(_CHECKPOINTS):
+        data = accounts[role]
+        target = layouts.CHECKPOINT.size + state_size
+        length = len(data) if data else 0
+        if not length:
+            create.append(make(writer, entity, slot, state_size))
+            length = min(target, programs.GROWTH)
+        else:
+            size = int.from_bytes(layouts.CHECKPOINT.cut(data or b"", "data_size"), "little")
+            if size != state_size:
+                raise AccountError(
+                    f"checkpoint {'AB'[slot]} of {entity}",
+                    expected=f"a state of {state_size} bytes, as the model has",
+                    found=f"{size} bytes",
+                    hint="end the session; it was prepared for another model",
+                )
+        steps += [grow(writer, entity, slot)] * _growths(length, target)
+    data = accounts["log"]
+    log = FrameLog.decode_head(data or b"", address=entity)
+    if not log.capacity:
+        if log.total_frames:
+            raise AccountError(
+                f"frame log of {entity}", expected="a ring", found=f"none after {log.total_frames} frames",
+                hint="the match cannot be continued: end it",
+            )  # fmt: skip
+        target = layouts.FRAME_LOG.size + cadence.capacity * layouts.FRAME_RECORD.size
+        length = len(data or b"")
+        # a ring of exactly that size without capacity lacks the last instruction only
+        steps += [programs.ring_grow(writer, entity, cadence.capacity)] * max(1, _growths(length, target))
+    if create:
+        # the creations alone, so that their order to the growths is certain; the growths follow in the next round
+        return [tuple(create)]
+    each = INSTRUCTIONS_PER_TRANSACTION
+    return [tuple(steps[at : at + each]) for at in range(0, len(steps), each)]
+
+
+def _growths(length: int, target: int) -> int:
+    return max(0, -(-(target - length) // programs.GROWTH))
+
+
+_CHECKPOINTS: tuple[Role, Role] = ("checkpoint_a", "checkpoint_b")

@@ -1,0 +1,77 @@
+"""The crank's own HTTP: `/metrics`, `/healthz`, `/readyz`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from ..errors import ConfigError
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Endpoint:
+    """Serves the three paths while open.
+
+    Args:
+        listen: `host:port`; port 0 takes a free one.
+        metrics: gives the body of `/metrics`.
+        unhealthy, unready: give what is wrong, empty when nothing is; 503 then, else 200.
+    """
+
+    def __init__(
+        self,
+        listen: str,
+        *,
+        metrics: Callable[[], bytes],
+        unhealthy: Callable[[], list[str]],
+        unready: Callable[[], list[str]],
+    ) -> None:
+        host, _, port = listen.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._listen = listen
+
+        async def serve_metrics(_: web.Request) -> web.Response:
+            return web.Response(body=metrics(), headers={"Content-Type": METRICS_TYPE})
+
+        async def serve_health(_: web.Request) -> web.Response:
+            return _verdict(unhealthy())
+
+        async def serve_readiness(_: web.Request) -> web.Response:
+            return _verdict(unready())
+
+        app = web.Application()
+        app.router.add_get("/metrics", serve_metrics)
+        app.router.add_get("/healthz", serve_health)
+        app.router.add_get("/readyz", serve_readiness)
+        # no access log: a scrape every second is no news
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        self.port = 0
+
+    async def open(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigError: the address cannot be had.
+        """
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ConfigError(
+                f"telemetry.listen {self._listen}: {error.strerror or error}", hint="choose another port, or none"
+            ) from None
+        self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Stops listening."""
+        await self._runner.cleanup()
+
+
+def _verdict(problems: list[str]) -> web.Response:
+    body = msgspec.json.encode({"ok": not problems, "problems": problems})
+    return web.Response(body=body, status=503 if problems else 200, content_type="application/json")

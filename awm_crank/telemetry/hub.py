@@ -1,0 +1,226 @@
+"""Telemetry's one face to the daemon: it is told what happens, looks at the rest itself, and tells whoever asked.
+
+    health monitor ─▶ /healthz, systemd's watchdog      counters ─▶ /metrics      frames and events ─▶ MQTT
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .. import config
+from ..errors import AwmError
+from . import logs, systemd
+from .frames import Shown, moments
+from .health import STARTING, Health, summary
+from .stats import Gauges, Observed
+
+if TYPE_CHECKING:
+    from .http import Endpoint
+    from .mqtt import Publisher
+
+MONITOR_INTERVAL_S = 0.25
+_STATUS_INTERVAL_S = 5.0
+_GOODBYE_S = 3.0
+
+
+class Landed(Protocol):
+    """A frame that landed, as the session machine tells it."""
+
+    @property
+    def frame(self) -> int: ...
+    @property
+    def landed_at(self) -> int: ...
+    @property
+    def on_time(self) -> bool: ...
+    @property
+    def block(self) -> bytes: ...
+    @property
+    def before(self) -> bytes: ...
+    @property
+    def chain_hash(self) -> bytes: ...
+
+
+class Daemon(Observed, Protocol):
+    """What is read of the daemon."""
+
+    def unready(self) -> str:
+        """Why it is not ready; empty when it is."""
+
+
+class Hub:
+    """Telemetry of one daemon.
+
+    Args:
+        settings: the whole configuration.
+        key: the crank's public key.
+        daemon: see there.
+        balance: asks for the key's lamports; may raise AwmError.
+
+    Raises:
+        ConfigError: a file named by `mqtt` cannot be used.
+    """
+
+    def __init__(
+        self, settings: config.Config, key: str, daemon: Daemon, balance: Callable[[], Awaitable[int]]
+    ) -> None:
+        self._settings = settings.telemetry
+        self._daemon = daemon
+        self._balance = balance
+        self._log = logs.get()
+        self._gauges = Gauges()
+        self._health = Health(time.monotonic_ns())
+        # libraries that a crank without telemetry need not load
+        self._endpoint: Endpoint | None = None
+        if settings.telemetry.listen:
+            from .http import Endpoint
+            from .metrics import Metrics
+
+            metrics = Metrics(daemon, self._gauges)
+            self._endpoint = Endpoint(
+                settings.telemetry.listen, metrics=metrics.render, unhealthy=self.unhealthy,
+                unready=lambda: [why] if (why := self._daemon.unready()) else [],
+            )  # fmt: skip
+        self._publisher: Publisher | None = None
+        if settings.mqtt.url:
+            from .mqtt import Publisher
+
+            self._publisher = Publisher(settings.mqtt, key, self._gauges)
+        self._publishing: asyncio.Task[None] | None = None
+        self._announced = False
+        self._stopping = False
+        self._created: set[str] = set()
+        """sessions whose `created` was published"""
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Listens, and begins to publish. Raises ConfigError when the address cannot be had."""
+        if self._endpoint is not None:
+            await self._endpoint.open()
+            self._log.info("telemetry", port=self._endpoint.port)
+        if self._publisher is not None:
+            self._publishing = asyncio.create_task(self._publisher.run())
+
+    def jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """What has to run as long as the daemon serves."""
+        jobs = [self._monitor()]
+        if self._endpoint is not None:
+            jobs.append(self._watch_balance())
+        return jobs
+
+    def ready(self) -> None:
+        """The daemon serves."""
+        self._announced = True
+        systemd.notify("READY=1", "STATUS=serving")
+
+    def stopping(self) -> None:
+        """The daemon was told to stop."""
+        self._stopping = True
+        systemd.notify("STOPPING=1", "STATUS=writing checkpoints")
+
+    async def close(self) -> None:
+        """The last of all: says goodbye to the broker, stops listening."""
+        if self._publisher is not None and self._publishing is not None:
+            self._publisher.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await asyncio.shield(self._publishing)
+            self._publishing.cancel()
+            await asyncio.gather(self._publishing, return_exceptions=True)
+        if self._endpoint is not None:
+            await self._endpoint.close()
+
+    # -- what the daemon tells; nothing here awaits -----------------------------------------------------------------
+
+    def landed(self, session: str, landed: Landed) -> None:
+        """A frame stands on chain."""
+        publisher = self._publisher
+        if publisher is None:
+            return
+        for kind, fields in moments(landed.before, landed.block):
+            publisher.event(session, kind, frame=landed.frame, **fields)
+        publisher.frame(
+            session, Shown(landed.frame, landed.block, landed.chain_hash, landed.on_time, landed.landed_at)
+        )
+
+    def said(self, session: str, event: str, fields: dict[str, object]) -> None:
+        """A session's machine said something; some of it is an event for subscribers."""
+        publisher = self._publisher
+        if publisher is None:
+            return
+        if event in ("ready", "serving") and session not in self._created:
+            self._created.add(session)
+            if event == "ready" or fields.get("frame") == 0:
+                publisher.event(session, "created")
+        if event == "serving":
+            publisher.event(session, "resumed" if fields.get("frame") else "joined", frame=fields.get("frame"))
+        elif event == "resync":
+            publisher.event(session, "resync", why=str(fields.get("why")))
+
+    def released(self, session: str, frame: int, reason: str) -> None:
+        """A session is served no more."""
+        if self._publisher is not None and session in self._created:
+            self._created.discard(session)
+            self._publisher.event(session, "ended" if reason == "ended" else "released", frame=frame, reason=reason)
+
+    def queues(self) -> dict[str, int]:
+        """Telemetry's own queue."""
+        return {} if self._publisher is None else {"mqtt": self._publisher.depth}
+
+    # -- what is looked at --------------------------------------------------------------------------------------------
+
+    def unhealthy(self) -> list[str]:
+        """Why the daemon is not healthy; empty when it is."""
+        return self._health.problems(time.monotonic_ns())
+
+    def _look(self) -> None:
+        now, daemon = time.monotonic_ns(), self._daemon
+        unready = daemon.unready()
+        due = {str(machine.entity): frame for machine in daemon.machines() if (frame := machine.due(now))}
+        was, gauges = self._health.unready, self._gauges
+        self._health.turned(now, due, unready)
+        problems = self._health.problems(now)
+        if gauges.healthy and problems:
+            self._log.error("unhealthy", problems=problems)
+        if self._announced and unready != was and was != STARTING:
+            self._log.info("ready again" if not unready else "not ready", why=unready)
+        gauges.healthy, gauges.ready = not problems, not unready
+        gauges.oldest_due_s = self._health.oldest_due_s(now)
+        if self._publisher is not None:
+            self._publisher.sessions = sum(1 for _ in daemon.machines())
+
+    async def _monitor(self) -> None:
+        watched = systemd.watchdog_s() is not None
+        loop = asyncio.get_running_loop()
+        told, status_at = "", 0.0
+        while True:
+            wanted = loop.time() + MONITOR_INTERVAL_S
+            await asyncio.sleep(MONITOR_INTERVAL_S)
+            self._daemon.stats.loop_lag.add(max(0, round((loop.time() - wanted) * 1e9)))
+            self._look()
+            if not self._announced:
+                # an endpoint that is not there yet is no reason to be killed; a loop that does not turn is
+                systemd.notify("EXTEND_TIMEOUT_USEC=10000000", f"STATUS=waiting: {self._health.unready}")
+            elif watched and self._gauges.healthy:
+                systemd.notify("WATCHDOG=1")
+            if self._announced and not self._stopping and loop.time() >= status_at:
+                status_at = loop.time() + _STATUS_INTERVAL_S
+                status = summary(self.unhealthy()) or self._health.unready or self._serving()
+                if status != told:
+                    told = status
+                    systemd.notify(f"STATUS={status}")
+
+    def _serving(self) -> str:
+        return f"serving {sum(machine.stage == 'serve' for machine in self._daemon.machines())} sessions"
+
+    async def _watch_balance(self) -> None:
+        while True:
+            try:
+                self._gauges.balance = await self._balance()
+            except AwmError as error:
+                self._log.debug("balance unknown", problem=str(error))
+            await asyncio.sleep(self._settings.balance_interval_s)

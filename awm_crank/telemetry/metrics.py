@@ -1,0 +1,137 @@
+"""Prometheus metrics: what the daemon counts anyway, put into families when somebody asks; frames pay nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from .stats import BUCKETS_MS, Gauges, Latencies, Observed, Staged
+
+STAGES = ("look", "watch", "assess", "join", "restore", "serve", "done")
+"""What `awm_sessions` always has a sample of; others come when a session is there."""
+# counter of the report -> metric, help
+_COUNTERS = {
+    "frames": ("awm_frames", "Frames that landed."),
+    "replayed": ("awm_frames_replayed", "Frames computed again when a session was restored."),
+    "filled_inputs": ("awm_inputs_filled", "Inputs that did not come and were held or set neutral."),
+    "slow_frames": ("awm_frames_slow", "Frames that landed more than a period after they were sent."),
+    "refused_frames": ("awm_frames_refused", "Frames that the endpoint or a program refused."),
+    "timeouts": ("awm_send_timeouts", "Frames neither answered nor seen in crank.send_timeout_ms."),
+    "resyncs": ("awm_resyncs", "Times a session's accounts were read anew since the chain went another way."),
+    "ring_full": ("awm_ring_full", "Frames held back until a checkpoint had landed."),
+    "checkpoints": ("awm_checkpoints", "Checkpoints that were finalized."),
+    "checkpoint_failures": ("awm_checkpoint_failures", "Checkpoints that failed."),
+    "disconnections": ("awm_reconnects", "Times the WebSocket was lost and made anew."),
+    "sessions_ended": ("awm_sessions_released", "Sessions that are served no more."),
+}
+_HISTOGRAMS = {
+    "step": ("awm_step_seconds", "Backbone step of one frame."),
+    "sign": ("awm_sign_seconds", "Encoding and signing a frame."),
+    "send": ("awm_send_seconds", "Sending a frame, until the endpoint's answer."),
+    "send_to_land": ("awm_land_seconds", "From a frame's sending to its account's change."),
+    "tick_to_land": ("awm_tick_to_land_seconds", "From a frame's due time to its account's change."),
+}
+
+
+class Metrics(Collector):
+    """The registry of one daemon.
+
+    Args:
+        observed: the daemon.
+        gauges: see there.
+    """
+
+    def __init__(self, observed: Observed, gauges: Gauges) -> None:
+        self._observed = observed
+        self._gauges = gauges
+        self._version = version("awm-crank")
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families; called by the registry."""
+        observed, machines = self._observed, list(self._observed.machines())
+        counts = observed.stats.counts(machines)
+        ticks = CounterMetricFamily(
+            "awm_ticks", "Ticks by how they ended: the frame landed within a period, later, or there was none.",
+            labels=["outcome"],
+        )  # fmt: skip
+        for outcome in ("on_time", "late", "missed"):
+            ticks.add_metric([outcome], counts.get(outcome, 0))
+        yield ticks
+        for counter, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(name, text, value=counts.get(counter, 0))
+        refusals = CounterMetricFamily(
+            "awm_transactions_refused", "Refused transactions (frames and checkpoints), by the program's error.",
+            labels=["reason"],
+        )  # fmt: skip
+        for reason, count in counts.get("refusals", {}).items():
+            refusals.add_metric([reason], count)
+        yield refusals
+        turned_away = CounterMetricFamily(
+            "awm_sessions_refused", "Sessions refused for want of room (sessions, load, endpoint) or rent.",
+            labels=["reason"],
+        )  # fmt: skip
+        for reason, count in counts.get("refused_sessions", {}).items():
+            turned_away.add_metric([reason], count)
+        yield turned_away
+        for stage, latencies in observed.stats.stages.items():
+            yield _histogram(*_HISTOGRAMS[stage], latencies)
+        yield _histogram(
+            "awm_event_loop_lag_seconds", "How much later than asked for the event loop came back.",
+            observed.stats.loop_lag,
+        )  # fmt: skip
+        yield from self._state(machines)
+
+    def _state(self, machines: list[Staged]) -> Iterator[Metric]:
+        gauges = self._gauges
+        sessions = GaugeMetricFamily("awm_sessions", "Sessions by stage.", labels=["stage"])
+        stages = dict.fromkeys(STAGES, 0)
+        for machine in machines:
+            stages[machine.stage] = stages.get(machine.stage, 0) + 1
+        for stage, count in stages.items():
+            sessions.add_metric([stage], count)
+        yield sessions
+        queues = GaugeMetricFamily("awm_queue_depth", "What waits in each queue of the daemon.", labels=["queue"])
+        for queue, depth in self._observed.queues().items():
+            queues.add_metric([queue], depth)
+        yield queues
+        yield GaugeMetricFamily("awm_ready", "1: connected and able to serve.", value=gauges.ready)
+        yield GaugeMetricFamily("awm_healthy", "1: no due frame has gone unattempted for a second.", gauges.healthy)
+        yield GaugeMetricFamily(
+            "awm_due_frame_age_seconds", "For how long the oldest due frame has gone unattempted.", gauges.oldest_due_s
+        )
+        balance = GaugeMetricFamily("awm_balance_lamports", "What the crank's key has.")
+        if gauges.balance is not None:
+            balance.add_metric([], gauges.balance)
+        yield balance
+        connected = GaugeMetricFamily("awm_mqtt_connected", "1: connected to the MQTT broker. None without one.")
+        if gauges.mqtt_connected is not None:
+            connected.add_metric([], gauges.mqtt_connected)
+        yield connected
+        yield CounterMetricFamily("awm_mqtt_published", "Messages that the broker took.", gauges.mqtt_published)
+        yield CounterMetricFamily(
+            "awm_mqtt_dropped", "Messages dropped since the broker was slow or gone.", gauges.mqtt_dropped
+        )
+        build = GaugeMetricFamily(
+            "awm_build_info", "1, with the version and the engine's path.", labels=["version", "engine"]
+        )
+        build.add_metric([self._version, self._observed.engine_path()], 1)
+        yield build
+
+
+def _histogram(name: str, text: str, latencies: Latencies) -> HistogramMetricFamily:
+    cumulated, buckets = 0, []
+    for bound, count in zip((*(bound / 1000 for bound in BUCKETS_MS), float("inf")), latencies.buckets, strict=True):
+        cumulated += count
+        buckets.append(("+Inf" if bound == float("inf") else str(bound), float(cumulated)))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=latencies.sum / 1e9)

@@ -1,0 +1,245 @@
+"""Frames and events to an MQTT broker: never in the way of a frame. docs/telemetry.md has the topics and payloads.
+
+The daemon hands messages over without awaiting; they wait in two bounded queues, the oldest going first when one is
+full. A broker that is slow, stopped or gone costs messages, counted as dropped, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import aiomqtt
+import msgspec
+
+from .. import config
+from ..errors import ConfigError
+from . import logs
+from .frames import Shown, compact, readable
+from .stats import Gauges
+
+STATUS_INTERVAL_S = 10.0
+BACKOFF_S = (0.5, 15.0)
+_ANSWER_S = 5.0
+_GOODBYE_S = 2.0
+# aiomqtt warns where it has nobody to tell; what matters is logged here
+_QUIET = logging.Logger("aiomqtt", logging.CRITICAL)
+
+
+class _Message(NamedTuple):
+    topic: str
+    content: Shown | dict[str, Any]
+    form: str
+
+
+class Publisher:
+    """Publishes for one crank while `run` runs.
+
+    Args:
+        settings: `mqtt` of the configuration; `url` must be set.
+        key: the crank's public key, part of the status topic.
+        gauges: told of connection, published and dropped messages.
+
+    Raises:
+        ConfigError: a file that the settings name cannot be used.
+    """
+
+    def __init__(self, settings: config.Mqtt, key: str, gauges: Gauges) -> None:
+        self._settings = settings
+        self._key = key
+        self._gauges = gauges
+        gauges.mqtt_connected = False
+        self._log = logs.get().bind(broker=settings.url)
+        self._events: deque[_Message] = deque()
+        self._frames: deque[_Message] = deque()
+        self._wake = asyncio.Event()
+        self._next_frame: dict[str, int] = {}
+        """session → earliest time (ns) of its next frame"""
+        self._interval_ns = 1_000_000_000 // settings.frames_per_s if settings.frames_per_s else 0
+        self._password, self._tls = _secrets(settings)
+        self._closing = asyncio.Event()
+        self.sessions = 0
+        """told in the status"""
+
+    def topic(self, *parts: str) -> str:
+        """A topic under the configured prefix."""
+        return "/".join((self._settings.topic, *parts))
+
+    @property
+    def status_topic(self) -> str:
+        """Where the retained status is."""
+        return self.topic("crank", self._key, "status")
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting."""
+        return len(self._events) + len(self._frames)
+
+    # -- what the daemon hands over; nothing here awaits ------------------------------------------------------------
+
+    def frame(self, session: str, frame: Shown) -> None:
+        """A frame that landed; published unless the session had one within the configured time."""
+        now, interval = frame.landed_at, self._interval_ns
+        due = self._next_frame.get(session, now)
+        if now < due:
+            return
+        # from when it was due, not from now: frames come at ticks, and what one misses the next must not miss too
+        self._next_frame[session] = (due if now - due < interval else now) + interval
+        if self._settings.compact:
+            self._put(self._frames, _Message(self.topic("session", session, "frame"), frame, "compact"))
+        if self._settings.json:
+            self._put(self._frames, _Message(self.topic("session", session, "frame", "json"), frame, "json"))
+
+    def event(self, session: str, kind: str, **fields: Any) -> None:
+        """Something happened in a session."""
+        content = {"event": kind, "session": session, "at": time.time(), **fields}
+        self._put(self._events, _Message(self.topic("session", session, "event"), content, "event"))
+        if kind == "ended":
+            self._next_frame.pop(session, None)
+
+    def _put(self, queue: deque[_Message], message: _Message) -> None:
+        if len(queue) >= self._settings.queue:
+            queue.popleft()
+            self._gauges.mqtt_dropped += 1
+        queue.append(message)
+        self._wake.set()
+
+    # -- the connection -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Connects, publishes, and connects again, until `close`."""
+        first, longest = BACKOFF_S
+        pause, told = first, False
+        while not self._closing.is_set():
+            published = self._gauges.mqtt_published
+            try:
+                await self._converse()
+            except (aiomqtt.MqttError, OSError) as error:
+                if not told or self._gauges.mqtt_connected:
+                    self._log.warning("no MQTT broker", problem=str(error) or type(error).__name__)
+                told = True
+            if self._gauges.mqtt_published != published:
+                pause, told = first, False
+            self._gauges.mqtt_connected = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._closing.wait()
+            pause = min(pause * 2, longest)
+
+    def close(self) -> None:
+        """Has `run` publish what waits, say goodbye and end, as far as the broker lets it."""
+        self._closing.set()
+        self._wake.set()
+
+    async def _converse(self) -> None:
+        will = aiomqtt.Will(self.status_topic, self._status("lost"), qos=self._settings.qos, retain=True)
+        async with _client(
+            self._settings, self._password, self._tls, will=will, identifier=f"awm-{self._key[:18]}"
+        ) as client:
+            self._gauges.mqtt_connected = True
+            self._log.info("MQTT broker connected")
+            await self._publish(client, self.status_topic, self._status("online"), retain=True)
+            while not self._closing.is_set():
+                message = self._take()
+                if message is None:
+                    await self._rest(client)
+                    continue
+                await self._deliver(client, message)
+            async with asyncio.timeout(_GOODBYE_S):
+                while (message := self._take()) is not None:
+                    await self._deliver(client, message)
+                await self._publish(client, self.status_topic, self._status("offline"), retain=True)
+
+    def _take(self) -> _Message | None:
+        queue = self._events or self._frames
+        return queue.popleft() if queue else None
+
+    async def _rest(self, client: aiomqtt.Client) -> None:
+        """Until there is something to publish; meanwhile the status again, which also proves the connection."""
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(STATUS_INTERVAL_S):
+                await self._wake.wait()
+        except TimeoutError:
+            await self._publish(client, self.status_topic, self._status("online"), retain=True)
+
+    async def _deliver(self, client: aiomqtt.Client, message: _Message) -> None:
+        try:
+            await self._publish(client, message.topic, _payload(message))
+        except BaseException:
+            if message.form == "event" and len(self._events) < self._settings.queue:
+                # said again over the next connection: rather twice than never
+                self._events.appendleft(message)
+            else:
+                self._gauges.mqtt_dropped += 1
+            raise
+
+    async def _publish(self, client: aiomqtt.Client, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        await client.publish(topic, payload, qos=self._settings.qos, retain=retain)
+        self._gauges.mqtt_published += 1
+
+    def _status(self, state: str) -> bytes:
+        return msgspec.json.encode({"state": state, "crank": self._key, "sessions": self.sessions, "at": time.time()})
+
+
+async def probe(settings: config.Mqtt) -> None:
+    """Connects once, and leaves.
+
+    Raises:
+        ConfigError: a file that the settings name cannot be used, or the broker cannot be reached or refuses.
+    """
+    try:
+        async with _client(settings, *_secrets(settings)):
+            pass
+    except (aiomqtt.MqttError, OSError) as error:
+        raise ConfigError(f"mqtt.url {settings.url}: {error}") from None
+
+
+def _client(
+    settings: config.Mqtt, password: str | None, tls: ssl.SSLContext | None, **options: Any
+) -> aiomqtt.Client:
+    address = urlsplit(settings.url)
+    return aiomqtt.Client(
+        address.hostname or "", address.port or (8883 if tls else 1883), username=settings.username or None,
+        password=password, tls_context=tls, timeout=_ANSWER_S, keepalive=15, logger=_QUIET, **options,
+    )  # fmt: skip
+
+
+def _secrets(settings: config.Mqtt) -> tuple[str | None, ssl.SSLContext | None]:
+    password = _first_line(settings.password_file) if settings.password_file else None
+    return password, _tls(settings) if settings.url.startswith("mqtts:") else None
+
+
+def _payload(message: _Message) -> bytes:
+    content = message.content
+    if isinstance(content, Shown):
+        return compact(content) if message.form == "compact" else readable(content)
+    return msgspec.json.encode(content)
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"mqtt.password_file {path} cannot be read: {reason}", hint="check path and mode") from None
+
+
+def _tls(settings: config.Mqtt) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"mqtt.ca_file or mqtt.cert_file cannot be used: {error}",
+            hint="PEM files; the key stands in its certificate's",
+        ) from None
+    return context

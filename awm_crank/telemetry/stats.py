@@ -1,0 +1,191 @@
+"""Counters and latency percentiles of the daemon, as plain values for the log and for `--stats`."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+_KEPT = 16_384
+_PERCENTILES = (50, 90, 99, 100)
+BUCKETS_MS = (0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 12, 16.667, 25, 50, 100, 250, 500, 1000, 5000)
+"""Upper bounds of the histograms' buckets."""
+_BOUNDS_NS = tuple(round(bound * 1e6) for bound in BUCKETS_MS)
+
+
+class LandedFrame(Protocol):
+    """What is told of a frame that landed; times in ns."""
+
+    @property
+    def tick_due(self) -> int: ...
+    @property
+    def sent_at(self) -> int: ...
+    @property
+    def landed_at(self) -> int: ...
+    @property
+    def ready_at(self) -> int: ...
+
+
+class Ticks(Protocol):
+    """A session's tick counters."""
+
+    on_time: int
+    late: int
+    missed: int
+
+
+class Machine(Protocol):
+    """What is read of a session's machine."""
+
+    @property
+    def counters(self) -> msgspec.Struct: ...
+    @property
+    def schedule(self) -> Any: ...
+
+
+class Latencies:
+    """Durations of one stage, in ns: the last 16,384, and of all of them count, sum and histogram."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = 0
+        self.buckets = [0] * (len(_BOUNDS_NS) + 1)
+        """how many fell between each bound of BUCKETS_MS and the one before; the last are those above all"""
+        self._values: deque[int] = deque(maxlen=_KEPT)
+
+    def add(self, nanoseconds: int) -> None:
+        """Takes one."""
+        self.count += 1
+        self.sum += nanoseconds
+        self.buckets[bisect_left(_BOUNDS_NS, nanoseconds)] += 1
+        self._values.append(nanoseconds)
+
+    def report(self) -> dict[str, float]:
+        """Milliseconds by percentile (nearest rank); empty without any."""
+        values = sorted(self._values)
+        if not values:
+            return {}
+        ranks = {f"p{p}": values[max(0, math.ceil(p / 100 * len(values)) - 1)] for p in _PERCENTILES}
+        return {name: round(value / 1e6, 3) for name, value in ranks.items()}
+
+
+class Stats:
+    """All that the daemon counts over its life; sessions that are gone stay counted."""
+
+    def __init__(self) -> None:
+        self.step = Latencies()
+        self.sign = Latencies()
+        self.send = Latencies()
+        self.land = Latencies()
+        self.tick = Latencies()
+        self.loop_lag = Latencies()
+        self.timer_lag = Latencies()
+        self.decide = Latencies()
+        self.disconnections = 0
+        self.refused_frames = 0
+        self.slow_frames = 0
+        """landed more than a period after they were sent"""
+        self.refused_sessions: dict[str, int] = {}
+        """reason (`sessions`, `load`, `endpoint`, `rent`) → how many sessions were refused for it"""
+        self._gone: dict[str, Any] = {}
+        self._sessions = 0
+
+    def landed(self, frame: LandedFrame) -> None:
+        """A frame stands on chain."""
+        self.land.add(frame.landed_at - frame.sent_at)
+        self.tick.add(frame.landed_at - frame.tick_due)
+        self.decide.add(frame.sent_at - frame.ready_at)
+
+    def refuse(self, reason: str) -> None:
+        """A session is not served, or not yet, for want of room or rent."""
+        self.refused_sessions[reason] = self.refused_sessions.get(reason, 0) + 1
+
+    def gone(self, machine: Machine) -> None:
+        """A session is served no more."""
+        self._sessions += 1
+        _add(self._gone, _counts(machine))
+
+    @property
+    def stages(self) -> dict[str, Latencies]:
+        """By name: `step` (backbone), `sign` (frame), `send` (request to answer), `send_to_land`, `tick_to_land`."""
+        return {
+            "step": self.step, "sign": self.sign, "send": self.send, "send_to_land": self.land,
+            "tick_to_land": self.tick,
+        }  # fmt: skip
+
+    def counts(self, machines: Iterable[Machine]) -> dict[str, Any]:
+        """Counters summed over all sessions, those that are gone included."""
+        counts: dict[str, Any] = {"sessions": 0, "sessions_ended": self._sessions}
+        _add(counts, self._gone)
+        for machine in machines:
+            counts["sessions"] += 1
+            _add(counts, _counts(machine))
+        return {
+            **counts, "disconnections": self.disconnections, "refused_frames": self.refused_frames,
+            "slow_frames": self.slow_frames, "refused_sessions": dict(self.refused_sessions),
+        }  # fmt: skip
+
+    def report(self, machines: Iterable[Machine]) -> dict[str, Any]:
+        """The counters, and percentiles by stage in ms."""
+        stages = {
+            **self.stages, "ready_to_sent": self.decide, "timer_lag": self.timer_lag, "loop_lag": self.loop_lag,
+        }  # fmt: skip
+        return {**self.counts(machines), "latency_ms": {name: stage.report() for name, stage in stages.items()}}
+
+
+class Gauges:
+    """What others set; read at each scrape."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.healthy = True
+        self.oldest_due_s = 0.0
+        self.balance: int | None = None
+        """lamports; None until the endpoint has said"""
+        self.mqtt_connected: bool | None = None
+        """None without a broker"""
+        self.mqtt_published = 0
+        self.mqtt_dropped = 0
+
+
+class Staged(Machine, Protocol):
+    """A session's machine."""
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def entity(self) -> Any: ...
+    def due(self, now: int) -> int: ...
+
+
+class Observed(Protocol):
+    """What metrics and health read of the daemon."""
+
+    stats: Stats
+
+    def machines(self) -> Iterable[Staged]:
+        """The machines of all sessions served."""
+
+    def queues(self) -> dict[str, int]:
+        """Queue → how many are in it."""
+
+    def engine_path(self) -> str:
+        """Which path computes; empty before the first model."""
+
+
+def _counts(machine: Machine) -> dict[str, Any]:
+    schedule = machine.schedule
+    ticks = {"on_time": schedule.on_time, "late": schedule.late, "missed": schedule.missed}
+    return {**msgspec.structs.asdict(machine.counters), **ticks}
+
+
+def _add(total: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict):
+            _add(total.setdefault(name, {}), value)
+        else:
+            total[name] = total.get(name, 0) + value

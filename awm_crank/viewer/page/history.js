@@ -1,0 +1,110 @@
+// The frames of one match, live or from a match file, and the reading of the frame log's ring.
+
+import { DecodeError, fromBase64 } from "./codec.js";
+
+const FORMAT = "awm-match/1";
+const MOST_FRAMES = 36_000; // ten minutes stay in memory, older ones go
+
+// A frame: {frame, stage, players: [17 fields] x 2, inputs?, sources?}. Frames may be missing between first and last.
+export class History {
+  #frames = new Map();
+
+  #most;
+
+  constructor(most = MOST_FRAMES) {
+    this.#most = most;
+    this.first = 0;
+    this.last = -1;
+    this.whole = -1; // all frames from `first` to this one came from the ring, with inputs
+  }
+
+  get size() {
+    return this.#frames.size;
+  }
+
+  add(frame) {
+    const known = this.#frames.get(frame.frame);
+    // what comes from the ring knows all of a frame, what was notified does not
+    if (!known || !known.sources) this.#frames.set(frame.frame, frame);
+    if (this.last < 0) this.first = frame.frame;
+    this.first = Math.min(this.first, frame.frame);
+    this.last = Math.max(this.last, frame.frame);
+    while (this.last - this.first >= this.#most) this.#frames.delete(this.first++);
+  }
+
+  // the frame of that number, or the last one before it that is there
+  at(number) {
+    for (let n = Math.min(number, this.last); n >= this.first && n > number - 120; n--) {
+      const frame = this.#frames.get(n);
+      if (frame) return frame;
+    }
+    return null;
+  }
+
+  get(number) {
+    return this.#frames.get(number) ?? null;
+  }
+}
+
+// Reads what is new in a session's frame log into its history, in slices; returns the number of records.
+export async function readRing(rpc, contract, key, history) {
+  const { FrameLog, FrameRecord } = contract.layouts;
+  const head = await rpc.slice(key, 0, FrameLog.size);
+  if (!head) return 0;
+  const log = FrameLog.decode(head);
+  const { capacity, total_frames: total } = log;
+  const start = Math.max(1, total - capacity + 1, history.whole + 1);
+  if (!capacity || start > total) return 0;
+  const [begin, finish] = [(start - 1) % capacity, (total - 1) % capacity];
+  const spans = begin <= finish ? [[begin, finish + 1]] : [[begin, capacity], [0, finish + 1]];
+  let count = 0;
+  for (const [low, high] of spans) {
+    const data = await rpc.slice(key, FrameLog.size + low * FrameRecord.size, (high - low) * FrameRecord.size);
+    if (!data) return count;
+    for (let at = 0; at + FrameRecord.size <= data.length; at += FrameRecord.size) {
+      const record = contract.record(data, at);
+      // the ring moves on while it is read: a record that was written over is a later frame's
+      if (record.frame < start) continue;
+      history.add(record);
+      count++;
+    }
+  }
+  history.whole = Math.max(history.whole, total);
+  return count;
+}
+
+const isText = (value) => typeof value === "string" && value.length < 100;
+const areNumbers = (object, names) => names.every((name) => Number.isFinite(object?.[name]));
+
+// whether the stage can be drawn; a file of a stage that nobody knows has none
+function isStage(geometry) {
+  return areNumbers(geometry?.ground, ["x_min", "x_max", "y"])
+    && areNumbers(geometry.blast_zones, ["left", "right", "top", "bottom"]) && isText(geometry.name)
+    && Array.isArray(geometry.platforms) && geometry.platforms.every((each) => areNumbers(each, ["x_min", "x_max", "y"]));
+}
+
+// The content of a match file: {meta, stage, history}. Throws DecodeError, saying what is wrong with it.
+export function parseMatchFile(text, contract) {
+  let file;
+  try {
+    file = JSON.parse(text);
+  } catch (error) {
+    throw new DecodeError(`not JSON: ${error.message}`);
+  }
+  const { meta, frames } = file ?? {};
+  if (meta?.format !== FORMAT) throw new DecodeError(`no match file: meta.format is ${meta?.format}, expected ${FORMAT}`);
+  if (!["session", "player1", "player2"].every((name) => isText(meta[name]))) throw new DecodeError("meta names no session and players");
+  if (!Array.isArray(frames) || !frames.length) throw new DecodeError("no frames in it");
+  const fields = contract.layouts.PlayerState.fields.map(({ field }) => field);
+  const records = Array.isArray(file.records) ? file.records : [];
+  const history = new History(Infinity);
+  frames.forEach((frame, number) => {
+    const players = frame?.players;
+    if (!Array.isArray(players) || players.length !== 2 || !players.every((player) => areNumbers(player, fields))) {
+      throw new DecodeError(`frame ${number} has no two players with all their ${fields.length} fields`);
+    }
+    const record = number && records[number - 1] ? contract.record(fromBase64(records[number - 1])) : null;
+    history.add({ frame: number, stage: frame.stage, players, inputs: record?.inputs, sources: record?.sources });
+  });
+  return { meta, stage: isStage(file.stage_geometry) ? file.stage_geometry : contract.stage(frames[0].stage), history };
+}

@@ -1,0 +1,87 @@
+"""Serves the page on loopback: static files, and `contract.json` with what the page has to know of the chain.
+
+The page talks to the RPC endpoint by itself; nothing of a match passes through here.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from aiohttp import web
+
+from ..errors import ConfigError
+from .contract import contract
+
+PAGE_PORT = 8766
+_KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+# scripts and styles are the page's own; it connects to whatever RPC endpoint its user names
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src * ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class PageServer:
+    """The page's web server. An async context manager; `url` is known inside.
+
+    Args:
+        rpc, ws: the endpoints that the page begins with; its user may name others.
+        session: the session that it shows first, base58; empty takes the newest live one.
+        host, port: where it listens; port 0 takes a free one.
+
+    Raises:
+        ConfigError: on entering, when the port is taken.
+    """
+
+    def __init__(
+        self, *, rpc: str, ws: str, session: str = "", host: str = "127.0.0.1", port: int = PAGE_PORT
+    ) -> None:
+        self.url = ""
+        self.defaults: dict[str, Any] = {"rpc": rpc, "ws": ws, "session": session}
+        self._host = host
+        self._port = port
+        self._contract = contract()
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/contract.json", self._send_contract)
+        app.router.add_get("/{name:[a-z]*(?:\\.[a-z]+)?}", _send_file)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        await runner.setup()
+        site = web.TCPSite(runner, self._host, self._port)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigError(
+                f"cannot serve the page on {self._host}, port {self._port}", found=error.strerror, hint="another --port"
+            ) from None
+        self._runner = runner
+        self.url = f"http://{self._host}:{runner.addresses[0][1]}/"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _send_contract(self, _request: web.Request) -> web.Response:
+        body = msgspec.json.encode({**self._contract, "defaults": self.defaults})
+        return web.Response(body=body, content_type="application/json", headers=_HEADERS)
+
+
+async def _send_file(request: web.Request) -> web.Response:
+    name = request.match_info["name"] or "index.html"
+    kind = _KINDS.get(name.rpartition(".")[2])
+    found = files("awm_crank") / "viewer" / "page" / name
+    if kind is None or not found.is_file():
+        raise web.HTTPNotFound(headers=_HEADERS)
+    return web.Response(body=found.read_bytes(), content_type=kind, charset="utf-8", headers=_HEADERS)

@@ -1,0 +1,182 @@
+"""Arguments of the three systems, in JSON (as existing clients send) and in the compact binary form.
+
+Layouts and keys: docs/formats.md, "Systems". JSON is told from binary by its first byte that is not white space: `{`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from ..errors import LayoutError
+from . import layouts
+from .ids import ZERO_KEY
+from .layouts import Buffer, Layout
+
+CREATE, JOIN, END = range(3)
+"""Lifecycle.action."""
+
+_TAG = 1
+_WHITE = b" \t\r\n"
+_INPUT_KEYS = layouts.CONTROLLER_INPUT.names
+
+
+def is_json(data: Buffer) -> bool:
+    """Whether a system reads these args as JSON."""
+    return bytes(data).lstrip(_WHITE)[:1] == b"{"
+
+
+class Lifecycle(msgspec.Struct, frozen=True):
+    """Arguments of session-lifecycle. `writer` zero = not named."""
+
+    LAYOUT: ClassVar[Layout] = layouts.LIFECYCLE_ARGS
+    action: int
+    player: Pubkey
+    character: int = 0
+    stage: int = 0
+    model: Pubkey = ZERO_KEY
+    max_frames: int = 0
+    seed: int = 0
+    d_inner: int = 0
+    d_state: int = 0
+    num_layers: int = 0
+    writer: Pubkey = ZERO_KEY
+
+    def to_binary(self) -> bytes:
+        """117 bytes. Raises LayoutError when a number does not fit."""
+        return self.LAYOUT.pack((_TAG, *msgspec.structs.astuple(self)))
+
+    def to_json(self) -> bytes:
+        """The ten keys that existing clients send, and `writer` where one is named. Raises LayoutError as to_binary."""
+        self.to_binary()
+        document = {field: getattr(self, field) for field in self.__struct_fields__}
+        if self.writer == ZERO_KEY:
+            del document["writer"]
+        return _json(document)
+
+    @classmethod
+    def decode(cls, data: Buffer) -> Self:
+        """From either form. Raises LayoutError, naming the key or field."""
+        if not is_json(data):
+            return cls(*_binary(cls.LAYOUT, data)[1:])
+        document = _document(data, "session-lifecycle")
+        values: dict[str, Any] = {}
+        for field in cls.__struct_fields__:
+            if field in ("player", "model", "writer"):
+                values[field] = ZERO_KEY if field == "writer" and field not in document else _key(document, field)
+            else:
+                values[field] = _number(document, field)
+        args = cls(**values)
+        args.to_binary()
+        return args
+
+
+class Input(msgspec.Struct, frozen=True):
+    """Arguments of submit-input: a ControllerInput (8 bytes) for `frame`, 0 = whichever comes."""
+
+    LAYOUT: ClassVar[Layout] = layouts.INPUT_ARGS
+    player: Pubkey
+    input: bytes
+    frame: int = 0
+
+    def to_binary(self) -> bytes:
+        """45 bytes. Raises LayoutError when a value does not fit."""
+        return self.LAYOUT.pack((_TAG, *msgspec.structs.astuple(self)))
+
+    def to_json(self) -> bytes:
+        """The nine keys that existing clients send, and `frame` where it is not 0. Raises LayoutError as to_binary."""
+        self.to_binary()
+        document: dict[str, Any] = {"player": self.player}
+        document.update(zip(_INPUT_KEYS, layouts.CONTROLLER_INPUT.unpack(self.input), strict=True))
+        if self.frame:
+            document["frame"] = self.frame
+        return _json(document)
+
+    @classmethod
+    def decode(cls, data: Buffer) -> Self:
+        """From either form. Raises LayoutError, naming the key or field."""
+        if not is_json(data):
+            return cls(*_binary(cls.LAYOUT, data)[1:])
+        document = _document(data, "submit-input")
+        controller = layouts.CONTROLLER_INPUT.pack([_number(document, key) for key in _INPUT_KEYS])
+        args = cls(_key(document, "player"), controller, _number(document, "frame") if "frame" in document else 0)
+        args.to_binary()
+        return args
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """Arguments of run-inference: inputs 16, sources 2, players 64, feedback 16 bytes. Binary only."""
+
+    LAYOUT: ClassVar[Layout] = layouts.FRAME_ARGS
+    frame: int
+    epoch: int
+    inputs: bytes
+    sources: bytes
+    players: bytes
+    feedback: bytes
+
+    def to_binary(self) -> bytes:
+        """107 bytes. Raises LayoutError when a value does not fit."""
+        return self.LAYOUT.pack((_TAG, *msgspec.structs.astuple(self)))
+
+    @classmethod
+    def decode(cls, data: Buffer) -> Self:
+        """From 107 bytes. Raises LayoutError."""
+        return cls(*_binary(cls.LAYOUT, data)[1:])
+
+
+def _binary(layout: Layout, data: Buffer) -> list[Any]:
+    if len(data) != layout.size:
+        raise LayoutError(
+            f"binary {layout.name}", expected=f"{layout.size} bytes beginning with 1", found=f"{len(data)} bytes"
+        )
+    return layout.unpack(data)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    # As JSON.stringify writes it: no spaces, keys in the order given.
+    return msgspec.json.encode({key: str(v) if isinstance(v, Pubkey) else v for key, v in document.items()})
+
+
+def _document(data: Buffer, system: str) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(bytes(data))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise LayoutError(f"JSON args of {system}", expected="one JSON object", found=str(error)) from error
+    if not isinstance(document, dict):
+        raise LayoutError(f"JSON args of {system}", expected="one JSON object", found=type(document).__name__)
+    return document
+
+
+def _value(document: dict[str, Any], key: str) -> Any:
+    if key not in document:
+        raise LayoutError(f"JSON key {key}", expected="to be there", found="missing")
+    return document[key]
+
+
+def _number(document: dict[str, Any], key: str) -> int:
+    """A whole number, also as a decimal string."""
+    value = _value(document, key)
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        # 20 digits hold every u64; the bound keeps a long string from being parsed at all.
+        if digits.isascii() and digits.isdigit() and len(digits) <= 20:
+            return int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise LayoutError(f"JSON key {key}", expected="a whole number", found=repr(value)[:40])
+
+
+def _key(document: dict[str, Any], key: str) -> Pubkey:
+    """A pubkey as a base58 string or an array of 32 numbers."""
+    value = _value(document, key)
+    try:
+        if isinstance(value, str):
+            return Pubkey.from_string(value)
+        if isinstance(value, list) and len(value) == 32:
+            return Pubkey.from_bytes(bytes(value))
+    except (ValueError, TypeError):
+        pass
+    raise LayoutError(f"JSON key {key}", expected="a base58 key or 32 numbers", found=repr(value)[:60])

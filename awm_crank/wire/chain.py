@@ -1,0 +1,144 @@
+"""The chain hash, frame records and frame blocks (docs/formats.md, "The chain hash" and "Common blocks").
+
+A *frame block* is 97 bytes: players 64 @0, feedback 16 @64, inputs 16 @80, stage 1 @96.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from solders.pubkey import Pubkey
+
+from ..errors import LayoutError
+from . import layouts
+from .accounts import FRESH, HELD, NEUTRAL, NEUTRAL_INPUT, HiddenState, SessionState
+
+BLOCK_SIZE = layouts.FRAME_BLOCK.size
+RECORD_SIZE = layouts.FRAME_RECORD.size
+GENESIS_TAG = b"awm:genesis:v1"
+
+
+def _sized(name: str, data: bytes, size: int) -> bytes:
+    if len(data) != size:
+        raise LayoutError(name, expected=f"{size} bytes", found=f"{len(data)} bytes")
+    return data
+
+
+def genesis(session: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes) -> bytes:
+    """The chain hash at frame 0, set at JOIN.
+
+    Args:
+        session: key of the SessionState account.
+        model: key of the manifest.
+        stage, seed, max_frames: the session's.
+        players: both PlayerStates at the start, 64 bytes.
+
+    Returns: 32 bytes. Raises LayoutError when a value does not fit.
+    """
+    return sha256(
+        GENESIS_TAG
+        + bytes(session)
+        + bytes(model)
+        + _number("stage", stage, 1)
+        + _number("seed", seed, 8)
+        + _number("max_frames", max_frames, 4)
+        + _sized("players", players, 64)
+    ).digest()
+
+
+def advance(previous: bytes, frame: int, inputs: bytes, sources: bytes, players: bytes, feedback: bytes) -> bytes:
+    """The chain hash after a frame: SHA-256(previous 32, frame u32, inputs 16, sources 2, players 64, feedback 16).
+
+    Raises LayoutError when a part has another size.
+    """
+    data = previous + _number("frame", frame, 4) + inputs + sources + players + feedback
+    if len(previous) != 32 or len(inputs) != 16 or len(sources) != 2 or len(players) != 64 or len(feedback) != 16:
+        raise LayoutError(
+            "parts of the chain hash", expected="32, 16, 2, 64, 16 bytes",
+            found=", ".join(str(len(part)) for part in (previous, inputs, sources, players, feedback)),
+        )  # fmt: skip
+    return sha256(data).digest()
+
+
+def final_state_sha256(frame: int, players: bytes, state: bytes, feedback: bytes) -> str:
+    """Hex SHA-256 over frame, players (64), the recurrent state of a checkpoint at that frame, feedback (16)."""
+    return sha256(
+        _number("frame", frame, 4) + _sized("players", players, 64) + state + _sized("feedback", feedback, 16)
+    ).hexdigest()
+
+
+def record(frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes, chain_hash: bytes) -> bytes:
+    """A frame's 96-byte record.
+
+    Args:
+        frame: its number.
+        inputs: both ControllerInputs that led to it, 16 bytes.
+        sources: where each came from, 2 bytes of 0..2.
+        stage: the session's.
+        players: both PlayerStates, 64 bytes.
+        chain_hash: after this frame; 32 bytes, or the first 8.
+
+    Raises:
+        LayoutError: a part does not fit.
+    """
+    _sized("inputs", inputs, 16), _sized("sources", sources, 2), _sized("players", players, 64)
+    return layouts.FRAME_RECORD.pack(
+        (frame, inputs[:8], inputs[8:], sources[0], sources[1], stage, 0, players[:32], players[32:], chain_hash[:8])
+    )
+
+
+def block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> bytes:
+    """A 97-byte frame block. Raises LayoutError when a part does not fit."""
+    return layouts.FRAME_BLOCK.pack((players, feedback, inputs, stage))
+
+
+def block_players(data: bytes) -> bytes:
+    """Both PlayerStates of a frame block, 64 bytes."""
+    return data[:64]
+
+
+def block_feedback(data: bytes) -> bytes:
+    """Both Feedbacks of a frame block, 16 bytes."""
+    return data[64:80]
+
+
+def block_inputs(data: bytes) -> bytes:
+    """Both inputs that led to a frame block, 16 bytes."""
+    return data[80:96]
+
+
+def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes) -> bytes:
+    """The frame block of what is on chain; `inputs` (16) are those of the frame's record, neutral at frame 0.
+
+    Raises:
+        LayoutError: the two accounts stand at different frames.
+    """
+    if session.frame != hidden.frame:
+        raise LayoutError(
+            "frame of HiddenState",
+            expected=f"{session.frame}, as SessionState",
+            found=hidden.frame,
+            hint="fetch both accounts at one slot",
+        )
+    return block(session.players, hidden.feedback, inputs, session.stage)
+
+
+def chosen_inputs(buffer_inputs: bytes, ready: Iterable[bool], *, hold: bool) -> tuple[bytes, bytes]:
+    """Inputs (16 bytes) and sources (2) of a frame, by what the buffer holds.
+
+    A ready player's input is fresh; another's is the buffer's last one (`hold`) or neutral.
+    """
+    inputs, sources = b"", b""
+    for number, fresh in enumerate(ready):
+        own = buffer_inputs[8 * number : 8 * number + 8]
+        inputs += own if fresh or hold else NEUTRAL_INPUT
+        sources += bytes((FRESH if fresh else HELD if hold else NEUTRAL,))
+    return inputs, sources
+
+
+def _number(name: str, value: int, size: int) -> bytes:
+    try:
+        return value.to_bytes(size, "little")
+    except OverflowError:
+        raise LayoutError(name, expected=f"a u{8 * size}", found=value) from None

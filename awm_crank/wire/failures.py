@@ -1,0 +1,147 @@
+"""What a failed transaction means: Solana's transaction errors as typed errors, custom codes by their IDL's names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import IntEnum
+
+from solders.pubkey import Pubkey
+
+from ..errors import AwmError, ProgramError, RpcError
+from . import ids
+from .idl import ErrorDef, load
+
+
+class Code(IntEnum):
+    """Custom errors of our programs (docs/formats.md, "Errors"); a test compares them with the IDLs."""
+
+    INVALID_AUTHORITY = 6000
+    INVALID_CALLER = 6001
+    INVALID_ARGUMENTS = 6010
+    INVALID_ACCOUNT = 6011
+    ENTITY_MISMATCH = 6012
+    SYSTEM_NOT_ALLOWED = 6013
+    STRUCT_CHANGED = 6014
+    MISSING_SIGNATURE = 6015
+    INSTRUCTION_UNKNOWN = 6016
+    INSUFFICIENT_FUNDS = 6017
+    ALREADY_CREATED = 6020
+    NOT_WAITING = 6021
+    SAME_PLAYER = 6022
+    NOT_A_PLAYER = 6023
+    NOT_ACTIVE = 6024
+    NOT_ENDED = 6025
+    FRAME_MISMATCH = 6030
+    WRITER_MISMATCH = 6031
+    EPOCH_MISMATCH = 6032
+    INPUT_MISMATCH = 6033
+    RING_FULL = 6034
+    RING_MISSING = 6035
+    INVALID_PLAYER_STATE = 6036
+    INPUT_ALREADY_GIVEN = 6037
+    INPUT_FRAME_MISMATCH = 6038
+    WRITER_ALREADY_BOUND = 6039
+    CHECKPOINT_ACTIVE = 6040
+    CHECKPOINT_INCOMPLETE = 6041
+    CHECKPOINT_FINALIZED = 6042
+    HASH_MISMATCH = 6043
+    CHECKPOINT_CONTRADICTS_LOG = 6044
+    OUT_OF_RANGE = 6045
+    STILL_OPEN = 6046
+    SHARD_FINALIZED = 6050
+    SHARD_INCOMPLETE = 6051
+    SHARD_MISMATCH = 6052
+    MANIFEST_READY = 6053
+
+
+_NAMES = {str(key): name for name, key in ids.PROGRAMS.items()}
+_FAILED = re.compile(r"^Program (\w{32,44}) failed: custom program error: 0x([0-9a-fA-F]{1,8})$")
+_IN_WORDS = re.compile(r"Error processing Instruction (\d{1,3}): (?:custom program error: 0x([0-9a-fA-F]{1,8})$)?(.*)")
+_TRANSIENT = {"BlockhashNotFound", "AccountInUse", "TooManyAccountLocks", "WouldExceedMaxBlockCostLimit"}
+"""Transaction errors that another try, with a fresh blockhash, can get past."""
+
+
+def failed_program(logs: Sequence[str], code: int) -> Pubkey | None:
+    """The program that raised `code`, which is the first that the logs call failed with it; None when they don't."""
+    for line in logs:
+        match = _FAILED.match(line)
+        if match and int(match[2], 16) == code:
+            try:
+                return Pubkey.from_string(match[1])
+            except ValueError:
+                return None
+    return None
+
+
+def known_error(code: int, program: Pubkey | None = None) -> ErrorDef | None:
+    """A custom error's name and message, from the program's IDL.
+
+    Without the program, ours where the number is only ours (World's own six begin at 6000 too, so those stay open
+    unless both agree on the name).
+    """
+    if program is not None:
+        name = _NAMES.get(str(program))
+        return load(name).errors.get(code) if name else None
+    ours, worlds = load("session_state").errors.get(code), load("world").errors.get(code)
+    if ours and worlds and ours.name != worlds.name:
+        return ErrorDef(code, f"{ours.name} or {worlds.name}", "the logs would tell which program refused")
+    return ours or worlds
+
+
+def program_error(
+    code: int, *, program: Pubkey | None = None, instruction: int | None = None, logs: Sequence[str] = ()
+) -> ProgramError:
+    """A custom program error as ProgramError, named from the IDL where it is known.
+
+    Args:
+        code: the custom error's number.
+        program: who raised it, if known; else the logs are searched.
+        instruction: its index in the transaction.
+        logs: the transaction's logs, if any.
+    """
+    program = program or failed_program(logs, code)
+    who = _NAMES.get(str(program), str(program)) if program is not None else "a program"
+    where = "" if instruction is None else f" in instruction {instruction}"
+    known = known_error(code, program)
+    if known is None:
+        return ProgramError(f"{who} refused{where}: custom error {code}", code=code, hint="read its logs")
+    return ProgramError(f"{who} refused{where}: {known.name} ({code})", code=code, found=known.message)
+
+
+def transaction_error(err: object, logs: Sequence[str] = ()) -> AwmError:
+    """A transaction's `err`, as RPC gives it in JSON, as a typed error.
+
+    Args:
+        err: a string such as "BlockhashNotFound", or {"InstructionError": [index, "Name" or {"Custom": code}]}, or
+            whatever else an endpoint sends.
+        logs: the transaction's logs, if any.
+
+    Returns: ProgramError for what an instruction refused (with `code` where it is custom), else RpcError.
+    """
+    if isinstance(err, dict) and isinstance(detail := err.get("InstructionError"), list) and len(detail) == 2:
+        index, reason = detail
+        where = index if isinstance(index, int) else None
+        if isinstance(reason, dict) and isinstance(code := reason.get("Custom"), int):
+            return program_error(code, instruction=where, logs=logs)
+        name = next(iter(reason), "unknown") if isinstance(reason, dict) else reason
+        last = next((line for line in reversed(logs) if " failed: " in line), None)
+        return ProgramError(f"instruction {where} refused: {name}", found=last)
+    name = str(next(iter(err), "unknown")) if isinstance(err, dict) else str(err)
+    return RpcError(f"transaction refused: {name}", data=err, recoverable=name in _TRANSIENT)
+
+
+def error_in_words(message: str) -> AwmError | None:
+    """What an RPC error says of a transaction in its message alone, as MagicBlock's validators do; None where it says
+    nothing of one.
+
+    Returns: as `transaction_error`.
+    """
+    match = _IN_WORDS.search(message)
+    if match:
+        if match[2]:
+            return program_error(int(match[2], 16), instruction=int(match[1]))
+        return ProgramError(f"instruction {match[1]} refused: {match[3]}")
+    if message.endswith("Blockhash not found"):
+        return transaction_error("BlockhashNotFound")
+    return None

@@ -1,0 +1,119 @@
+"""Telling World 0.2.4 from another interface of BOLT's, which is refused by name.
+
+BOLT's development branch hands components a `cpi_auth` signer where 0.2.4 hands the instructions sysvar, and World 0.1
+calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Each shows in the program's binary,
+in a published IDL, and in the logs of a refused call. What shows none of these signs is taken for 0.2.4, whose strings
+an optimized build, or another implementation, need not hold.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from solders.pubkey import Pubkey
+
+from ..errors import ProgramError
+from . import ids
+from .bolt import SUPPORTED_VERSION, program_data_pda
+from .idl import load, parse
+
+DEVELOPMENT = "BOLT's development branch (cpi_auth)"
+VERSION_0_1 = "BOLT 0.1 (execute)"
+
+_ELF = b"\x7fELF"
+_EXECUTE = load("run_inference").instructions["execute"].discriminator
+_BOLT_EXECUTE = load("run_inference").instructions["bolt_execute"].discriminator
+_CAUSED = re.compile(r"caused by account: (\w+)")
+_DEVELOPMENT_ACCOUNTS = {"cpi_auth", "buffer"}
+
+
+def _refuse(name: str, sign: str) -> ProgramError:
+    return ProgramError(
+        f"World {ids.WORLD} has the interface of {name}",
+        expected=f"BOLT {SUPPORTED_VERSION}",
+        found=sign,
+        hint=f"use an endpoint where World {SUPPORTED_VERSION} is deployed",
+    )
+
+
+def _holds(binary: bytes, eight: bytes) -> bool:
+    """Whether an SBF binary holds eight bytes, as data or as the two halves that `lddw` loads."""
+    loaded = re.escape(eight[:4]) + rb"\x00{4}" + re.escape(eight[4:])
+    return eight in binary or re.search(rb"\x18[\x00-\x0f]\x00\x00" + loaded, binary, re.DOTALL) is not None
+
+
+def check_world_program(data: bytes) -> None:
+    """Refuse a World binary of another interface.
+
+    Args:
+        data: the program's ELF, or the account that holds it (a ProgramData account has a header before it).
+
+    Raises:
+        ProgramError: no ELF, or the interface of the development branch or of 0.1; names it.
+    """
+    start = data.find(_ELF, 0, 256)
+    if start < 0:
+        raise ProgramError(
+            f"World {ids.WORLD}",
+            expected="an ELF program",
+            found=f"{len(data)} bytes without one",
+            hint="check the endpoint: World is not deployed there, or behind a ProgramData account",
+        )
+    if _holds(data[start:], b"cpi_auth"):
+        raise _refuse(DEVELOPMENT, "cpi_auth in its binary")
+    if _holds(data[start:], _EXECUTE) and not _holds(data[start:], _BOLT_EXECUTE):
+        raise _refuse(VERSION_0_1, "execute and no bolt_execute in its binary")
+
+
+def world_accounts() -> tuple[Pubkey, Pubkey]:
+    """Where World's binary may stand: the program's account, or its ProgramData."""
+    return ids.WORLD, program_data_pda(ids.WORLD)
+
+
+def check_world_accounts(accounts: Sequence[bytes | None]) -> None:
+    """Refuse a World of another interface by what `world_accounts` hold (None: no such account).
+
+    A binary in neither passes: a rollup may keep its clone where we do not know.
+
+    Raises:
+        ProgramError: as `check_world_program`; or World is not deployed, which may pass.
+    """
+    if accounts[0] is None:
+        raise ProgramError(
+            f"World {ids.WORLD} is not deployed", hint="check the endpoint, or wait for it", recoverable=True
+        )
+    for data in accounts:
+        if data is not None and _ELF in data[:256]:
+            check_world_program(data)
+
+
+def check_world_idl(text: str) -> None:
+    """Refuse a World IDL (JSON, as an Anchor IDL account holds it) whose instructions we would call wrongly.
+
+    Raises:
+        ProgramError: the interface is another one; names it, and the first instruction that differs.
+        LayoutError: the text is no IDL.
+    """
+    theirs, ours = parse(text), load("world")
+    for name, definition in ours.instructions.items():
+        other = theirs.instructions.get(name)
+        accounts = [item.name for item in other.accounts] if other else []
+        if "cpi_auth" in accounts:
+            raise _refuse(DEVELOPMENT, f"cpi_auth among the accounts of {name}")
+        if other is None or other != definition:
+            raise _refuse(
+                f"version {theirs.version}", f"{name} with accounts {', '.join(accounts)}" if other else f"no {name}"
+            )
+
+
+def check_world_logs(logs: Sequence[str]) -> None:
+    """Refuse the development branch by what it logs when it is called as 0.2.4.
+
+    Raises:
+        ProgramError: an Anchor error names an account that only that interface takes.
+    """
+    for line in logs:
+        match = _CAUSED.search(line)
+        if match and match[1] in _DEVELOPMENT_ACCOUNTS:
+            raise _refuse(DEVELOPMENT, line)

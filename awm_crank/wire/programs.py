@@ -1,0 +1,214 @@
+"""Our programs' direct instructions (docs/formats.md, "Direct instructions"), and the checkpoint address.
+
+Each function's first key signs. All raise LayoutError for an argument that does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
+
+from ..errors import LayoutError
+from . import ids
+from .bolt import component_pda
+from .idl import load
+
+GROWTH = 10_240
+"""Bytes that an account may grow by in one instruction."""
+
+_HIDDEN = load("hidden_state")
+_LOG = load("frame_log")
+_INPUT = load("input_buffer")
+_SESSION = load("session_state")
+_MANIFEST = load("model_manifest")
+_SHARD = load("weight_shard")
+
+
+@lru_cache(maxsize=8192)
+def checkpoint_pda(entity: Pubkey, slot: int) -> Pubkey:
+    """A session's checkpoint account; slot 0 (A) or 1 (B). Raises LayoutError on another slot."""
+    if slot not in (0, 1):
+        raise LayoutError("checkpoint slot", expected="0 or 1", found=slot)
+    return Pubkey.find_program_address([b"checkpoint", bytes(entity), bytes((slot,))], ids.HIDDEN_STATE)[0]
+
+
+def _hidden(entity: Pubkey) -> Pubkey:
+    return component_pda(ids.HIDDEN_STATE, entity)
+
+
+def _session(entity: Pubkey) -> Pubkey:
+    return component_pda(ids.SESSION_STATE, entity)
+
+
+def _log(entity: Pubkey) -> Pubkey:
+    return component_pda(ids.FRAME_LOG, entity)
+
+
+def _input(entity: Pubkey) -> Pubkey:
+    return component_pda(ids.INPUT_BUFFER, entity)
+
+
+def bind_writer(writer: Pubkey, entity: Pubkey) -> Instruction:
+    """Makes `writer` the session's writer, while it has none."""
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "session_state": _session(entity)}
+    return _HIDDEN.build("bind_writer", accounts)
+
+
+def claim(writer: Pubkey, entity: Pubkey, expected_epoch: int) -> Instruction:
+    """Raises the writer's epoch from `expected_epoch` by one: frames of an earlier process are refused after it."""
+    return _HIDDEN.build("claim", {"writer": writer, "hidden_state": _hidden(entity)}, expected_epoch)
+
+
+def checkpoint_create(writer: Pubkey, entity: Pubkey, slot: int, data_size: int) -> Instruction:
+    """Creates a checkpoint account of up to 10,240 bytes for `data_size` bytes of recurrent state."""
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
+    return _HIDDEN.build("checkpoint_create", accounts, slot, data_size)
+
+
+def checkpoint_grow(writer: Pubkey, entity: Pubkey, slot: int) -> Instruction:
+    """Grows a checkpoint account by 10,240 bytes at most."""
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
+    return _HIDDEN.build("checkpoint_grow", accounts, slot)
+
+
+def checkpoint_begin(
+    writer: Pubkey,
+    entity: Pubkey,
+    slot: int,
+    frame: int,
+    inputs: bytes,
+    players: bytes,
+    feedback: bytes,
+    chain_hash: bytes,
+) -> Instruction:
+    """Opens a checkpoint of frame `frame`, with that frame's inputs (16), players (64), feedback (16), hash (32)."""
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
+    return _HIDDEN.build("checkpoint_begin", accounts, slot, frame, inputs, players, feedback, chain_hash)
+
+
+def checkpoint_write(writer: Pubkey, entity: Pubkey, slot: int, offset: int, data: bytes) -> Instruction:
+    """Writes bytes of the recurrent state; `offset` counts within it."""
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
+    return _HIDDEN.build("checkpoint_write", accounts, slot, offset, data)
+
+
+def checkpoint_finalize(writer: Pubkey, entity: Pubkey, slot: int, data_hash: bytes) -> Instruction:
+    """Has the program hash the checkpoint; `data_hash` (32 bytes) must be the result."""
+    accounts = {
+        "writer": writer,
+        "hidden_state": _hidden(entity),
+        "checkpoint": checkpoint_pda(entity, slot),
+        "frame_log": _log(entity),
+    }
+    return _HIDDEN.build("checkpoint_finalize", accounts, slot, data_hash)
+
+
+def checkpoint_close(signer: Pubkey, entity: Pubkey, slot: int, writer: Pubkey) -> Instruction:
+    """Closes a checkpoint of an ended session; the rent goes to `writer`."""
+    accounts = {
+        "signer": signer,
+        "hidden_state": _hidden(entity),
+        "session_state": _session(entity),
+        "checkpoint": checkpoint_pda(entity, slot),
+        "writer": writer,
+    }
+    return _HIDDEN.build("checkpoint_close", accounts, slot)
+
+
+def close_hidden_state(player1: Pubkey, entity: Pubkey) -> Instruction:
+    """Closes the hidden state once both checkpoints and the ring are gone."""
+    accounts = {
+        "player1": player1,
+        "hidden_state": _hidden(entity),
+        "session_state": _session(entity),
+        "checkpoint_a": checkpoint_pda(entity, 0),
+        "checkpoint_b": checkpoint_pda(entity, 1),
+        "frame_log": _log(entity),
+    }
+    return _HIDDEN.build("close", accounts)
+
+
+def ring_grow(writer: Pubkey, entity: Pubkey, capacity: int) -> Instruction:
+    """Grows the frame ring by 10,240 bytes at most; the last one sets the capacity, in records."""
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "frame_log": _log(entity)}
+    return _LOG.build("ring_grow", accounts, capacity)
+
+
+def ring_shrink(signer: Pubkey, entity: Pubkey, writer: Pubkey) -> Instruction:
+    """Gives the ring of an ended session back; its rent goes to `writer`."""
+    accounts = {
+        "signer": signer,
+        "hidden_state": _hidden(entity),
+        "session_state": _session(entity),
+        "frame_log": _log(entity),
+        "writer": writer,
+    }
+    return _LOG.build("ring_shrink", accounts)
+
+
+def close_frame_log(player1: Pubkey, entity: Pubkey) -> Instruction:
+    """Closes the frame log once its ring is gone."""
+    return _LOG.build("close", {"player1": player1, "frame_log": _log(entity), "session_state": _session(entity)})
+
+
+def close_input_buffer(player1: Pubkey, entity: Pubkey) -> Instruction:
+    """Closes the input buffer of an ended session."""
+    return _INPUT.build(
+        "close", {"player1": player1, "input_buffer": _input(entity), "session_state": _session(entity)}
+    )
+
+
+def close_session_state(player1: Pubkey, entity: Pubkey) -> Instruction:
+    """Closes the session state; the last of the four."""
+    accounts = {
+        "player1": player1,
+        "session_state": _session(entity),
+        "hidden_state": _hidden(entity),
+        "input_buffer": _input(entity),
+        "frame_log": _log(entity),
+    }
+    return _SESSION.build("close", accounts)
+
+
+def shard_grow(authority: Pubkey, shard: Pubkey, shard_index: int, data_size: int) -> Instruction:
+    """Grows a shard by 10,240 bytes at most, towards `data_size` bytes of data."""
+    return _SHARD.build("shard_grow", {"authority": authority, "shard": shard}, shard_index, data_size)
+
+
+def shard_write(authority: Pubkey, shard: Pubkey, offset: int, data: bytes) -> Instruction:
+    """Writes bytes of a shard's data; `offset` counts within it."""
+    return _SHARD.build("shard_write", {"authority": authority, "shard": shard}, offset, data)
+
+
+def shard_hash_leaves(authority: Pubkey, shard: Pubkey, count: int) -> Instruction:
+    """Has the program hash the next `count` leaves of 65,536 bytes."""
+    return _SHARD.build("shard_hash_leaves", {"authority": authority, "shard": shard}, count)
+
+
+def shard_finalize(authority: Pubkey, shard: Pubkey, data_hash: bytes) -> Instruction:
+    """Freezes a shard; `data_hash` (32 bytes) is SHA-256 of its data."""
+    return _SHARD.build("shard_finalize", {"authority": authority, "shard": shard}, data_hash)
+
+
+def shard_close(authority: Pubkey, shard: Pubkey) -> Instruction:
+    """Closes a shard; the rent goes back to its authority."""
+    return _SHARD.build("shard_close", {"authority": authority, "shard": shard})
+
+
+def manifest_write(authority: Pubkey, manifest: Pubkey, offset: int, data: bytes) -> Instruction:
+    """Writes fields of a manifest; `offset` counts from the account's start."""
+    return _MANIFEST.build("manifest_write", {"authority": authority, "manifest": manifest}, offset, data)
+
+
+def manifest_finalize(authority: Pubkey, manifest: Pubkey, shards: Iterable[Pubkey]) -> Instruction:
+    """Sets `ready` when every shard is the one listed, finalized, and of the size listed."""
+    rest = tuple(AccountMeta(shard, is_signer=False, is_writable=False) for shard in shards)
+    return _MANIFEST.build("manifest_finalize", {"authority": authority, "manifest": manifest}, rest=rest)
+
+
+def manifest_close(authority: Pubkey, manifest: Pubkey) -> Instruction:
+    """Closes a manifest; the rent goes back to its authority."""
+    return _MANIFEST.build("manifest_close", {"authority": authority, "manifest": manifest})

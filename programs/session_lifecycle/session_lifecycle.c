@@ -1,0 +1,187 @@
+/* System session-lifecycle: CREATE, JOIN, END. */
+#include "system.h"
+
+/* Binary args (docs/formats.md, Systems). */
+typedef struct PACKED {
+    u8 version, action, player[32], character, stage, model[32];
+    u32 max_frames;
+    u64 seed;
+    u16 d_inner, d_state;
+    u8 num_layers, writer[32];
+} Args;
+AT(Args, action, 1, 1);
+AT(Args, player, 2, 32);
+AT(Args, character, 34, 1);
+AT(Args, stage, 35, 1);
+AT(Args, model, 36, 32);
+AT(Args, max_frames, 68, 4);
+AT(Args, seed, 72, 8);
+AT(Args, d_inner, 80, 2);
+AT(Args, d_state, 82, 2);
+AT(Args, num_layers, 84, 1);
+AT(Args, writer, 85, 32);
+SIZE(Args, 117);
+
+enum Action { ACTION_CREATE, ACTION_JOIN, ACTION_END };
+
+#define NUMBER_KEYS 8
+#define ALL_KEYS 10
+
+/* Reads a numeric key's value into its place; `bit` says which of the keys it was. */
+#define NUMERIC(name, position) \
+    if (JSON_IS(*key, #name)) { *bit = (position); return json_unsigned(json, args + OFF(Args, name), sizeof(((Args *)0)->name)); }
+
+NOINLINE u64 parse_value(Json *json, const Slice *key, u8 *args, u64 *bit) {
+    *bit = ALL_KEYS; /* optional or unknown */
+    NUMERIC(action, 0)
+    NUMERIC(character, 1)
+    NUMERIC(stage, 2)
+    NUMERIC(max_frames, 3)
+    NUMERIC(seed, 4)
+    NUMERIC(d_inner, 5)
+    NUMERIC(d_state, 6)
+    NUMERIC(num_layers, 7)
+    if (JSON_IS(*key, "writer")) return json_pubkey(json, args + OFF(Args, writer));
+    if (JSON_IS(*key, "player")) {
+        *bit = NUMBER_KEYS;
+        return json_pubkey(json, args + OFF(Args, player));
+    }
+    if (JSON_IS(*key, "model")) {
+        *bit = NUMBER_KEYS + 1;
+        return json_pubkey(json, args + OFF(Args, model));
+    }
+    return json_skip(json);
+}
+
+NOINLINE u64 parse_json(Json *json, u8 *args) {
+    Slice key;
+    u64 seen = 0, bit;
+    zero(args, sizeof(Args));
+    for (bool first = 1;; first = 0) {
+        TRY(json_key(json, &key, first));
+        if (!key.data) break;
+        TRY(parse_value(json, &key, args, &bit));
+        seen |= 1ULL << bit;
+    }
+    REQUIRE((seen & ((1 << ALL_KEYS) - 1)) == (1 << ALL_KEYS) - 1, InvalidArguments);
+    return json_end(json);
+}
+
+NOINLINE u64 create_session(const u8 *args, const Structs *s) {
+    u8 *state = s->session;
+    REQUIRE(state[OFF(SessionState, status)] == STATUS_CREATED && key_zero(state + OFF(SessionState, player1)),
+            AlreadyCreated);
+    REQUIRE(args[OFF(Args, character)] <= 32, OutOfRange);
+    i64 now = unix_time();
+    state[OFF(SessionState, status)] = STATUS_WAITING;
+    copy(state + OFF(SessionState, player1), args + OFF(Args, player), 32);
+    copy(state + OFF(SessionState, model), args + OFF(Args, model), 32);
+    state[OFF(SessionState, stage)] = args[OFF(Args, stage)];
+    state[OFF(SessionState, players[0].character)] = args[OFF(Args, character)];
+    st32(state + OFF(SessionState, max_frames), ld32(args + OFF(Args, max_frames)));
+    st64(state + OFF(SessionState, seed), ld64(args + OFF(Args, seed)));
+    st64(state + OFF(SessionState, created_at), now);
+    st64(state + OFF(SessionState, last_update), now);
+    u8 *hidden = s->hidden;
+    hidden[OFF(HiddenState, num_layers)] = args[OFF(Args, num_layers)];
+    st16(hidden + OFF(HiddenState, d_inner), ld16(args + OFF(Args, d_inner)));
+    st16(hidden + OFF(HiddenState, d_state), ld16(args + OFF(Args, d_state)));
+    copy(hidden + OFF(HiddenState, writer), args + OFF(Args, writer), 32);
+    return 0;
+}
+
+#define START_X (30 * 256)
+#define START_SHIELD 15360
+#define START_STOCKS 4
+#define START_JUMPS 2
+#define ACTION_WAIT 14
+
+INLINE void start_position(u8 *player, i32 x, u8 facing) {
+    u8 character = player[OFF(PlayerState, character)];
+    zero(player, sizeof(PlayerState));
+    st32(player + OFF(PlayerState, x), (u32)x);
+    st16(player + OFF(PlayerState, shield_strength), START_SHIELD);
+    player[OFF(PlayerState, stocks)] = START_STOCKS;
+    player[OFF(PlayerState, facing)] = facing;
+    player[OFF(PlayerState, on_ground)] = 1;
+    st16(player + OFF(PlayerState, action_state), ACTION_WAIT);
+    player[OFF(PlayerState, jumps_left)] = START_JUMPS;
+    player[OFF(PlayerState, character)] = character;
+}
+
+/* SHA-256("awm:genesis:v1" ‖ session key ‖ model ‖ stage ‖ seed ‖ max_frames ‖ players). */
+INLINE void genesis(const u8 *session_key, const u8 *state, u8 *out) {
+    Slice parts[7] = {
+        LITERAL("awm:genesis:v1"),
+        {session_key, 32},
+        {state + OFF(SessionState, model), 32},
+        {state + OFF(SessionState, stage), 1},
+        {state + OFF(SessionState, seed), 8},
+        {state + OFF(SessionState, max_frames), 4},
+        {state + OFF(SessionState, players), 64},
+    };
+    sol_sha256(parts, 7, out);
+}
+
+NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_key) {
+    u8 *state = s->session, *hidden = s->hidden, *buffer = s->buffer, *log = s->log;
+    REQUIRE(state[OFF(SessionState, status)] == STATUS_WAITING, NotWaiting);
+    REQUIRE(!key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)), SamePlayer);
+    REQUIRE(args[OFF(Args, character)] <= 32, OutOfRange);
+    state[OFF(SessionState, status)] = STATUS_ACTIVE;
+    copy(state + OFF(SessionState, player2), args + OFF(Args, player), 32);
+    st32(state + OFF(SessionState, frame), 0);
+    st64(state + OFF(SessionState, last_update), unix_time());
+    state[OFF(SessionState, players[1].character)] = args[OFF(Args, character)];
+    start_position(state + OFF(SessionState, players[0]), -START_X, 1);
+    start_position(state + OFF(SessionState, players[1]), START_X, 0);
+    st32(hidden + OFF(HiddenState, frame), 0);
+    zero(hidden + OFF(HiddenState, feedback), 16);
+    genesis(session_key, state, hidden + OFF(HiddenState, chain_hash));
+    st32(buffer + OFF(InputBuffer, frame), 1);
+    zero(buffer + OFF(InputBuffer, player1), 16);
+    st16(buffer + OFF(InputBuffer, p1_ready), 0);
+    zero(buffer + OFF(InputBuffer, next_player1), 18);
+    st16(log + OFF(FrameLog, write_index), 0);
+    st32(log + OFF(FrameLog, total_frames), 0);
+    copy(log + OFF(FrameLog, session), session_key, 32);
+    return 0;
+}
+
+NOINLINE u64 end_session(const u8 *args, const Structs *s) {
+    u8 *state = s->session, status = state[OFF(SessionState, status)];
+    REQUIRE(status == STATUS_WAITING || status == STATUS_ACTIVE, NotActive);
+    REQUIRE(key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)) ||
+                key_eq(args + OFF(Args, player), state + OFF(SessionState, player2)),
+            NotAPlayer);
+    state[OFF(SessionState, status)] = STATUS_ENDED;
+    st64(state + OFF(SessionState, last_update), unix_time());
+    return 0;
+}
+
+__attribute__((used)) u64 entrypoint(const u8 *in) {
+    Account accounts[MAX_ACCOUNTS];
+    Input input = parse_input(in, accounts, MAX_ACCOUNTS);
+    Slice raw;
+    TRY(system_args(&input, &raw));
+    Json json;
+    u8 parsed[sizeof(Args)];
+    const u8 *args = raw.data;
+    if (is_json(&raw, &json)) {
+        TRY(parse_json(&json, parsed));
+        args = parsed;
+    } else {
+        REQUIRE(raw.len == sizeof(Args) && raw.data[0] == 1, InvalidArguments);
+    }
+    TRY(check_four(accounts, input.n));
+    REQUIRE(key_eq(args + OFF(Args, player), accounts[AUTHORITY].key), MissingSignature);
+    Output out;
+    Structs structs;
+    output_four(&out, accounts, &structs);
+    u8 action = args[OFF(Args, action)];
+    if (action == ACTION_CREATE) TRY(create_session(args, &structs));
+    else if (action == ACTION_JOIN) TRY(join_session(args, &structs, accounts[SESSION].key));
+    else if (action == ACTION_END) TRY(end_session(args, &structs));
+    else return InvalidArguments;
+    return output_send(&out);
+}

@@ -1,0 +1,60 @@
+"""The live bench on the embedded localnet, short: real processes, real transactions, figures that hang together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from awm_crank import cli
+from awm_crank.bench import live
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The figures of two matches, through the command."""
+    path: Path = tmp_path_factory.mktemp("live") / "figures.json"
+    words = ["bench", "live", "--sessions", "2", "--seconds", "2", "--shape", "tiny", "--json", str(path)]
+    assert cli.main(words) == 0
+    figures: dict[str, Any] = json.loads(path.read_text())["live"]
+    return figures
+
+
+def test_every_session(written: dict[str, Any]) -> None:
+    """Each session's frames are counted by the demo's accounting: on time and late ones are all there are."""
+    assert len(written["each"]) == 2
+    for one in written["each"]:
+        assert one["frames"] == one["on_time"] + one["late"] > 30
+        assert one["fps"] == pytest.approx(one["frames"] / written["seconds"])
+        assert not one["faults"]
+    assert not written["losses"]
+
+
+def test_figures(written: dict[str, Any]) -> None:
+    """Latencies are ordered as percentiles are, every process cost something, no frame went lost in the crank."""
+    assert 0 < written["latency_ms"]["p50"] <= written["latency_ms"]["p99"] <= written["latency_ms"]["p100"]
+    for name in ("step", "ready_to_sent", "sign", "send", "send_to_land", "tick_to_land", "timer_lag"):
+        assert written["stages_ms"][name]["p50"] > 0, name
+    assert all(cpu > 0 for cpu in written["cpu"].values())
+    assert all(last > 10 for _, last in written["rss_mb"].values())
+    assert written["crank"]["frames"] >= sum(one["frames"] for one in written["each"])
+    assert written["bare_timer_ms"]["ticks"] >= 60
+
+
+def test_limit(written: dict[str, Any]) -> None:
+    """The bare generator's transactions all land, and it carries more than the matches took."""
+    limit = written["limit"]
+    assert limit["sent"] == limit["landed"] > 0
+    assert limit["refused"] == 0
+    used = 3 * sum(one["frames"] for one in written["each"]) / written["seconds"]
+    assert limit["transactions_per_s"] == pytest.approx(limit["landed"] / limit["seconds"])
+    assert limit["transactions_per_s"] > used
+
+
+def test_text(written: dict[str, Any]) -> None:
+    """The report names sessions, stages, processes and the limit."""
+    text = live.as_text(written)
+    for part in ("2 sessions of the tiny shape on embedded", "ready_to_sent", "validator", "limit:", "bare timer"):
+        assert part in text

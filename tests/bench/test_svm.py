@@ -1,0 +1,88 @@
+"""The kernel inside the SVM is the kernel outside, and its table says what its parts cost."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine import golden, kernels
+
+from awm_crank.bench.svm import FRAME, Sandbox, figures, program, report
+from awm_crank.engine.frame import start_block
+from awm_crank.engine.native import NativeEngine
+from awm_crank.engine.seeded import SHAPES, cartridge
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_program_is_what_the_sources_build() -> None:
+    """The shipped program is rebuilt byte for byte by scripts/build_kernel_program.py."""
+    build = runpy.run_path(str(ROOT / "scripts" / "build_kernel_program.py"))["build"]
+    assert build() == program()
+
+
+@pytest.mark.parametrize("name", ["tiny", "odd", "demo"])
+def test_golden_in_the_svm(name: str) -> None:
+    """A golden run's first frames executed by the VM give the blocks, contexts and state of the committed run."""
+    made, (_, seed, _) = golden.make(name), golden.RUNS[name]
+    engine = NativeEngine(made, "plain")
+    box = Sandbox(made, program())
+    block = start_block(32, (seed, 20))
+    for _ in range(9):
+        box.run(FRAME, block)
+    state = engine.start_state(block)
+    assert box.state() == engine.raw(state)
+    wanted = golden.expected()[name]["first_blocks"]
+    for n, pads in enumerate(golden.inputs(seed, golden.RUNS[name][2])[:4]):
+        box.run(FRAME, block, pads)
+        context = engine.backbone(state, block)
+        block = engine.heads(context, block, pads)
+        assert box.next_block() == block == bytes.fromhex(wanted[n])
+        assert box.context(made.shape.d_model) == context[: 2 * made.shape.d_model]
+        assert box.state() == engine.raw(state)
+
+
+def test_extreme_in_the_svm() -> None:
+    """With weights at the loader's bounds the VM's 64-bit machine gives the host's 32-bit sums."""
+    made = kernels.extreme(SHAPES["tiny"], 3)
+    engine = NativeEngine(made, "plain")
+    box = Sandbox(made, program())
+    block = start_block(32, (1, 20))
+    state = engine.start_state(bytes(97))
+    for n in range(9 + 3):
+        given = block if n > 8 else bytes(97)
+        box.run(FRAME, given, bytes([n]) * 16)
+        if n > 8:
+            engine.backbone(state, block)
+    assert box.state() == engine.raw(state)
+
+
+def test_packed_loop_is_exact() -> None:
+    """Two rows in one multiply-add give both rows' sums, at the bounds of weights and activations too."""
+    rng = np.random.default_rng(2)
+    box = Sandbox(cartridge(SHAPES["tiny"], 1), program())
+    for columns in (8, 96):
+        w = rng.choice(np.array([-127, 127, 5, 0]), (6, columns))
+        a = rng.choice(np.array([-16383, 16383, -1, 77]), columns)
+        _, sums = box.packed(w, a)
+        assert (sums == w @ a).all()
+
+
+def test_table() -> None:
+    """Packing pays, a syscall pays more, and the units are the same on every run."""
+    found = figures()
+    assert found["multiply-add, packed"] < found["multiply-add, plain"] / 3
+    assert found["frame, sol_matmul_i8"] < found["frame, packed"] < found["frame, plain"]
+    text, again = report(1)
+    assert again == found
+    assert f"{found['frame, plain']:,.0f}" in text
+
+
+def test_refuses_another_image() -> None:
+    """An image of another path is refused before anything is read out of it."""
+    box = Sandbox(cartridge(SHAPES["tiny"], 1), program())
+    box._put(box.image, bytes(4096))
+    with pytest.raises(RuntimeError, match="failed"):
+        box.run(FRAME, start_block(32, (1, 20)))

@@ -1,0 +1,59 @@
+"""What the commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from awm_crank.cli import common
+from awm_crank.errors import ConfigError
+
+
+@given(st.sampled_from([8, 32, 64]), st.integers(-(2**65), 2**65))
+def test_unsigned(bits: int, number: int) -> None:
+    """A number of so many bits is taken as it is, any other refused."""
+    if 0 <= number < 1 << bits:
+        assert common.unsigned(bits)(str(number)) == number
+    else:
+        with pytest.raises(argparse.ArgumentTypeError):
+            common.unsigned(bits)(str(number))
+
+
+@pytest.mark.parametrize("text", ["", " 1", "1_0", "٣", "1e3", "9" * 5000])
+def test_unsigned_refuses(text: str) -> None:
+    """Only plain decimal digits are a number."""
+    with pytest.raises(argparse.ArgumentTypeError):
+        common.unsigned(64)(text)
+
+
+def test_file_before_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is both a file's and an address is the file; one that is neither is refused."""
+    name = "1" * 32
+    monkeypatch.chdir(tmp_path)
+    assert str(common.file_or_address(name)) == name
+    assert not isinstance(common.file_or_address(name), Path)
+    (tmp_path / name).write_text("x")
+    assert common.file_or_address(name) == Path(name)
+    with pytest.raises(ConfigError):
+        common.file_or_address("nothing")
+
+
+def test_result_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A result is aligned text, or one JSON object."""
+    common.result(argparse.Namespace(json=False), {"bytes_sent": 1234567, "model": "abc"})
+    common.result(argparse.Namespace(json=True), {"bytes_sent": 1234567, "model": "abc"})
+    assert capsys.readouterr().out == (
+        'bytes sent      1,234,567\nmodel           abc\n{"bytes_sent":1234567,"model":"abc"}\n'
+    )
+
+
+def test_progress_only_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where stderr is no terminal, progress leaves no trace."""
+    line = common.ProgressLine(" bytes")
+    line("write", 1, 2)
+    line.done()
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,95 @@
+"""`awm-crank play`: offline matches and wrong combinations. Playing on chain: test_commands.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from match.policies import policy
+
+from awm_crank import cli
+from awm_crank.match import file
+from awm_crank.wire.accounts import FrameRecord
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    status = cli.main(["play", *words])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.fixture
+def match(tmp_path: Path) -> Path:
+    """Where the match goes."""
+    return tmp_path / "match.json"
+
+
+def test_offline_match_verifies(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A match of the packaged world is written, and verify recomputes it without being told the cartridge."""
+    status, out, err = run(capsys, "--offline", "-o", str(match), "--seed", "3", "--max-frames", "80", "--json")
+    assert (status, err) == (0, "")
+    told = json.loads(out)
+    assert told["frames"] == 80
+    assert cli.main(["verify", str(match)]) == 0
+    assert told["chain_hash"] in capsys.readouterr().out
+    assert cli.main(["verify", str(match), "--engine", "reference"]) == 0
+    assert told["chain_hash"] in capsys.readouterr().out
+    assert cli.main(["verify", str(match), "--rpc", "http://127.0.0.1:1"]) == 1
+    assert "this match was played offline: no chain knows it" in capsys.readouterr().err
+
+
+def test_engines_agree(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Either engine writes the same file."""
+    files = []
+    for engine in ("native", "reference"):
+        run(capsys, "--offline", "-o", str(match), "--max-frames", "30", "--engine", engine)
+        files.append(match.read_bytes())
+    assert files[0] == files[1]
+
+
+def test_agents_and_characters(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both players' agents and characters are those that were named."""
+    words = ("--agent", "hold-forward", "--opponent", "noop", "--characters", "9,20", "--max-frames", "5")
+    assert run(capsys, "--offline", "-o", str(match), *words)[0] == 0
+    played = file.parse(match.read_bytes())
+    assert (played.start_players[31], played.start_players[63]) == (9, 20)
+    record = FrameRecord.decode(played.records[-1])
+    assert (record.input1, record.input2) == (bytes((80, *bytes(7))), bytes(8))
+
+
+def test_policy_from_a_file(match: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """policy:FILE plays; what it presses is what the policy says of the frames before."""
+    path = tmp_path / "policy.npz"
+    path.write_bytes(policy().encode())
+    words = ("--agent", f"policy:{path}", "--opponent", "random", "--max-frames", "20")
+    assert run(capsys, "--offline", "-o", str(match), *words)[0] == 0
+    played = file.parse(match.read_bytes())
+    act, before = policy().agent(32), played.start_players
+    for raw in played.records:
+        record = FrameRecord.decode(raw)
+        assert record.input1 == act(0, 0, record.frame, before)
+        before = record.players
+    path.write_bytes(b"no policy")
+    status, _, err = run(capsys, "--offline", "-o", str(match), *words)
+    assert (status, err.startswith("Error: policy file; expected a .pt or .npz file")) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "no session named. Try: awm-crank play SESSION, or play --offline -o FILE"),
+        (("--offline",), "--offline needs a file for the match. Try: name it with -o FILE"),
+        (("--offline", "-o", "m.json", "abc"), "--offline takes no session; found abc. Try: leave one of them out"),
+        (("abc", "--opponent", "noop"), "--opponent goes with --offline only. Try: awm-crank play --help"),
+        (("--offline", "-o", "m.json", "--agent", "god"), "no agent is called 'god'. Try: one of noop, "),
+        (("--offline", "-o", "m.json", "--agent", "policy:none"), "none cannot be read: No such file or directory"),
+        (("--offline", "-o", "m.json", "--characters", "1"), "argument --characters: '1' is not two characters"),
+    ],
+)
+def test_misuse(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What does not go together is refused in one line, with status 2."""
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"Error: {message}")

@@ -1,0 +1,65 @@
+"""`awm-crank quantize`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from awm_crank.cli import main
+from awm_crank.engine import seeded_checkpoint
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.layout import Shape
+
+SHAPE = Shape(64, 64, 4, 16, 1)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A small checkpoint on disk."""
+    path = tmp_path / "world.pt"
+    path.write_bytes(seeded_checkpoint.checkpoint(SHAPE, 1))
+    return path
+
+
+def test_writes_a_cartridge(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file parses, is named after itself, and the printed hash is its own."""
+    out = tmp_path / "world.awm"
+    assert main(["quantize", str(source), "-o", str(out), "--calibration-frames", "4", "--json"]) == 0
+    cartridge = Cartridge.parse(out.read_bytes())
+    printed = json.loads(capsys.readouterr().out)
+    assert (cartridge.name, cartridge.shape) == ("world", SHAPE)
+    assert printed["sha256"] == cartridge.sha256.hex()
+    assert printed["bytes"] == out.stat().st_size
+
+
+@pytest.mark.parametrize("flag", ["projectiles", "never_seen"])
+def test_unsupported_flag_is_refused_by_its_name(
+    flag: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint whose configuration sets what this model has not is refused, the flag named, nothing written."""
+    document = torch.load(source, weights_only=True)
+    document["encoding_config"][flag] = True
+    torch.save(document, source)
+    out = tmp_path / "o.awm"
+    assert main(["quantize", str(source), "-o", str(out)]) == 1
+    assert flag in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_unreadable_and_foreign_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing file, one that is no checkpoint, and an output that cannot be written end with a typed error."""
+    out = str(tmp_path / "o.awm")
+    assert main(["quantize", str(tmp_path / "none.pt"), "-o", out]) == 2
+    noise = tmp_path / "noise.pt"
+    noise.write_bytes(b"not a checkpoint")
+    assert main(["quantize", str(noise), "-o", out]) == 1
+    assert "checkpoint file cannot be read" in capsys.readouterr().err
+    assert not Path(out).exists()
+
+
+def test_output_that_cannot_be_written(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder as output is refused by name."""
+    assert main(["quantize", str(source), "-o", str(tmp_path), "--calibration-frames", "1"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert main(["quantize", str(source), "-o", str(tmp_path / "x"), "--calibration-frames", "0"]) == 2

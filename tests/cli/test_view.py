@@ -1,0 +1,46 @@
+"""`awm-crank view` serves page and feed until it is stopped."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from awm_crank.cli import main
+
+
+def test_serves_until_sigterm() -> None:
+    """Both addresses are printed, the page names the endpoint asked for, and SIGTERM ends it with status 0."""
+    serve = ["view", "--rpc", "http://127.0.0.1:4242", "--host", "127.0.0.7", "--port", "0"]
+    command = [sys.executable, "-m", "awm_crank", *serve]
+    with subprocess.Popen([*command, "--feed-port", "0"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            page = re.fullmatch(r"live view +(http://127\.0\.0\.7:\d+/)\n", process.stdout.readline())
+            feed = re.fullmatch(r"frame feed +ws://127\.0\.0\.7:\d+/\n", process.stdout.readline())
+            assert page and feed
+            with urllib.request.urlopen(page.group(1) + "contract.json", timeout=10) as answer:
+                assert b'"ws":"ws://127.0.0.1:4243"' in answer.read()
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["nonsense"], "session 'nonsense' is no address"),
+        (["--port", "70000"], "'70000' is no port"),
+        (["--rpc", "http://example.test"], "name it with --ws"),
+    ],
+)
+def test_misuse_is_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, exit status 2."""
+    assert main(["view", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) == 1

@@ -1,0 +1,168 @@
+"""The cold path: what endpoints can do wrong, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from client.localnet import Arena
+from solders.keypair import Keypair
+
+from awm_crank.client.chain import Chain
+from awm_crank.errors import AccountError, ProgramError, RpcError
+from awm_crank.localnet.base58 import encode
+from awm_crank.wire import bolt
+from awm_crank.wire.transaction import compute_unit_limit
+
+
+class Endpoint:
+    """Answers each method as it is told to."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[tuple[str, Any]] = []
+        self.url = ""
+
+    async def post(self, request: web.Request) -> web.Response:
+        call = await request.json()
+        self.asked.append((call["method"], call.get("params")))
+        answer = self.answers.get(call["method"], {"result": None})
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, web.Response):
+            return answer
+        return web.json_response({"jsonrpc": "2.0", "id": call["id"], **answer})
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    """An endpoint on a port of the system's choice."""
+    made = Endpoint()
+    app = web.Application()
+    app.router.add_post("/", made.post)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert site._server is not None
+    made.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]
+    yield made
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("code", [-32002, -32005, -32016, -32000, -32429])
+@pytest.mark.parametrize("data", [None, {"err": {"odd": ["form"]}}, "text"])
+async def test_codes_that_make_parsers_panic(endpoint: Endpoint, code: int, data: Any) -> None:
+    """Every code, with data or without, is an RpcError with both, never a panic."""
+    endpoint.answers["getBalance"] = {"error": {"code": code, "message": "no", "data": data}}
+    async with Chain(endpoint.url) as chain:
+        with pytest.raises(RpcError) as caught:
+            await chain.balance(Keypair().pubkey())
+    assert (caught.value.what, caught.value.code, caught.value.data) == ("getBalance: no", code, data)
+
+
+@pytest.mark.parametrize("body", ["", "<html>", "[]", '{"jsonrpc":"2.0","id":1}'])
+async def test_no_json_rpc(endpoint: Endpoint, body: str) -> None:
+    """An answer that is no JSON-RPC is said to be none."""
+    endpoint.answers["getBalance"] = web.Response(text=body)
+    async with Chain(endpoint.url) as chain:
+        with pytest.raises(RpcError, match="gave no JSON-RPC answer to getBalance"):
+            await chain.balance(Keypair().pubkey())
+
+
+async def test_unreachable() -> None:
+    """An endpoint that is not there is named, and the error says that another try may help."""
+    async with Chain("http://127.0.0.1:9") as chain:
+        with pytest.raises(RpcError, match=r"cannot reach http://127\.0\.0\.1:9") as caught:
+            await chain.balance(Keypair().pubkey())
+    assert caught.value.recoverable
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_http_status(endpoint: Endpoint, status: int) -> None:
+    """An HTTP error is an RpcError."""
+    endpoint.answers["getBalance"] = web.Response(status=status)
+    async with Chain(endpoint.url) as chain:
+        with pytest.raises(RpcError, match=str(status)):
+            await chain.balance(Keypair().pubkey())
+
+
+def sending(endpoint: Endpoint, *statuses: Any) -> None:
+    """Makes the endpoint take transactions and give these statuses, one a request."""
+    blockhash = {"blockhash": str(Keypair().pubkey()), "lastValidBlockHeight": 100}
+    endpoint.answers |= {
+        "getLatestBlockhash": {"result": {"context": {"slot": 1}, "value": blockhash}},
+        "sendTransaction": {"result": "signature"},
+        "getSignatureStatuses": [{"result": {"value": [status]}} for status in statuses],
+        "getBlockHeight": {"result": 101},
+    }
+
+
+async def test_waits_for_the_commitment(endpoint: Endpoint) -> None:
+    """A transaction counts when it has reached the client's commitment, not before."""
+    sending(
+        endpoint, None, {"err": None, "confirmationStatus": "processed"},
+        {"err": None, "confirmationStatus": "confirmed"},
+    )  # fmt: skip
+    async with Chain(endpoint.url) as chain:
+        assert await chain.send([compute_unit_limit(1000)], Keypair()) == "signature"
+    assert [method for method, _ in endpoint.asked].count("getSignatureStatuses") == 3
+
+
+async def test_expired(endpoint: Endpoint) -> None:
+    """A transaction whose blockhash has expired without it is given up, recoverable."""
+    sending(endpoint, None)
+    async with Chain(endpoint.url) as chain:
+        with pytest.raises(RpcError, match="did not land before its blockhash expired") as caught:
+            await chain.send([compute_unit_limit(1000)], Keypair())
+    assert caught.value.recoverable
+
+
+async def test_failed_after_landing(endpoint: Endpoint) -> None:
+    """A transaction that landed and failed is a ProgramError with the code."""
+    sending(endpoint, {"err": {"InstructionError": [0, {"Custom": 6024}]}, "confirmationStatus": "processed"})
+    async with Chain(endpoint.url) as chain:
+        with pytest.raises(ProgramError, match="NotActive") as caught:
+            await chain.send([compute_unit_limit(1000)], Keypair())
+    assert caught.value.code == 6024
+
+
+async def test_world_of_another_interface(endpoint: Endpoint) -> None:
+    """A refusal whose logs ask for an account of BOLT's development branch names that interface."""
+    logs = ["Program log: AnchorError caused by account: cpi_auth. Error Code: AccountNotEnoughKeys."]
+    data = {"err": {"InstructionError": [0, {"Custom": 3005}]}, "logs": logs}
+    sending(endpoint)
+    endpoint.answers["sendTransaction"] = {"error": {"code": -32002, "message": "no", "data": data}}
+    async with Chain(endpoint.url) as chain:
+        with pytest.raises(ProgramError, match=r"development branch.*expected BOLT 0\.2\.4"):
+            await chain.send([compute_unit_limit(1000)], Keypair())
+
+
+async def test_many_accounts_and_missing_ones(arena: Arena) -> None:
+    """More than 100 accounts are read in parts and come in the order asked for, None where there is none."""
+    keys = [Keypair().pubkey() for _ in range(150)]
+    keys[120] = arena.model
+    async with arena.chain() as chain:
+        found = await chain.accounts(keys)
+        assert [n for n, account in enumerate(found) if account is not None] == [120]
+        with pytest.raises(AccountError, match=f"thing {keys[0]} is not on {arena.net.http}"):
+            await chain.need(keys[0], "thing")
+
+
+async def test_no_lamports(arena: Arena) -> None:
+    """A payer without lamports is told so."""
+    async with arena.chain() as chain:
+        with pytest.raises(RpcError, match=r"the payer has no lamports for the fee\. Try: fund it"):
+            payer = Keypair()
+            await chain.send([bolt.initialize_new_world(payer.pubkey(), 0)], payer)
+
+
+async def test_program_accounts(arena: Arena) -> None:
+    """A program's accounts are found by filter, their data cut where that is asked for."""
+    async with arena.chain() as chain:
+        account = await chain.need(arena.model, "model")
+        filters = [{"memcmp": {"offset": 0, "bytes": encode(account.data[:8])}}]
+        found = await chain.program_accounts(account.owner, filters, head=40)
+    assert [(each.key, each.data) for each in found] == [(arena.model, account.data[:40])]

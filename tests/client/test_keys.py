@@ -1,0 +1,96 @@
+"""Key files: read, refused, written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from solders.keypair import Keypair
+
+from awm_crank.client.keys import load_keypair, write_keypair
+from awm_crank.errors import KeyFileError
+
+SECRET = list(bytes(Keypair.from_seed(bytes(range(32)))))
+
+
+def key_file(path: Path, text: str, mode: int = 0o600) -> Path:
+    """A file with this text and mode."""
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    """What is written is read back, and only its owner may read it."""
+    keypair = Keypair()
+    write_keypair(tmp_path / "k.json", keypair)
+    assert load_keypair(tmp_path / "k.json") == keypair
+    assert (tmp_path / "k.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_never_overwritten(tmp_path: Path) -> None:
+    """A key file that exists keeps its key."""
+    first = Keypair()
+    write_keypair(tmp_path / "k.json", first)
+    with pytest.raises(KeyFileError, match="File exists"):
+        write_keypair(tmp_path / "k.json", Keypair())
+    assert load_keypair(tmp_path / "k.json") == first
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_open_to_others(tmp_path: Path, mode: int) -> None:
+    """A file that others may read is refused with the command that closes it."""
+    path = key_file(tmp_path / "k.json", msgspec.json.encode(SECRET).decode(), mode)
+    with pytest.raises(KeyFileError) as caught:
+        load_keypair(path)
+    assert str(caught.value).endswith(f"expected mode 0600, found {mode:04o}. Try: chmod 600 {path}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[1,2", '"secret"', str([*SECRET[:63], 256]), str(SECRET[:63]), str([*SECRET, 1]), str([-1] * 64),
+     str([*SECRET[:63], SECRET[63] ^ 1])],
+)  # fmt: skip
+def test_malformed_and_silent(tmp_path: Path, text: str) -> None:
+    """A malformed file is refused, and no number of it stands in the error or its causes."""
+    path = key_file(tmp_path / "k.json", text)
+    with pytest.raises(KeyFileError) as caught:
+        load_keypair(path)
+    assert ", 1, 2" not in repr(caught.value) + str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A missing file is named."""
+    with pytest.raises(KeyFileError, match=r"no\.json cannot be read: No such file"):
+        load_keypair(tmp_path / "no.json")
+
+
+@given(st.binary(max_size=300))
+def test_fuzz(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    """Whatever a file holds, reading gives a key or a typed error."""
+    path = tmp_path_factory.mktemp("key") / "k.json"
+    path.write_bytes(raw)
+    path.chmod(0o600)
+    try:
+        assert len(bytes(load_keypair(path))) == 64
+    except KeyFileError as error:
+        assert error.exit_code == 2
+
+
+def test_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A credential as systemd passes it may show group bits; a file elsewhere may not, nor one beneath its folder."""
+    pair, folder = Keypair(), tmp_path / "credentials"
+    (folder / "deeper").mkdir(parents=True)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    for place in (folder, folder / "deeper", tmp_path):
+        write_keypair(place / "k.json", pair)
+        (place / "k.json").chmod(0o440)
+    assert load_keypair(folder / "k.json") == pair
+    for place in (folder / "deeper", tmp_path):
+        with pytest.raises(KeyFileError, match="open to other users"):
+            load_keypair(place / "k.json")

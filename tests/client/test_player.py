@@ -1,0 +1,126 @@
+"""Players over the localnet: an input for each next frame, resent when it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from client.localnet import Arena
+from client.minicrank import MiniCrank
+from match.policies import policy
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from awm_crank.client import session
+from awm_crank.client.chain import Chain
+from awm_crank.client.player import Outcome, Seat, Table
+from awm_crank.errors import AccountError
+from awm_crank.match.players import Agent, agent, noop
+from awm_crank.wire.accounts import FrameRecord
+from awm_crank.wire.start import start_players
+from awm_crank.wire.transaction import Signer
+
+FRAMES = 12
+
+
+async def serve(chain: Chain, crank: MiniCrank, frames: int) -> None:
+    """A crank that waits for both inputs."""
+    while crank.frame < frames:
+        view = await session.show(chain, crank.accounts.session)
+        assert view.inputs is not None
+        if view.inputs.frame == crank.frame + 1 and view.inputs.p1_ready and view.inputs.p2_ready:
+            await crank.frames(1)
+        else:
+            await asyncio.sleep(0.005)
+
+
+async def played(
+    arena: Arena, agents: tuple[str | Agent, str], table: Table, seed: int
+) -> tuple[Outcome, list[FrameRecord]]:
+    """A match of both players at one table; its outcome and its records."""
+    async with arena.chain() as chain:
+        made, crank, player1, player2 = await arena.played(chain, 0, max_frames=FRAMES)
+        seats = [
+            Seat(Signer(bytes(keypair)), number, agent(name) if isinstance(name, str) else name)
+            for number, (keypair, name) in enumerate(zip((player1, player2), agents, strict=True))
+        ]
+        playing = asyncio.create_task(table.play(made.entity, arena.world, seats, seed))
+        await asyncio.wait_for(serve(chain, crank, FRAMES), 30)
+        outcome = await asyncio.wait_for(playing, 10)
+        view = await session.show(chain, made.session)
+    assert view.log is not None
+    return outcome, [FrameRecord.decode(view.log.record(frame)) for frame in range(1, FRAMES + 1)]
+
+
+async def test_every_frame_gets_its_input(arena: Arena) -> None:
+    """Each record holds what the agents give for its frame and the players before it, fresh from both."""
+    async with Table(arena.net.http, arena.net.ws) as table:
+        outcome, records = await played(arena, ("random", "spacing"), table, 77)
+    assert (outcome.frame, outcome.faults) == (FRAMES, ())
+    for before, record in pairwise(records):
+        assert record.sources == b"\0\0"
+        assert record.input1 == agent("random")(77, 0, record.frame, before.players)
+        assert record.input2 == agent("spacing")(77, 1, record.frame, before.players)
+
+
+async def test_policy_plays(arena: Arena) -> None:
+    """A policy's inputs on chain are what it says, asked again, of the frames that the chain holds."""
+    async with Table(arena.net.http, arena.net.ws) as table:
+        outcome, records = await played(arena, (policy().agent(32), "random"), table, 3)
+    assert (outcome.frame, outcome.faults) == (FRAMES, ())
+    again, before = policy().agent(32), start_players(2, 20)
+    for record in records:
+        assert record.input1 == again(3, 0, record.frame, before)
+        before = record.players
+
+
+async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every third request is lost the match still goes on, with the very same inputs."""
+    async with Table(arena.net.http, arena.net.ws, resend_s=0.05) as table:
+        post, count = table.rpc.post, 0
+
+        async def lossy(body: bytes) -> bytes:
+            nonlocal count
+            if b"sendTransaction" in body:
+                count += 1
+                if count % 3 == 0:
+                    return b"[]"
+            return await post(body)
+
+        monkeypatch.setattr(table.rpc, "post", lossy)
+        outcome, records = await played(arena, ("random", "random"), table, 5)
+    assert outcome.resent > 0
+    assert [record.input1 for record in records] == [
+        agent("random")(5, 0, frame, b"") for frame in range(1, FRAMES + 1)
+    ]
+
+
+async def test_waits_for_the_session_to_begin(arena: Arena) -> None:
+    """A player may sit down before player 2 has joined, and gets up when the session is ended."""
+    async with arena.chain() as chain, Table(arena.net.http, arena.net.ws) as table:
+        player1, player2 = arena.net.funded(), arena.net.funded()
+        made = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
+        seat = Seat(Signer(bytes(player1)), 0, noop)
+        playing = asyncio.create_task(table.play(made.entity, arena.world, [seat], 0))
+        await asyncio.sleep(0.1)
+        await session.join(chain, player2, arena.world, made.session)
+        ready: Any = None
+        for _ in range(200):
+            ready = (await session.show(chain, made.session)).inputs
+            if ready.p1_ready:
+                break
+            await asyncio.sleep(0.01)
+        assert (ready.p1_ready, ready.p2_ready, ready.frame) == (True, False, 1)
+        await session.end(chain, player2, arena.world, made.session)
+        outcome = await asyncio.wait_for(playing, 5)
+        assert (outcome.frame, outcome.sent) == (0, 1)
+
+
+async def test_no_session(arena: Arena) -> None:
+    """A session that is not there is refused."""
+    async with Table(arena.net.http, arena.net.ws, resend_s=0.05) as table:
+        seat = Seat(Signer(bytes(Keypair())), 0, noop)
+        with pytest.raises(AccountError, match="is not there"):
+            await asyncio.wait_for(table.play(Pubkey.default(), arena.world, [seat], 0), 5)

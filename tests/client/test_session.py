@@ -1,0 +1,124 @@
+"""Sessions from the players' side, on the localnet."""
+
+from __future__ import annotations
+
+import pytest
+from client.localnet import Arena
+from client.minicrank import MiniCrank
+from solders.keypair import Keypair
+
+from awm_crank.client import session
+from awm_crank.errors import AccountError, ProgramError
+from awm_crank.wire.accounts import ENDED, FrameLog
+from awm_crank.wire.failures import Code
+
+FEE = 5000
+
+
+async def test_create_and_join(arena: Arena) -> None:
+    """CREATE names model, shape, writer, stage and seed; JOIN sets the start position and the genesis hash."""
+    async with arena.chain() as chain:
+        player1, player2, writer = arena.net.funded(), arena.net.funded(), Keypair()
+        made = await session.create(
+            chain, player1, arena.world, arena.model, writer=writer.pubkey(), character=3, stage=31, max_frames=77,
+            seed=2**64 - 1,
+        )  # fmt: skip
+        before = await session.show(chain, made.session)
+        await session.join(chain, player2, arena.world, made.session, character=5)
+        view = await session.show(chain, made.session)
+    assert before.session.status == 1
+    assert view.hidden is not None
+    state = view.session
+    assert (state.status, state.frame, state.stage, state.max_frames, state.seed) == (2, 0, 31, 77, 2**64 - 1)
+    assert (state.player1, state.player2, state.model) == (player1.pubkey(), player2.pubkey(), arena.model)
+    assert state.players == view.start_players
+    assert (view.hidden.writer, view.hidden.chain_hash) == (writer.pubkey(), view.genesis)
+    shape = arena.cartridge.shape
+    assert (view.hidden.d_inner, view.hidden.d_state, view.hidden.num_layers) == (
+        shape.d_inner, shape.d_state, shape.num_layers,
+    )  # fmt: skip
+
+
+async def test_close_returns_every_lamport(arena: Arena) -> None:
+    """Closing an ended session gives checkpoints' and ring's rent to the writer, the components' to player 1."""
+    async with arena.chain() as chain:
+        made, crank, player1, player2 = await arena.played(chain, 3, checkpoints=(1, 2))
+        await session.end(chain, player2, arena.world, made.session)
+        view = await session.show(chain, made.session)
+        before = [await chain.balance(key) for key in (player1.pubkey(), crank.writer.pubkey())]
+        closed = await session.close(chain, player1, made.session)
+        after = [await chain.balance(key) for key in (player1.pubkey(), crank.writer.pubkey())]
+        left = await chain.accounts(made.all())
+        ring = view.lamports[3] - await chain.rent(FrameLog.LAYOUT.size)
+    assert left == [None] * 6
+    assert closed.to_player + closed.to_writer == sum(view.lamports)
+    assert closed.to_writer == view.lamports[4] + view.lamports[5] + ring
+    assert after[0] - before[0] == closed.to_player - FEE
+    assert after[1] - before[1] == closed.to_writer
+
+
+async def test_close_of_a_session_nobody_joined(arena: Arena) -> None:
+    """A waiting session closes without being ended, and all of its rent comes back."""
+    async with arena.chain() as chain:
+        player = arena.net.funded()
+        made = await session.create(chain, player, arena.world, arena.model, writer=Keypair().pubkey())
+        view = await session.show(chain, made.session)
+        before = await chain.balance(player.pubkey())
+        closed = await session.close(chain, player, made.session)
+        assert await chain.balance(player.pubkey()) - before == sum(view.lamports) - FEE
+        assert closed.to_writer == 0
+
+
+async def test_close_of_a_prepared_session_nobody_joined(arena: Arena) -> None:
+    """Once the crank has made its accounts a waiting session is ended first; then all of the rent comes back."""
+    async with arena.chain() as chain:
+        player, writer = arena.net.funded(), arena.net.funded()
+        made = await session.create(chain, player, arena.world, arena.model, writer=writer.pubkey())
+        await MiniCrank(chain, writer, arena.world, made, arena.engine).open()
+        with pytest.raises(AccountError, match=f"prepared by its writer already. Try: .*end {made.session}"):
+            await session.close(chain, player, made.session)
+        await session.end(chain, player, arena.world, made.session)
+        view, before = await session.show(chain, made.session), await chain.balance(writer.pubkey())
+        closed = await session.close(chain, player, made.session)
+        assert closed.to_player + closed.to_writer == sum(view.lamports)
+        assert await chain.balance(writer.pubkey()) - before == closed.to_writer > 0
+
+
+async def test_close_refusals(arena: Arena) -> None:
+    """An active session is not closed, nor anyone's but by its player 1."""
+    async with arena.chain() as chain:
+        made, _, player1, player2 = await arena.played(chain, 0)
+        with pytest.raises(AccountError, match=f"still active. Try: awm-crank session end {made.session}"):
+            await session.close(chain, player1, made.session)
+        await session.end(chain, player1, arena.world, made.session)
+        with pytest.raises(AccountError, match="can only be closed by its player 1"):
+            await session.close(chain, player2, made.session)
+
+
+async def test_programs_refuse_by_name(arena: Arena) -> None:
+    """What the programs refuse carries the error's name and number."""
+    async with arena.chain() as chain:
+        made, _, player1, _ = await arena.played(chain, 0)
+        with pytest.raises(ProgramError, match=r"session_lifecycle .*NotWaiting") as caught:
+            await session.join(chain, player1, arena.world, made.session)
+        assert caught.value.code == Code.NOT_WAITING
+        with pytest.raises(ProgramError, match="NotAPlayer"):
+            await session.end(chain, arena.net.funded(), arena.world, made.session)
+
+
+async def test_max_frames_ends_it(arena: Arena) -> None:
+    """The frame that reaches max_frames ends the session, and closing needs no END."""
+    async with arena.chain() as chain:
+        made, _, player1, _ = await arena.played(chain, 2, max_frames=2)
+        assert (await session.show(chain, made.session)).session.status == ENDED
+        await session.close(chain, player1, made.session)
+
+
+async def test_no_session_there(arena: Arena) -> None:
+    """An address without an account, and one of another kind, are refused by name."""
+    async with arena.chain() as chain:
+        key = Keypair().pubkey()
+        with pytest.raises(AccountError, match=f"session {key} is not on {arena.net.http}"):
+            await session.show(chain, key)
+        with pytest.raises(AccountError, match="owner"):
+            await session.show(chain, arena.model)

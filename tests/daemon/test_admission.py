@@ -1,0 +1,97 @@
+"""Who is served: by number, by measured load, by what the endpoint carries, by rent."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from solders.pubkey import Pubkey
+
+from awm_crank.config import Crank
+from awm_crank.daemon.admission import Admission, Look
+
+SECOND = 1_000_000_000
+
+
+def loaded(share: float, serving: int, *, slow: int = 0, limits: Crank | None = None) -> Admission:
+    """An admission that saw ten seconds of `share` of a core for `serving` sessions."""
+    admission = Admission(limits or Crank())
+    for n in range(11):
+        look = Look(n * SECOND, round(n * share * SECOND), n * 60 * serving, n * slow)
+        admission.looked(look, serving=serving, opening=0)
+    return admission
+
+
+def test_number() -> None:
+    """`max_sessions` are taken, and no more."""
+    admission = Admission(Crank(max_sessions=2))
+    assert admission.full(1) is None
+    word, why = admission.full(2) or ("", "")
+    assert word == "sessions"
+    assert "crank.max_sessions" in why
+
+
+def test_load() -> None:
+    """Sessions are taken as long as what each takes leaves room for one more."""
+    admission = loaded(0.5, serving=5)
+    assert 0.4 < admission.load <= 0.5
+    assert admission.full(7) is None
+    word, why = admission.full(8) or ("", "")
+    assert word == "load"
+    assert "crank.max_load_percent" in why
+    assert loaded(0.5, 5, limits=Crank(max_load_percent=0)).full(100) is None
+
+
+def test_nothing_measured() -> None:
+    """Before a session is served nothing is known that could refuse one."""
+    assert Admission(Crank()).full(50) is None
+
+
+def test_opening_counts_for_nothing() -> None:
+    """What restoring a session costs is not taken for what frames cost."""
+    admission = loaded(0.1, serving=2)
+    busy = Look(12 * SECOND, 3 * SECOND, 2000, 0)
+    admission.looked(busy, serving=2, opening=1)
+    assert admission.load < 0.11
+
+
+def test_endpoint() -> None:
+    """Where frames land later than a period after they were sent, one session more is refused; and taken later."""
+    admission = loaded(0.1, serving=2, slow=30)
+    assert (admission.full(2) or ("", ""))[0] == "endpoint"
+    for n in range(11, 30):
+        admission.looked(Look(n * SECOND, n * SECOND // 10, n * 120, 300), serving=2, opening=0)
+    assert admission.full(2) is None
+
+
+def test_kept() -> None:
+    """A refused session is kept, and known when it comes again."""
+    admission, key = Admission(Crank()), Pubkey.new_unique()
+    assert admission.keep(key, b"one")
+    assert not admission.keep(key, b"two")
+    assert admission.refused == {key: b"two"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60), st.booleans())))
+def test_rent(steps: list[tuple[int, int, bool]]) -> None:
+    """Whatever is asked for and closed in whatever order, what is granted never exceeds the limit."""
+    admission = Admission(Crank(total_spend_limit_lamports=100))
+    entities = [Pubkey.new_unique() for _ in range(6)]
+    held: dict[int, int] = {}
+    for which, lamports, close in steps:
+        if close:
+            admission.closed(entities[which])
+            held.pop(which, None)
+        else:
+            fits = sum(held.values()) - held.get(which, 0) + lamports <= 100
+            assert (admission.too_dear(entities[which], lamports) == "") == fits
+            if fits:
+                held[which] = lamports
+        assert admission.spent == sum(held.values()) <= 100
+        assert set(admission.charged()) == {entities[n] for n in held}
+
+
+def test_rent_that_lies_there() -> None:
+    """What is found on chain counts, even beyond the limit."""
+    admission = Admission(Crank(total_spend_limit_lamports=100))
+    admission.charge(Pubkey.new_unique(), 150)
+    assert "crank.total_spend_limit_lamports" in admission.too_dear(Pubkey.new_unique(), 1)

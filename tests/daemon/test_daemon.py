@@ -1,0 +1,322 @@
+"""The crank as an operator runs it, a process of its own, over the embedded localnet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import time
+
+from daemon.rig import FaultProxy, Place, expected_records, finished, lasting, until
+
+from awm_crank import config
+from awm_crank.client import session
+from awm_crank.client.session import SessionView
+from awm_crank.engine import ReferenceEngine
+from awm_crank.session import setup
+from awm_crank.wire import ids
+from awm_crank.wire.chain import final_state_sha256
+
+
+def records(view: SessionView) -> list[bytes]:
+    """All records that the ring holds."""
+    assert view.log is not None
+    return [view.log.record(frame) for frame in view.log.holds()]
+
+
+async def test_a_match(place: Place) -> None:
+    """Found, claimed, served to its last frame by the schedule, checkpointed, released; every record as computed."""
+    crank = place.crank()
+    await crank.ready()
+    match = await place.create(max_frames=150)
+    await place.join(match)
+    began = time.monotonic()
+    await place.play(match)
+    assert time.monotonic() - began >= 149 / 60
+    view = await place.when(match, finished)
+    assert records(view) == expected_records(lasting(), view, 150)
+    checkpoint = view.checkpoints[view.hidden.checkpoint_slot if view.hidden else 0]
+    assert checkpoint is not None
+    assert checkpoint.frame == 150
+    await until(lambda: bool(crank.lines("released")))
+    assert await crank.stop() == 0
+    stats = json.loads(crank.stats_path.read_text())
+    assert stats["frames"] == stats["on_time"] + stats["late"] == 150
+    assert stats["latency_ms"]["send_to_land"]["p50"] > 0
+    assert crank.lines("schedule")[0]["session"] == str(match.session)
+
+
+async def test_log_holds_no_secret(place: Place) -> None:
+    """Every line is JSON, and neither the key's numbers nor its bytes stand in any of them."""
+    crank = place.crank()
+    await crank.ready()
+    await crank.stop()
+    text = crank.log_path.read_text()
+    assert len(crank.lines()) == len(text.splitlines())
+    secret = bytes(place.crank_key)
+    assert secret[:32].hex() not in text
+    assert ",".join(map(str, secret[:8])) not in text.replace(" ", "")
+    assert str(place.crank_key) not in text
+
+
+async def test_stop_and_resume(place: Place) -> None:
+    """SIGTERM leaves a checkpoint of the last frame; the next process goes on within two seconds of its start."""
+    first = place.crank()
+    await first.ready()
+    match = await place.create(max_frames=260)
+    await place.join(match)
+    playing = asyncio.create_task(place.play(match))
+    await place.when(match, lambda view: view.session.frame >= 100)
+    assert await first.stop() == 0
+    view = await place.show(match)
+    assert view.hidden is not None
+    assert view.hidden.checkpoint_frame == view.session.frame
+    second = place.crank(name="second")
+    await place.when(match, lambda now: now.session.frame > view.session.frame)
+    # processor time and not the clock's, since other processes share this machine
+    resumed = second.cpu_seconds()
+    await playing
+    view = await place.when(match, finished)
+    assert records(view) == expected_records(lasting(), view, 260)
+    assert await second.stop() == 0
+    assert resumed < 2.0, "the budget of docs/session.md, start of the interpreter included"
+    assert second.lines("restoring")[0]["records"] == 0
+
+
+async def test_second_signal(place: Place) -> None:
+    """A second signal exits at once, while the endpoint keeps the first one's work from being done."""
+    async with FaultProxy(place.net.http) as proxy:
+        crank = place.crank(place.settings(rollup_http=proxy.url))
+        await crank.ready()
+        match = await place.create()
+        await place.join(match)
+        playing = asyncio.create_task(place.play(match))
+        await place.when(match, lambda view: view.session.frame >= 10)
+        proxy.flowing.clear()
+        crank.process.send_signal(signal.SIGTERM)
+        await until(lambda: bool(crank.lines("stopping")))
+        await asyncio.sleep(0.2)
+        assert crank.process.poll() is None
+        crank.process.send_signal(signal.SIGTERM)
+        assert await crank.ended(2.0) == 128 + signal.SIGTERM
+        playing.cancel()
+
+
+POINTS = (
+    "model:1", "claim:1", "claim-sent:1", "setup:1", "setup-sent:1", "setup:1", "warm-up:1", "before-send", "replay:1",
+    "in-flight", "after-send", "confirm", "checkpoint-begin:1", "checkpoint-begin-sent:1", "checkpoint-chunk",
+    "checkpoint-chunk-sent", "checkpoint-finalize:1", "checkpoint-finalize-sent:1", "replay:1", "in-flight",
+    "before-send", "after-send", "checkpoint-chunk", "in-flight", "checkpoint-finalize:1", "confirm",
+)  # fmt: skip
+
+
+async def test_kills(place: Place) -> None:
+    """SIGKILL at 26 points of the path, restarted each time: every record equals the undisturbed run's."""
+    draw = random.Random(1)
+    checkpoints = config.Checkpoints(ring_capacity=900, min_interval_frames=20, chunk_bytes=500, chunks_per_frame=1)
+    match = await place.create(max_frames=800)
+    joined = playing = None
+    died = []
+    for life, point in enumerate(POINTS):
+        fault = point if ":" in point else f"{point}:{draw.randint(1, 12)}"
+        crank = place.crank(place.settings(checkpoints=checkpoints, fault_kill_at=fault), name=f"life{life}")
+        if joined is None and point == "warm-up:1":
+            joined = await place.join(match) or True
+            playing = asyncio.create_task(place.play(match))
+        assert await crank.ended(30.0, what=fault) == -signal.SIGKILL
+        died.append((await place.show(match)).session.frame)
+    last = place.crank(place.settings(checkpoints=checkpoints), name="last")
+    assert playing is not None
+    await playing
+    view = await place.when(match, finished)
+    assert records(view) == expected_records(lasting(), view, view.session.frame)
+    assert len(records(view)) == 800
+    assert len(set(died)) > 10
+    assert await last.stop() == 0
+
+
+async def test_takeover(place: Place) -> None:
+    """A second process with the same key takes a session over; the first stops serving it, loudly, and stays up."""
+    first = place.crank(name="first")
+    await first.ready()
+    match = await place.create(max_frames=300)
+    await place.join(match)
+    playing = asyncio.create_task(place.play(match))
+    await place.when(match, lambda view: view.session.frame >= 40)
+    second = place.crank(name="second")
+    await playing
+    view = await place.when(match, finished)
+    assert records(view) == expected_records(lasting(), view, 300)
+    (line,) = first.lines("not served")
+    assert (line["level"], "another process" in line["reason"]) == ("error", True)
+    assert first.process.poll() is None
+    assert second.lines("released")
+
+
+async def test_unbound_session(place: Place) -> None:
+    """A session whose CREATE named no writer is served only by a crank that is configured to."""
+    match = await place.create(writer=ids.ZERO_KEY, max_frames=5)
+    await place.join(match)
+    reserved = place.crank(name="reserved")
+    await reserved.ready()
+    await asyncio.sleep(0.3)
+    view = await place.show(match)
+    assert view.hidden is not None
+    assert view.hidden.writer == ids.ZERO_KEY
+    await reserved.stop()
+    place.crank(place.settings(adopt_unbound_sessions=True), name="adopting")
+    await place.play(match)
+    view = await place.when(match, finished)
+    assert view.hidden is not None
+    assert view.hidden.writer == place.crank_key.pubkey()
+
+
+async def test_spending_limit(place: Place) -> None:
+    """A session that would cost more than the limit is not served, costs nothing, and the log names the setting."""
+    before = await place.chain.balance(place.crank_key.pubkey())
+    crank = place.crank(place.settings(spend_limit_lamports=1_000))
+    await crank.ready()
+    match = await place.create()
+    await until(lambda: bool(crank.lines("not served")))
+    assert "crank.spend_limit_lamports" in crank.lines("not served")[0]["reason"]
+    spent = before - await place.chain.balance(place.crank_key.pubkey())
+    assert spent < 20_000, "fees only"
+    assert (await place.show(match)).checkpoints == (None, None)
+
+
+async def test_total_spending_limit(place: Place) -> None:
+    """What all sessions may cost together is bounded; a session that was closed gives its share back."""
+    one = setup.cost(ReferenceEngine(lasting()).state_size, 768)
+    crank = place.crank(place.settings(total_spend_limit_lamports=one))
+    await crank.ready()
+    first = await place.create(max_frames=5)
+    await until(lambda: bool(crank.lines("ready")[1:]))
+    second = await place.create(max_frames=5)
+    await until(lambda: bool(crank.lines("not served")))
+    assert "crank.total_spend_limit_lamports" in crank.lines("not served")[0]["reason"]
+    assert (await place.show(second)).checkpoints == (None, None)
+    await place.join(first)
+    await place.play(first)
+    await place.when(first, finished)
+    await session.close(place.chain, place.players[0], first.session)
+    third = await place.create(max_frames=5)
+    await place.join(third)
+    await place.play(third)
+    await place.when(third, finished)
+    assert await crank.stop() == 0
+    assert json.loads(crank.stats_path.read_text())["refused_sessions"] == {"rent": 1}
+
+
+async def test_many_sessions(place: Place) -> None:
+    """Several sessions run at once, each by its own schedule, none disturbing another's records."""
+    crank = place.crank()
+    await crank.ready()
+    matches = [await place.create(max_frames=90, seed=n) for n in range(4)]
+    for match in matches:
+        await place.join(match)
+    await asyncio.gather(*(place.play(match, seed=n) for n, match in enumerate(matches)))
+    for n, match in enumerate(matches):
+        view = await place.when(match, finished)
+        assert records(view) == expected_records(lasting(), view, 90, seed=n)
+
+
+async def test_restart_resumes_every_session(place: Place) -> None:
+    """SIGKILL with several matches under way: the next process takes all of them up, and no record differs."""
+    crank = place.crank()
+    await crank.ready()
+    matches = [await place.create(max_frames=120, seed=n) for n in range(3)]
+    for match in matches:
+        await place.join(match)
+    playing = asyncio.gather(*(place.play(match, seed=n) for n, match in enumerate(matches)))
+    for match in matches:
+        await place.when(match, lambda view: view.session.frame >= 30)
+    crank.kill()
+    place.crank(name="second")
+    await playing
+    for n, match in enumerate(matches):
+        view = await place.when(match, finished)
+        assert records(view) == expected_records(lasting(), view, 120, seed=n)
+
+
+async def test_session_limit(place: Place) -> None:
+    """A session beyond the limit is refused with the reason, and taken up when one is done."""
+    crank = place.crank(place.settings(max_sessions=1))
+    await crank.ready()
+    first, second = await place.create(max_frames=10), await place.create(max_frames=10)
+    await place.join(first)
+    await place.join(second)
+    (line,) = crank.lines("session refused for now")
+    assert "crank.max_sessions" in line["reason"]
+    await asyncio.gather(place.play(first), place.play(second))
+    await place.when(first, finished)
+    await place.when(second, finished)
+
+
+async def test_end_by_a_player(place: Place) -> None:
+    """END in the middle of a match is followed by a checkpoint of the last frame."""
+    crank = place.crank(place.settings(late_policy="hold"))
+    await crank.ready()
+    match = await place.create()
+    await place.join(match)
+    await place.when(match, lambda view: view.session.frame >= 30)
+    await session.end(place.chain, place.players[1], place.world, match.session)
+    view = await place.when(match, finished)
+    assert view.hidden is not None
+    checkpoint = view.checkpoints[view.hidden.checkpoint_slot]
+    assert checkpoint is not None
+    assert final_state_sha256(checkpoint.frame, view.session.players, checkpoint.state, view.hidden.feedback)
+
+
+async def test_websocket_breaks(place: Place) -> None:
+    """Broken WebSocket connections cost frames no record: the crank comes back by itself and reads what it missed."""
+    async with FaultProxy(place.net.ws) as proxy:
+        crank = place.crank(place.settings(rollup_ws=proxy.url))
+        await crank.ready()
+        match = await place.create(max_frames=240)
+        await place.join(match)
+        playing = asyncio.create_task(place.play(match))
+        for frame in (30, 80, 130):
+            await place.when(match, lambda view, frame=frame: view.session.frame >= frame)
+            proxy.drop()
+        await playing
+        view = await place.when(match, finished)
+        assert records(view) == expected_records(lasting(), view, 240)
+        assert proxy.connections >= 4
+        assert crank.lines("not connected")
+
+
+async def test_http_breaks(place: Place) -> None:
+    """HTTP connections that break or hang, with frames in flight, neither lose nor double a frame."""
+    async with FaultProxy(place.net.http) as proxy:
+        crank = place.crank(place.settings(rollup_http=proxy.url))
+        await crank.ready()
+        match = await place.create(max_frames=200)
+        await place.join(match)
+        playing = asyncio.create_task(place.play(match))
+        for frame in (30, 60, 90, 120):
+            await place.when(match, lambda view, frame=frame: view.session.frame >= frame)
+            proxy.drop()
+        proxy.refusing = True
+        proxy.drop()
+        await asyncio.sleep(0.7)
+        proxy.refusing = False
+        await playing
+        view = await place.when(match, finished)
+        assert records(view) == expected_records(lasting(), view, 200)
+
+
+async def test_localnet_comes_later(place: Place) -> None:
+    """A crank that is started before its endpoints answer serves once they do."""
+    async with FaultProxy(place.net.http) as http, FaultProxy(place.net.ws) as ws:
+        http.refusing = ws.refusing = True
+        crank = place.crank(place.settings(rollup_http=http.url, rollup_ws=ws.url))
+        await until(lambda: bool(crank.lines("not connected")))
+        http.refusing = ws.refusing = False
+        await crank.ready()
+        match = await place.create(max_frames=5)
+        await place.join(match)
+        await place.play(match)
+        await place.when(match, finished)
+
+

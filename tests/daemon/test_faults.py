@@ -1,0 +1,81 @@
+"""Faults of our own: one session's must not take the others down, and none goes unsaid."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from awm_crank.config import Config
+from awm_crank.daemon import Daemon
+from awm_crank.net.pubsub import AccountChanged
+from awm_crank.session import commands, events
+from awm_crank.session.machine import SessionMachine
+from awm_crank.telemetry import logs
+from awm_crank.wire import bolt, ids, layouts
+from awm_crank.wire.accounts import HiddenState
+from awm_crank.wire.transaction import Signer
+
+KEY = Keypair()
+
+
+def hidden(entity: Pubkey) -> AccountChanged:
+    """A notification of a session of ours."""
+    data = HiddenState(
+        2, 64, 8, 0, 0, False, entity, KEY.pubkey(), 0, bytes(32), bytes(16), 0, bytes(32), 0, ids.WORLD
+    ).encode()
+    key = bolt.component_pda(ids.HIDDEN_STATE, entity)
+    return AccountChanged(KEY.pubkey(), str(key), 1, str(ids.HIDDEN_STATE), 1, data)
+
+
+@pytest.fixture(autouse=True)
+def log() -> io.StringIO:
+    """What is logged."""
+    out = io.StringIO()
+    logs.configure("info", out)
+    return out
+
+
+async def test_a_broken_session(monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
+    """A machine that raises is let go, with the traceback in the log; its neighbour is still served."""
+    daemon = Daemon(Config(), Signer(bytes(KEY)))
+    good, bad = Pubkey.new_unique(), Pubkey.new_unique()
+    real = SessionMachine.handle
+
+    def handle(machine: SessionMachine, event: events.Event, now: int) -> list[commands.Command]:
+        if machine.entity == bad and isinstance(event, events.Changed):
+            raise ZeroDivisionError("ours")
+        return real(machine, event, now)
+
+    monkeypatch.setattr(SessionMachine, "handle", handle)
+    for entity in (good, bad, bad):
+        daemon._heard(hidden(entity))
+    assert {served.entity for served in daemon._served.values()} == {good}
+    assert "ZeroDivisionError" in log.getvalue()
+    # and it is not taken up again
+    daemon._heard(hidden(bad))
+    assert len(daemon._served) == 1
+
+
+@pytest.mark.parametrize("data", [b"", bytes(layouts.HIDDEN_STATE.size), bytes(9999)])
+async def test_strange_accounts(data: bytes) -> None:
+    """An account that is no hidden state of its entity begins no session."""
+    daemon = Daemon(Config(), Signer(bytes(KEY)))
+    note: Any = hidden(Pubkey.new_unique())
+    daemon._heard(AccountChanged(note.tag, note.key, 1, note.owner, 1, data))
+    assert not daemon._served
+
+
+async def test_broken_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that should run for ever and breaks ends the daemon with its error."""
+    daemon = Daemon(Config(), Signer(bytes(KEY)))
+
+    async def broken() -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(daemon._blockhash, "keep_fresh", broken)
+    with pytest.raises(ZeroDivisionError):
+        await daemon.run()

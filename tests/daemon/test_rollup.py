@@ -1,0 +1,235 @@
+"""A session handed over to the real rollup, played there by the unchanged path, and settled on the base chain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from daemon.rig import Place, expected_records, finished, lasting, until
+from localnet.kinds.validators import CACHE
+
+from awm_crank import cli, config
+from awm_crank.client import rollup, session
+from awm_crank.client.chain import Chain
+from awm_crank.client.keys import write_keypair
+from awm_crank.client.recorder import Recorder
+from awm_crank.client.session import SessionAccounts
+from awm_crank.engine import ReferenceEngine
+from awm_crank.errors import AccountError, ProgramError
+from awm_crank.localnet.kinds.process import free_ports
+from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
+from awm_crank.match.verify import verify_file
+from awm_crank.net.rpc import RpcClient
+from awm_crank.wire import ids
+from awm_crank.wire.accounts import ENDED, WAITING_PLAYERS
+
+FRAMES = 150
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[LocalnetProcess]:
+    """Base chain and rollup."""
+    with LocalnetProcess("rollup", "--cache", str(CACHE)) as running:
+        yield running
+
+
+class Rolled(Place):
+    """A place whose model and beginnings are on the base chain, and whose matches are in the rollup."""
+
+    base: Chain
+
+    @classmethod
+    async def make(cls, net: LocalnetProcess, folder: Path, made: Any = None) -> Rolled:
+        """As `Place.make`, on the base chain."""
+        one_chain = LocalnetProcess("rollup")
+        one_chain.http = one_chain.base_http = net.base_http
+        place: Rolled = await super().make(one_chain, folder, made)  # type: ignore[assignment, arg-type]
+        place.net = net  # type: ignore[assignment]
+        place.base, place.chain = place.chain, Chain(net.http, commitment="processed")
+        return place
+
+    def settings(self, **changes: Any) -> config.Config:
+        """Both chains."""
+        made = super().settings(**changes)
+        net = self.net
+        chain = config.Chain(
+            base_http=net.base_http, base_ws=net.base_ws, rollup_http=net.http, rollup_ws=net.ws
+        )  # fmt: skip
+        return msgspec.structs.replace(made, chain=chain)
+
+    async def create(self, **values: Any) -> SessionAccounts:
+        """A session on the base chain."""
+        return await session.create(
+            self.base, self.players[0], self.world, self.model, writer=self.crank_key.pubkey(), seed=7, **values
+        )
+
+    async def hand_over(self, match: SessionAccounts) -> None:
+        """To the rollup, with lamports for a small ring and small checkpoints."""
+        await rollup.delegate(
+            self.base, self.chain, self.players[0], match.session, ring_records=900, checkpoint_bytes=40_000
+        )
+
+    async def close(self) -> None:
+        await self.base.close()
+        await super().close()
+
+
+@pytest.fixture
+async def place(net: LocalnetProcess, tmp_path: Path) -> AsyncIterator[Rolled]:
+    """A published cartridge and fresh keys."""
+    made = await Rolled.make(net, tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_there_and_back(place: Rolled) -> None:
+    """Made on the base chain, handed over, joined and played in the rollup, recorded, taken back: every record is the
+    one computed here, and the file's last hash is the one that settled. Then player 1 closes it and has its rent."""
+    crank = place.crank()
+    await crank.ready()
+    match = await place.create(max_frames=FRAMES)
+    balance = await place.base.balance(place.players[0].pubkey())
+    await place.hand_over(match)
+    await place.hand_over(match)  # nothing is left to be done, and nothing is done
+    await place.join(match)
+    async with asyncio.timeout(40):
+        await place.play(match)
+    view = await place.when(match, finished)
+    assert view.log is not None
+    records = [view.log.record(frame) for frame in view.log.holds()]
+    assert records == expected_records(lasting(), view, FRAMES)
+    async with RpcClient(place.net.http) as rpc:
+        recorder = Recorder(rpc, match.entity)
+        await recorder.follow()
+        made = await recorder.match_file(lasting().sha256)
+    await until(lambda: bool(crank.lines("released")))
+
+    settled = await rollup.undelegate(place.base, place.chain, place.players[1], match.session)
+    back = settled.view
+    assert (back.session.status, back.session.frame) == (ENDED, FRAMES)
+    assert back.hidden is not None
+    assert view.hidden is not None
+    assert back.hidden.chain_hash == view.hidden.chain_hash
+    assert back.session.players == view.session.players
+    assert back.checkpoints == (None, None)
+    assert back.log is not None
+    assert back.log.capacity == 0
+    verdict = verify_file(made, ReferenceEngine(lasting()), lasting().sha256)
+    verdict.check()
+    assert verdict.chain_hash == back.hidden.chain_hash
+    await until(lambda: bool(crank.lines("settled")))
+    assert crank.lines("settled")[0]["chain_hash"] == back.hidden.chain_hash.hex()
+    assert await crank.stop() == 0
+    assert json.loads(crank.stats_path.read_text())["frames"] == FRAMES
+
+    await session.close(place.base, place.players[0], match.session)
+    # the four components' rent was paid before; fees and the rollup's own charges are all that is gone
+    assert await place.base.balance(place.players[0].pubkey()) > balance - 5_000_000
+
+
+async def test_killed_crank(place: Rolled) -> None:
+    """SIGKILL with a frame under way, and a crank that finds what was handed over before it was started: no record
+    differs."""
+    match = await place.create(max_frames=FRAMES)
+    await place.hand_over(match)
+    first = place.crank(place.settings(fault_kill_at="in-flight:60"), name="first")
+    await first.ready()
+    await place.join(match)
+    playing = asyncio.create_task(place.play(match))
+    assert await first.ended(30, what="its end by the fault") == -9
+    place.crank(name="second")
+    async with asyncio.timeout(40):
+        await playing
+    view = await place.when(match, finished)
+    assert view.log is not None
+    records = [view.log.record(frame) for frame in view.log.holds()]
+    assert records == expected_records(lasting(), view, FRAMES)
+    settled = await rollup.undelegate(place.base, place.chain, place.crank_key, match.session)
+    assert settled.view.session.frame == FRAMES
+
+
+async def test_who_may_take_it_back(place: Rolled) -> None:
+    """Nobody while it is being played; a stranger never; player 1 also before anybody has joined."""
+    stranger = place.net.funded()
+    playing, waiting = await place.create(max_frames=FRAMES), await place.create(max_frames=FRAMES)
+    for match in (playing, waiting):
+        await place.hand_over(match)
+    await place.join(playing)
+    for signer in (place.players[0], place.crank_key, stranger):
+        with pytest.raises(ProgramError, match="NotEnded"):
+            await rollup.undelegate(place.base, place.chain, signer, playing.session)
+    with pytest.raises(ProgramError, match="NotEnded"):
+        await rollup.undelegate(place.base, place.chain, place.players[1], waiting.session)
+    settled = await rollup.undelegate(place.base, place.chain, place.players[0], waiting.session)
+    assert settled.view.session.status == WAITING_PLAYERS
+    await session.end(place.chain, place.players[1], place.world, playing.session)
+    with pytest.raises(ProgramError, match="NotAPlayer"):
+        await rollup.undelegate(place.base, place.chain, stranger, playing.session)
+    settled = await rollup.undelegate(place.base, place.chain, place.players[1], playing.session)
+    assert settled.view.session.status == ENDED
+    again = await rollup.undelegate(place.base, place.chain, place.players[1], playing.session)
+    assert again.view.session == settled.view.session
+    with pytest.raises(AccountError, match="is no session"):
+        await rollup.delegate(place.base, place.chain, place.players[0], ids.WORLD)
+
+
+async def test_commands(place: Rolled, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same way by commands: handed over, joined in the rollup, ended, taken back; the settled hash is printed."""
+    keys = []
+    for number, pair in enumerate(place.players):
+        keys.append(place.folder / f"player{number}.json")
+        write_keypair(keys[-1], pair)
+    match = await place.create()
+    both = ["--rpc", place.net.http, "--base-rpc", place.net.base_http]
+    steps = (
+        (0, "delegate", [*both, "--ring", "300", "--state", "5000"]),
+        (1, "join", ["--rpc", place.net.http]),
+        (1, "end", ["--rpc", place.net.http]),
+        (0, "undelegate", both),
+    )
+    for player, step, words in steps:
+        command = ["session", step, str(match.session), *words, "--keypair", str(keys[player]), "--json"]
+        assert await asyncio.to_thread(cli.main, command) == 0, capsys.readouterr().err
+        printed = json.loads(capsys.readouterr().out)
+        assert (printed["session"], printed["step"]) == (str(match.session), step)
+    view = await session.show(place.base, match.session)
+    assert view.hidden is not None
+    assert printed["chain_hash"] == view.hidden.chain_hash.hex()
+
+
+async def test_killed_rollup(tmp_path: Path) -> None:
+    """SIGKILL of the rollup in the middle of a match, and a start on its storage: what it restored is served on by the
+    crank that was running, with checkpoints made again, and settles; no record differs."""
+    port, folder = free_ports(2), tmp_path / "rollup"
+    with EmbeddedLocalnet("--for-rollup", "--cache", str(CACHE)) as base:
+        words = ("--cache", str(CACHE), "--base", base.http, "--folder", str(folder))
+        with LocalnetProcess("rollup", *words, port=port) as net:
+            place = await Rolled.make(net, tmp_path)
+            crank = place.crank()
+            await crank.ready()
+            match = await place.create(max_frames=220)
+            await place.hand_over(match)
+            await place.join(match)
+            playing = asyncio.create_task(place.play(match))
+            await place.when(match, lambda view: bool(view.hidden and view.hidden.initialized))
+            os.kill(net.validators[0], signal.SIGKILL)
+        with LocalnetProcess("rollup", *words, "--resume", port=port) as net:
+            async with asyncio.timeout(60):
+                await playing
+            view = await place.when(match, finished)
+            assert view.log is not None
+            records = [view.log.record(frame) for frame in view.log.holds()]
+            assert records == expected_records(lasting(), view, 220)
+            assert crank.lines("checkpoints have vanished: making them again")
+            settled = await rollup.undelegate(place.base, place.chain, place.crank_key, match.session)
+            assert settled.view.session.frame == 220
+            assert await crank.stop() == 0
+        await place.close()
+

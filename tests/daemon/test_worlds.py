@@ -1,0 +1,69 @@
+"""The world where none is configured, on a real localnet."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from daemon.rig import CrankProcess, Place
+from solders.keypair import Keypair
+
+from awm_crank import config
+from awm_crank.client import setup
+from awm_crank.client.keys import write_keypair
+from awm_crank.daemon import worlds
+from awm_crank.localnet.rig import EmbeddedLocalnet
+from awm_crank.net.rpc import RpcClient
+from awm_crank.wire import ids
+
+
+async def test_lowest(place: Place) -> None:
+    """The permissionless world of the lowest id is found, by the crank as by the tools."""
+    async with RpcClient(place.net.http) as rpc:
+        assert await worlds.find(rpc) == await worlds.lowest(rpc) == place.world
+    assert await setup.find_or_create_world(place.chain, place.net.faucet) == place.world
+
+
+def test_none() -> None:
+    """A chain without a world says so."""
+    async def look(url: str) -> object:
+        async with RpcClient(url) as rpc:
+            return await worlds.lowest(rpc)
+
+    with EmbeddedLocalnet() as net:
+        assert asyncio.run(look(net.http)) is None
+
+
+async def test_interface(place: Place) -> None:
+    """The localnet's World has the interface that is spoken here."""
+    async with RpcClient(place.net.http) as rpc:
+        await asyncio.wait_for(worlds.check_interface(rpc), 5)
+
+
+async def test_waits_for_world() -> None:
+    """Where World is not deployed yet, the crank waits for it."""
+    async with EmbeddedLocalnet("--bare") as net, RpcClient(net.http) as rpc:
+        waiting = asyncio.create_task(worlds.check_interface(rpc))
+        done, _ = await asyncio.wait([waiting], timeout=0.5)
+        assert not done
+        waiting.cancel()
+
+
+async def test_another_interface_ends_the_crank(tmp_path: Path) -> None:
+    """A World of BOLT's development branch is refused by that name: the crank ends with status 1, in one line."""
+    ours = Path(worlds.__file__).parents[1] / "localnet" / "programs" / "world.so"
+    binary = tmp_path / "world.so"
+    # what a World that hands components a `cpi_auth` signer holds, behind the sections that the loader reads
+    binary.write_bytes(ours.read_bytes() + b"cpi_auth")
+    key = tmp_path / "crank.json"
+    write_keypair(key, Keypair())
+    async with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(binary)) as net:
+        chain = config.Chain(base_http=net.http, rollup_ws=net.ws)
+        crank = CrankProcess(tmp_path, config.Config(chain=chain, crank=config.Crank(keypair=str(key))))
+        try:
+            assert await crank.ended() == 1
+        finally:
+            crank.kill()
+    (told,) = crank.lines("cannot serve")
+    assert "BOLT's development branch (cpi_auth); expected BOLT 0.2.4" in told["problem"]
+    assert "Traceback" not in crank.log_path.read_text()

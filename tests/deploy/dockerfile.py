@@ -1,0 +1,63 @@
+"""A Dockerfile as data: its stages, and what an image made of it would run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Stage:
+    """One stage: `FROM base AS name`, and its instructions in order."""
+
+    base: str
+    name: str
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def all(self, keyword: str) -> list[str]:
+        """Arguments of each instruction of a kind."""
+        return [text for word, text in self.steps if word == keyword]
+
+    def last(self, keyword: str) -> str:
+        """The one that counts."""
+        found = self.all(keyword)
+        assert found, f"no {keyword} in stage {self.name or self.base}"
+        return found[-1]
+
+    def words(self, keyword: str) -> list[str]:
+        """An ENTRYPOINT's or CMD's words: the JSON form."""
+        return [str(word) for word in json.loads(self.last(keyword))]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """All of ENV."""
+        return dict(pair.split("=", 1) for text in self.all("ENV") for pair in shlex.split(text))
+
+    def copies(self) -> list[tuple[str, list[str], str]]:
+        """Each COPY: stage that it is from ('' = the build's folder), sources, destination."""
+        found = []
+        for text in self.all("COPY"):
+            words = text.split()
+            options = [word for word in words if word.startswith("--")]
+            *sources, destination = [word for word in words if not word.startswith("--")]
+            origin = next((option.partition("=")[2] for option in options if option.startswith("--from=")), "")
+            found.append((origin, sources, destination))
+        return found
+
+
+def parse(path: Path) -> list[Stage]:
+    """The stages of a Dockerfile."""
+    stages: list[Stage] = []
+    text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word.upper() == "FROM":
+            match = re.fullmatch(r"(\S+)(?:\s+AS\s+(\S+))?", rest.strip(), re.IGNORECASE)
+            assert match, line
+            stages.append(Stage(match[1], match[2] or ""))
+        elif word:
+            stages[-1].steps.append((word.upper(), rest.strip()))
+    return stages

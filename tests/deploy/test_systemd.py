@@ -1,0 +1,86 @@
+"""The systemd unit: verified, hardened, and its command one that runs."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deploy.machine import ROOT
+
+from awm_crank.cli import main
+
+UNIT = ROOT / "deploy" / "awm-crank.service"
+
+
+class _Repeating(configparser.RawConfigParser):
+    """systemd's files: a key may come again."""
+
+    def __init__(self) -> None:
+        super().__init__(strict=False, interpolation=None, comment_prefixes=("#",), delimiters=("=",))
+
+    def optionxform(self, optionstr: str) -> str:
+        """Keys keep their case."""
+        return optionstr
+
+
+@pytest.fixture
+def service() -> dict[str, str]:
+    """The unit's [Service]."""
+    parser = _Repeating()
+    parser.read(UNIT)
+    return dict(parser["Service"])
+
+
+def test_verify(tmp_path: Path, service: dict[str, str]) -> None:
+    """systemd-analyze verify has nothing to say, the program's place aside."""
+    program = service["ExecStart"].split()[0]
+    here = tmp_path / UNIT.name
+    here.write_text(UNIT.read_text().replace(program, str(Path(sys.executable).parent / "awm-crank")))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(here)], capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert (done.returncode, said) == (0, [])
+
+
+def test_exposure() -> None:
+    """systemd-analyze security: 2.0 at most."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = re.search(r"Overall exposure level for awm-crank\.service: ([\d.]+)", done.stdout)
+    assert found, done.stdout + done.stderr
+    assert float(found[1]) <= 2.0
+    assert done.returncode == 0
+
+
+def test_service(service: dict[str, str]) -> None:
+    """Notify, watchdog, restarts, open files, a credential for the key, and time enough for the last checkpoints."""
+    assert service["Type"] == "notify"
+    assert service["Restart"] == "always"
+    assert int(service["LimitNOFILE"]) >= 65536
+    assert 2 <= int(service["WatchdogSec"].rstrip("s")) <= 30
+    # awm_crank/daemon waits 30 s for checkpoints before it gives up
+    assert int(service["TimeoutStopSec"].rstrip("s")) > 30
+    name, _, source = service["LoadCredential"].partition(":")
+    assert source == "/etc/awm-crank/crank.json"
+    assert f"${{CREDENTIALS_DIRECTORY}}/{name}" in service["ExecStart"]
+
+
+def test_command_is_understood(service: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ExecStart's words are the command line's: with the example as configuration only the key is missing."""
+    program, *words = service["ExecStart"].split()
+    assert Path(program).name == "awm-crank"
+    assert shutil.which("awm-crank", path=str(Path(sys.executable).parent))
+    places = {
+        "/etc/awm-crank/awm-crank.toml": str(ROOT / "deploy" / "awm-crank.example.toml"),
+        "${CREDENTIALS_DIRECTORY}/crank.json": str(tmp_path / "crank.json"),
+    }
+    assert main([places.get(word, word) for word in words]) == 2
+    assert "key file" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+"""Golden runs: what a seeded cartridge must give, frame by frame, on every engine and machine.
+
+`run` is the same for the reference and every native path; tools/make_golden.py writes what the reference gives to
+tests/golden/engine.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from awm_crank.engine.api import Engine
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.frame import start_block
+from awm_crank.engine.layout import Shape
+from awm_crank.engine.seeded import SHAPES, Stream, cartridge
+
+PATH = Path(__file__).resolve().parent.parent / "golden" / "engine.json"
+
+RUNS: dict[str, tuple[Shape, int, int]] = {
+    "tiny": (SHAPES["tiny"], 1, 256),
+    "demo": (SHAPES["demo"], 2, 256),
+    "4.3M": (SHAPES["4.3M"], 3, 64),
+    "19.9M": (SHAPES["19.9M"], 4, 32),
+    "odd": (Shape(d_model=37, d_inner=51, d_state=10, headdim=17, num_layers=3), 5, 64),
+    "state_age embedded": (Shape(64, 96, 34, 24, 2, state_age_as_embed=True), 6, 64),
+}
+"""Name to shape, seed and frames."""
+
+
+def make(name: str) -> Cartridge:
+    """The run's cartridge."""
+    shape, seed, _ = RUNS[name]
+    return cartridge(shape, seed, name)
+
+
+def inputs(seed: int, frames: int) -> list[bytes]:
+    """16 noisy input bytes a frame, every value of every byte possible."""
+    noise = Stream(seed).uniform("golden inputs", (frames, 16), 0, 255).astype(np.uint8)
+    return [row.tobytes() for row in noise]
+
+
+def run(engine: Engine, name: str) -> dict[str, Any]:
+    """Play a run: SHA-256 chained over every frame's block, and of the state at powers of two and the end."""
+    _, seed, frames = RUNS[name]
+    block = start_block(32, (seed, 20))
+    state = engine.start_state(block)
+    states = {"0": hashlib.sha256(engine.dump(state)).hexdigest()}
+    chain = b""
+    first: list[str] = []
+    for n, pads in enumerate(inputs(seed, frames), 1):
+        block = engine.heads(engine.backbone(state, block), block, pads)
+        chain = hashlib.sha256(chain + block).digest()
+        if n <= 4:
+            first.append(block.hex())
+        if n & (n - 1) == 0 or n == frames:
+            states[str(n)] = hashlib.sha256(engine.dump(state)).hexdigest()
+    return {"frames": frames, "first_blocks": first, "last_block": block.hex(), "chain": chain.hex(), "states": states}
+
+
+def expected() -> dict[str, Any]:
+    """The file: run name to `cartridge` (SHA-256) and what `run` gives."""
+    content: dict[str, Any] = json.loads(PATH.read_text())
+    return content

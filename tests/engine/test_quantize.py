@@ -1,0 +1,121 @@
+"""Quantization: how near the integers come, and what is refused."""
+
+import hashlib
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from awm_crank.demo.arena import DEMO_CARTRIDGE_SHA256
+from awm_crank.engine import balance, checkpoint, frame, seeded_checkpoint
+from awm_crank.engine.calibrate import rollout
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.dequantize import output_units
+from awm_crank.engine.layout import Shape
+from awm_crank.engine.quantize import fraction_bits, quantize
+from awm_crank.engine.seeded import Stream, random_inputs
+from awm_crank.engine.torch_model import TorchModel
+from awm_crank.errors import AwmError
+
+SHAPE = Shape(64, 96, 8, 24, 2)
+SOURCE = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 5))
+CART = quantize(SOURCE, name="small", version=7, frames=20)
+
+
+def test_fraction_bits_are_the_most_that_fit() -> None:
+    """The next bit would leave the limit, unless the range ends there."""
+    assert fraction_bits(1.0, 32767, 0, 20) == 14
+    assert fraction_bits(1.1, 32767, 0, 20) == 14
+    assert fraction_bits(2.1, 32767, 0, 20) == 13
+    assert fraction_bits(0.0, 32767, 0, 9) == 9
+    assert fraction_bits(1e9, 32767, 3, 9) == 3
+
+
+def test_products_come_back() -> None:
+    """The cartridge's model says what the checkpoint's says, but for half a percent of an output's variance."""
+    model, own = TorchModel.of_checkpoint(SOURCE), TorchModel(CART.dequantized, SHAPE)
+    blocks = rollout(model, [frame.start_block(32, (1, 2))], [random_inputs(Stream(5), "products", 40)])[0]
+    said = []
+    for each in (model, own):
+        ctx = each.advance(each.zero_state(), each.frame_vectors(blocks)[None])[0]
+        out = each.outputs_batch(ctx, [block[80:96] for block in blocks]).numpy()
+        out[:, :24] /= output_units(SHAPE, each.units)
+        said.append(out)
+    error = ((said[1] - said[0]) ** 2).mean(0)
+    share = error / said[0].var(0)
+    assert np.quantile(share, 0.95) < 0.05
+    assert np.median(share) < 0.005
+
+
+def test_weights_on_the_grid_stay_there() -> None:
+    """A matrix that was rounded to balanced int8 rows before comes through quantization as it is."""
+    name = "layers.0.mamba.out_proj.weight"
+    rounded = SOURCE.weights[name]
+    for _ in range(20):
+        gains = balance.column_gains(rounded)
+        scale = np.maximum(1e-12, np.abs(SOURCE.weights[name] / gains).max(axis=1, keepdims=True) / 127)
+        rounded = np.rint(SOURCE.weights[name] / gains / scale) * scale * gains
+    cart = quantize(checkpoint.from_weights(SOURCE.weights | {name: rounded}, {}), name="grid", frames=20)
+    norm = "layers.0.mamba.norm.weight"
+    found = cart.dequantized[name] * cart.dequantized[norm] / SOURCE.weights[norm]
+    assert np.abs(found - rounded).max() < 1e-3 * np.abs(rounded).max()
+
+
+def test_small_tensors_are_nearly_exact() -> None:
+    """Convolutions, D, A, dt lose less than a thousandth of their tensor's size; norms are a power of two away."""
+    real = CART.dequantized
+    for name, weight in SOURCE.weights.items():
+        if name.endswith(("conv1d.weight", "conv1d.bias", ".D", "A_log", "dt_bias")):
+            assert np.abs(real[name] - weight).max() <= 1e-3 * np.abs(weight).max(), name
+        elif name.endswith("norm.weight"):
+            gain = np.log2(real[name] / weight)
+            assert np.abs(gain - np.rint(gain)).max() < 0.02, name
+
+
+def test_names_and_parameters_are_kept() -> None:
+    """The cartridge carries name, version and the checkpoint's parameter count."""
+    assert (CART.name, CART.version, CART.total_params) == ("small", 7, SOURCE.total_params)
+    assert CART.shape == SHAPE
+
+
+def test_quantizing_twice_gives_the_same_bytes() -> None:
+    """Nothing but checkpoint and calibration decides the file."""
+    assert quantize(SOURCE, name="small", version=7, frames=20).data == CART.data
+
+
+def test_other_encodings_reach_the_feature_table() -> None:
+    """A checkpoint's own scale changes what a raw unit weighs, the gain that balances its column aside."""
+    other = checkpoint.from_weights(SOURCE.weights, {"xy_scale": 0.025})
+    units = quantize(other, name="other", frames=4).dequantized["feature_units"]
+    gain = balance.frame_gains(SOURCE.weights["frame_proj.weight"], SHAPE)[balance.FLOATS][1]
+    assert units[1] == pytest.approx(gain * 0.025 / 256, rel=1e-4)
+
+
+def test_state_age_embedding_quantizes() -> None:
+    """The supported flag goes through to a cartridge that runs."""
+    shape = Shape(64, 64, 4, 16, 1, state_age_as_embed=True)
+    cart = quantize(checkpoint.read(seeded_checkpoint.checkpoint(shape, 2)), name="age", frames=4)
+    assert cart.shape == shape
+    assert cart.arrays["state_age_embed"].any()
+
+
+@pytest.mark.parametrize("name", ["layers.0.mamba.out_proj.weight", "layers.0.mamba.in_proj.weight", "heads"])
+def test_huge_weights_are_quantized_or_refused(name: str) -> None:
+    """Weights a million times too large never give an unproven cartridge."""
+    chosen = "p0_action_head.weight" if name == "heads" else name
+    weights = {n: w * (1e6 if n == chosen else 1) for n, w in SOURCE.weights.items()}
+    try:
+        cart = quantize(checkpoint.from_weights(weights, {}), name="huge", frames=2)
+    except AwmError as error:
+        assert str(error)
+    else:
+        assert Cartridge.parse(cart.data).sha256 == cart.sha256
+
+
+def test_demo_cartridge_is_the_pinned_one() -> None:
+    """The file in the package has the hash that the demo asks for, is small, and has the demo's shape."""
+    data = (files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == DEMO_CARTRIDGE_SHA256
+    assert len(data) < 600_000
+    shape = Cartridge.parse(data).shape
+    assert (shape.num_layers, shape.d_model, shape.d_state) == (2, 128, 16)

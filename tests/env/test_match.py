@@ -1,0 +1,111 @@
+"""The PettingZoo environment: the library's own checkers, and the chain's rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from demo.cartridges import enduring, knockout
+from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+from awm_crank.engine import ReferenceEngine
+from awm_crank.env import MatchEnv, coding, parallel_env
+from awm_crank.errors import ConfigError
+from awm_crank.match import offline
+from awm_crank.match.players import agent
+from awm_crank.wire import chain
+
+NEUTRAL = {player: np.array(coding.NEUTRAL_ACTION) for player in ("player_0", "player_1")}
+
+
+def test_parallel_api() -> None:
+    """PettingZoo's API checker finds nothing, over ends by KO and by max_frames."""
+    parallel_api_test(parallel_env(knockout()), num_cycles=300)
+    parallel_api_test(MatchEnv(enduring(), max_frames=50), num_cycles=300)
+
+
+def test_seeds() -> None:
+    """PettingZoo's seed checker finds that equal seeds and actions give equal matches."""
+    parallel_seed_test(lambda: MatchEnv(enduring(), max_frames=200), num_cycles=120)
+
+
+def test_frames_are_the_sessions() -> None:
+    """Played by the scripted players, frame for frame the environment is the offline match, from JOIN's start on."""
+    made = enduring()
+    agents = (agent("random"), agent("spacing"))
+    match = offline.play(ReferenceEngine(made), made.sha256, agents, seed=8, max_frames=40, characters=(1, 2))
+    env = MatchEnv(made, max_frames=40)
+    env.reset()
+    assert chain.block_players(env.block) == match.start_players
+    for frame, record in enumerate(match.records, 1):
+        players = env.block[:64]
+        given = {name: agents[n](8, n, frame, players) for n, name in enumerate(env.possible_agents)}
+        seen, _, terminated, truncated, infos = env.step(given)
+        assert env.block[:64] == record[24:88]
+        assert infos["player_0"]["frame"] == frame
+        assert terminated["player_0"] is False
+        assert truncated["player_1"] is (frame == 40)
+    assert env.agents == []
+    assert seen["player_1"]["numbers"][0, 0] == pytest.approx(match.frames[-1]["players"][1]["x"] / 100)
+
+
+def test_ends_by_ko() -> None:
+    """In the frame that takes the last stock both are terminated and none truncated; then reset starts anew."""
+    env = MatchEnv(knockout())
+    first, _ = env.reset()
+    rewards = 0.0
+    while env.agents:
+        _, gained, terminated, truncated, _ = env.step(NEUTRAL)
+        rewards += gained["player_0"]
+        assert gained["player_0"] == -gained["player_1"]
+    assert terminated == {"player_0": True, "player_1": True}
+    assert truncated == {"player_0": False, "player_1": False}
+    assert 0 in (env.block[25], env.block[57])
+    with pytest.raises(ConfigError, match=r"the match is over\. Try: call reset"):
+        env.step(NEUTRAL)
+    again, _ = env.reset()
+    assert (again["player_0"]["numbers"] == first["player_0"]["numbers"]).all()
+
+
+def test_each_sees_itself_first() -> None:
+    """Both observations are of one frame, with the fighters exchanged."""
+    env = MatchEnv(enduring())
+    env.reset()
+    seen, *_ = env.step(NEUTRAL)
+    one, other = seen["player_0"], seen["player_1"]
+    assert (one["numbers"] == other["numbers"][::-1]).all()
+    assert (one["categories"] == other["categories"][::-1]).all()
+    assert one["numbers"][0, 0] < 0 < other["numbers"][0, 0]
+    assert one["categories"][:, 1].tolist() == [1, 2]
+
+
+def test_render() -> None:
+    """`ansi` gives the frame's number and a line a fighter; without a mode there is nothing."""
+    env = MatchEnv(enduring(), render_mode="ansi")
+    env.reset()
+    text = env.render()
+    assert text is not None
+    assert text.splitlines()[0] == "frame 0"
+    assert "x -30.00 y 0.00, 0 %, 4 stocks" in text
+    plain = MatchEnv(enduring())
+    plain.reset()
+    assert plain.render() is None
+
+
+@pytest.mark.parametrize(
+    "action", [None, bytes(7), np.zeros(12, int), np.full(13, 2), np.full(13, -1), np.zeros(13), "up"]
+)
+def test_actions_that_are_none(action: object) -> None:
+    """An action missing, of another shape or kind, or out of range is refused, and the match stands still."""
+    env = MatchEnv(enduring())
+    env.reset()
+    with pytest.raises(ConfigError, match="action of player_1"):
+        env.step({**NEUTRAL, "player_1": action})  # type: ignore[dict-item]
+    assert env.frame == 0
+
+
+def test_settings_that_are_none() -> None:
+    """A length of 0 and an unknown render mode are refused."""
+    with pytest.raises(ConfigError, match="max_frames of an environment"):
+        MatchEnv(enduring(), max_frames=0)
+    with pytest.raises(ConfigError, match="render_mode"):
+        MatchEnv(enduring(), render_mode="human")

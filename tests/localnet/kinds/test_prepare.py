@@ -1,0 +1,55 @@
+"""Funding and World's registry over RPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from solders.keypair import Keypair
+
+from awm_crank.errors import RpcError, SetupError
+from awm_crank.localnet.genesis import shipped_files
+from awm_crank.localnet.kinds import prepare
+from awm_crank.localnet.rig import EmbeddedLocalnet
+from awm_crank.wire import bolt, ids
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[EmbeddedLocalnet]:
+    """World without its registry."""
+    world = dict(shipped_files())[ids.WORLD]
+    with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(world)) as running:
+        yield running
+
+
+def test_registry(net: EmbeddedLocalnet) -> None:
+    """It is made by World's own instruction, and a second time is none."""
+    key = str(bolt.registry_pda())
+    assert net.call("getAccountInfo", key)["value"] is None
+    prepare.initialize_registry(net.http)
+    made = net.call("getAccountInfo", key, {"encoding": "base64"})["value"]
+    assert made["owner"] == str(ids.WORLD)
+    prepare.initialize_registry(net.http)
+
+
+def test_fund(net: EmbeddedLocalnet) -> None:
+    """Each airdrop is waited for, also on a key that has some."""
+    key = Keypair().pubkey()
+    prepare.fund_all(net.http, [(key, 10**9), (key, 2 * 10**9)])
+    assert net.call("getBalance", str(key))["value"] == 3 * 10**9
+
+
+def test_chain_without_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where World does not run, its refusal is the error, after the patience of one that starts up."""
+    monkeypatch.setattr(prepare, "LANDING_S", 0.3)
+    with EmbeddedLocalnet("--bare") as bare, pytest.raises(RpcError, match=r"sendTransaction"):
+        prepare.initialize_registry(bare.http)
+
+
+def test_airdrop_that_never_lands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up, by name."""
+    monkeypatch.setattr(prepare, "LANDING_S", 0.1)
+    monkeypatch.setattr(prepare.rpc, "call", lambda *_, **__: {"value": 5})
+    key = Keypair().pubkey()
+    with pytest.raises(SetupError, match=f"airdrop to {key} did not land"):
+        prepare.fund("http://x", key, 1)

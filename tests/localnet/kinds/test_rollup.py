@@ -1,0 +1,87 @@
+"""A rollup on a base chain: started, cloning, stopped by one command."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from localnet.kinds.validators import CACHE, SOLANA
+from localnet.test_rig import gone
+from solders.keypair import Keypair
+
+from awm_crank.cli import main
+from awm_crank.errors import ConfigError
+from awm_crank.localnet import rpc
+from awm_crank.localnet.kinds import rollup
+from awm_crank.localnet.kinds.plan import Plan
+from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
+from awm_crank.wire import bolt, ids
+
+OPTIONS = {"encoding": "base64", "commitment": "processed"}
+
+
+def test_configuration(tmp_path: Path) -> None:
+    """Valid TOML with both of the base chain's addresses, its own ports, and its storage in the scratch folder."""
+    plan = Plan(folder=tmp_path, cache=tmp_path)
+    settings = tomllib.loads(rollup.configuration(plan, "http://b:1", "ws://b:2", 5000, 5005))
+    assert settings["lifecycle"] == "ephemeral"
+    assert settings["remotes"] == ["http://b:1", "ws://b:2"]
+    assert settings["aperture"]["listen"] == "127.0.0.1:5000"
+    assert settings["storage"] == str(tmp_path / "storage")
+    assert settings["ledger"] == {"block-time": "10ms", "reset": True}
+
+
+@pytest.mark.parametrize("base", ["embedded", "solana"])
+def test_life(base: str, tmp_path: Path) -> None:
+    """The rollup clones programs and accounts of its base chain, delegation's among them; the end takes both down."""
+    words = ["--cache", str(CACHE), "--base", base, "--folder", str(tmp_path)]
+    if base == "solana":
+        words += ["--base-validator", str(SOLANA)]
+    with LocalnetProcess("rollup", *words) as net:
+        assert net.http != net.base_http
+        assert net.call("getVersion")["magicblock-core"] == "0.8.3"
+        for key in (ids.WORLD, ids.RUN_INFERENCE, bolt.registry_pda()):
+            there = rpc.call(net.base_http, "getAccountInfo", str(key), OPTIONS)["value"]
+            deadline = time.monotonic() + 10
+            while (here := net.call("getAccountInfo", str(key), OPTIONS)["value"]) is None:
+                assert time.monotonic() < deadline, key
+            assert here["executable"] == there["executable"]
+            if not here["executable"]:
+                assert here["data"] == there["data"]
+        assert rpc.call(net.base_http, "getAccountInfo", str(ids.DELEGATION), OPTIONS)["value"]["executable"]
+        pids = net.validators
+        assert (tmp_path / "rollup.log").exists()
+    assert all(gone(pid) for pid in pids)
+
+
+def test_base_of_another_process(tmp_path: Path) -> None:
+    """On a base chain that runs already, at another address: cloned from there, funded there, and left running."""
+    pair = Keypair()
+    with EmbeddedLocalnet("--for-rollup", "--cache", str(CACHE)) as base:
+        words = [
+            "--cache", str(CACHE), "--base", base.http, "--host", "127.0.0.9", "--fund", f"{pair.pubkey()}=3",
+            "--folder", str(tmp_path),
+        ]  # fmt: skip
+        with LocalnetProcess("rollup", *words) as net:
+            assert net.http.startswith("http://127.0.0.9:")
+            assert (net.base_http, net.base_ws) == (base.http, base.ws)
+            deadline = time.monotonic() + 10
+            while net.call("getAccountInfo", str(ids.WORLD), OPTIONS)["value"] is None:
+                assert time.monotonic() < deadline
+        assert base.call("getBalance", str(pair.pubkey()))["value"] == 3_000_000_000
+        assert base.call("getAccountInfo", str(ids.DELEGATION), OPTIONS)["value"]["executable"]
+
+
+@pytest.mark.parametrize("base", ["solna", "http://no-port", "ws://a:1"])
+def test_no_base(base: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no base chain is refused."""
+    assert main(["localnet", "--kind", "rollup", "--base", base]) == 2
+    assert "--base" in capsys.readouterr().err
+
+
+def test_what_it_cannot(tmp_path: Path) -> None:
+    """Its base chain starts anew each time, so its storage cannot be gone on with."""
+    with pytest.raises(ConfigError, match=r"--resume does not go with --kind rollup"):
+        rollup.start(Plan(folder=tmp_path, cache=CACHE, resume=True))

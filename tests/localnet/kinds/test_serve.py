@@ -1,0 +1,62 @@
+"""Serving a kind: the scratch folder, the ready line, the ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from localnet.kinds.validators import CACHE
+from localnet.test_rig import gone
+
+from awm_crank.localnet.kinds.plan import Running
+from awm_crank.localnet.kinds.serve import ready_line, scratch
+
+
+def test_scratch(tmp_path: Path) -> None:
+    """A folder that was named is made and kept, one that was not is gone after."""
+    with scratch(tmp_path / "a" / "b") as named:
+        (named / "ledger").touch()
+    assert (tmp_path / "a" / "b" / "ledger").exists()
+    with scratch(None) as made:
+        (made / "ledger").touch()
+    assert not made.exists()
+
+
+def test_ready_line() -> None:
+    """One line of JSON with both chains' addresses."""
+    running = Running()
+    running.at(5000)
+    running.http = "http://127.0.0.1:6000"
+    line = json.loads(ready_line(running))
+    assert (line["http"], line["base_http"]) == ("http://127.0.0.1:6000", "http://127.0.0.1:5000")
+    assert line["pid"] == os.getpid()
+    assert line["validators"] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGTERM and Ctrl-C end command and validator, with status 0 and no word of complaint."""
+    command = [sys.executable, "-m", "awm_crank", "localnet", "--kind", "magicblock", "--bare", "--port", "0"]
+    with subprocess.Popen(
+        [*command, "--cache", str(CACHE), "--folder", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        (pid,) = json.loads(process.stdout.readline())["validators"]
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    assert gone(pid)
+
+
+def test_host(tmp_path: Path) -> None:
+    """Another address to listen on is for the kinds whose base chain is ours."""
+    command = [sys.executable, "-m", "awm_crank", "localnet", "--kind", "magicblock", "--host", "0.0.0.0"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "--host goes with --kind embedded and rollup" in done.stderr

@@ -1,0 +1,12 @@
+"""Where the tests' validators come from; what is missing fails the tests that need it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from awm_crank.localnet.kinds.cache import default_folder
+
+CACHE = default_folder()
+"""Shared by all tests and kept: MagicBlock's binaries are fetched once."""
+SOLANA = Path(__file__).resolve().parents[4] / "shared" / "bin" / "solana-test-validator"
+"""A tool for tests, beside the repository (reference/validators.md)."""

@@ -1,0 +1,108 @@
+"""Params: what is taken, and the errors that a validator's clients know."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from awm_crank.localnet import base58, params
+from awm_crank.localnet.faults import RequestError
+
+
+def message_of(error: pytest.ExceptionInfo[RequestError]) -> str:
+    """Its text."""
+    return error.value.message
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("x", "Invalid param: WrongSize"),
+        ("0" * 32, "Invalid param: Invalid"),
+        ("1" * 31, "Invalid param: WrongSize"),
+        ("1" * 500, "Invalid param: WrongSize"),
+        (5, "Invalid params: invalid type: expected a string."),
+        (None, "Invalid params: invalid type: expected a string."),
+    ],
+)
+def test_keys(value: object, message: str) -> None:
+    """A key that is none is refused with a validator's words."""
+    with pytest.raises(RequestError) as caught:
+        params.parse_key(value)
+    assert (caught.value.code, message_of(caught)) == (-32602, message)
+    with pytest.raises(RequestError):
+        params.parse_signature(value)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_key_round_trip(key: bytes) -> None:
+    """A key's text gives its bytes, a signature's likewise."""
+    assert params.parse_key(base58.encode(key).decode()) == key
+    assert params.parse_signature(base58.encode(key * 2).decode()) == key * 2
+
+
+def test_missing_and_mistyped() -> None:
+    """Missing params are counted, numbers are u64, strings are strings, lists are lists."""
+    with pytest.raises(RequestError, match="at least 2"):
+        params.required([1], 1)
+    for value in (-1, 1.5, "1", True, 2**64):
+        with pytest.raises(RequestError):
+            params.number([value], 0)
+    with pytest.raises(RequestError):
+        params.text([1], 0)
+    with pytest.raises(RequestError):
+        params.keys("x", 3)
+    with pytest.raises(RequestError, match="Too many inputs provided; max 1"):
+        params.keys(["1" * 32] * 2, 1)
+
+
+def test_config() -> None:
+    """Old commitments are taken, unknown ones refused; a slot to come is -32016 with the slot there is."""
+    assert params.config([], 0, 5) == {}
+    assert params.config([None], 0, 5) == {}
+    for name in params.COMMITMENTS:
+        assert params.config([{"commitment": name, "minContextSlot": 5}], 0, 5)["commitment"] == name
+    wrong: list[Any] = ["x", {"commitment": "soon"}, {"minContextSlot": "1"}]
+    for value in wrong:
+        with pytest.raises(RequestError) as caught:
+            params.config([value], 0, 5)
+        assert caught.value.code == -32602
+    with pytest.raises(RequestError) as caught:
+        params.config([{"minContextSlot": 6}], 0, 5)
+    assert (caught.value.code, caught.value.data) == (-32016, b'{"contextSlot":5}')
+
+
+@given(st.binary(max_size=64))
+def test_blob(data: bytes) -> None:
+    """Transactions come in base58 unless base64 is named."""
+    assert params.blob(base64.b64encode(data).decode(), "base64", "T", 64) == data
+    assert params.blob(base58.encode(data).decode(), None, "T", 64) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "message"),
+    [
+        ("AA", "hex", "unsupported encoding: hex. Supported encodings: base58, base64"),
+        ("A" * 100, "base64", "base64 encoded T too large: 100 bytes (max: encoded/raw 88/64)"),
+        ("A" * 100, "base58", "base58 encoded T too large: 100 bytes (max: encoded/raw 88/64)"),
+        ("A===A", "base64", "invalid base64 encoding"),
+        ("0", "base58", "invalid base58 encoding"),
+    ],
+)
+def test_no_blob(text: str, encoding: str, message: str) -> None:
+    """Size and encoding are refused with a validator's words."""
+    with pytest.raises(RequestError) as caught:
+        params.blob(text, encoding, "T", 64)
+    assert message_of(caught).startswith(message)
+
+
+def test_supported_version() -> None:
+    """The version is a number where it is there."""
+    assert params.supported_version({}) is None
+    assert params.supported_version({"maxSupportedTransactionVersion": 0}) == 0
+    with pytest.raises(RequestError):
+        params.supported_version({"maxSupportedTransactionVersion": "0"})

@@ -1,0 +1,51 @@
+"""Naming the first byte that differs."""
+
+from __future__ import annotations
+
+import pytest
+
+from awm_crank.match.difference import BLOCK, CHECKPOINT, RECORD, Difference, Fields
+
+
+@pytest.mark.parametrize(("fields", "size"), [(RECORD, 96), (BLOCK, 97), (CHECKPOINT, 136)])
+def test_leaves_cover_every_byte_once(fields: Fields, size: int) -> None:
+    """The leaves of a layout lie side by side, without gap or overlap."""
+    at = 0
+    for _, offset, width, _ in fields.leaves:
+        assert offset == at
+        at += width
+    assert at == size
+
+
+def test_first_of_several() -> None:
+    """Of several differences the first byte's field is named, with whole values."""
+    expected, found = bytearray(96), bytearray(96)
+    found[29], found[40], found[90] = 1, 1, 1
+    assert RECORD.first(3, "record", bytes(expected), bytes(found)) == Difference(
+        3, "record", "player1.y", 29, "0", "256"
+    )
+
+
+def test_byte_strings_are_hex() -> None:
+    """A field of bytes is shown in hex."""
+    found = RECORD.first(1, "record", bytes(96), bytes(95) + b"\xff")
+    assert found is not None
+    assert (found.field, found.expected, found.found) == ("chain_hash", "00" * 8, "00" * 7 + "ff")
+
+
+def test_behind_the_struct() -> None:
+    """Bytes behind a checkpoint's struct are its state, at their offset."""
+    found = CHECKPOINT.first(9, "checkpoint A", bytes(200), bytes(150) + b"\1" + bytes(49))
+    assert found == Difference(9, "checkpoint A", "state", 150, "0x00", "0x01")
+
+
+def test_lengths() -> None:
+    """Another length is a difference of its own."""
+    found = CHECKPOINT.first(9, "checkpoint A", bytes(200), bytes(199))
+    assert found is not None
+    assert (found.field, found.expected, found.found) == ("length", "200 bytes", "199 bytes")
+
+
+def test_equal() -> None:
+    """Equal bytes have no difference."""
+    assert BLOCK.first(1, "block", bytes(97), bytes(97)) is None

@@ -1,0 +1,140 @@
+"""Signing and sending: distinct bytes, fresh blockhashes, outcomes in order."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.transaction import Transaction
+
+from awm_crank.errors import AwmError, ProgramError, RpcError
+from awm_crank.net.rpc import RpcClient
+from awm_crank.net.sender import Blockhash, Sender
+from awm_crank.wire.transaction import Signer
+
+if TYPE_CHECKING:
+    from .conftest import Endpoint
+
+PROGRAM, ACCOUNT = Pubkey.new_unique(), Pubkey.new_unique()
+KEY = Keypair()
+
+
+def instruction(data: bytes = b"12345678abc") -> Instruction:
+    """An instruction of one account."""
+    return Instruction(PROGRAM, data, [AccountMeta(KEY.pubkey(), True, True), AccountMeta(ACCOUNT, False, True)])
+
+
+def sender(rpc: RpcClient) -> Sender:
+    """One with a blockhash."""
+    blockhash = Blockhash(rpc)
+    blockhash.value = bytes(range(32))
+    return Sender(rpc, Signer(bytes(KEY)), blockhash)
+
+
+def refusal(code: int) -> dict[str, Any]:
+    """A preflight failure as an endpoint writes it."""
+    err = {"InstructionError": [1, {"Custom": code}]}
+    return {"code": -32002, "message": "simulation failed", "data": {"err": err, "logs": []}}
+
+
+async def test_signed_transaction(endpoint: Endpoint) -> None:
+    """The transaction verifies, carries the instruction's data, and the blockhash known."""
+    async with RpcClient(endpoint.http) as rpc:
+        one = sender(rpc)
+        for data in (b"12345678abc", b"12345678xyz", b"12345678longer"):
+            transaction = Transaction.from_bytes(one.sign([instruction(data)]).wire)
+            transaction.verify()
+            assert bytes(transaction.message.recent_blockhash) == bytes(range(32))
+            assert bytes(transaction.message.instructions[-1].data) == data
+
+
+async def test_equal_instructions_give_other_bytes(endpoint: Endpoint) -> None:
+    """Sent twice under one blockhash, the same instructions are two transactions."""
+    async with RpcClient(endpoint.http) as rpc:
+        one = sender(rpc)
+        assert len({one.sign([instruction()]).signature for _ in range(5)}) == 5
+        assert len({one.sign([instruction(), instruction()]).signature for _ in range(5)}) == 5
+
+
+async def test_no_blockhash_yet(endpoint: Endpoint) -> None:
+    """Before the first blockhash nothing can be signed; that passes."""
+    async with RpcClient(endpoint.http) as rpc:
+        one = Sender(rpc, Signer(bytes(KEY)), Blockhash(rpc))
+        with pytest.raises(RpcError) as caught:
+            one.sign([instruction()])
+        assert caught.value.recoverable
+
+
+async def test_outcomes(endpoint: Endpoint) -> None:
+    """Each transaction of a batch gets its own outcome, in whatever order the answers came."""
+
+    def answer(body: Any) -> web.Response:
+        first, second, _ = body
+        assert base64.b64decode(first["params"][0])
+        return web.json_response(
+            [
+                {"jsonrpc": "2.0", "id": second["id"], "error": refusal(6033)},
+                {"jsonrpc": "2.0", "id": first["id"], "result": "5" * 88},
+            ]
+        )
+
+    endpoint.answer = answer
+    async with RpcClient(endpoint.http) as rpc:
+        one = sender(rpc)
+        good, bad, missing = await one.send_all([one.sign([instruction()]) for _ in range(3)])
+    assert good is None
+    assert isinstance(bad, ProgramError)
+    assert bad.code == 6033
+    assert isinstance(missing, AwmError)
+    assert missing.recoverable
+
+
+async def test_one_alone(endpoint: Endpoint) -> None:
+    """A single transaction is sent as an object; its refusal is returned, not raised."""
+    endpoint.answer = lambda body: web.json_response({"jsonrpc": "2.0", "id": body["id"], "error": refusal(6030)})
+    async with RpcClient(endpoint.http) as rpc:
+        one = sender(rpc)
+        (outcome,) = await one.send_all([one.sign([instruction()])])
+    assert isinstance(outcome, ProgramError)
+    assert outcome.code == 6030
+
+
+async def test_endpoint_gone() -> None:
+    """When nothing answers, every transaction's outcome says so."""
+    async with RpcClient("http://127.0.0.1:9", retry_s=0) as rpc:
+        one = sender(rpc)
+        outcomes = await one.send_all([one.sign([instruction()]) for _ in range(2)])
+    assert all(isinstance(outcome, RpcError) and outcome.recoverable for outcome in outcomes)
+
+
+async def test_blockhash_is_kept_fresh(endpoint: Endpoint) -> None:
+    """It is fetched at the start, and at once when the endpoint no longer knows it."""
+    hashes = [str(Pubkey.new_unique()) for _ in range(2)]
+
+    def answer(body: Any) -> web.Response:
+        if body["method"] == "sendTransaction":
+            error = {"code": -32002, "message": "failed", "data": {"err": "BlockhashNotFound"}}
+            return web.json_response({"jsonrpc": "2.0", "id": 1, "error": error})
+        asked = sum(each["method"] == "getLatestBlockhash" for each in endpoint.bodies)
+        value = {"blockhash": hashes[min(asked, 2) - 1], "lastValidBlockHeight": 9}
+        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {"context": {"slot": 1}, "value": value}})
+
+    endpoint.answer = answer
+    async with RpcClient(endpoint.http) as rpc:
+        blockhash = Blockhash(rpc)
+        task = asyncio.create_task(blockhash.keep_fresh())
+        await blockhash.known.wait()
+        assert str(Pubkey.from_bytes(blockhash.value)) == hashes[0]
+        await asyncio.sleep(0.06)
+        one = Sender(rpc, Signer(bytes(KEY)), blockhash)
+        assert await one.send(one.sign([instruction()])) is not None
+        async with asyncio.timeout(0.3):
+            while str(Pubkey.from_bytes(blockhash.value)) != hashes[1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        task.cancel()

@@ -1,0 +1,477 @@
+"""A fake engine, a fake chain, and scripts over the machine: no network, no sleep, no clock.
+
+    script = Script(machine, chain)
+    script >> event << CommandKind        # the event, then a command of that kind among what it wants
+    script.run()                          # lets the fake chain answer until nothing is left to do
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from awm_crank.session import commands, events
+from awm_crank.session.commands import Command
+from awm_crank.session.desk import Settings
+from awm_crank.session.events import Refusal, Role
+from awm_crank.session.machine import SessionMachine
+from awm_crank.wire import chain as chainhash
+from awm_crank.wire import ids, layouts
+from awm_crank.wire.accounts import (
+    ACTIVE,
+    ENDED,
+    WAITING_PLAYERS,
+    Checkpoint,
+    FrameLog,
+    HiddenState,
+    InputBuffer,
+    SessionState,
+)
+from awm_crank.wire.bolt import component_pda
+from awm_crank.wire.failures import Code
+from awm_crank.wire.start import start_players
+
+MS = 1_000_000
+PERIOD = 16_666_666
+ME = Pubkey.from_bytes(bytes([7] * 32))
+OTHER = Pubkey.from_bytes(bytes([8] * 32))
+MODEL = Pubkey.from_bytes(bytes([9] * 32))
+ENTITY = Pubkey.from_bytes(bytes([10] * 32))
+STATE_SIZE = 2000
+C = TypeVar("C", bound=Command)
+
+
+class FakeEngine:
+    """State: 32 bytes, a hash over all blocks consumed. A frame follows from context, block and inputs."""
+
+    def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0) -> None:
+        self.state_size = state_size
+        self.ko_at = ko_at
+        self.steps = 0
+
+    def start_state(self, block: bytes) -> bytearray:
+        return bytearray(sha256(b"start" + block).digest())
+
+    def backbone(self, state: bytearray, block: bytes) -> bytes:
+        self.steps += 1
+        state[:] = sha256(bytes(state) + block).digest()
+        return bytes(state)
+
+    def heads(self, ctx: bytes, block: bytes, inputs: bytes) -> bytes:
+        digest = sha256(ctx + block + inputs).digest()
+        out = bytearray(block)
+        for player in (0, 32):
+            # x moves, hitlag counts frames; everything else stays in its range
+            out[player] = digest[player // 32]
+            out[player + 24] = (block[player + 24] + 1) % 200
+            if self.ko_at and out[player + 24] >= self.ko_at:
+                out[player + 25] = 0
+        out[64:80] = digest[:16]
+        out[80:96] = inputs
+        return bytes(out)
+
+    def dump(self, state: bytearray) -> bytes:
+        return (bytes(state) * (self.state_size // 32 + 1))[: self.state_size]
+
+    def load(self, data: bytes) -> bytearray:
+        return bytearray(data[:32])
+
+    def copy(self, state: bytearray) -> bytearray:
+        return bytearray(state)
+
+
+@dataclass
+class FakeChain:
+    """The six accounts, changed as docs/formats.md says; only what the crank needs of the programs' refusals."""
+
+    writer: Pubkey = ME
+    status: int = WAITING_PLAYERS
+    max_frames: int = 0
+    accounts: dict[Role, bytes | None] = field(default_factory=dict)
+    refuse: dict[str, deque[int | None]] = field(default_factory=dict)
+    """point → refusals to give instead of doing it (None: no answer at all, though it lands)"""
+    log_of: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        zero = ids.ZERO_KEY
+        session = SessionState(
+            WAITING_PLAYERS, 0, self.max_frames, OTHER, zero, 32, start_players(1, 2), MODEL, 0, 0, 5, ENTITY, ids.WORLD
+        )
+        hidden = HiddenState(
+            2, 64, 8, 0, 0, False, ENTITY, self.writer, 0, bytes(32), bytes(16), 0, bytes(32), 0, ids.WORLD
+        )
+        inputs = InputBuffer(
+            0, bytes(8), bytes(8), False, False, ENTITY, bytes(8), bytes(8), False, False, ids.WORLD
+        )
+        log = FrameLog(0, 0, zero, ENTITY, 0, ids.WORLD, b"")
+        self.accounts = {
+            "session": session.encode(), "hidden": hidden.encode(), "inputs": inputs.encode(), "log": log.encode(),
+            "checkpoint_a": None, "checkpoint_b": None,
+        }  # fmt: skip
+        if self.status == ACTIVE:
+            self.join()
+
+    # typed views
+    @property
+    def session(self) -> SessionState:
+        return SessionState.decode(self.accounts["session"] or b"")
+
+    @property
+    def hidden(self) -> HiddenState:
+        return HiddenState.decode(self.accounts["hidden"] or b"")
+
+    @property
+    def inputs(self) -> InputBuffer:
+        return InputBuffer.decode(self.accounts["inputs"] or b"")
+
+    @property
+    def log(self) -> FrameLog:
+        return FrameLog.decode(self.accounts["log"] or b"")
+
+    def checkpoint(self, slot: int) -> Checkpoint:
+        return Checkpoint.decode(self.accounts[_slot(slot)] or b"")
+
+    def put(self, role: Role, **changes: Any) -> None:
+        view: Any = {
+            "session": SessionState, "hidden": HiddenState, "inputs": InputBuffer, "log": FrameLog,
+            "checkpoint_a": Checkpoint, "checkpoint_b": Checkpoint,
+        }[role]  # fmt: skip
+        account = msgspec.structs.replace(view.decode(self.accounts[role]), **changes)
+        self.accounts[role] = account.encode()
+
+    # the players
+    def join(self) -> None:
+        session = self.session
+        key = component_pda(ids.SESSION_STATE, ENTITY)
+        genesis = chainhash.genesis(key, MODEL, 32, 5, session.max_frames, start_players(1, 2))
+        self.put("session", status=ACTIVE, player2=ME)
+        self.put("hidden", chain_hash=genesis)
+        self.put("inputs", frame=1)
+
+    def end(self) -> None:
+        self.put("session", status=ENDED)
+
+    def press(self, player: int, value: int) -> None:
+        """A player's input for the coming frame, or for the next when it has one."""
+        buffer, name = self.inputs, f"player{player}"
+        if getattr(buffer, f"p{player}_ready"):
+            self.put("inputs", **{f"next_{name}": bytes([value] * 8), f"next_p{player}_ready": True})
+        else:
+            self.put("inputs", **{name: bytes([value] * 8), f"p{player}_ready": True})
+
+    # run-inference
+    def frame(self, args: commands.SendFrame) -> tuple[Refusal | None, list[Role]]:
+        code = self._frame_refusal(args)
+        if code is not None:
+            return refusal(code), []
+        session, hidden, buffer, log = self.session, self.hidden, self.inputs, self.log
+        chain_hash = chainhash.advance(
+            hidden.chain_hash, args.frame, args.inputs, args.sources, args.players, args.feedback
+        )
+        over = 0 in (args.players[25], args.players[57]) or 0 < session.max_frames <= args.frame
+        self.put(
+            "session", frame=args.frame, players=args.players, status=ENDED if over else ACTIVE
+        )
+        self.put("hidden", frame=args.frame, feedback=args.feedback, chain_hash=chain_hash)
+        self.put(
+            "inputs", frame=args.frame + 1,
+            player1=buffer.next_player1 if buffer.next_p1_ready else buffer.player1, p1_ready=buffer.next_p1_ready,
+            player2=buffer.next_player2 if buffer.next_p2_ready else buffer.player2, p2_ready=buffer.next_p2_ready,
+            next_player1=bytes(8), next_player2=bytes(8), next_p1_ready=False, next_p2_ready=False,
+        )  # fmt: skip
+        record = chainhash.record(args.frame, args.inputs, args.sources, 32, args.players, chain_hash)
+        at = (args.frame - 1) % log.capacity * 96
+        ring = log.ring[:at] + record + log.ring[at + 96 :]
+        self.put("log", total_frames=args.frame, write_index=args.frame % log.capacity, ring=ring)
+        return None, ["hidden", "session", "inputs", "log"]
+
+    def _frame_refusal(self, args: commands.SendFrame) -> int | None:
+        session, hidden, buffer, log = self.session, self.hidden, self.inputs, self.log
+        if session.status != ACTIVE:
+            return Code.NOT_ACTIVE
+        if hidden.writer != ME:
+            return Code.WRITER_MISMATCH
+        if args.epoch != hidden.epoch:
+            return Code.EPOCH_MISMATCH
+        if args.frame != session.frame + 1:
+            return Code.FRAME_MISMATCH
+        if not log.capacity:
+            return Code.RING_MISSING
+        if args.frame - (hidden.checkpoint_frame if hidden.initialized else 0) > log.capacity:
+            return Code.RING_FULL
+        for n, (own, ready) in enumerate(((buffer.player1, buffer.p1_ready), (buffer.player2, buffer.p2_ready))):
+            given, source = args.inputs[8 * n : 8 * n + 8], args.sources[n]
+            if (ready and (source, given) != (0, own)) or (
+                not ready and (source, given) not in ((1, own), (2, bytes(8)))
+            ):
+                return Code.INPUT_MISMATCH
+        return None
+
+    # direct instructions
+    def do(self, transaction: commands.Transaction) -> tuple[Refusal | None, list[Role]]:
+        self.log_of.append(transaction.point)
+        changed: list[Role] = []
+        before = dict(self.accounts)
+        for instruction in transaction.instructions:
+            code = self._instruction(bytes(instruction.data), changed)
+            if code is not None:
+                self.accounts = before
+                return refusal(code), []
+        return None, changed
+
+    def _instruction(self, data: bytes, changed: list[Role]) -> int | None:
+        name, args = INSTRUCTIONS[data[:8]].removesuffix("_ephemeral"), data[8:]
+        hidden = self.hidden
+        if name == "bind_writer":
+            if hidden.writer != ids.ZERO_KEY:
+                return Code.WRITER_ALREADY_BOUND
+            self.put("hidden", writer=ME)
+            changed.append("hidden")
+            return None
+        if hidden.writer != ME:
+            return Code.WRITER_MISMATCH
+        if name == "claim":
+            if int.from_bytes(args, "little") != hidden.epoch:
+                return Code.EPOCH_MISMATCH
+            self.put("hidden", epoch=hidden.epoch + 1)
+            changed.append("hidden")
+        elif name == "ring_grow":
+            log, capacity = self.accounts["log"] or b"", int.from_bytes(args, "little")
+            if self.log_capacity():
+                return Code.ALREADY_CREATED
+            target = layouts.FRAME_LOG.size + 96 * capacity
+            data = log + bytes(min(10_240, target - len(log)))
+            if len(data) == target:
+                at = layouts.FRAME_LOG.offset("capacity")
+                data = data[:at] + capacity.to_bytes(2, "little") + data[at + 2 :]
+            self.accounts["log"] = data
+        elif name == "checkpoint_create":
+            size = int.from_bytes(args[1:], "little")
+            head = Checkpoint(
+                ENTITY, args[0], False, 0, size, bytes(32), 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
+            ).encode()
+            self.accounts[_slot(args[0])] = head + bytes(min(size, 10_240 - len(head)))
+            self.put("hidden", data_size=size)
+        elif name == "checkpoint_grow":
+            account = self.accounts[_slot(args[0])] or b""
+            size = layouts.CHECKPOINT.size + self.hidden.data_size
+            self.accounts[_slot(args[0])] = account + bytes(min(10_240, size - len(account)))
+        else:
+            return self._checkpoint(name, args, changed)
+        return None
+
+    def log_capacity(self) -> int:
+        return FrameLog.decode_head(self.accounts["log"] or b"").capacity
+
+    def _checkpoint(self, name: str, args: bytes, changed: list[Role]) -> int | None:
+        hidden, slot = self.hidden, args[0]
+        account = self.accounts[_slot(slot)] or b""
+        head = layouts.CHECKPOINT.size
+        if len(account) < head:
+            return Code.INVALID_ACCOUNT
+        if name == "checkpoint_begin":
+            if hidden.initialized and hidden.checkpoint_slot == slot:
+                return Code.CHECKPOINT_ACTIVE
+            self.put(
+                _slot(slot), finalized=False, frame=int.from_bytes(args[1:5], "little"), inputs=args[5:21],
+                players=args[21:85], feedback=args[85:101], chain_hash=args[101:133],
+            )  # fmt: skip
+        elif name == "checkpoint_write":
+            if account[41]:
+                return Code.CHECKPOINT_FINALIZED
+            at, data = int.from_bytes(args[1:5], "little"), args[9:]
+            self.accounts[_slot(slot)] = account[: head + at] + data + account[head + at + len(data) :]
+        elif name == "checkpoint_finalize":
+            checkpoint = self.checkpoint(slot)
+            if sha256(checkpoint.hashed).digest() != args[1:]:
+                return Code.HASH_MISMATCH
+            self.put(_slot(slot), finalized=True, data_hash=args[1:])
+            self.put(
+                "hidden", initialized=True, checkpoint_slot=slot, checkpoint_frame=checkpoint.frame,
+                checkpoint_hash=args[1:],
+            )  # fmt: skip
+            changed.append("hidden")
+        else:
+            raise AssertionError(name)
+        return None
+
+
+def _slot(slot: int) -> Role:
+    return "checkpoint_b" if slot else "checkpoint_a"
+
+
+def _discriminators() -> dict[bytes, str]:
+    from awm_crank.wire.idl import load
+
+    return {
+        definition.discriminator: name
+        for program in ("hidden_state", "frame_log")
+        for name, definition in load(program).instructions.items()
+    }
+
+
+INSTRUCTIONS = _discriminators()
+
+
+def refusal(code: int | None) -> Refusal:
+    """A program's refusal, or (None) an answer that says nothing about what became of the transaction."""
+    return Refusal(f"refused: {code}", code)
+
+
+class Script:
+    """Drives a machine by hand (`>>` an event, `<<` an expected command) or against a fake chain (`run`)."""
+
+    def __init__(self, machine: SessionMachine, chain: FakeChain, engine: FakeEngine | None = None) -> None:
+        self.machine, self.chain, self.engine = machine, chain, engine or FakeEngine()
+        self.now = 1_000 * MS
+        self.wake: int | None = None
+        self.commands: list[Command] = []
+        """wanted by the last event"""
+        self.todo: deque[Command] = deque()
+        self.spent: list[commands.Spend] = []
+        self.rent_refusal = ""
+        """what is answered to a wish to spend"""
+        self.logs: list[commands.Log] = []
+        self.landed: list[commands.Landed] = []
+        self.released: commands.Release | None = None
+        self.mute = False
+        """notifications are lost"""
+        self.drop_frames = 0
+        """so many frames never reach the chain"""
+        self.drop_answers = 0
+        """so many frames reach it, and neither answer nor notification comes back"""
+        self.frames: list[commands.SendFrame] = []
+
+    def __rshift__(self, event: events.Event) -> Script:
+        self.commands = self.machine.handle(event, self.now)
+        for command in self.commands:
+            if isinstance(command, commands.WakeAt):
+                self.wake = command.when
+            elif isinstance(command, commands.Log):
+                self.logs.append(command)
+            elif isinstance(command, commands.Landed):
+                self.landed.append(command)
+            elif isinstance(command, commands.Release):
+                self.released = command
+            else:
+                self.todo.append(command)
+        return self
+
+    def __lshift__(self, kind: type[C]) -> C:
+        for command in self.commands:
+            if isinstance(command, kind):
+                return command
+        raise AssertionError(f"no {kind.__name__} among {self.commands}")
+
+    def wants(self, kind: type[Command]) -> bool:
+        return any(isinstance(command, kind) for command in self.commands)
+
+    def said(self, event: str) -> list[commands.Log]:
+        return [log for log in self.logs if log.event == event]
+
+    def notify(self, *roles: Role) -> None:
+        if not self.mute:
+            for role in roles:
+                _ = self >> events.Changed(role, self.chain.accounts[role] or b"")
+
+    def press(self, *values: int) -> None:
+        """Both players' (or player 1's) inputs for the coming frame, notified."""
+        for player, value in enumerate(values, 1):
+            self.chain.press(player, value)
+            self.notify("inputs")
+
+    def run(self, until: Callable[[Script], bool] | None = None) -> Script:
+        """Answers what was wanted, one by one, without letting time pass."""
+        for _ in range(20_000):
+            if not self.todo or (until is not None and until(self)):
+                return self
+            self._answer(self.todo.popleft())
+        raise AssertionError("no end")
+
+    def _answer(self, command: Command) -> None:
+        match command:
+            case commands.Fetch():
+                _ = self >> events.Fetched({role: self.chain.accounts[role] for role in command.roles})
+            case commands.Watch():
+                _ = self >> events.Watching()
+            case commands.Spend():
+                self.spent.append(command)
+                if not command.held:
+                    _ = self >> events.Granted(self.rent_refusal)
+            case commands.LoadModel():
+                _ = self >> events.ModelLoaded(self.engine)
+            case commands.WarmUp():
+                _ = self >> events.WarmedUp(command.serial, self.engine.start_state(command.block))
+            case commands.RunBackbone():
+                _ = self >> events.Computed(command.serial, self.engine.backbone(command.state, command.block))
+            case commands.Send():
+                for transaction in command.transactions:
+                    self._do(transaction)
+            case commands.SendFrame():
+                self._frame(command)
+            case _:
+                raise AssertionError(command)
+
+    def _do(self, transaction: commands.Transaction) -> None:
+        planned = self.chain.refuse.get(transaction.point)
+        if planned:
+            code = planned.popleft()
+            if code is None:
+                _, changed = self.chain.do(transaction)
+                self.notify(*changed)
+            _ = self >> events.Sent(transaction.ticket, refusal(code))
+            return
+        refused, changed = self.chain.do(transaction)
+        _ = self >> events.Sent(transaction.ticket, refused)
+        self.notify(*changed)
+
+    def _frame(self, command: commands.SendFrame) -> None:
+        self.frames.append(command)
+        if self.drop_frames:
+            self.drop_frames -= 1
+            return
+        refused, changed = self.chain.frame(command)
+        if self.drop_answers:
+            self.drop_answers -= 1
+            return
+        _ = self >> events.Sent(command.ticket, refused)
+        self.notify(*[role for role in changed if role != "log"])
+
+    def sleep(self, nanoseconds: int) -> Script:
+        """Time passes; wake-ups come when they are due, and everything wanted is answered."""
+        end = self.now + nanoseconds
+        self.run()
+        while self.wake is not None and self.wake <= end:
+            self.now = max(self.now, self.wake)
+            self.wake = None
+            _ = self >> events.Wake()
+            self.run()
+        self.now = end
+        return self
+
+    def play(self, frames: int, *values: int) -> Script:
+        """So many periods, both players sending an input for each frame right after the last one."""
+        for n in range(frames):
+            self.press(*(values or (n % 100 + 1, n % 90 + 2)))
+            self.sleep(PERIOD + 1)
+        return self
+
+
+def settings(**changes: Any) -> Settings:
+    """Quick checkpoints on a small ring, waiting for inputs."""
+    values = {"me": ME, "late_policy": "wait", "min_interval_frames": 40, "ring_capacity": 256, "chunk_bytes": 500}
+    return Settings(**{**values, **changes})
+
+
+def begin(chain: FakeChain, engine: FakeEngine | None = None, now: int = 1_000 * MS, **changes: Any) -> Script:
+    """A session found and brought as far as it goes without time passing."""
+    script = Script(SessionMachine(ENTITY, settings(**changes)), chain, engine)
+    script.now = now
+    return (script >> events.Begin()).run()
+

@@ -1,0 +1,437 @@
+"""Frames and checkpoints of a session being served: refusals, losses, late inputs, ticks."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from session.script import (
+    ENTITY,
+    MS,
+    PERIOD,
+    FakeChain,
+    FakeEngine,
+    Script,
+    begin,
+    refusal,
+    settings,
+)
+
+from awm_crank.errors import RpcError
+from awm_crank.session import events
+from awm_crank.session.machine import SessionMachine
+from awm_crank.wire.accounts import ACTIVE
+from awm_crank.wire.failures import Code
+
+
+def test_input_arrives_while_the_frame_is_in_flight() -> None:
+    """InputMismatch: the frame is computed again from the same context with the inputs on chain, and lands."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, late_policy="hold")
+    script.sleep(MS)
+    # the frame of tick 2 is computed with a held input, and player 1's comes before it lands
+    chain.press(1, 9)
+    steps = script.engine.steps
+    script.sleep(PERIOD)
+    assert script.machine.counters.refusals == {"INPUT_MISMATCH": 1}
+    assert script.machine.counters.frames == 2
+    assert script.engine.steps == steps + 1
+    assert chain.log.record(2)[4:12] == bytes([9] * 8)
+    assert script.machine.schedule.missed == 0
+
+
+def test_lost_frame_is_sent_again() -> None:
+    """A frame that never arrives is sent again after the time-out, once the accounts have been read."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    script.drop_frames = 1
+    script.press(1, 1)
+    script.sleep(PERIOD)
+    assert chain.session.frame == 3
+    script.sleep(500 * MS)
+    assert chain.session.frame == 4
+    assert script.machine.counters.timeouts == 1
+    assert script.machine.schedule.late == 1
+    assert script.machine.schedule.missed > 20
+
+
+def test_landed_unseen() -> None:
+    """A frame that landed without answer and notification is found by reading, not sent again."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    script.drop_answers = 1
+    script.press(1, 1)
+    script.sleep(500 * MS)
+    assert script.machine.frame == 4
+    assert [frame.frame for frame in script.frames] == [1, 2, 3, 4]
+
+
+def test_refused_without_a_reason() -> None:
+    """An answer that says nothing (blockhash gone, connection lost) leads to reading, then to another try."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(2)
+    script.press(1, 1)
+    script.drop_frames = 1
+    script.sleep(PERIOD)
+    sent = script.frames[-1]
+    _ = script >> events.Sent(sent.ticket, refusal(None))
+    script.run()
+    assert chain.session.frame == 3
+
+
+def test_variant_that_lands_late() -> None:
+    """Of two variants of a frame that were sent, either may land; the state follows the one that did."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, late_policy="hold").play(2)
+    script.drop_frames = 1
+    script.sleep(PERIOD)
+    first = script.frames[-1]
+    _ = script >> events.Sent(first.ticket, refusal(Code.INPUT_MISMATCH))
+    script.drop_frames = 1
+    chain_inputs = dict(chain.accounts)
+    chain.press(1, 7)
+    script.notify("inputs")
+    script.run()
+    assert script.frames[-1].inputs != first.inputs
+    # the first one lands after all
+    chain.accounts = chain_inputs
+    chain.frame(first)
+    script.notify("hidden", "inputs")
+    script.run()
+    assert script.machine.frame == first.frame
+    script.play(3)
+    assert script.machine.counters.resyncs == 0
+    assert chain.session.frame == script.machine.frame
+
+
+def test_frame_mismatch_is_reconciled() -> None:
+    """FrameMismatch: the accounts decide; here the frame had landed with the notification lost."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(2)
+    script.press(1, 1)
+    script.drop_answers = 1
+    script.sleep(PERIOD)
+    _ = script >> events.Sent(script.frames[-1].ticket, refusal(Code.FRAME_MISMATCH))
+    script.run()
+    assert script.machine.frame == 3
+    assert len(script.frames) == 3
+
+
+def test_chain_went_another_way() -> None:
+    """A frame on chain that was not sent from here brings a resync from checkpoint and ring, and serving goes on."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(4)
+    twin = begin(FakeChain(status=ACTIVE)).play(6)
+    chain.accounts = dict(twin.chain.accounts)
+    script.notify("hidden", "session", "inputs")
+    script.run()
+    assert script.machine.counters.resyncs == 1
+    assert script.machine.frame == 6
+    script.play(2)
+    assert chain.session.frame == 8
+
+
+def test_taken_over_by_epoch() -> None:
+    """Another process's claim is seen in the hidden state: this one stops serving, loudly, and writes no checkpoint."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    chain.put("hidden", epoch=2)
+    script.notify("hidden")
+    assert script.released is not None
+    assert not script.released.ok
+    assert "another process" in script.released.reason
+    assert any(log.level == "error" for log in script.logs)
+    assert "checkpoint-begin" not in chain.log_of
+
+
+@pytest.mark.parametrize("code", [Code.EPOCH_MISMATCH, Code.WRITER_MISMATCH])
+def test_taken_over_by_refusal(code: Code) -> None:
+    """So does a frame's refusal for epoch or writer."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    script.press(1, 1)
+    script.drop_frames = 1
+    script.sleep(PERIOD)
+    _ = script >> events.Sent(script.frames[-1].ticket, refusal(code))
+    assert script.released is not None
+    assert not script.released.ok
+
+
+def test_invalid_player_state_is_final() -> None:
+    """A frame that the program calls invalid is not tried again: the same bytes would come of it."""
+    script = begin(FakeChain(status=ACTIVE)).play(3)
+    script.press(1, 1)
+    script.drop_frames = 1
+    script.sleep(PERIOD)
+    _ = script >> events.Sent(script.frames[-1].ticket, refusal(Code.INVALID_PLAYER_STATE))
+    assert script.released is not None
+    assert "frame 4 was refused" in script.released.reason
+
+
+def test_reconnect_reads_what_was_missed() -> None:
+    """After a reconnect the accounts are read: inputs that came meanwhile bring the frame."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    script.mute = True
+    script.press(4, 4)
+    script.sleep(5 * PERIOD + 100)
+    assert chain.session.frame == 3
+    script.mute = False
+    (script >> events.Watching()).run()
+    assert chain.session.frame == 4
+    assert script.machine.schedule.missed == 5
+
+
+def test_notifications_out_of_order() -> None:
+    """An older notification after a newer one changes nothing."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(2)
+    old = dict(chain.accounts)
+    script.play(2)
+    for role in ("hidden", "inputs", "session"):
+        _ = script >> events.Changed(role, old[role] or b"")
+    script.run()
+    script.play(2)
+    assert chain.session.frame == 6
+    assert script.machine.counters.resyncs == 0
+
+
+def test_endpoint_behind() -> None:
+    """Reads that show older frames are repeated; lasting ones mean that frames were lost, and a resync follows."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    chain.accounts = dict(begin(FakeChain(status=ACTIVE)).play(2).chain.accounts)
+    chain.put("hidden", epoch=1)
+    _ = script >> events.Watching()
+    script.sleep(3_000 * MS)
+    assert script.machine.counters.resyncs == 1
+    assert script.machine.frame == 2
+    script.play(2)
+    assert chain.session.frame == 4
+
+
+def test_reads_that_fail() -> None:
+    """A read that fails is tried again after a pause."""
+    script = Script(SessionMachine(ENTITY, settings()), FakeChain())
+    _ = script >> events.Begin()
+    script.todo.clear()
+    _ = script >> events.FetchFailed(RpcError("down"))
+    assert script.released is None
+    script.sleep(100 * MS)
+    assert script.machine.stage == "join"
+
+
+def test_endpoint_down_for_long() -> None:
+    """While serving, the accounts are asked for again and again, with pauses of a second at most, without end."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(3)
+    script.press(1, 1)
+    script.drop_frames = 1
+    script.sleep(PERIOD)
+    _ = script >> events.Sent(script.frames[-1].ticket, refusal(None))
+    for _ in range(40):
+        script.todo.clear()
+        _ = script >> events.FetchFailed(RpcError("down"))
+        assert script.wake is not None
+        assert script.wake - script.now <= 1_000 * MS
+        script.now = script.wake
+        _ = script >> events.Wake()
+    assert script.released is None
+    script.run()
+    assert chain.session.frame == 4
+
+
+
+
+def test_hold() -> None:
+    """`hold`: the missing input is the last one again, and the record says so."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, late_policy="hold")
+    script.press(3, 4)
+    script.sleep(PERIOD + MS)
+    script.press(5)
+    script.sleep(PERIOD)
+    last = chain.log.record(chain.session.frame)
+    assert last[4:12] == bytes([5] * 8)
+    assert last[12:20] == bytes([4] * 8)
+    assert tuple(last[20:22]) == (0, 1)
+    assert script.machine.counters.filled_inputs > 0
+
+
+def test_neutral() -> None:
+    """`neutral`: the missing input is zeros, and the record says so."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, late_policy="neutral")
+    script.press(3, 4)
+    script.sleep(PERIOD + MS)
+    script.press(5)
+    script.sleep(PERIOD)
+    last = chain.log.record(chain.session.frame)
+    assert (last[4:12], last[12:20], tuple(last[20:22])) == (bytes([5] * 8), bytes(8), (0, 2))
+
+
+def test_wait_counts_missed_ticks() -> None:
+    """`wait`: ticks that pass while inputs are waited for are missed; the frame belongs to the last of them."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(2)
+    schedule = script.machine.schedule
+    script.sleep(3 * PERIOD + PERIOD // 2)
+    script.press(1, 1)
+    script.run()
+    assert chain.session.frame == 3
+    assert (schedule.on_time, schedule.late, schedule.missed) == (3, 0, 3)
+    assert script.wake is not None
+
+
+def test_waiting_wakes_nobody() -> None:
+    """While inputs are waited for, no timer runs."""
+    script = begin(FakeChain(status=ACTIVE)).play(2)
+    script.sleep(2 * PERIOD)
+    assert script.wake is None
+
+
+def test_slow_landing_is_late_and_misses_a_tick() -> None:
+    """A frame that lands after its period is late, and the tick that it landed in is missed: no burst follows."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, late_policy="hold").play(2)
+    schedule = script.machine.schedule
+    missed = schedule.missed
+    script.mute = True
+    script.sleep(PERIOD + 100)
+    script.sleep(PERIOD + PERIOD // 2)
+    script.mute = False
+    sent = len(script.frames)
+    script.notify("hidden", "session", "inputs")
+    script.run()
+    assert len(script.frames) == sent
+    script.sleep(PERIOD)
+    assert len(script.frames) == sent + 1
+    assert schedule.late == 1
+    assert schedule.missed == missed + 1
+
+
+
+
+def test_checkpoints_in_turn() -> None:
+    """Checkpoints are finalized every interval, in turn in A and B, while every frame stays on time."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(140)
+    assert script.machine.counters.checkpoints == 3
+    assert {chain.checkpoint(0).frame, chain.checkpoint(1).frame} == {80, 120}
+    assert script.machine.schedule.on_time == 140
+
+
+def test_chunks_travel_between_frames() -> None:
+    """After each frame at most the configured number of chunks goes out."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, FakeEngine(state_size=20_000), chunks_per_frame=3, chunk_bytes=900).play(45)
+    before = chain.log_of.count("checkpoint-chunk")
+    script.play(1)
+    assert chain.log_of.count("checkpoint-chunk") - before == 3
+
+
+@pytest.mark.parametrize("point", ["checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"])
+@pytest.mark.parametrize("code", [None, Code.CHECKPOINT_INCOMPLETE, Code.HASH_MISMATCH, 0])
+def test_checkpoint_survives_refusals(point: str, code: int | None) -> None:
+    """Whatever part of a checkpoint is refused or unanswered, a checkpoint of that frame is finalized in the end."""
+    chain = FakeChain(status=ACTIVE)
+    chain.refuse[point] = deque([code, code])
+    script = begin(chain).play(79)
+    assert chain.hidden.checkpoint_frame == 40
+    assert script.machine.counters.checkpoints == 1
+    assert chain.session.frame == 79
+
+
+def test_bytes_that_got_lost_are_found() -> None:
+    """HashMismatch: the account is read, and what differs is sent again."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, FakeEngine(state_size=5_000))
+    chain.refuse["checkpoint-finalize"] = deque([Code.HASH_MISMATCH])
+    script.play(39)
+    state_before = chain.log_of.count("checkpoint-chunk")
+    script.play(20)
+    assert chain.hidden.checkpoint_frame == 40
+    # nothing differed: no chunk was sent twice
+    assert chain.log_of.count("checkpoint-chunk") - state_before == 10
+
+
+def test_checkpoint_that_contradicts_the_log() -> None:
+    """A checkpoint that the program calls a contradiction is given up, said loudly, and the next one comes later."""
+    chain = FakeChain(status=ACTIVE)
+    chain.refuse["checkpoint-finalize"] = deque([Code.CHECKPOINT_CONTRADICTS_LOG])
+    script = begin(chain).play(70)
+    assert script.machine.counters.checkpoint_failures == 1
+    assert any(log.level == "error" and log.event == "checkpoint failed" for log in script.logs)
+    assert chain.hidden.checkpoint_frame > 40
+
+
+def test_ring_full() -> None:
+    """A frame that would overwrite a record still needed waits for a checkpoint; that is counted and said."""
+    chain = FakeChain(status=ACTIVE)
+    chain.refuse["checkpoint-begin"] = deque([Code.CHECKPOINT_CONTRADICTS_LOG] * 1000)
+    script = begin(chain).play(270)
+    assert chain.session.frame == chain.log.capacity == 256
+    assert not chain.hidden.initialized
+    assert script.machine.counters.ring_full == 1
+    assert script.said("ring full: checkpoint first")
+    chain.refuse.clear()
+    script.sleep(2_000 * MS)
+    assert chain.hidden.checkpoint_frame == 256
+    script.play(100)
+    assert chain.session.frame > 350
+    assert "RING_FULL" not in script.machine.counters.refusals
+
+
+def test_due_and_not_attempted() -> None:
+    """A frame counts as due from its tick on, while its computing is not done; once sent it was attempted."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(2)
+    script.press(1, 1)
+    script.run(until=lambda script: script.machine.frame == 3)
+    script.press(2, 2)
+    assert script.machine.due(script.now) == 0
+    assert script.machine.due(script.now + PERIOD) == 4
+    # with the backbone's result it goes out, and is neither due while in flight nor, after the time-out, in doubt
+    script.drop_frames = 1
+    script.sleep(PERIOD)
+    assert script.frames[-1].frame == 4
+    assert script.machine.due(script.now + 300 * MS) == 0
+    assert script.machine.due(script.now + 900 * MS) == 0
+
+
+def test_waiting_is_not_due() -> None:
+    """A frame whose inputs are waited for, or of a session that is not served yet, is not due."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain).play(2)
+    assert script.machine.due(script.now + 10 * PERIOD) == 0
+    script.press(1)
+    assert script.machine.due(script.now + 10 * PERIOD) == 0
+    assert SessionMachine(ENTITY, settings()).due(script.now) == 0
+
+
+def test_held_input_is_due() -> None:
+    """With a policy that does not wait a frame is due without inputs."""
+    script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(2)
+    assert script.machine.due(script.now + 10 * PERIOD) == script.machine.frame + 1
+
+
+@pytest.mark.parametrize("refused", [0, 2])
+@pytest.mark.parametrize("seen", [True, False])
+def test_vanished_checkpoints(seen: bool, refused: int) -> None:
+    """Checkpoints that a rollup has lost are made again while frames go on, and a good one follows.
+
+    They are missed at a reconnect, or by the next checkpoint's failing; the first tries may be refused."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, FakeEngine(state_size=30_000), in_rollup=True, chunks_per_frame=8).play(50)
+    assert chain.hidden.checkpoint_frame == 40
+    chain.accounts |= {"checkpoint_a": None, "checkpoint_b": None}
+    chain.refuse["setup"] = deque([0] * refused)
+    if seen:
+        script >> events.Watching()
+        script.run()
+    script.play(250)
+    assert chain.hidden.checkpoint_frame >= 200
+    assert script.said("checkpoints have vanished: making them again")
+    assert chain.session.frame == 300
+    assert chain.checkpoint(chain.hidden.checkpoint_slot).finalized
+

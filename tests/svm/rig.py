@@ -1,0 +1,339 @@
+"""A chain in process (LiteSVM) with all programs deployed, and a session on it, for the tests of the programs."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import importlib.util
+import json
+import re
+import struct
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from solders.account import Account
+from solders.clock import Clock
+from solders.compute_budget import set_compute_unit_limit
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+from solders.message import Message
+from solders.pubkey import Pubkey
+from solders.transaction import Transaction
+from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+
+import awm_crank
+from awm_crank.wire import bolt, ids, programs
+from awm_crank.wire.args import Frame, Input, Lifecycle
+
+PROGRAMS = Path(awm_crank.__file__).parent / "localnet" / "programs"
+TABLE: dict[str, dict[str, str]] = json.loads((PROGRAMS / "programs.json").read_text())
+SOURCES = Path(__file__).resolve().parents[2] / "programs"
+ATTACKERS = Path(__file__).resolve().parent / "attackers"
+COMPONENTS = (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG)
+INPUT_COMPONENTS = (ids.SESSION_STATE, ids.INPUT_BUFFER)
+NOW = 1_700_000_000
+SOL = 10**9
+LEAF = 65_536
+
+
+# names and numbers of programs/include/errors.h; a test compares them with docs and IDLs
+Error = enum.IntEnum(  # type: ignore[misc]
+    "Error",
+    [(n, int(v)) for n, v in re.findall(r"(\w+) = (\d+),", (SOURCES / "include" / "errors.h").read_text())],
+)
+
+
+def load_tool(name: str) -> Any:
+    """programs/<name>.py as a module; it stands outside the package."""
+    spec = importlib.util.spec_from_file_location(f"awm_programs_{name}", SOURCES / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Chain:
+    """LiteSVM with the programs, a payer, and sends that say what happened."""
+
+    def __init__(self) -> None:
+        self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
+        for entry in TABLE.values():
+            name = next(n for n, e in TABLE.items() if e is entry)
+            self.svm.add_program_from_file(Pubkey.from_string(entry["program_id"]), str(PROGRAMS / f"{name}.so"))
+        clock = self.svm.get_clock()
+        self.svm.set_clock(
+            Clock(clock.slot, clock.epoch_start_timestamp, clock.epoch, clock.leader_schedule_epoch, NOW)
+        )
+        self.payer = self.key(1)
+        self.nonce = 0
+
+    def key(self, number: int, lamports: int = 100 * SOL) -> Keypair:
+        """A funded key pair, the same for the same number."""
+        pair = Keypair.from_seed(hashlib.sha256(b"rig %d" % number).digest())
+        if lamports and not self.lamports(pair.pubkey()):
+            self.svm.airdrop(pair.pubkey(), lamports)
+        return pair
+
+    def send(
+        self, *instructions: Instruction, signers: Sequence[Keypair] = (), units: int = 1_400_000
+    ) -> TransactionMetadata | FailedTransactionMetadata:
+        """One transaction, paid by the rig's payer; every transaction's bytes are distinct."""
+        self.nonce += 1
+        limit = set_compute_unit_limit(units - self.nonce % 1000 if units == 1_400_000 else units)
+        message = Message.new_with_blockhash([limit, *instructions], self.payer.pubkey(), self.svm.latest_blockhash())
+        pairs = [self.payer, *(s for s in dict.fromkeys(signers) if s != self.payer)]
+        transaction = Transaction(pairs, message, self.svm.latest_blockhash())
+        assert len(bytes(transaction)) <= 1232, "LiteSVM takes it, a validator does not"
+        return self.svm.send_transaction(transaction)
+
+    def ok(self, *instructions: Instruction, signers: Sequence[Keypair] = (), units: int = 1_400_000) -> Any:
+        """Sends and expects success; the transaction's metadata."""
+        result = self.send(*instructions, signers=signers, units=units)
+        assert isinstance(result, TransactionMetadata), (result.err(), result.meta().logs())
+        return result
+
+    def refused(self, code: int, *instructions: Instruction, signers: Sequence[Keypair] = ()) -> None:
+        """Sends and expects this custom error, with every byte and lamport of every program's accounts as before."""
+        before = self.snapshot()
+        result = self.send(*instructions, signers=signers)
+        assert isinstance(result, FailedTransactionMetadata), "accepted"
+        assert json.loads(result.err().to_json()) == [len(instructions), code], (result.err(), result.meta().logs())
+        assert self.snapshot() == before
+
+    def snapshot(self) -> dict[str, tuple[int, bytes, str]]:
+        """All accounts of all our programs: address -> lamports, data, owner."""
+        found: dict[str, tuple[int, bytes, str]] = {}
+        for entry in TABLE.values():
+            for address, account in self.svm.get_program_accounts(Pubkey.from_string(entry["program_id"])):
+                found[str(address)] = (account.lamports, bytes(account.data), str(account.owner))
+        return found
+
+    def data(self, key: Pubkey) -> bytes:
+        """An account's bytes; empty where there is none."""
+        account = self.svm.get_account(key)
+        return bytes(account.data) if account else b""
+
+    def lamports(self, key: Pubkey) -> int:
+        """An account's lamports."""
+        return int(self.svm.get_balance(key) or 0)
+
+    def put(self, key: Pubkey, data: bytes, owner: Pubkey, lamports: int = SOL) -> None:
+        """Places an account as it is."""
+        self.svm.set_account(key, Account(lamports, data, owner))
+
+    def new_world(self) -> Pubkey:
+        """A new world instance; the registry where it is missing."""
+        registry = bolt.registry_pda()
+        if not self.data(registry):
+            self.ok(bolt.initialize_registry(self.payer.pubkey()))
+        number = int.from_bytes(self.data(registry)[8:16], "little")
+        self.ok(bolt.initialize_new_world(self.payer.pubkey(), number))
+        return bolt.world_pda(number)
+
+    def new_entity(self, world: Pubkey, extra_seed: bytes | None = None) -> Pubkey:
+        """A new entity of the world."""
+        data = self.data(world)
+        number, entities = (int.from_bytes(data[at : at + 8], "little") for at in (8, 16))
+        entity = bolt.entity_pda(number, 0 if extra_seed else entities, extra_seed)
+        self.ok(bolt.add_entity(self.payer.pubkey(), world, entity, extra_seed))
+        return entity
+
+
+def players(**fields: int) -> bytes:
+    """Two start-like PlayerStates (64 bytes); `p0_…`/`p1_…` replace fields."""
+    names = [
+        "x",
+        "y",
+        "percent",
+        "shield_strength",
+        "speed_air_x",
+        "speed_y",
+        "speed_ground_x",
+        "speed_attack_x",
+        "speed_attack_y",
+        "state_age",
+        "hitlag",
+        "stocks",
+        "facing",
+        "on_ground",
+        "action_state",
+        "jumps_left",
+        "character",
+    ]
+    out = b""
+    for index in range(2):
+        values = dict.fromkeys(names, 0) | {"stocks": 4, "shield_strength": 15_360, "action_state": 14, "jumps_left": 2}
+        values |= {"x": (-7680, 7680)[index], "facing": 1 - index, "on_ground": 1}
+        values |= {k[3:]: v for k, v in fields.items() if k.startswith(f"p{index}_")}
+        out += struct.pack("<iiHHhhhhhHBBBBHBB", *values.values())
+    return out
+
+
+NEUTRAL = bytes(8)
+MODEL = Pubkey.from_bytes(hashlib.sha256(b"model").digest())
+
+
+@dataclass
+class Session:
+    """A session of two players and a writer, on a chain, as far as the test takes it."""
+
+    chain: Chain
+    world: Pubkey
+    entity: Pubkey
+    player1: Keypair
+    player2: Keypair
+    writer: Keypair
+    epoch: int = 0
+    chain_hashes: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, chain: Chain, number: int = 0, *, writer: bool = True, create: bool = True) -> Session:
+        """Entity and components; CREATE naming the writer (or none)."""
+        world = chain.new_world()
+        entity = chain.new_entity(world)
+        self = cls(chain, world, entity, *(chain.key(10 + 10 * number + i) for i in range(3)))
+        for program in COMPONENTS:
+            chain.ok(bolt.initialize_component(self.p1, entity, program), signers=[self.player1])
+        if create:
+            chain.ok(self.lifecycle(0, self.player1, writer=self.w if writer else ids.ZERO_KEY), signers=[self.player1])
+        return self
+
+    @classmethod
+    def active(cls, chain: Chain, number: int = 0, *, capacity: int = 256, max_frames: int = 0) -> Session:
+        """Created, joined, claimed, with its ring."""
+        self = cls.new(chain, number, create=False)
+        chain.ok(self.lifecycle(0, self.player1, writer=self.w, max_frames=max_frames), signers=[self.player1])
+        chain.ok(self.lifecycle(1, self.player2, character=2), signers=[self.player2])
+        if capacity:
+            self.grow_ring(capacity)
+        self.claim()
+        return self
+
+    @property
+    def p1(self) -> Pubkey:
+        return self.player1.pubkey()
+
+    @property
+    def p2(self) -> Pubkey:
+        return self.player2.pubkey()
+
+    @property
+    def w(self) -> Pubkey:
+        return self.writer.pubkey()
+
+    def at(self, program: Pubkey) -> Pubkey:
+        """The session's component of that program."""
+        return bolt.component_pda(program, self.entity)
+
+    def data(self, program: Pubkey) -> bytes:
+        """Its bytes."""
+        return self.chain.data(self.at(program))
+
+    def frame(self) -> int:
+        """SessionState.frame."""
+        return int.from_bytes(self.data(ids.SESSION_STATE)[9:13], "little")
+
+    def status(self) -> int:
+        """SessionState.status."""
+        return self.data(ids.SESSION_STATE)[8]
+
+    def chain_hash(self) -> bytes:
+        """HiddenState.chain_hash."""
+        return self.data(ids.HIDDEN_STATE)[90:122]
+
+    def lifecycle(self, action: int, player: Keypair, **fields: Any) -> Instruction:
+        """session-lifecycle by `player`, binary args."""
+        values: dict[str, Any] = {
+            "stage": 32,
+            "model": MODEL,
+            "seed": 7,
+            "d_inner": 256,
+            "d_state": 16,
+            "num_layers": 2,
+        }
+        args = Lifecycle(action, player.pubkey(), **(values | {"character": 1} | fields)).to_binary()
+        return self.apply(ids.SESSION_LIFECYCLE, player, COMPONENTS, args)
+
+    def apply(self, system: Pubkey, signer: Keypair, components: Sequence[Pubkey], args: bytes) -> Instruction:
+        """World apply over this session's components."""
+        return bolt.apply_entity(system, signer.pubkey(), self.world, self.entity, components, args)
+
+    def input(self, player: Keypair, data: bytes, frame: int = 0) -> Instruction:
+        """submit-input by `player`, binary args."""
+        args = Input(player.pubkey(), data, frame).to_binary()
+        return self.apply(ids.SUBMIT_INPUT, player, INPUT_COMPONENTS, args)
+
+    def submit(self, player: Keypair, data: bytes, frame: int = 0) -> Any:
+        """Sends it."""
+        return self.chain.ok(self.input(player, data, frame), signers=[player])
+
+    def expected_inputs(self) -> tuple[bytes, bytes]:
+        """inputs (16) and sources (2) that the buffer asks for, with hold."""
+        data = self.data(ids.INPUT_BUFFER)
+        return data[12:28], bytes(0 if ready else 1 for ready in data[28:30])
+
+    def inference(self, **fields: Any) -> Instruction:
+        """run-inference of the next frame; fields replace what it should be."""
+        inputs, sources = self.expected_inputs()
+        values: dict[str, Any] = {"frame": self.frame() + 1, "epoch": self.epoch, "inputs": inputs, "sources": sources}
+        values |= {"players": players(p0_character=1, p1_character=2), "feedback": bytes(16)} | fields
+        signer = values.pop("signer", self.writer)
+        return self.apply(ids.RUN_INFERENCE, signer, COMPONENTS, Frame(**values).to_binary())
+
+    def step(self, **fields: Any) -> Any:
+        """One frame; the transaction's metadata."""
+        result = self.chain.ok(self.inference(**fields), signers=[self.writer])
+        self.chain_hashes.append(self.chain_hash())
+        return result
+
+    def claim(self) -> None:
+        """The writer's next epoch."""
+        self.chain.ok(programs.claim(self.w, self.entity, self.epoch), signers=[self.writer])
+        self.epoch += 1
+
+    def grow_ring(self, capacity: int) -> None:
+        """All of the ring."""
+        for _ in range(-(-capacity * 96 // 10_240)):
+            self.chain.ok(programs.ring_grow(self.w, self.entity, capacity), signers=[self.writer])
+
+    def create_checkpoint(self, slot: int, size: int) -> Pubkey:
+        """A checkpoint account at its full size."""
+        self.chain.ok(programs.checkpoint_create(self.w, self.entity, slot, size), signers=[self.writer])
+        for _ in range(-(-(216 + size) // 10_240) - 1):
+            self.chain.ok(programs.checkpoint_grow(self.w, self.entity, slot), signers=[self.writer])
+        return programs.checkpoint_pda(self.entity, slot)
+
+    def header(self) -> tuple[int, bytes, bytes, bytes, bytes]:
+        """frame, inputs, players, feedback and chain hash of the current frame, as a checkpoint names them."""
+        state, hidden, log = (self.data(p) for p in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.FRAME_LOG))
+        frame, capacity = self.frame(), int.from_bytes(log[78:80], "little")
+        record = log[112 + (frame - 1) % capacity * 96 :] if frame and capacity else bytes(96)
+        return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
+
+    def begin(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:
+        """checkpoint_begin."""
+        return programs.checkpoint_begin(self.w, self.entity, slot, *header)
+
+    def write_checkpoint(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes], data: bytes) -> bytes:
+        """Begins and writes all chunks; the hash to finalize with."""
+        self.chain.ok(self.begin(slot, header), signers=[self.writer])
+        for at in range(0, len(data), 800):
+            chunk = programs.checkpoint_write(self.w, self.entity, slot, at, data[at : at + 800])
+            self.chain.ok(chunk, signers=[self.writer])
+        frame, *rest = header
+        return hashlib.sha256(frame.to_bytes(4, "little") + b"".join(rest) + bytes(4) + data).digest()
+
+    def finalize(self, slot: int, digest: bytes) -> Instruction:
+        """checkpoint_finalize."""
+        return programs.checkpoint_finalize(self.w, self.entity, slot, digest)
+
+    def checkpoint(self, slot: int, data: bytes) -> bytes:
+        """A finalized checkpoint of the current frame; its hash."""
+        digest = self.write_checkpoint(slot, self.header(), data)
+        self.chain.ok(self.finalize(slot, digest), signers=[self.writer])
+        return digest

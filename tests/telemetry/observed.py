@@ -1,0 +1,50 @@
+"""A daemon as telemetry sees one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from awm_crank.session.desk import Counters
+from awm_crank.telemetry.stats import Stats
+
+
+@dataclass
+class Machine:
+    """A session's machine."""
+
+    entity: str = "one"
+    stage: str = "serve"
+    counters: Counters = field(default_factory=Counters)
+    schedule: Any = field(default_factory=lambda: SimpleNamespace(on_time=0, late=0, missed=0))
+    due_frame: int = 0
+
+    def due(self, _now: int) -> int:
+        """The frame that is due."""
+        return self.due_frame
+
+
+class Daemon:
+    """Everything that the hub reads."""
+
+    def __init__(self, *machines: Machine) -> None:
+        self.stats = Stats()
+        self.all = list(machines)
+        self.why = ""
+
+    def machines(self) -> list[Any]:
+        """All sessions."""
+        return self.all
+
+    def queues(self) -> dict[str, int]:
+        """One queue."""
+        return {"computing": 3}
+
+    def engine_path(self) -> str:
+        """Some path."""
+        return "plain"
+
+    def unready(self) -> str:
+        """As set."""
+        return self.why

@@ -1,0 +1,108 @@
+"""The import rules of docs/architecture.md: which room may import which, and that the pure rooms do no I/O."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "awm_crank"
+
+# room -> rooms of ours it may import. A room may always import itself.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "config": {"errors"},
+    "wire": {"errors"},
+    "engine": {"errors", "wire"},
+    "session": {"errors", "wire", "engine"},
+    "match": {"errors", "wire", "engine"},
+    "env": {"errors", "wire", "engine", "match"},
+    "net": {"errors", "wire"},
+    "telemetry": {"errors", "config", "wire"},
+    "localnet": {"errors", "wire"},
+    "client": {"errors", "config", "wire", "engine", "match", "net"},
+    "viewer": {"errors", "wire", "match", "net"},
+    "daemon": {"errors", "config", "wire", "engine", "session", "net", "telemetry"},
+}
+UNRESTRICTED = {"cli", "demo", "bench", "__init__", "__main__"}
+PURE = {"wire", "engine", "session", "match"}
+IMPURE_MODULES = {
+    "aiohttp",
+    "asyncio",
+    "datetime",
+    "http",
+    "httpx",
+    "os",
+    "pathlib",
+    "random",
+    "requests",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+    "uuid",
+    "websockets",
+}
+
+
+def room_of(path: Path) -> str:
+    """The room a module belongs to: its top folder, or its own name at the top level."""
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports_of(path: Path) -> set[str]:
+    """Absolute dotted names imported anywhere in a module, type-checking blocks included."""
+    package = ["awm_crank", *path.relative_to(PACKAGE).parent.parts]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names.update({module} | {f"{module}.{alias.name}" for alias in node.names})
+    return names
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.read_text().strip())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_room_imports(path: Path) -> None:
+    """A module imports only the rooms that its own room may, and a pure room imports nothing that does I/O."""
+    room = room_of(path)
+    assert room in ALLOWED or room in UNRESTRICTED, f"{room} is no room of docs/architecture.md"
+    imports = imports_of(path)
+    if room in ALLOWED:
+        rooms = {name.split(".")[1] for name in imports if name.startswith("awm_crank.")}
+        rooms = {name for name in rooms if name in ALLOWED or name in UNRESTRICTED}
+        assert rooms <= ALLOWED[room] | {room}
+    if room in PURE:
+        assert not {name.split(".")[0] for name in imports} & IMPURE_MODULES
+
+
+def test_every_room_exists() -> None:
+    """The table names only rooms that are there, so that a renamed room cannot escape its rule."""
+    present = {room_of(path) for path in MODULES}
+    assert set(ALLOWED) <= present
+
+
+def test_page_says_the_same() -> None:
+    """docs/architecture.md has a row for each room, with the rooms that it may import here."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = dict(re.findall(r"^\| `awm_crank/(\w+)(?:\.py|/)` \| .* \| (.*) \|$", page, re.MULTILINE))
+    assert rows.pop("idl") == "–"
+    unrestricted = {room for room, may in rows.items() if may == "everything"}
+    assert unrestricted == {room for room in UNRESTRICTED if not room.startswith("__")}
+    limited = {room: set() if may == "nothing" else set(may.split(", ")) for room, may in rows.items()}
+    assert {room: may for room, may in limited.items() if room not in unrestricted} == ALLOWED

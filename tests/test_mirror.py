@@ -1,0 +1,57 @@
+"""Tests mirror the package: every module has its test file, or stands in the list of those tested elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "awm_crank"
+
+# module -> the test that exercises it, where that is not its mirror
+ELSEWHERE: dict[str, str] = {
+    "bench/bare_timer.py": "bench/test_live.py",
+    "bench/limit.py": "bench/test_live.py",
+    "bench/live_players.py": "bench/test_live.py",
+    "bench/naive_crank.py": "bench/test_latency.py",
+    "cli/export.py": "cli/test_commands.py",
+    "cli/inspect.py": "cli/test_commands.py",
+    "cli/session.py": "cli/test_commands.py",
+    "cli/unpublish.py": "cli/test_commands.py",
+    "cli/verify.py": "cli/test_commands.py",
+    "client/rollup.py": "daemon/test_rollup.py",
+    "daemon/delegated.py": "daemon/test_rollup.py",
+    "daemon/path.py": "daemon/test_daemon.py",
+    "daemon/served.py": "daemon/test_daemon.py",
+    "session/commands.py": "session/test_machine.py",
+    "session/desk.py": "session/test_opening.py",
+    "session/events.py": "session/test_machine.py",
+    "session/frames.py": "session/test_serving.py",
+}
+
+MODULES = sorted(
+    path.relative_to(PACKAGE).as_posix()
+    for path in PACKAGE.rglob("*.py")
+    if path.name not in {"__init__.py", "__main__.py"}
+)
+
+
+def mirror(module: str) -> Path:
+    """tests/wire/test_bolt.py for wire/bolt.py."""
+    path = Path(module)
+    return ROOT / "tests" / path.parent / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_has_its_test(module: str) -> None:
+    """A module is tested by its mirror, or by the file that the list names."""
+    test = ROOT / "tests" / ELSEWHERE[module] if module in ELSEWHERE else mirror(module)
+    assert test.exists(), f"{module} has no {test.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("module", sorted(ELSEWHERE))
+def test_exception_is_needed(module: str) -> None:
+    """An entry of the list goes when its module has a mirror of its own, or is gone."""
+    assert module in MODULES
+    assert not mirror(module).exists()

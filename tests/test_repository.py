@@ -1,0 +1,57 @@
+"""The repository keeps its promises: links resolve, commands named in the docs exist, the lock follows pyproject."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from awm_crank.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_resolve(page: Path) -> None:
+    """Every relative link of every page leads to a file that is there."""
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_in_docs_exist() -> None:
+    """Every `awm-crank <command>` that README and docs show is a command of the program."""
+    shown = {m for page in PAGES for m in re.findall(r"`(?:\.venv[\w-]*/bin/)?awm-crank ([a-z]+)", page.read_text())}
+    helped = subprocess.run(
+        [sys.executable, "-m", "awm_crank", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown
+    assert {command for command in shown if not re.search(rf"\b{command}\b", helped)} == set()
+
+
+def test_readme_leads_to_everything() -> None:
+    """The README names every command, and links every page of docs/."""
+    readme = (ROOT / "README.md").read_text()
+    assert [command for command in COMMANDS if not re.search(rf"\b{command}\b", readme)] == []
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in readme] == []
+
+
+def test_lock_follows_pyproject() -> None:
+    """requirements/runtime.in is what `make lock` writes from pyproject.toml."""
+    scope: dict[str, object] = {"__file__": str(ROOT / "scripts/runtime_requirements.py"), "__name__": "lock"}
+    exec((ROOT / "scripts/runtime_requirements.py").read_text(), scope)
+    render = scope["render"]
+    assert callable(render)
+    assert (ROOT / "requirements/runtime.in").read_text() == render((ROOT / "pyproject.toml").read_text())
+
+
+def test_make_targets_are_described() -> None:
+    """Every target of the Makefile says what it does, so that bare `make` lists all of them."""
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony
+    assert set(phony.group(1).split()) == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))

@@ -1,0 +1,109 @@
+"""The frame feed: each frame of one session once, in order, as the match file has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+import pytest
+from client.localnet import Arena
+from client.localnet import arena as start
+from solders.pubkey import Pubkey
+
+from awm_crank.errors import ConfigError
+from awm_crank.match.file import frame_object
+from awm_crank.viewer.feed import Feed, Follower
+from awm_crank.wire import ids
+from awm_crank.wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, SessionState
+from awm_crank.wire.start import start_players
+
+ONE, OTHER = str(Pubkey.new_unique()), str(Pubkey.new_unique())
+
+
+def session(frame: int, status: int = ACTIVE) -> bytes:
+    """A session account at some frame."""
+    keys = [Pubkey.new_unique() for _ in range(4)]
+    return SessionState(
+        status, frame, 0, keys[0], keys[1], 32, start_players(1, 2), keys[2], 0, 0, 7, keys[3], ids.WORLD
+    ).encode()
+
+
+@dataclass
+class Case:
+    """What is seen, and which frames are told of."""
+
+    named: str
+    seen: list[tuple[str, int, int]]
+    told: list[tuple[str, int]]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("", [(ONE, 1, ACTIVE), (ONE, 1, ACTIVE), (ONE, 2, ACTIVE)], [(ONE, 1), (ONE, 2)]),
+        Case("", [(ONE, 5, ACTIVE), (OTHER, 9, ACTIVE), (ONE, 6, ACTIVE)], [(ONE, 5), (ONE, 6)]),
+        Case("", [(ONE, 5, ACTIVE), (ONE, 6, ENDED), (OTHER, 1, ACTIVE)], [(ONE, 5), (ONE, 6), (OTHER, 1)]),
+        Case("", [(ONE, 0, WAITING_PLAYERS), (OTHER, 3, ENDED)], []),
+        Case(OTHER, [(ONE, 5, ACTIVE), (OTHER, 2, ACTIVE), (OTHER, 3, ENDED)], [(OTHER, 2), (OTHER, 3)]),
+        Case("", [(ONE, 5, ACTIVE), (ONE, 4, ACTIVE)], [(ONE, 5)]),
+    ],
+)
+def test_one_session_is_followed(case: Case) -> None:
+    """A named session alone; without a name the live one, and the next after its end. No frame twice, none back."""
+    follower = Follower(case.named)
+    told = []
+    for key, frame, status in case.seen:
+        message = follower.take(key, session(frame, status))
+        if message is not None:
+            assert msgspec.json.decode(message) == frame_object(start_players(1, 2), 32)
+            told.append((follower.session, follower.frame))
+    assert told == case.told
+
+
+@pytest.mark.parametrize("data", [b"", bytes(266), session(1)[:-1]])
+def test_what_is_no_session_is_left_alone(data: bytes) -> None:
+    """Other accounts, closed ones and other layouts tell nothing."""
+    assert Follower().take(ONE, data) is None
+
+
+@pytest.fixture(scope="module")
+def arena() -> Iterator[Arena]:
+    """A localnet with a world and a small published model."""
+    with start() as made:
+        yield made
+
+
+async def test_spectators_get_each_frame(arena: Arena) -> None:
+    """Over a real chain: every frame's players arrive in order, as JSON; a second reader begins with the last one."""
+    async with (
+        Feed(arena.net.ws, port=0) as feed, arena.chain() as chain, aiohttp.ClientSession() as http,
+        http.ws_connect(feed.url) as first,
+    ):  # fmt: skip
+        playing = asyncio.create_task(arena.played(chain, 5))
+        frames = []
+        async with asyncio.timeout(60):
+            while len(frames) < 6:
+                frames.append(json.loads((await first.receive()).data))
+        made, crank, *_ = await playing
+        assert frames[0] == frame_object(start_players(2, 20), 32)
+        (data,) = await chain.accounts([made.session])
+        assert data is not None
+        last = frame_object(SessionState.decode(data.data).players, 32)
+        assert frames[5] == last
+        async with http.ws_connect(feed.url + "any/path") as second, asyncio.timeout(10):
+            assert json.loads((await second.receive()).data) == last
+            await crank.frames(1)
+            assert json.loads((await first.receive()).data) == json.loads((await second.receive()).data) != last
+
+
+async def test_taken_port_is_told() -> None:
+    """The option that names another is in the message."""
+    async with Feed("ws://127.0.0.1:9", port=0) as feed:
+        port = int(feed.url.rstrip("/").rpartition(":")[2])
+        with pytest.raises(ConfigError, match=f"port {port}.*another --feed-port"):
+            async with Feed("ws://127.0.0.1:9", port=port):
+                pass

@@ -1,0 +1,75 @@
+"""The page's web server gives its own files, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+
+import aiohttp
+import pytest
+
+from awm_crank.errors import ConfigError
+from awm_crank.viewer.server import PageServer
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[PageServer]:
+    """A server on a free port."""
+    async with PageServer(rpc="http://127.0.0.1:1", ws="ws://127.0.0.1:2", session="abc", port=0) as server:
+        yield server
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client that takes paths as they are."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_every_file_of_the_page_is_served(page: PageServer, http: aiohttp.ClientSession) -> None:
+    """Each file that the package holds comes with its own type, byte for byte."""
+    kinds = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+    served = 0
+    for file in (files("awm_crank") / "viewer" / "page").iterdir():
+        async with http.get(page.url + file.name) as answer:
+            assert answer.status == 200
+            assert answer.content_type == kinds[file.name.rpartition(".")[2]]
+            assert await answer.read() == file.read_bytes()
+            served += 1
+    assert served >= 12
+    async with http.get(page.url) as answer:
+        assert b"<canvas" in await answer.read()
+
+
+async def test_page_may_load_nothing_from_elsewhere(page: PageServer, http: aiohttp.ClientSession) -> None:
+    """The policy allows scripts and styles of its own only, and connections to whatever endpoint its user names."""
+    async with http.get(page.url) as answer:
+        policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["connect-src"].startswith("*")
+
+
+async def test_contract_names_the_endpoints(page: PageServer, http: aiohttp.ClientSession) -> None:
+    """The page begins with the server's endpoints and session."""
+    async with http.get(page.url + "contract.json") as answer:
+        told = await answer.json()
+    assert told["defaults"] == {"rpc": "http://127.0.0.1:1", "ws": "ws://127.0.0.1:2", "session": "abc"}
+    assert "SessionState" in told["layouts"]
+
+
+@pytest.mark.parametrize("path", ["server.py", "../server.py", "%2e%2e/server.py", "page", "nothing.js", "index.html/"])
+async def test_other_paths_are_not_there(page: PageServer, http: aiohttp.ClientSession, path: str) -> None:
+    """No file outside the page's folder, and no folder, can be asked for."""
+    from yarl import URL
+
+    async with http.get(URL(page.url + path, encoded=True)) as answer:
+        assert answer.status == 404
+
+
+async def test_taken_port_is_told(page: PageServer) -> None:
+    """A second server on the same port names the port and what to do."""
+    port = int(page.url.rstrip("/").rpartition(":")[2])
+    with pytest.raises(ConfigError, match=f"port {port}.*another --port"):
+        async with PageServer(rpc="", ws="", port=port):
+            pass

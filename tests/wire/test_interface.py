@@ -1,0 +1,137 @@
+"""World's interface: 0.2.4 passes, others are refused by name."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from wire.pages import ROOT
+
+from awm_crank.errors import LayoutError, ProgramError
+from awm_crank.wire.idl import load
+from awm_crank.wire.interface import (
+    check_world_accounts,
+    check_world_idl,
+    check_world_logs,
+    check_world_program,
+    world_accounts,
+)
+
+IDL = (ROOT / "awm_crank" / "idl" / "world.json").read_text("utf-8")
+BOLT_EXECUTE = load("run_inference").instructions["bolt_execute"].discriminator
+EXECUTE = load("run_inference").instructions["execute"].discriminator
+
+
+def elf(*parts: bytes, header: bytes = b"") -> bytes:
+    return header + b"\x7fELF" + bytes(64) + b"".join(parts) + bytes(64)
+
+
+def lddw(eight: bytes, register: int = 1) -> bytes:
+    """The 16-byte SBF instruction that loads eight bytes as an immediate."""
+    return bytes([0x18, register, 0, 0]) + eight[:4] + bytes(4) + eight[4:]
+
+
+@pytest.mark.parametrize("binary", [elf(), elf(BOLT_EXECUTE), elf(lddw(BOLT_EXECUTE)), elf(BOLT_EXECUTE, EXECUTE)])
+def test_0_2_4_passes(binary: bytes) -> None:
+    """A binary without a sign of another interface is taken, also behind a ProgramData header."""
+    check_world_program(binary)
+    check_world_program(bytes(45) + binary)
+
+
+def test_our_world_passes() -> None:
+    """The World binary in the package passes, and holds the discriminator by which 0.2.4 calls systems."""
+    binary = (ROOT / "awm_crank" / "localnet" / "programs" / "world.so").read_bytes()
+    check_world_program(binary)
+    assert BOLT_EXECUTE not in binary
+    assert any(lddw(BOLT_EXECUTE, register) in binary for register in range(10))
+
+
+@pytest.mark.parametrize("sign", [b"cpi_auth", lddw(b"cpi_auth"), lddw(b"cpi_auth", 7)])
+def test_development_branch_is_refused(sign: bytes) -> None:
+    """A binary that holds cpi_auth, as data or as an immediate, is the development branch's."""
+    with pytest.raises(ProgramError, match=r"development branch.*expected BOLT 0\.2\.4.*found cpi_auth"):
+        check_world_program(elf(BOLT_EXECUTE, sign))
+
+
+@pytest.mark.parametrize("sign", [EXECUTE, lddw(EXECUTE)])
+def test_0_1_is_refused(sign: bytes) -> None:
+    """A binary that calls systems by `execute` alone is of BOLT 0.1."""
+    with pytest.raises(ProgramError, match=r"BOLT 0\.1"):
+        check_world_program(elf(sign))
+
+
+def test_missing_program_is_refused() -> None:
+    """Data without an ELF is refused with a hint."""
+    with pytest.raises(ProgramError, match=r"expected an ELF program.*check the endpoint"):
+        check_world_program(b"")
+
+
+def test_binary_is_found_where_it_stands() -> None:
+    """The program's own account or its ProgramData: wherever the binary is, another interface is refused."""
+    other, pointer = elf(b"cpi_auth"), bytes(36)
+    for accounts in ([other, None], [pointer, bytes(45) + other]):
+        with pytest.raises(ProgramError, match="development branch"):
+            check_world_accounts(accounts)
+    check_world_accounts([pointer, bytes(45) + elf()])
+    check_world_accounts([pointer, None])
+    assert len(set(world_accounts())) == 2
+
+
+def test_world_that_is_not_deployed() -> None:
+    """Nothing at World's address is refused in a way that waiting may help."""
+    with pytest.raises(ProgramError, match="is not deployed") as caught:
+        check_world_accounts([None, None])
+    assert caught.value.recoverable
+
+
+def test_own_idl_passes() -> None:
+    """The IDL that we call by is the interface, whatever else a program offers beside it."""
+    check_world_idl(IDL)
+    document = json.loads(IDL)
+    document["instructions"].append({**document["instructions"][0], "name": "more"})
+    check_world_idl(json.dumps(document))
+
+
+def test_idl_of_the_development_branch_is_refused() -> None:
+    """cpi_auth among an instruction's accounts tells the development branch."""
+    document = json.loads(IDL)
+    apply = next(each for each in document["instructions"] if each["name"] == "apply")
+    apply["accounts"][2] = {"name": "cpi_auth"}
+    with pytest.raises(ProgramError, match=r"development branch.*cpi_auth among the accounts of apply"):
+        check_world_idl(json.dumps(document))
+
+
+@pytest.mark.parametrize("change", ["order", "argument", "gone", "discriminator"])
+def test_other_idls_are_refused(change: str) -> None:
+    """Another account order, argument, discriminator or a missing instruction is refused with the version's name."""
+    document = json.loads(IDL)
+    document["metadata"]["version"] = "0.9.9"
+    index, init = next(
+        (n, each) for n, each in enumerate(document["instructions"]) if each["name"] == "initialize_component"
+    )
+    if change == "order":
+        init["accounts"].reverse()
+    elif change == "argument":
+        init["args"].append({"name": "discriminator", "type": "bytes"})
+    elif change == "discriminator":
+        init["discriminator"][0] ^= 1
+    else:
+        del document["instructions"][index]
+    with pytest.raises(ProgramError, match=r"version 0\.9\.9.*initialize_component"):
+        check_world_idl(json.dumps(document))
+
+
+def test_no_idl_is_a_layout_error() -> None:
+    """Text that is no IDL is refused as such."""
+    with pytest.raises(LayoutError):
+        check_world_idl("{}")
+
+
+def test_logs() -> None:
+    """An Anchor error about an account of the development branch names it; other logs pass."""
+    check_world_logs(["Program log: AnchorError caused by account: authority. Error Code: ConstraintMut."])
+    for account in ("cpi_auth", "buffer"):
+        with pytest.raises(ProgramError, match="development branch"):
+            check_world_logs(
+                ["x", f"Program log: AnchorError caused by account: {account}. Error Code: ConstraintMut."]
+            )

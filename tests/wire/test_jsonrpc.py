@@ -1,0 +1,252 @@
+"""JSON-RPC bodies, results and notifications."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+from wire.test_failures import JSON, LOGS
+
+from awm_crank.errors import AwmError, ProgramError, RpcError
+from awm_crank.wire import ids, jsonrpc, layouts
+from awm_crank.wire.jsonrpc import AccountNotification, Reply, SlotNotification
+from awm_crank.wire.transaction import Signer, sign_once
+
+SIGNER = Signer(bytes(range(32)))
+SIGNED = sign_once([Instruction(ids.WORLD, b"x", [])], SIGNER.pubkey, [SIGNER], bytes(32))
+KEY = ids.SESSION_STATE
+DATA = bytes(range(256))
+
+
+def account(data: bytes = DATA) -> dict[str, Any]:
+    text = base64.b64encode(data).decode()
+    return {
+        "data": [text, "base64"],
+        "executable": False,
+        "lamports": 7,
+        "owner": str(KEY),
+        "rentEpoch": 2**64 - 1,
+        "space": 256,
+    }
+
+
+def in_context(value: object) -> dict[str, Any]:
+    return {"context": {"slot": 9, "apiVersion": "3.1.12"}, "value": value}
+
+
+def note(method: str, value: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "method": method, "params": {"result": value, "subscription": 4}}).encode()
+
+
+def reply(result: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 3, "result": result}).encode()
+
+
+def refusal(code: object, message: object = "no", **more: object) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 3, "error": {"code": code, "message": message, **more}}).encode()
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("retries", [None, 0])
+def test_send_transaction_is_json(skip: bool, retries: int | None) -> None:
+    """The body put together by hand is the request it should be."""
+    body = json.loads(jsonrpc.send_transaction(12, SIGNED, skip_preflight=skip, max_retries=retries))
+    config = {"encoding": "base64", "preflightCommitment": "processed"}
+    config.update({"skipPreflight": True} if skip else {}, **({} if retries is None else {"maxRetries": retries}))
+    params = [base64.b64encode(SIGNED.wire).decode(), config]
+    assert body == {"jsonrpc": "2.0", "id": 12, "method": "sendTransaction", "params": params}
+
+
+def test_requests() -> None:
+    """Each builder names its method and writes the parameters that Solana's RPC takes."""
+    key, config = str(KEY), {"encoding": "base64", "commitment": "processed"}
+    piece = {"dataSlice": {"offset": 1, "length": 2}}
+    filters = [{"dataSize": 5}, {"memcmp": {"offset": 54, "bytes": "YWJj", "encoding": "base64"}}]
+    made = [jsonrpc.data_size(5), jsonrpc.memcmp(layouts.HIDDEN_STATE.offset("writer"), b"abc")]
+    expected: list[tuple[bytes, str, list[Any]]] = [
+        (jsonrpc.get_account_info(1, KEY), "getAccountInfo", [key, config]),
+        (jsonrpc.get_account_info(1, KEY, data_slice=(1, 2)), "getAccountInfo", [key, {**config, **piece}]),
+        (jsonrpc.get_multiple_accounts(1, [KEY, KEY]), "getMultipleAccounts", [[key, key], config]),
+        (jsonrpc.get_program_accounts(1, KEY, made), "getProgramAccounts",
+         [key, {**config, "filters": filters, "withContext": True}]),
+        (jsonrpc.get_latest_blockhash(1), "getLatestBlockhash", [{"commitment": "processed"}]),
+        (jsonrpc.get_latest_blockhash(1, "finalized"), "getLatestBlockhash", [{"commitment": "finalized"}]),
+    ]  # fmt: skip
+    for body, method, params in expected:
+        assert json.loads(body) == {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+def test_batch_is_json() -> None:
+    """A batch is the list of its bodies."""
+    bodies = [jsonrpc.get_latest_blockhash(1), jsonrpc.get_account_info(2, KEY)]
+    assert json.loads(jsonrpc.batch(bodies)) == [json.loads(body) for body in bodies]
+
+
+@given(st.binary(max_size=300))
+def test_account_data_comes_as_bytes(data: bytes) -> None:
+    """An account's data, owner and lamports come out of getAccountInfo's answer as they went in."""
+    result = jsonrpc.decode_result(reply(in_context(account(data))), jsonrpc.AccountResult)
+    assert result.context.slot == 9
+    assert result.value is not None
+    assert (result.value.raw, result.value.owner_key, result.value.lamports) == (data, KEY, 7)
+
+
+def test_results() -> None:
+    """Results of each kind come typed, missing accounts as None."""
+    many = jsonrpc.decode_result(reply(in_context([account(), None])), jsonrpc.AccountsResult)
+    assert [each and each.raw for each in many.value] == [DATA, None]
+    of_program = jsonrpc.decode_result(
+        reply(in_context([{"pubkey": str(KEY), "account": account()}])), jsonrpc.ProgramAccountsResult
+    )
+    assert of_program.value[0].key == KEY
+    hashed = jsonrpc.decode_result(
+        reply(in_context({"blockhash": str(KEY), "lastValidBlockHeight": 5})), jsonrpc.BlockhashResult
+    )
+    assert (hashed.value.raw, hashed.value.last_valid_block_height) == (bytes(KEY), 5)
+    assert jsonrpc.decode_result(reply(5), int) == 5
+    assert jsonrpc.decode_result(reply(in_context(None)), jsonrpc.AccountResult).value is None
+
+
+def test_account_notification() -> None:
+    """A notification comes in one pass, its data as bytes."""
+    message = jsonrpc.decode_message(note("accountNotification", in_context(account())))
+    assert isinstance(message, AccountNotification)
+    assert (message.params.subscription, message.params.result.context.slot) == (4, 9)
+    assert message.params.result.value.raw == DATA
+
+
+def test_other_notifications() -> None:
+    """Program, slot and signature notifications come typed."""
+    program = jsonrpc.decode_message(
+        note("programNotification", in_context({"pubkey": str(KEY), "account": account()}))
+    )
+    assert isinstance(program, jsonrpc.ProgramNotification)
+    assert program.params.result.value.account.raw == DATA
+    slot = jsonrpc.decode_message(note("slotNotification", {"parent": 1, "root": 0, "slot": 2}))
+    assert isinstance(slot, SlotNotification)
+    assert slot.params.result.slot == 2
+    for value in ({"err": None}, "receivedSignature"):
+        ended = jsonrpc.decode_message(note("signatureNotification", in_context(value)))
+        assert isinstance(ended, jsonrpc.SignatureNotification)
+
+
+def test_message_may_be_a_reply() -> None:
+    """A response among the notifications comes as Reply, from text as from bytes."""
+    for message in (reply(23), reply(23).decode()):
+        answer = jsonrpc.decode_message(message)
+        assert isinstance(answer, Reply)
+        assert answer.id == 3
+        assert jsonrpc.result(answer, int) == 23
+
+
+@pytest.mark.parametrize("wrong", [["!!!!", "base64"], ["AAA", "base64"], ["AA A", "base64"]])
+def test_malformed_base64_is_refused(wrong: list[str]) -> None:
+    """Account data that is no base64 raises RpcError, rather than other bytes."""
+    message = jsonrpc.decode_message(note("accountNotification", in_context({**account(), "data": wrong})))
+    assert isinstance(message, AccountNotification)
+    with pytest.raises(RpcError, match="account data; expected base64"):
+        _ = message.params.result.value.raw
+
+
+@pytest.mark.parametrize("data", [["AAAA", "base58"], ["AAAA"], "AAAA", {"parsed": {}}, None])
+def test_other_encodings_are_refused(data: object) -> None:
+    """Data in another encoding than the one asked for is refused."""
+    with pytest.raises(RpcError):
+        jsonrpc.decode_message(note("accountNotification", in_context({**account(), "data": data})))
+    with pytest.raises(RpcError):
+        jsonrpc.decode_result(reply(in_context({**account(), "data": data})), jsonrpc.AccountResult)
+
+
+def test_keys_that_are_none_are_refused() -> None:
+    """An owner or blockhash that is no base58 key raises RpcError."""
+    value = jsonrpc.decode_result(reply(in_context({**account(), "owner": "0"})), jsonrpc.AccountResult).value
+    assert value is not None
+    with pytest.raises(RpcError, match="owner of account"):
+        _ = value.owner_key
+    hashed = jsonrpc.decode_result(
+        reply(in_context({"blockhash": "x", "lastValidBlockHeight": 5})), jsonrpc.BlockhashResult
+    )
+    with pytest.raises(RpcError, match="blockhash"):
+        _ = hashed.value.raw
+
+
+@given(
+    st.binary()
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | JSON.map(lambda value: note("accountNotification", value))
+)
+def test_decoders_are_total(data: bytes) -> None:
+    """Any message decodes or raises RpcError, nothing else."""
+    for decode in (
+        jsonrpc.decode_message,
+        jsonrpc.decode_batch,
+        lambda raw: jsonrpc.decode_result(raw, jsonrpc.AccountResult),
+    ):
+        try:
+            decode(data)
+        except AwmError as error:
+            assert str(error)
+
+
+@given(JSON, JSON, JSON)
+def test_error_bodies_are_total(code: object, message: object, data: object) -> None:
+    """Whatever shape an endpoint's error has, a typed error comes out."""
+    for body in (refusal(code, message, data=data), refusal(code, message, data={"err": data, "logs": message})):
+        with pytest.raises(AwmError):
+            jsonrpc.decode_result(body, int)
+
+
+def test_preflight_failure_names_the_program_error() -> None:
+    """A refused simulation comes as the program's own error, by its IDL."""
+    data = {"err": {"InstructionError": [0, {"Custom": 6030}]}, "logs": LOGS, "unitsConsumed": 5}
+    with pytest.raises(ProgramError, match="run_inference refused in instruction 0: FrameMismatch") as caught:
+        jsonrpc.decode_result(refusal(-32002, "Transaction simulation failed", data=data), str)
+    assert caught.value.code == 6030
+
+
+def test_transaction_error_keeps_the_endpoints_code() -> None:
+    """A transaction that did not reach a program comes as RpcError with the endpoint's code."""
+    with pytest.raises(RpcError, match="BlockhashNotFound") as caught:
+        jsonrpc.decode_result(
+            refusal(-32002, "Blockhash not found", data={"err": "BlockhashNotFound", "logs": []}), str
+        )
+    assert (caught.value.code, caught.value.recoverable) == (-32002, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "recoverable"),
+    [(-32005, True), (-32016, True), (429, True), (-32602, False), (-32002, False), (None, False)],
+)
+def test_errors_without_data(code: int | None, recoverable: bool) -> None:
+    """Errors without data, of any code, come as RpcError, which says whether to try again."""
+    with pytest.raises(RpcError, match="getSlot: no") as caught:
+        jsonrpc.decode_result(refusal(code), int, "getSlot")
+    assert (caught.value.code, caught.value.recoverable) == (code, recoverable)
+
+
+def test_missing_result_is_refused() -> None:
+    """A response with neither result nor error is refused."""
+    with pytest.raises(RpcError, match="expected a result or an error"):
+        jsonrpc.decode_result(b'{"jsonrpc":"2.0","id":1}', int)
+
+
+def test_batch_answers() -> None:
+    """A batch's answers come in any order with their ids; one error for all of it is raised."""
+    answers = jsonrpc.decode_batch(b"[" + reply(1) + b"," + refusal(-32005) + b"]")
+    assert [answer.id for answer in answers] == [3, 3]
+    assert jsonrpc.result(answers[0], int) == 1
+    with pytest.raises(RpcError, match="batch: no"):
+        jsonrpc.decode_batch(refusal(-32600))
+
+
+def test_pubkeys_are_written_as_base58() -> None:
+    """A Pubkey among the params is base58, another object is no parameter."""
+    assert json.loads(jsonrpc.request(1, "m", [Pubkey.default()]))["params"] == ["1" * 32]
+    with pytest.raises(TypeError):
+        jsonrpc.request(1, "m", [object()])

@@ -1,0 +1,76 @@
+"""Scripted and randomized players for the simulator, vectorized; they cover its whole action space.
+
+A player is a style (one integer a fighter) and its own pseudo-random numbers, counted from the seed: the same
+seed gives the same replay.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from simulator import GROUND_X, L_EXT, STICK, UNIT, A, Fighters, X
+
+STYLES = ("idle", "wander", "fighter", "jumper", "defender", "masher", "random")
+_HOLD = 8  # frames a random intention is kept, on average
+
+
+class Players:
+    """Both players of a batch of matches."""
+
+    def __init__(self, matches: int, seed: int) -> None:
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.style = self.rng.choice(len(STYLES), size=(matches, 2), p=(0.04, 0.1, 0.44, 0.1, 0.08, 0.14, 0.1))
+        self.intent = self.rng.integers(0, 1 << 16, (matches, 2))
+
+    def controllers(self, s: Fighters) -> NDArray[np.uint8]:
+        """(matches, 2, 8) ControllerInput bytes for the coming frame, from the current one."""
+        shape = s.x.shape
+        fresh = self.rng.random(shape) < 1 / _HOLD
+        self.intent = np.where(fresh, self.rng.integers(0, 1 << 16, shape), self.intent)
+        r = self.intent
+        chance = (r & 255) / 256
+        gap = s.x[:, ::-1] - s.x
+        toward = np.sign(gap)
+        near = np.abs(gap) < 18 * UNIT
+        above = s.y[:, ::-1] - s.y > 8 * UNIT
+        home = -np.sign(s.x)
+        outside = np.abs(s.x) > GROUND_X - 6 * UNIT
+        side = (r >> 8) % 3 - 1
+        style = self.style
+
+        x = np.select(
+            [style == 0, style == 1, style == 2, style == 3, style == 4, style == 5],
+            [
+                np.zeros(shape),
+                side,
+                np.where(near, np.where(chance < 0.3, -toward, 0), toward),
+                np.where(chance < 0.6, toward, side),
+                np.where(near, -toward, side * (chance < 0.3)),
+                np.where(chance < 0.5, toward, side),
+            ],
+            side,
+        )
+        # Everybody but the random player comes home when off the stage, most of the time.
+        x = np.where(outside & (style != 6) & (chance < 0.95), home, x)
+        y = np.where(above | (chance > 0.8), 1, 0) * (style != 0)
+        strike = np.select(
+            [style == 0, style == 2, style == 3, style == 5],
+            [np.zeros(shape, bool), near & (chance < 0.6), near & (s.on_ground == 0), chance < 0.6],
+            near & (chance < 0.25),
+        )
+        strike &= self.rng.random(shape) < 0.5
+        leap = np.select(
+            [style == 0, style == 3, style == 6], [np.zeros(shape, bool), chance < 0.5, chance < 0.3], chance < 0.1
+        )
+        leap |= (style != 0) & (s.on_ground == 0) & (s.y < 8 * UNIT) & outside & (chance < 0.9)
+        guard = np.select(
+            [style == 4, style == 6], [near & (chance < 0.6), chance > 0.92], (chance > 0.96) & (style != 0)
+        )
+
+        out = np.zeros((*shape, 8), np.uint8)
+        tilt = np.where(chance < 0.85, 80, np.where(chance < 0.95, STICK + 5, STICK - 10))
+        out[..., 0] = (x * tilt).astype(np.int8).view(np.uint8)
+        out[..., 1] = (y * 80).astype(np.int8).view(np.uint8)
+        out[..., 6] = (strike * A + leap * X).astype(np.uint8)
+        out[..., 7] = (guard * L_EXT).astype(np.uint8)
+        return out

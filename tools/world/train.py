@@ -1,0 +1,272 @@
+"""Trains the demo's world: `python tools/world/train.py --out DIR --minutes N [--resume]`.
+
+Stateful truncated backpropagation over matches that never end: each chunk of T frames starts from the model's state at
+the end of the one before. A share of the matches runs *free*: their frames are the model's own predictions, and the
+simulator, which is a function of the frame block, says what should have followed each of them (DAgger with an exact
+expert). So the model sees the states that it drifts into and learns the way back, which teacher-forced windows never
+teach.
+
+Everything follows from the seed and the chunk's number; DIR/last.pt holds all that is needed to go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import codec
+import numpy as np
+import torch
+from model import SPREAD, FrameStackMamba2, Shape
+from numpy.typing import NDArray
+from players import Players
+from rounded import Rounded, settled
+from simulator import (
+    ACTIONS,
+    DAMAGE_MEDIUM,
+    DEAD,
+    FALL,
+    GROUND_ACTIONS,
+    GROUND_X,
+    REBIRTH,
+    UNIT,
+    WAIT,
+    Fighters,
+    is_in,
+    start,
+    step,
+)
+from torch import Tensor
+from torch.nn import functional as F
+
+# The precision that matters, as a share of the model's SPREAD: errors above it cost like their size.
+PRECISION = 0.03
+# A hit comes once in some hundred frames and is all that a fight is about: its frame counts this much more.
+HIT_WEIGHT = 1.5
+
+# What the simulator's fighters never leave. A model that does is set back at once: far outside nothing can be learned.
+LIMITS = {
+    "air_x": (-280, 280), "ground_x": (-400, 400), "speed_y": (-540, 710), "attack_x": (-2700, 2700),
+    "attack_y": (-2700, 2700), "hitlag": (0, 7), "jumps": (0, 2),
+}  # fmt: skip
+FAR = 2 * UNIT
+_KNOWN = np.zeros(400, bool)
+_KNOWN[list(ACTIONS)] = True
+_GROUND = np.zeros(400, bool)
+_GROUND[list(GROUND_ACTIONS)] = True
+
+
+def lost(s: Fighters) -> NDArray[np.bool_]:
+    """Matches in which a fighter is far outside of what the simulator knows."""
+    sane = repair(s)
+    names = ("y", "air_x", "ground_x", "speed_y", "attack_x", "attack_y")
+    return np.any([np.abs(getattr(sane, n) - getattr(s, n)) > FAR for n in names], 0).any(1)
+
+
+def repair(s: Fighters) -> Fighters:
+    """The nearest state that the simulator knows, for states that only a model can reach."""
+    s = s.copy()
+    for name, (low, high) in LIMITS.items():
+        setattr(s, name, np.clip(getattr(s, name), low, high).astype(np.int32))
+    s.action = np.where(_KNOWN[s.action], s.action, np.where(s.on_ground == 1, WAIT, FALL))
+    grounded_action = _GROUND[s.action]
+    over = np.abs(s.x) <= GROUND_X
+    gone = is_in(s.action, (DEAD, REBIRTH))
+    s.on_ground = np.where(gone, 0, s.on_ground)
+    sunk = (s.y < 0) & (s.y > -6 * UNIT) & over & ~gone
+    s.y = np.where(sunk | (s.on_ground == 1), 0, s.y)
+    low = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
+    s.on_ground = np.where(low, 1, s.on_ground)
+    s.y = np.where(low, 0, s.y)
+    s.on_ground = np.where(over | gone, s.on_ground, 0)
+    floating = (s.on_ground == 0) & grounded_action
+    s.action = np.where(floating, FALL, s.action)
+    landed = (s.on_ground == 1) & ~grounded_action & ~is_in(s.action, (75, 76))
+    s.action = np.where(landed, WAIT, s.action)
+    s.action = np.where(is_in(s.action, (75, 76)) & (s.on_ground == 0), DAMAGE_MEDIUM[0], s.action)
+    for name in ("action", "on_ground", "y"):
+        setattr(s, name, getattr(s, name).astype(np.int32))
+    return s
+
+
+class Matches:
+    """A batch of matches in progress: frames, the controllers that led to them, players, the model's state."""
+
+    def __init__(self, count: int, seed: int, model: FrameStackMamba2) -> None:
+        self.count = count
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.frames = start(count)
+        self.inputs = np.zeros((count, 2, 8), np.uint8)
+        self.players = Players(count, seed + 1)
+        self.state = model.start(count)
+        self.free = np.zeros(count, bool)
+        for _ in range(600):  # spread the matches over all of a match
+            self.inputs = self.players.controllers(self.frames)
+            self.frames = step(self.frames, self.inputs)
+            self._renew(self.rng.random(count) < 0.001)
+
+    def _renew(self, rows: np.ndarray) -> None:
+        rows = rows | (self.frames.stocks == 0).any(1)
+        if not rows.any():
+            return
+        fresh = start(self.count)
+        # Half of the matches begin closer, so that fights come soon.
+        closer = (self.rng.random(self.count) < 0.5)[:, None]
+        fresh.x = np.where(closer, fresh.x * self.rng.integers(1, 8, (self.count, 1)) // 8, fresh.x).astype(np.int32)
+        self.frames.put(rows, fresh)
+        self.inputs[rows] = 0
+        keep = torch.from_numpy(~rows)
+        self.state = [(h * keep[:, None, None, None], t * keep[:, None, None]) for h, t in self.state]
+        style = Players(self.count, int(self.rng.integers(1 << 62)))
+        self.players.style[rows] = style.style[rows]
+
+    def chunk(
+        self, model: FrameStackMamba2 | Rounded, frames: int, free: float
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Plays a chunk. Returns the model's arguments (without state) and the targets, (matches, frames, …) each."""
+        change = self.rng.random(self.count) < 0.3
+        self.free = np.where(change, self.rng.random(self.count) < free, self.free)
+        seen, following, wanted = [], [], []
+        state = self.state
+        for _ in range(frames):
+            inputs = self.players.controllers(self.frames)
+            after = step(repair(self.frames), inputs)
+            seen.append((self.frames, self.inputs))
+            following.append(codec.controls(inputs).reshape(self.count, -1))
+            wanted.append(codec.targets(self.frames, after))
+            if self.free.any():
+                with torch.no_grad():
+                    arguments = codec.tensors([seen[-1]])
+                    out, state = model(*arguments, torch.from_numpy(following[-1])[:, None], state)
+                    mine = codec.decode(self.frames, {k: v[:, 0] for k, v in out.items()})
+                after.put(self.free, mine)
+                strayed = self.free & lost(after)
+                if strayed.any():
+                    after.put(strayed, repair(after))
+            self.frames, self.inputs = after, inputs
+        floats, categories, stage = codec.tensors(seen)
+        controls = torch.from_numpy(np.stack(following, 1))
+        target = {k: torch.from_numpy(np.stack([w[k] for w in wanted], 1)) for k in wanted[0]}
+        return [floats, categories, stage, controls], target  # type: ignore[list-item]
+
+    def finish(self, state: list[tuple[Tensor, Tensor]]) -> None:
+        self.state = [(h.detach(), t.detach()) for h, t in state]
+        gone = (np.abs(self.frames.x) > 299 * UNIT).any(1)
+        self._renew(gone | (self.rng.random(self.count) < 0.004))
+
+
+def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) -> dict[str, Tensor]:
+    """Head → mean loss, `weight` (matches, frames) telling how much each frame counts.
+
+    Regression: pseudo-Huber in units of SPREAD, so that small errors go on to matter.
+    """
+    share = weight / weight.sum()
+    result = {}
+    for name, spread in SPREAD.items():
+        error = (out[name] - target[name]) / torch.tensor(spread * 2)
+        result[name] = (3 * ((error.pow(2) + PRECISION**2).sqrt() - PRECISION).mean(-1) * share).sum()
+    binary = F.binary_cross_entropy_with_logits(out["binary"], target["binary"], reduction="none")
+    result["binary"] = 4 * (binary.mean(-1) * share).sum()
+    for name in out:
+        if name not in result:
+            player, head = int(name[1]), name[3:]
+            wanted = target[head][..., player] if head in target else torch.zeros(share.shape, dtype=torch.long)
+            entropy = F.cross_entropy(out[name].flatten(0, 1), wanted.flatten(), reduction="none")
+            result[name] = (1.0 if head in target else 0.1) * (entropy * share.flatten()).sum()
+    return result
+
+
+def hits(floats: Tensor, target: dict[str, Tensor]) -> Tensor:
+    """(matches, frames): whether an attack lands in the frame to come: a hitlag begins."""
+    return (target["dynamics"].unflatten(-1, (2, 3))[..., 0] > floats[..., 10] + 0.05).any(-1)
+
+
+def encoding_config() -> dict[str, object]:
+    return {
+        "percent_scale": codec.SCALE_PERCENT, "xy_scale": codec.SCALE_XY, "shield_scale": codec.SCALE_SHIELD,
+        "velocity_scale": codec.SCALE_SPEED, "state_age_scale": codec.SCALE_AGE, "hitlag_scale": codec.SCALE_HITLAG,
+        "stocks_scale": codec.SCALE_STOCKS, "combo_count_scale": 0.1, "state_age_as_embed": False,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--matches", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=6000, help="length of the learning-rate schedule")
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--d-model", type=int, default=160)
+    parser.add_argument("--d-inner", type=int, default=320)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--rounded", action="store_true", help="weights on the int8 grid: for the last part")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    model = FrameStackMamba2(Shape(d_model=args.d_model, d_inner=args.d_inner, layers=args.layers))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    number = 0
+    if args.resume:
+        last = torch.load(args.out / "last.pt", weights_only=True)
+        model.load_state_dict(last["training_state_dict"])
+        optimizer.load_state_dict(last["optimizer"])
+        number = last["chunk"]
+    matches = Matches(args.matches, args.seed * 1_000_003 + number, model)
+    run = Rounded(model) if args.rounded else model
+    began, saved, window = time.monotonic(), time.monotonic(), []
+
+    def save() -> None:
+        full: dict[str, object] = {
+            "model_state_dict": model.exported(settled(model) if args.rounded else None),
+            "encoding_config": encoding_config(),
+            "context_len": 10,
+        }
+        full |= {"training_state_dict": model.state_dict(), "optimizer": optimizer.state_dict(), "chunk": number}
+        torch.save(full, args.out / "last.tmp")
+        (args.out / "last.tmp").rename(args.out / "last.pt")
+
+    while time.monotonic() - began < args.minutes * 60:
+        progress = min(1.0, number / args.steps)
+        rate = args.rate * min(1.0, (number + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        free = min(0.7, max(0.0, progress - 0.12) * 1.2)
+        if isinstance(run, Rounded):
+            run.update()
+        inputs, target = matches.chunk(run, args.frames, free)
+        out, state = run(*inputs, matches.state)
+        parts = losses(out, target, 1 + HIT_WEIGHT * hits(inputs[0], target))
+        optimizer.zero_grad()
+        sum(parts.values()).backward()  # type: ignore[union-attr]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        matches.finish(state)
+        number += 1
+        window.append({k: float(v.detach()) for k, v in parts.items()})
+        if number % 50 == 0:
+            mean = {k: round(sum(w[k] for w in window) / len(window), 4) for k in window[0]}
+            wrong = {
+                n: round(float((out[f"p0_{n}"].argmax(-1) != target[n][..., 0]).float().mean()), 4)
+                for n in ("action", "jumps")
+            }
+            line = {"chunk": number, "free": round(free, 3), "rate": round(rate, 6), "loss": mean, "wrong": wrong}
+            print(json.dumps(line), flush=True)
+            with (args.out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            window = []
+        if time.monotonic() - saved > 120:
+            save()
+            saved = time.monotonic()
+    save()
+
+
+if __name__ == "__main__":
+    main()
