@@ -80,6 +80,6 @@ def test_hit_raises_percent_and_launches() -> None:
         if state.percent[0, 1] and hit is None:
             hit = state
     assert hit is not None
-    assert hit.percent[0, 1] == 4
+    assert hit.percent[0, 1] == 6
     assert hit.attack_x[0, 1] > 0
     assert (hit.hitlag[0] > 0).all()

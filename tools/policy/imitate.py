@@ -98,6 +98,7 @@ class Lessons:
         self.frames = start(matches)
         self.players = Players(matches, seed + 1)
         self.obedient = self.rng.random((matches, 2)) < 0.5
+        self.led = np.zeros((matches, 2, 8), np.uint8)
         self.history = [records(self.frames)] * context
 
     def next(self) -> tuple[NDArray[np.void], NDArray[np.uint8]]:
@@ -105,11 +106,12 @@ class Lessons:
         seen = np.stack(self.history, 1)
         said = taught(self.history[-1])
         inputs = np.where(self.obedient[..., None], said, self.players.controllers(self.frames))
-        self.frames = step(self.frames, inputs)
+        self.frames, self.led = step(self.frames, self.led), inputs
         over = (self.frames.stocks == 0).any(1) | (self.rng.random(len(said)) < 0.002)
         self.history = [*self.history[1:], records(self.frames)]
         if over.any():
             self.frames.put(over, start(len(said)))
+            self.led[over] = 0
             self.obedient[over] = self.rng.random((int(over.sum()), 2)) < 0.5
             fresh = records(self.frames)
             self.history = [np.where(over[:, None], fresh, each) for each in self.history]

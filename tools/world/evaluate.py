@@ -44,7 +44,7 @@ class Simulated:
         pass
 
     def step(self, s: Fighters, led: NDArray[np.uint8], inputs: NDArray[np.uint8]) -> Fighters:
-        return step(s, inputs)
+        return step(s, led)
 
 
 class Floating:
@@ -86,7 +86,7 @@ def blocks(s: Fighters, led: NDArray[np.uint8]) -> list[bytes]:
             )
             for p in (0, 1)
         )  # fmt: skip
-        feedback = b"".join(bytes((0, s.invulnerable[i, p], 0, 0, 0, 0, 0, 0)) for p in (0, 1))
+        feedback = b"".join(bytes((s.percent_frac[i, p], s.invulnerable[i, p], 0, 0, 0, 0, 0, 0)) for p in (0, 1))
         out.append(players + feedback + led[i].tobytes() + bytes((codec.STAGE,)))
     return out
 
@@ -112,8 +112,11 @@ class Quantized:
 
     def _view(self) -> Fighters:
         rows = np.array([[_PLAYER.unpack_from(b, 32 * p) for p in (0, 1)] for b in self.blocks], np.int32)
-        invulnerable = np.array([[b[64 + 8 * p + 1] for p in (0, 1)] for b in self.blocks], np.int32)
-        return Fighters(*(rows[..., i].copy() for i in range(17)), invulnerable)
+        frac, invulnerable = (
+            np.array([[b[64 + 8 * p + i] for p in (0, 1)] for b in self.blocks], np.int32) for i in (0, 1)
+        )
+        fields = [rows[..., i].copy() for i in range(17)]
+        return Fighters(*fields[:3], frac, *fields[3:], invulnerable)
 
 
 def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:
@@ -137,7 +140,7 @@ def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:
         floating |= (hovering > FLOAT_FRAMES).any(1) & live
         forbidden += np.where(live, impossible(s, after).any(1), 0)
         counted += live
-        hits += np.where(live, (after.percent > s.percent).any(1), 0)
+        hits += np.where(live, (after.percent > s.percent + 1).any(1), 0)  # less is no blow of anybody's
         top_percent = np.where(live, np.maximum(top_percent, after.percent.max(1)), top_percent)
         over = (after.stocks == 0).any(1) & live
         length[over] = frame

@@ -51,8 +51,7 @@ def matches(frames: int, seed: int) -> bytes:
             out += blocks(s, led)
             if len(out) >= frames or (s.stocks == 0).any():
                 break
-            led = players.controllers(s)
-            s = step(s, led)
+            s, led = step(s, led), players.controllers(s)
     return b"".join(out)
 
 

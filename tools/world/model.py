@@ -10,23 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from simulator import ACTIONS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-FLOATS = 29
+FLOATS = 28
 CONTROLS = 13
 CATEGORIES = {"action": 400, "jumps": 8, "l_cancel": 3, "hurtbox": 3, "ground": 32, "last_attack": 64}
+# What this world knows of each; training has rows for these alone, and `exported` gives the others a bias of NEVER.
+USED = {"action": ACTIONS, "jumps": (0, 1, 2), "l_cancel": (0,), "hurtbox": (0,), "ground": (0,), "last_attack": (0,)}
+NEVER = -30.0
 EMBEDDINGS = {
     "action": (400, 32), "jumps": (8, 4), "character": (33, 8), "stage": (33, 4), "l_cancel": (3, 2),
-    "hurtbox": (3, 2), "ground": (32, 4), "last_attack": (64, 8),
+    "hurtbox": (3, 2), "ground": (32, 4), "last_attack": (64, 8), "state_age": (150, 8),
 }  # fmt: skip
-PLAYER_EMBEDDINGS = ("action", "jumps", "character", "l_cancel", "hurtbox", "ground", "last_attack")
+PLAYER_EMBEDDINGS = ("action", "jumps", "character", "l_cancel", "hurtbox", "ground", "last_attack", "state_age")
+# encoding_config's scales: each float of the frame vector comes out around one.
+PERCENT_SCALE, XY_SCALE, SHIELD_SCALE, VELOCITY_SCALE, HITLAG_SCALE, STOCKS_SCALE = 0.02, 0.03, 0.03, 0.4, 0.2, 0.5
 # Typical size of each regression target, a player, in frame-vector units. The heads are trained in them: Adam moves
 # every weight by about its rate, which is far too coarse for a delta of a thousandth.
 SPREAD = {
-    "continuous": (0.05, 0.08, 0.08, 0.005),
-    "velocity": (0.02, 0.05, 0.03, 0.1, 0.1),
-    "dynamics": (0.3, 0.5, 0.1),
+    "continuous": (5 * PERCENT_SCALE, 1.6 * XY_SCALE, 1.6 * XY_SCALE, 0.5 * SHIELD_SCALE),
+    "velocity": tuple(speed * VELOCITY_SCALE for speed in (0.4, 1.0, 0.6, 2.0, 2.0)),
+    "dynamics": (3 * HITLAG_SCALE, 2 * STOCKS_SCALE, 0.1),
 }
 
 
@@ -68,13 +74,15 @@ class Mamba(nn.Module):
         self.out_proj = nn.Linear(shape.d_inner, shape.d_model, bias=False)
 
     def forward(self, u: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """u (batch, T, d_model); state (h (batch, heads, headdim, d_state), tail (batch, channels, d_conv − 1))."""
+        """u (batch, T, d_model); state (h (batch, heads, headdim, d_state), tail (batch, d_conv − 1, channels))."""
         s = self.shape
         h, tail = state
         channels = s.d_inner + 2 * s.d_state
         z, xbc, dt = self.in_proj(u).split([s.d_inner, channels, s.heads], -1)
-        padded = torch.cat([tail, xbc.transpose(1, 2)], -1)
-        xbc = F.silu(self.conv1d(padded)).transpose(1, 2)
+        padded = torch.cat([tail, xbc], 1)
+        # Four shifted products: torch's grouped convolution takes three times as long backwards.
+        taps, steps_in = self.conv1d.weight[:, 0], u.shape[1]
+        xbc = F.silu(sum((padded[:, i : i + steps_in] * taps[:, i] for i in range(s.d_conv)), self.conv1d.bias))
         x, b, c = xbc.split([s.d_inner, s.d_state, s.d_state], -1)
         x = x.unflatten(-1, (s.heads, s.headdim))
         dt = F.softplus(dt + self.dt_bias)
@@ -88,7 +96,7 @@ class Mamba(nn.Module):
         left = torch.exp(log_decay[:, -1:] - log_decay) * dt
         h = h * torch.exp(log_decay[:, -1])[..., None, None] + torch.einsum("bjh,bjhp,bjn->bhpn", left, x, b)
         y = (y + self.D[:, None] * x).flatten(2)
-        return self.out_proj(self.norm(y * F.silu(z))), (h, padded[..., 1 - s.d_conv :])
+        return self.out_proj(self.norm(y * F.silu(z))), (h, padded[:, 1 - s.d_conv :])
 
 
 class Layer(nn.Module):
@@ -113,15 +121,16 @@ class FrameStackMamba2(nn.Module):
         for name, rows in (("continuous", 8), ("velocity", 10), ("dynamics", 6), ("binary", 6)):
             setattr(self, f"{name}_head", nn.Linear(shape.d_model, rows))
         for player in ("p0", "p1"):
-            for name, rows in CATEGORIES.items():
-                setattr(self, f"{player}_{name}_head", nn.Linear(shape.d_model, rows))
+            for name, known in USED.items():
+                if len(known) > 1:
+                    setattr(self, f"{player}_{name}_head", nn.Linear(shape.d_model, len(known)))
 
     def start(self, batch: int) -> list[tuple[Tensor, Tensor]]:
         s = self.shape
         return [
             (
                 torch.zeros(batch, s.heads, s.headdim, s.d_state),
-                torch.zeros(batch, s.d_inner + 2 * s.d_state, s.d_conv - 1),
+                torch.zeros(batch, s.d_conv - 1, s.d_inner + 2 * s.d_state),
             )
             for _ in range(s.layers)
         ]
@@ -136,9 +145,9 @@ class FrameStackMamba2(nn.Module):
     ) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
         """Predictions for T frames.
 
-        floats (batch, T, 2, 29), the frame vector's floats with the frame's own controllers; categories:
+        floats (batch, T, 2, 28), the frame vector's floats with the frame's own controllers; categories:
         name → (batch, T, 2) integers; stage (batch, T); controls (batch, T, 26), the controllers of the *next* frames.
-        Returns head name → (batch, T, rows), and the new state.
+        Returns head name → (batch, T, rows), the categorical ones with `USED`'s rows, and the new state.
         """
         embedded = [
             torch.cat(
@@ -159,12 +168,20 @@ class FrameStackMamba2(nn.Module):
         return {name: v * torch.tensor(SPREAD[name] * 2) if name in SPREAD else v for name, v in out.items()}, after
 
     def exported(self, weights: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """The state dict (or `weights`) in the checkpoint's units: SPREAD folded into the regression heads."""
+        """The state dict (or `weights`) as the checkpoint has it: SPREAD folded into the regression heads, all rows."""
         full = {name: value.detach().clone() for name, value in (weights or self.state_dict()).items()}
         for name, spread in SPREAD.items():
             scale = torch.tensor(spread * 2)
             full[f"{name}_head.weight"] *= scale[:, None]
             full[f"{name}_head.bias"] *= scale
+        for player in ("p0", "p1"):
+            for name, known in USED.items():
+                head, rows = f"{player}_{name}_head", CATEGORIES[name]
+                weight, bias = torch.zeros(rows, self.shape.d_model), torch.full((rows,), NEVER)
+                bias[list(known)] = full[f"{head}.bias"] if len(known) > 1 else 0.0
+                if len(known) > 1:
+                    weight[list(known)] = full[f"{head}.weight"]
+                full[f"{head}.weight"], full[f"{head}.bias"] = weight, bias
         return full
 
     def load_exported(self, weights: dict[str, Tensor]) -> None:
@@ -174,4 +191,10 @@ class FrameStackMamba2(nn.Module):
             scale = torch.tensor(spread * 2)
             full[f"{name}_head.weight"] /= scale[:, None]
             full[f"{name}_head.bias"] /= scale
+        for player in ("p0", "p1"):
+            for name, known in USED.items():
+                for part in ("weight", "bias"):
+                    rows = full.pop(f"{player}_{name}_head.{part}")[list(known)]
+                    if len(known) > 1:
+                        full[f"{player}_{name}_head.{part}"] = rows
         self.load_state_dict(full)

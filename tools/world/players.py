@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from simulator import GROUND_X, L_EXT, STICK, UNIT, A, Fighters, X
+from simulator import GROUND_X, L_EXT, UNIT, A, B, Fighters, X, Z
 
 STYLES = ("idle", "wander", "fighter", "jumper", "defender", "masher", "random")
 _HOLD = 8  # frames a random intention is kept, on average
@@ -19,7 +19,7 @@ class Players:
 
     def __init__(self, matches: int, seed: int) -> None:
         self.rng = np.random.Generator(np.random.PCG64(seed))
-        self.style = self.rng.choice(len(STYLES), size=(matches, 2), p=(0.04, 0.1, 0.44, 0.1, 0.08, 0.14, 0.1))
+        self.style = self.rng.choice(len(STYLES), size=(matches, 2), p=(0.03, 0.05, 0.56, 0.12, 0.06, 0.12, 0.06))
         self.intent = self.rng.integers(0, 1 << 16, (matches, 2))
 
     def controllers(self, s: Fighters) -> NDArray[np.uint8]:
@@ -43,7 +43,7 @@ class Players:
             [
                 np.zeros(shape),
                 side,
-                np.where(near, np.where(chance < 0.3, -toward, 0), toward),
+                np.where(near, np.where(chance < 0.2, -toward, np.where(chance < 0.5, toward, 0)), toward),
                 np.where(chance < 0.6, toward, side),
                 np.where(near, -toward, side * (chance < 0.3)),
                 np.where(chance < 0.5, toward, side),
@@ -55,7 +55,7 @@ class Players:
         y = np.where(above | (chance > 0.8), 1, 0) * (style != 0)
         strike = np.select(
             [style == 0, style == 2, style == 3, style == 5],
-            [np.zeros(shape, bool), near & (chance < 0.6), near & (s.on_ground == 0), chance < 0.6],
+            [np.zeros(shape, bool), near & (chance < 0.8), near & (s.on_ground == 0), chance < 0.6],
             near & (chance < 0.25),
         )
         strike &= self.rng.random(shape) < 0.5
@@ -68,9 +68,15 @@ class Players:
         )
 
         out = np.zeros((*shape, 8), np.uint8)
-        tilt = np.where(chance < 0.85, 80, np.where(chance < 0.95, STICK + 5, STICK - 10))
+        tilt = np.where(chance < 0.85, 80, np.where(chance < 0.95, 40, 20))
         out[..., 0] = (x * tilt).astype(np.int8).view(np.uint8)
         out[..., 1] = (y * 80).astype(np.int8).view(np.uint8)
         out[..., 6] = (strike * A + leap * X).astype(np.uint8)
         out[..., 7] = (guard * L_EXT).astype(np.uint8)
+        # What means nothing in this world is held too, by one intention in eight.
+        fidget = (r >> 13) == 0
+        out[..., 2:4] = np.where(fidget[..., None], np.stack([r & 127, 128 + (r >> 5 & 127)], -1), 0)
+        out[..., 4] = np.where(fidget, r >> 2 & 63, 0)
+        out[..., 6] |= np.where(fidget, (r >> 6 & 1) * B | (r >> 7 & 1) * Z, 0).astype(np.uint8)
+        out[..., 7] |= np.where(fidget, r >> 9 & 1, 0).astype(np.uint8)
         return out

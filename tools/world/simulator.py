@@ -8,6 +8,10 @@ What happens in one frame, in this order: each fighter chooses an action (`_act`
 (`_hits`), fighters beyond the blast zones die or come back (`_deaths`), and the action's age follows the rule of the
 encoding: + 1 while the action stays, else 0. Every duration is therefore a function of the action and its age, and no
 hidden variable exists: the frame block is the whole state.
+
+A fighter obeys the controllers that its frame block holds, those that led to the frame: what is pressed in one frame
+moves it in the next. The model adds the coming controllers behind its last layer, where they can meet no other fact in
+a product; "the stick points where the fighter looks" cannot be said there, and in the block it can.
 """
 
 from __future__ import annotations
@@ -39,7 +43,8 @@ AIR_ACTIONS = (REBIRTH, JUMP, AERIAL_JUMP, FALL, NEUTRAL_AIR, *DAMAGE_MEDIUM, *D
 
 # Frames an action lasts (its age runs from 0 to duration − 1).
 DURATION = {
-    DEAD: 40, REBIRTH: 40, TURN: 6, DASH: 12, JUMP_SQUAT: 3, LANDING: 4, JAB: 16, UP_TILT: 24, NEUTRAL_AIR: 28,
+    DEAD: 40, REBIRTH: 40, TURN: 6, DASH: 12, JUMP_SQUAT: 3, JUMP: 25, AERIAL_JUMP: 24, LANDING: 4,
+    JAB: 16, UP_TILT: 24, NEUTRAL_AIR: 28,
     75: 14, 76: 14, 78: 24, 79: 24, 88: 40, 89: 40,
 }  # fmt: skip
 
@@ -50,7 +55,7 @@ GRAVITY, FALL_SPEED = 28, 512
 JUMP_SPEED, AERIAL_JUMP_SPEED = 704, 672
 LAUNCH_DECAY = 13
 SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10 * UNIT
-STICK = 40
+STICK = 30
 RESPAWN_Y = 40 * UNIT
 RETURN = 16  # a dead fighter comes 1/16 of the way home a frame: a leap in one frame is more than a delta can carry
 MAX_PERCENT = 999
@@ -74,13 +79,13 @@ class Attack:
 
 
 ATTACKS = (
-    Attack(JAB, 3, 16 * UNIT, 0, 8 * UNIT, 12 * UNIT, 4, 220, 12, 64, 246),
-    Attack(UP_TILT, 6, 12 * UNIT, 10 * UNIT, 4 * UNIT, 26 * UNIT, 10, 420, 24, 246, 72),
-    Attack(NEUTRAL_AIR, 5, 14 * UNIT, 12 * UNIT, 14 * UNIT, 14 * UNIT, 12, 380, 26, 150, 208),
+    Attack(JAB, 3, 20 * UNIT, 0, 10 * UNIT, 14 * UNIT, 6, 300, 14, 96, 236),
+    Attack(UP_TILT, 6, 18 * UNIT, 12 * UNIT, 6 * UNIT, 30 * UNIT, 12, 520, 22, 240, 96),
+    Attack(NEUTRAL_AIR, 5, 20 * UNIT, 16 * UNIT, 18 * UNIT, 18 * UNIT, 14, 480, 22, 150, 208),
 )
 
 # Controller bits (docs/formats.md).
-A, B, X, Y = 1, 2, 4, 8
+A, B, X, Y, Z = 1, 2, 4, 8, 16
 L_EXT, R_EXT = 4, 8
 
 
@@ -91,6 +96,7 @@ class Fighters:
     x: Ints
     y: Ints
     percent: Ints
+    percent_frac: Ints  # 1/256: only a model leaves any
     shield: Ints
     air_x: Ints
     speed_y: Ints
@@ -117,6 +123,11 @@ class Fighters:
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(other, f.name)[rows]
 
+    def place(self, rows: Bools, those: Fighters) -> None:
+        """`those` are the chosen rows alone."""
+        for f in fields(self):
+            getattr(self, f.name)[rows] = getattr(those, f.name)
+
 
 def start(matches: int) -> Fighters:
     """The start position of session-lifecycle's JOIN."""
@@ -126,10 +137,11 @@ def start(matches: int) -> Fighters:
 
     zero = fill(0, 0)
     return Fighters(
-        x=fill(-30 * UNIT, 30 * UNIT), y=zero.copy(), percent=zero.copy(), shield=fill(SHIELD_FULL, SHIELD_FULL),
-        air_x=zero.copy(), speed_y=zero.copy(), ground_x=zero.copy(), attack_x=zero.copy(), attack_y=zero.copy(),
-        age=zero.copy(), hitlag=zero.copy(), stocks=fill(4, 4), facing=fill(1, 0), on_ground=fill(1, 1),
-        action=fill(WAIT, WAIT), jumps=fill(2, 2), character=zero.copy(), invulnerable=zero.copy(),
+        x=fill(-30 * UNIT, 30 * UNIT), y=zero.copy(), percent=zero.copy(), percent_frac=zero.copy(),
+        shield=fill(SHIELD_FULL, SHIELD_FULL), air_x=zero.copy(), speed_y=zero.copy(), ground_x=zero.copy(),
+        attack_x=zero.copy(), attack_y=zero.copy(), age=zero.copy(), hitlag=zero.copy(), stocks=fill(4, 4),
+        facing=fill(1, 0), on_ground=fill(1, 1), action=fill(WAIT, WAIT), jumps=fill(2, 2), character=zero.copy(),
+        invulnerable=zero.copy(),
     )  # fmt: skip
 
 
@@ -143,7 +155,7 @@ for _action, _frames in DURATION.items():
 
 
 def step(s: Fighters, controllers: NDArray[np.uint8]) -> Fighters:
-    """The next frame. `controllers` is (matches, 2, 8): ControllerInput bytes."""
+    """The next frame. `controllers` is (matches, 2, 8): the ControllerInput bytes that led to this one."""
     before = s
     s = s.copy()
     frozen = s.hitlag > 0
@@ -175,11 +187,11 @@ def _act(s: Fighters, before: Fighters, controllers: NDArray[np.uint8]) -> None:
     # What an action becomes when its time is over.
     action = np.where(ended & is_in(s.action, (TURN, LANDING, JAB, UP_TILT, *DAMAGE_LIGHT)), WAIT, action)
     action = np.where(ended & (s.action == DASH), np.where(side == face, RUN, WAIT), action)
-    action = np.where(ended & is_in(s.action, (REBIRTH, NEUTRAL_AIR, *DAMAGE_MEDIUM, *DAMAGE_FLY)), FALL, action)
+    aloft = (REBIRTH, JUMP, AERIAL_JUMP, NEUTRAL_AIR, *DAMAGE_MEDIUM, *DAMAGE_FLY)
+    action = np.where(ended & is_in(s.action, aloft), FALL, action)
     action = np.where((s.action == RUN) & (side != face), WAIT, action)
     action = np.where((s.action == DASH) & (side == 0) & (before.age >= 4), WAIT, action)
     action = np.where((s.action == SHIELD) & (~shield | (s.shield <= 0)), WAIT, action)
-    action = np.where(is_in(s.action, (JUMP, AERIAL_JUMP)) & (s.speed_y < 0), FALL, action)
     lift = ended & (s.action == JUMP_SQUAT)
 
     # What the controller asks for, in these actions only. A moment of WAIT stands between two attacks.
@@ -194,7 +206,7 @@ def _act(s: Fighters, before: Fighters, controllers: NDArray[np.uint8]) -> None:
     action = np.where(free & jump, JUMP_SQUAT, action)
 
     airborne = ~grounded & is_in(s.action, (JUMP, AERIAL_JUMP, FALL))
-    again = airborne & jump & (s.jumps > 0) & (s.speed_y < 0)
+    again = airborne & jump & (s.jumps > 0) & (s.action == FALL)
     action = np.where(airborne & attack & (s.action != AERIAL_JUMP), NEUTRAL_AIR, action)
     action = np.where(again, AERIAL_JUMP, action)
     s.speed_y = np.where(again, AERIAL_JUMP_SPEED, s.speed_y).astype(np.int32)
@@ -270,13 +282,13 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
 
 
 def _hits(s: Fighters, before: Fighters) -> None:
-    """Attacks on their active frame reach the other fighter; both stand still for the hitlag."""
+    """Attacks on their active frame reach where the other fighter was; both stand still for the hitlag."""
     victim_hit = np.zeros(s.x.shape, bool)
     launch = {name: np.zeros(s.x.shape, np.int32) for name in ("x", "y", "damage", "knockback", "hitlag")}
     blocked = np.zeros(s.x.shape, bool)
     face = np.where(s.facing == 1, 1, -1)
-    distance = (s.x[:, ::-1] - s.x) * face
-    height = s.y[:, ::-1] - s.y
+    distance = (before.x[:, ::-1] - before.x) * face
+    height = before.y[:, ::-1] - before.y
     for attack in ATTACKS:
         # Age is that of the frame being made: before + 1 while the action stays and no hitlag holds it.
         active = (s.action == attack.action) & (before.action == attack.action) & (before.age + 1 == attack.active)
@@ -334,6 +346,6 @@ def _deaths(s: Fighters, before: Fighters) -> None:
     s.facing = np.where(back, np.array([1, 0], np.int32), s.facing).astype(np.int32)
     s.jumps = np.where(back, 1, np.where(dies, 0, s.jumps)).astype(np.int32)
     s.on_ground = np.where(gone, 0, s.on_ground).astype(np.int32)
-    for name in ("air_x", "speed_y", "ground_x", "attack_x", "attack_y", "hitlag"):
+    for name in ("air_x", "speed_y", "ground_x", "attack_x", "attack_y", "hitlag", "percent_frac"):
         setattr(s, name, np.where(gone, 0, getattr(s, name)).astype(np.int32))
     s.invulnerable = gone.astype(np.int32)

@@ -20,12 +20,23 @@ from pathlib import Path
 import codec
 import numpy as np
 import torch
-from model import SPREAD, FrameStackMamba2, Shape
+from model import (
+    HITLAG_SCALE,
+    PERCENT_SCALE,
+    SHIELD_SCALE,
+    SPREAD,
+    STOCKS_SCALE,
+    VELOCITY_SCALE,
+    XY_SCALE,
+    FrameStackMamba2,
+    Shape,
+)
 from numpy.typing import NDArray
 from players import Players
 from rounded import Rounded, settled
 from simulator import (
     ACTIONS,
+    ATTACKS,
     DAMAGE_MEDIUM,
     DEAD,
     FALL,
@@ -42,10 +53,13 @@ from simulator import (
 from torch import Tensor
 from torch.nn import functional as F
 
-# The precision that matters, as a share of the model's SPREAD: errors above it cost like their size.
-PRECISION = 0.03
-# A hit comes once in some hundred frames and is all that a fight is about: its frame counts this much more.
-HIT_WEIGHT = 1.5
+# The precision that matters, as a share of the model's SPREAD: errors above it cost like their size. Percent adds up
+# over a whole match, so that of all outputs it has to be nothing when nothing happens.
+PRECISION = {"continuous": (0.002, 0.02, 0.02, 0.03), "velocity": (0.03,) * 5, "dynamics": (0.03,) * 3}
+# Whether a blow lands is decided in one frame of some hundred, and is all that a fight is about: frames in which one
+# may count this much more, whether it lands or not, so that nothing is learned to be likelier than it is.
+BLOW_WEIGHT = 8.0
+BLOW_RANGE = 60 * UNIT
 
 # What the simulator's fighters never leave. A model that does is set back at once: far outside nothing can be learned.
 LIMITS = {
@@ -125,24 +139,28 @@ class Matches:
 
     def chunk(
         self, model: FrameStackMamba2 | Rounded, frames: int, free: float
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Plays a chunk. Returns the model's arguments (without state) and the targets, (matches, frames, …) each."""
-        change = self.rng.random(self.count) < 0.3
+    ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+        """Plays a chunk. Returns the model's arguments (without state), the targets, and how much each frame counts;
+        all are (matches, frames, …)."""
+        change = self.rng.random(self.count) < 0.1
         self.free = np.where(change, self.rng.random(self.count) < free, self.free)
-        seen, following, wanted = [], [], []
-        state = self.state
+        seen, following, wanted, weights = [], [], [], []
+        rows = torch.from_numpy(np.flatnonzero(self.free))
+        state = [(h[rows], t[rows]) for h, t in self.state]
         for _ in range(frames):
             inputs = self.players.controllers(self.frames)
-            after = step(repair(self.frames), inputs)
+            after = step(repair(self.frames), self.inputs)
+            weights.append(weight(self.frames))
             seen.append((self.frames, self.inputs))
             following.append(codec.controls(inputs).reshape(self.count, -1))
             wanted.append(codec.targets(self.frames, after))
-            if self.free.any():
+            if len(rows):
+                mine = self.frames.take(rows.numpy())
                 with torch.no_grad():
-                    arguments = codec.tensors([seen[-1]])
-                    out, state = model(*arguments, torch.from_numpy(following[-1])[:, None], state)
-                    mine = codec.decode(self.frames, {k: v[:, 0] for k, v in out.items()})
-                after.put(self.free, mine)
+                    arguments = codec.tensors([(mine, self.inputs[self.free])])
+                    out, state = model(*arguments, torch.from_numpy(following[-1])[rows, None], state)
+                    mine = codec.decode(mine, {k: v[:, 0] for k, v in out.items()})
+                after.place(self.free, mine)
                 strayed = self.free & lost(after)
                 if strayed.any():
                     after.put(strayed, repair(after))
@@ -150,12 +168,12 @@ class Matches:
         floats, categories, stage = codec.tensors(seen)
         controls = torch.from_numpy(np.stack(following, 1))
         target = {k: torch.from_numpy(np.stack([w[k] for w in wanted], 1)) for k in wanted[0]}
-        return [floats, categories, stage, controls], target  # type: ignore[list-item]
+        return [floats, categories, stage, controls], target, torch.from_numpy(np.stack(weights, 1))  # type: ignore[list-item]
 
     def finish(self, state: list[tuple[Tensor, Tensor]]) -> None:
         self.state = [(h.detach(), t.detach()) for h, t in state]
         gone = (np.abs(self.frames.x) > 299 * UNIT).any(1)
-        self._renew(gone | (self.rng.random(self.count) < 0.004))
+        self._renew(gone | (self.rng.random(self.count) < 0.001))
 
 
 def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) -> dict[str, Tensor]:
@@ -167,28 +185,61 @@ def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) ->
     result = {}
     for name, spread in SPREAD.items():
         error = (out[name] - target[name]) / torch.tensor(spread * 2)
-        result[name] = (3 * ((error.pow(2) + PRECISION**2).sqrt() - PRECISION).mean(-1) * share).sum()
+        precision = torch.tensor(PRECISION[name] * 2)
+        result[name] = (3 * ((error.pow(2) + precision.pow(2)).sqrt() - precision).mean(-1) * share).sum()
     binary = F.binary_cross_entropy_with_logits(out["binary"], target["binary"], reduction="none")
     result["binary"] = 4 * (binary.mean(-1) * share).sum()
     for name in out:
         if name not in result:
             player, head = int(name[1]), name[3:]
-            wanted = target[head][..., player] if head in target else torch.zeros(share.shape, dtype=torch.long)
-            entropy = F.cross_entropy(out[name].flatten(0, 1), wanted.flatten(), reduction="none")
-            result[name] = (1.0 if head in target else 0.1) * (entropy * share.flatten()).sum()
+            entropy = F.cross_entropy(
+                out[name].flatten(0, 1), target[head][..., player].flatten(), reduction="none"
+            )
+            result[name] = (entropy * share.flatten()).sum()
     return result
 
 
-def hits(floats: Tensor, target: dict[str, Tensor]) -> Tensor:
-    """(matches, frames): whether an attack lands in the frame to come: a hitlag begins."""
-    return (target["dynamics"].unflatten(-1, (2, 3))[..., 0] > floats[..., 10] + 0.05).any(-1)
+def weight(s: Fighters) -> NDArray[np.float32]:
+    """(matches,): how much the frame after `s` counts. It follows from `s` alone, never from what comes of it."""
+    striking = np.any([(s.action == a.action) & (s.age + 1 == a.active) for a in ATTACKS], 0).any(1)
+    close = (np.abs(s.x[:, 0] - s.x[:, 1]) < BLOW_RANGE) & (np.abs(s.y[:, 0] - s.y[:, 1]) < BLOW_RANGE)
+    return 1 + np.float32(BLOW_WEIGHT) * (striking & close)
+
+
+class Optimizer:
+    """Muon for the layers' matrices, AdamW for everything else."""
+
+    def __init__(self, model: FrameStackMamba2, rate: float) -> None:
+        matrices = [w for name, w in model.named_parameters() if name.endswith(("in_proj.weight", "out_proj.weight"))]
+        others = [w for w in model.parameters() if not any(w is m for m in matrices)]
+        self.parts = [
+            torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+
+    def zero_grad(self) -> None:
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self, rate: float) -> None:
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+
+    def state_dict(self) -> list[dict[str, object]]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, state: list[dict[str, object]]) -> None:
+        for part, kept in zip(self.parts, state, strict=True):
+            part.load_state_dict(kept)
 
 
 def encoding_config() -> dict[str, object]:
     return {
-        "percent_scale": codec.SCALE_PERCENT, "xy_scale": codec.SCALE_XY, "shield_scale": codec.SCALE_SHIELD,
-        "velocity_scale": codec.SCALE_SPEED, "state_age_scale": codec.SCALE_AGE, "hitlag_scale": codec.SCALE_HITLAG,
-        "stocks_scale": codec.SCALE_STOCKS, "combo_count_scale": 0.1, "state_age_as_embed": False,
+        "percent_scale": PERCENT_SCALE, "xy_scale": XY_SCALE, "shield_scale": SHIELD_SCALE,
+        "velocity_scale": VELOCITY_SCALE, "state_age_scale": 0.01, "hitlag_scale": HITLAG_SCALE,
+        "stocks_scale": STOCKS_SCALE, "combo_count_scale": 0.1, "state_age_as_embed": True,
     }  # fmt: skip
 
 
@@ -196,8 +247,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--matches", type=int, default=64)
-    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--matches", type=int, default=256)
+    parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=6000, help="length of the learning-rate schedule")
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -212,7 +263,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     model = FrameStackMamba2(Shape(d_model=args.d_model, d_inner=args.d_inner, layers=args.layers))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = Optimizer(model, args.rate)
     number = 0
     if args.resume:
         last = torch.load(args.out / "last.pt", weights_only=True)
@@ -236,18 +287,16 @@ def main() -> None:
     while time.monotonic() - began < args.minutes * 60:
         progress = min(1.0, number / args.steps)
         rate = args.rate * min(1.0, (number + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        free = min(0.7, max(0.0, progress - 0.12) * 1.2)
+        free = min(0.7, max(0.0, progress - 0.05) * 3)
         if isinstance(run, Rounded):
             run.update()
-        inputs, target = matches.chunk(run, args.frames, free)
+        inputs, target, counts = matches.chunk(run, args.frames, free)
         out, state = run(*inputs, matches.state)
-        parts = losses(out, target, 1 + HIT_WEIGHT * hits(inputs[0], target))
+        parts = losses(out, target, counts)
         optimizer.zero_grad()
         sum(parts.values()).backward()  # type: ignore[union-attr]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        optimizer.step(rate)
         matches.finish(state)
         number += 1
         window.append({k: float(v.detach()) for k, v in parts.items()})
