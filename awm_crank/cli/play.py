@@ -19,7 +19,7 @@ _POLICY = "policy:"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Session, agents, endpoints, key; what an offline match is made of."""
-    known = "noop, random, hold-forward, spacing or policy:FILE"
+    known = "noop, random, hold-forward, spacing, fighter or policy:FILE"
     parser.add_argument("session", nargs="?", metavar="SESSION", help="the session's address (without --offline)")
     parser.add_argument("--agent", default="random", metavar="NAME", help=f"{known} (default random)")
     parser.add_argument("--seed", type=common.unsigned(64), default=0, metavar="N", help="of the agent (default 0)")

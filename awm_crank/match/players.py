@@ -28,12 +28,17 @@ _POSITION = struct.Struct("<ii")
 _MASK = (1 << 64) - 1
 _PLAYER_SIZE = 32
 _ON_GROUND_OFFSET = 27
+_JUMPS_OFFSET = 30
 
 # frames for which the random player keeps one choice: long enough to be seen to move, short enough for variety
 _HOLD_FRAMES = 6
 # the spacing player's wanted distance and its tolerance, in 1/256 game units
 _REACH = 14 * 256
 _SLACK = 4 * 256
+# the fighter's reach, where it feels safe (the stage ends at 85.57), and how long it keeps one intention
+_STRIKE = 17 * 256
+_SAFE = 72 * 256
+_INTENT_FRAMES = 12
 
 
 def controller(
@@ -109,7 +114,45 @@ def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
     return controller(stick_x=towards // 4, buttons=A if frame % 12 < 2 and chance < 14 else 0)
 
 
-AGENTS: dict[str, Agent] = {"noop": noop, "random": random, "hold-forward": hold_forward, "spacing": spacing}
+def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
+    """Goes after the opponent: runs in, strikes in reach and from the air, guards at times, jumps back onto the stage.
+
+    Args:
+        players: 64 bytes, both PlayerStates.
+    """
+    mine, theirs = player * _PLAYER_SIZE, (1 - player) * _PLAYER_SIZE
+    x, y = _POSITION.unpack_from(players, mine)
+    other_x, other_y = _POSITION.unpack_from(players, theirs)
+    on_ground = players[mine + _ON_GROUND_OFFSET]
+    intent = _draw(seed, player, frame // _INTENT_FRAMES)
+    # a button has to be let go between two presses
+    press = frame % 6 < 2
+    home = FULL_TILT if x < 0 else -FULL_TILT
+    if abs(x) > _SAFE and not (on_ground and abs(other_x) > _SAFE and intent & 3 == 0):
+        recover = not on_ground and y < 10 * 256 and players[mine + _JUMPS_OFFSET]
+        return controller(stick_x=home, buttons=X if recover and press else 0)
+    gap, above = other_x - x, other_y - y
+    towards = FULL_TILT if gap > 0 else -FULL_TILT
+    if abs(gap) > _STRIKE:
+        leap = on_ground and (intent & 7 == 0 or (above > 20 * 256 and intent & 1))
+        return controller(stick_x=towards, buttons=X if leap and press else 0)
+    if not on_ground:
+        return controller(stick_x=towards, buttons=A if press and abs(above) < _STRIKE else 0)
+    if intent & 15 == 0:
+        return controller(trigger_l=SHIELD)
+    if intent & 15 == 1:
+        return controller(stick_x=-towards)
+    if above > 20 * 256:
+        return controller(stick_x=towards, buttons=X if press else 0)
+    # a moment towards the opponent turns the face; then a jab, or an up tilt
+    if frame % 12 < 2:
+        return controller(stick_x=towards)
+    return controller(stick_y=FULL_TILT if above > 6 * 256 or intent & 16 else 0, buttons=A if press else 0)
+
+
+AGENTS: dict[str, Agent] = {
+    "noop": noop, "random": random, "hold-forward": hold_forward, "spacing": spacing, "fighter": fighter,
+}  # fmt: skip
 
 
 def agent(name: str) -> Agent:

@@ -70,7 +70,7 @@ MISUSES: list[tuple[list[str], str, int]] = [
     ),
     (
         ["play", KEY, "--agent", "fox"],
-        "no agent is called 'fox'. Try: one of noop, random, hold-forward, spacing", 2,
+        "no agent is called 'fox'. Try: one of noop, random, hold-forward, spacing, fighter", 2,
     ),
     (
         ["play", KEY, "--rpc", "http://example.test", "--keypair", "{tmp}/key.json"],

@@ -92,6 +92,26 @@ def test_spacing_approaches_and_retreats(mine: float, theirs: float, sign: int) 
         assert stick == sign * 80
 
 
+def test_fighter_comes_home() -> None:
+    """Beyond the stage's edge it holds towards the middle, and jumps while it has a jump left."""
+    view = state(-110, -5, on_ground=0) + state(10)
+    inputs = [struct.unpack("<bbbbBBBB", players.fighter(3, 0, frame, view)) for frame in range(1, 61)]
+    assert {i[0] for i in inputs} == {players.FULL_TILT}
+    assert {i[6] for i in inputs} == {0, players.X}
+
+
+@pytest.mark.parametrize("player", [0, 1])
+def test_fighter_fights(player: int) -> None:
+    """It runs at a far opponent, and strikes, guards and turns beside a near one."""
+    far = state(-50) + state(50)
+    sticks = {struct.unpack_from("<b", players.fighter(1, player, frame, far))[0] for frame in range(1, 61)}
+    assert sticks == {80 if player == 0 else -80}
+    near = [players.fighter(1, player, frame, state(-5) + state(5)) for frame in range(1, 1200)]
+    assert any(i[6] & players.A for i in near)
+    assert any(i[4] for i in near)
+    assert {struct.unpack_from("<b", i)[0] for i in near} == {-80, 0, 80}
+
+
 def test_spacing_attacks_at_reach() -> None:
     """At reach it presses A in some frames and lets it go in others."""
     view = state(0) + state(14)
@@ -103,4 +123,4 @@ def test_unknown_agent() -> None:
     """An unknown agent is refused with the known ones."""
     with pytest.raises(ConfigError) as caught:
         players.agent("fox")
-    assert str(caught.value) == "no agent is called 'fox'. Try: one of noop, random, hold-forward, spacing"
+    assert str(caught.value) == "no agent is called 'fox'. Try: one of noop, random, hold-forward, spacing, fighter"
