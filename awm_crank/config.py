@@ -28,6 +28,8 @@ _OptionalMqttUrl = Annotated[str, Meta(pattern=r"^(mqtts?://([^/@:]+|\[[0-9a-fA-
 _OptionalListen = Annotated[str, Meta(pattern=r"^(([^:/]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5})?$")]
 _TopicPrefix = Annotated[str, Meta(pattern="^[^/#+\0][^#+\0]{0,63}$")]
 _Address = Annotated[str, Meta(pattern="^([1-9A-HJ-NP-Za-km-z]{32,44})?$")]
+_Host = Annotated[str, Meta(pattern=r"^[^\s/\[\]]+$")]
+_Port = Annotated[int, Meta(ge=0, le=65535)]
 _Natural = Annotated[int, Meta(ge=0)]
 _Positive = Annotated[int, Meta(ge=1)]
 
@@ -118,6 +120,24 @@ Empty: none."""
     """Seconds between two looks at the key's balance."""
 
 
+class View(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The live page and the frame feed (docs/view.md), served beside the crank."""
+
+    enabled: bool = False
+    """Serve both, from a process of their own at the lowest priority, so that whoever watches costs no tick."""
+    host: _Host = "127.0.0.1"
+    """The address that both listen on; a loopback address unless something else guards it."""
+    page_port: _Port = 8766
+    """The page's port. 0: a free one, named in the log."""
+    feed_port: _Port = 8765
+    """The frame feed's port. 0: a free one, named in the log."""
+    rpc: _OptionalHttpUrl = ""
+    """The RPC endpoint that browsers are told to ask. Empty: the sessions' own. Whoever opens the page can read it: \
+name another one where the crank's holds a token, or is not theirs to reach."""
+    ws: _OptionalWsUrl = ""
+    """The WebSocket endpoint that goes with `view.rpc`. Empty: as `chain.rollup_ws` goes with `chain.rollup_http`."""
+
+
 class Mqtt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Frames and events for subscribers of an MQTT broker (docs/telemetry.md)."""
 
@@ -154,6 +174,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     checkpoints: Checkpoints = Checkpoints()
     log: Log = Log()
     telemetry: Telemetry = Telemetry()
+    view: View = View()
     mqtt: Mqtt = Mqtt()
     fault_kill_at: Annotated[str, Meta(pattern=r"^([a-z-]+:[1-9][0-9]*)?$")] = ""
     """For crash tests only: `<point>:<n>` kills the process (SIGKILL) at that point's n-th passage."""
@@ -170,9 +191,19 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """The sessions' WebSocket endpoint, default resolved."""
         return self.chain.rollup_ws or websocket_url(self.rollup_http())
 
+    def view_endpoints(self) -> tuple[str, str]:
+        """The RPC and WebSocket endpoints that the page names to browsers, defaults resolved."""
+        rpc = self.view.rpc or self.rollup_http()
+        if self.view.ws:
+            return rpc, self.view.ws
+        return rpc, websocket_url(rpc, "view.ws") if self.view.rpc else self.rollup_ws()
 
-def websocket_url(http: str) -> str:
+
+def websocket_url(http: str, setting: str = "chain.rollup_ws") -> str:
     """The WebSocket endpoint that goes with an RPC endpoint: the same host, the port one higher.
+
+    Args:
+        setting: what the error tells to set.
 
     Raises:
         ConfigError: the URL names no port, so that nothing can be derived.
@@ -181,7 +212,7 @@ def websocket_url(http: str) -> str:
     authority, slash, path = rest.partition("/")
     host, colon, port = authority.rpartition(":")
     if not colon or not port.isdigit():
-        raise ConfigError("no WebSocket endpoint", found=http, hint="set chain.rollup_ws")
+        raise ConfigError("no WebSocket endpoint", found=http, hint=f"set {setting}")
     return f"{'wss' if scheme == 'https' else 'ws'}://{host}:{int(port) + 1}{slash}{path}"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from awm_crank import config
 from awm_crank.errors import ConfigError
+from awm_crank.viewer import FEED_PORT, PAGE_PORT
 
 
 def test_defaults() -> None:
@@ -36,6 +37,8 @@ def test_round_trip() -> None:
         ("[chain]\nworld = 'not base58!'", "world"),
         ("[checkpoints]\nring_capacity = 255", "ring_capacity"),
         ("fault_kill_at = 'send'", "fault_kill_at"),
+        ("[view]\npage_port = 65536", "page_port"),
+        ("[view]\nhost = 'http://here'", "host"),
         ("[crank", "no TOML"),
     ],
 )
@@ -70,6 +73,33 @@ def test_endpoints_resolve() -> None:
     assert config.parse("").rollup_ws() == "ws://127.0.0.1:8900"
     one = config.parse("[chain]\nrollup_http = 'http://er:7799'")
     assert (one.rollup_http(), one.rollup_ws()) == ("http://er:7799", "ws://er:7800")
+
+
+def test_view_is_off_and_on_loopback() -> None:
+    """Nothing is served unless asked for, and then on loopback, at the ports of `awm-crank view`."""
+    view = config.parse("").view
+    assert (view.enabled, view.host, view.page_port, view.feed_port) == (False, "127.0.0.1", PAGE_PORT, FEED_PORT)
+
+
+@pytest.mark.parametrize(
+    ("view", "endpoints"),
+    [
+        ("", ("http://er:7799", "ws://er:9")),
+        ("ws = 'wss://seen/ws'", ("http://er:7799", "wss://seen/ws")),
+        ("rpc = 'https://seen:443/a'", ("https://seen:443/a", "wss://seen:444/a")),
+        ("rpc = 'https://seen'\nws = 'wss://seen/ws'", ("https://seen", "wss://seen/ws")),
+    ],
+)
+def test_view_endpoints(view: str, endpoints: tuple[str, str]) -> None:
+    """Browsers are told the sessions' endpoints unless others are named; one that is named brings its WebSocket."""
+    chain = "[chain]\nrollup_http = 'http://er:7799'\nrollup_ws = 'ws://er:9'\n"
+    assert config.parse(f"{chain}[view]\n{view}").view_endpoints() == endpoints
+
+
+def test_view_endpoint_without_port() -> None:
+    """Nothing can be derived of it, and the error names the setting."""
+    with pytest.raises(ConfigError, match=r"view\.ws"):
+        config.parse("[view]\nrpc = 'https://seen'").view_endpoints()
 
 
 def test_load(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ async def examine(
         if name in reached:
             found += [check async for check in _programs(url)]
     found.append(await _cartridge(cartridge, settings, engine))
-    found += [await _telemetry(settings), await _broker(settings)]
+    found += [await _telemetry(settings), await _view(settings), await _broker(settings)]
     return found
 
 
@@ -335,28 +335,60 @@ def _step_s(cartridge: Cartridge, settings: config.Config) -> float:
 # -- who watches ------------------------------------------------------------------------------------------------------
 
 
+async def _asked(listen: str, path: str) -> tuple[int, str]:
+    """Status and body of what answers at `host:port`; status 0 where nothing does."""
+    url = f"http://{listen.replace('0.0.0.0', '127.0.0.1')}/{path}"
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_WAIT_S)) as http, http.get(url) as answer:
+            return answer.status, await answer.text()
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return 0, ""
+
+
+async def _taken(host: str, port: int) -> str:
+    """Why nothing can listen there; empty where it can."""
+    try:
+        server = await asyncio.start_server(lambda *_: None, host, port)
+    except (OSError, OverflowError) as error:
+        return str(error)
+    server.close()
+    return ""
+
+
 async def _telemetry(settings: config.Config) -> Finding:
     listen = settings.telemetry.listen
     if not listen:
         return Finding("telemetry", "ok", "none (telemetry.listen)")
+    status, told = await _asked(listen, "readyz")
+    if status:
+        text = f"a crank answers at {listen}: {told[:200]}"
+        return Finding("telemetry", "ok" if status == 200 else "warn", text, "" if status == 200 else "see its log")
     host, _, port = listen.rpartition(":")
-    host = host.strip("[]")
-    timeout = aiohttp.ClientTimeout(total=_WAIT_S)
-    try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            url = f"http://{listen.replace('0.0.0.0', '127.0.0.1')}/readyz"
-            async with session.get(url) as answer:
-                text = f"a crank answers at {listen}: {(await answer.text())[:200]}"
-                ready = answer.status == 200
-                return Finding("telemetry", "ok" if ready else "warn", text, "" if ready else "see its log")
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        pass
-    try:
-        server = await asyncio.start_server(lambda *_: None, host, int(port))
-    except (OSError, OverflowError) as error:
-        return Finding("telemetry", "wrong", f"{listen}: {error}", "choose another telemetry.listen, or free that port")
-    server.close()
+    if problem := await _taken(host.strip("[]"), int(port)):
+        fix = "choose another telemetry.listen, or free that port"
+        return Finding("telemetry", "wrong", f"{listen}: {problem}", fix)
     return Finding("telemetry", "ok", f"{listen} is free")
+
+
+async def _view(settings: config.Config) -> Finding:
+    view = settings.view
+    if not view.enabled:
+        return Finding("view", "ok", "none (view.enabled)")
+    try:
+        rpc, _ = settings.view_endpoints()
+    except ConfigError as error:
+        return from_error("view", error)
+    text = f"{view.host}, ports {view.page_port} and {view.feed_port}; browsers are told {rpc}"
+    if (await _asked(f"{view.host}:{view.page_port}", "contract.json"))[0] == 200:
+        text = f"a page answers at {text}"
+    else:
+        for port in (view.page_port, view.feed_port):
+            if problem := await _taken(view.host, port):
+                # the crank serves all the same
+                return Finding("view", "warn", problem, "choose other ports under [view], or free that one")
+    if view.host not in ("localhost", "::1") and not view.host.startswith("127."):
+        return Finding("view", "warn", f"{text}; it asks nobody who they are", "guard it, or leave view.host out")
+    return Finding("view", "ok", text)
 
 
 async def _broker(settings: config.Config) -> Finding:

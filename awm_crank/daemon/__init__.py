@@ -10,6 +10,7 @@
 | `reader.py`    | accounts read, those wanted together in one request                     |
 | `models.py`    | models loaded, verified, and the engine that runs them                  |
 | `worlds.py`    | the world, where the configuration names none                           |
+| `view.py`      | page and frame feed for spectators, a process of its own                |
 | `phases.py`    | when each session ticks, so that none waits for another                 |
 | `timers.py`    | the one timer                                                           |
 | `passages.py`  | crash tests' fault points                                               |

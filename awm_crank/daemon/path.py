@@ -58,6 +58,7 @@ from .phases import Phases
 from .reader import Reader
 from .served import Served
 from .timers import Timers
+from .view import View
 
 _STOP_S = 30.0
 _ENTITY = layouts.HIDDEN_STATE.span("entity")
@@ -126,11 +127,13 @@ class Daemon:
         self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
         self._tasks: set[asyncio.Task[None]] = set()
         self._discoveries: list[Subscription] = []
+        self._world_checked = asyncio.Event()
         self._looked = asyncio.Event()
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._broken: BaseException | None = None
         self._telemetry = Hub(config, str(self._me), self, self._balance)
+        self._view = View(config) if config.view.enabled else None
 
     # -- start, loop, stop ----------------------------------------------------------------------------------------
 
@@ -154,6 +157,8 @@ class Daemon:
         try:
             await self._telemetry.open()
             background += [asyncio.create_task(job) for job in self._telemetry.jobs()]
+            if self._view is not None:
+                background.append(asyncio.create_task(self._view.run()))
             self._subscribe()
             background.append(self._pubsub.start())
             background.append(asyncio.create_task(self._announce()))
@@ -193,6 +198,8 @@ class Daemon:
         self._stopping.set()
 
     async def _announce(self) -> None:
+        # a World of another interface ends the service: nobody is told before that it serves
+        await self._world_checked.wait()
         await self._looked.wait()
         await self._blockhash.known.wait()
         line = {"key": str(self._me), "pid": os.getpid(), "sessions": len(self._served)}
@@ -251,6 +258,8 @@ class Daemon:
         """Why sessions cannot be served just now; empty when they can."""
         if self._stopping.is_set():
             return "stopping"
+        if not self._world_checked.is_set():
+            return f"no World seen yet at {self._base.url}"
         if not self._pubsub.connected:
             return f"not connected to {self._pubsub.url}"
         if not (self._looked.is_set() and all(each.confirmed.is_set() for each in self._discoveries)):
@@ -261,6 +270,7 @@ class Daemon:
 
     async def _find_world(self) -> None:
         await worlds.check_interface(self._base)
+        self._world_checked.set()
         # not before: no frame goes to a World that would read it otherwise
         self._world = self._named_world or await worlds.find(self._base)
         self._log.info("world", world=str(self._world))

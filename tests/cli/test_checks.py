@@ -17,6 +17,7 @@ from awm_crank.cli.checks import Finding, examine
 from awm_crank.client.keys import write_keypair
 from awm_crank.engine.seeded import SHAPES, cartridge
 from awm_crank.localnet.rig import EmbeddedLocalnet
+from awm_crank.viewer import PageServer
 from awm_crank.wire import ids
 
 PROGRAMS = Path(checks.__file__).parent.parent / "localnet" / "programs"
@@ -214,3 +215,19 @@ async def test_broker(patient: Patient, tmp_path: Path) -> None:
         (tmp_path / "password").write_text("right")
         assert (await patient.examine())["mqtt"][0].verdict == "ok"
     assert "mqtt" in wrong(await patient.examine())
+
+
+async def test_view(patient: Patient) -> None:
+    """Off, free, taken, served already, open to others, and without a WebSocket endpoint to name."""
+    assert (await patient.examine())["view"][0].found == "none (view.enabled)"
+    patient.set("view", enabled=True, page_port=0, feed_port=0)
+    assert (await patient.examine())["view"][0].verdict == "ok"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        found = await patient.set("view", feed_port=taken.getsockname()[1]).examine()
+        assert (found["view"][0].verdict, "[view]" in found["view"][0].fix) == ("warn", True)
+    async with PageServer(rpc="", ws="", port=0) as page:
+        found = await patient.set("view", page_port=int(page.url.rstrip("/").rpartition(":")[2])).examine()
+        assert found["view"][0].found.startswith("a page answers at 127.0.0.1")
+    found = await patient.set("view", host="0.0.0.0", page_port=0, feed_port=0).examine()
+    assert (found["view"][0].verdict, "guard it" in found["view"][0].fix) == ("warn", True)
+    assert wrong(await patient.set("view", rpc="https://seen").examine())["view"] == "set view.ws"

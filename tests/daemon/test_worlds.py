@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from daemon.rig import CrankProcess, Place
+from daemon.rig import CrankProcess, FaultProxy, Place, until
 from solders.keypair import Keypair
 
 from awm_crank import config
@@ -50,20 +50,32 @@ async def test_waits_for_world() -> None:
 
 
 async def test_another_interface_ends_the_crank(tmp_path: Path) -> None:
-    """A World of BOLT's development branch is refused by that name: the crank ends with status 1, in one line."""
+    """A World of BOLT's development branch is refused by that name: the crank ends with status 1, in one line.
+
+    It never said that it was ready, although all else was there long before the base chain answered.
+    """
     ours = Path(worlds.__file__).parents[1] / "localnet" / "programs" / "world.so"
     binary = tmp_path / "world.so"
     # what a World that hands components a `cpi_auth` signer holds, behind the sections that the loader reads
     binary.write_bytes(ours.read_bytes() + b"cpi_auth")
     key = tmp_path / "crank.json"
     write_keypair(key, Keypair())
-    async with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(binary)) as net:
-        chain = config.Chain(base_http=net.http, rollup_ws=net.ws)
+    async with (
+        EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(binary)) as net,
+        FaultProxy(net.http) as base,
+    ):
+        base.flowing.clear()
+        chain = config.Chain(base_http=base.url, rollup_http=net.http, rollup_ws=net.ws)
         crank = CrankProcess(tmp_path, config.Config(chain=chain, crank=config.Crank(keypair=str(key))))
         try:
+            await until(lambda: bool(crank.lines("connected")))
+            await asyncio.sleep(0.5)
+            assert crank.process.poll() is None
+            base.flowing.set()
             assert await crank.ended() == 1
         finally:
             crank.kill()
+    assert crank.lines("ready") == []
     (told,) = crank.lines("cannot serve")
     assert "BOLT's development branch (cpi_auth); expected BOLT 0.2.4" in told["problem"]
     assert "Traceback" not in crank.log_path.read_text()

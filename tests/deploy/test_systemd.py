@@ -73,6 +73,14 @@ def test_service(service: dict[str, str]) -> None:
     assert f"${{CREDENTIALS_DIRECTORY}}/{name}" in service["ExecStart"]
 
 
+def test_the_view_can_be_put_last() -> None:
+    """What awm_crank/daemon/view.py does to the page's process is allowed: it yields, and dies alone of want."""
+    lines = [line.strip() for line in UNIT.read_text().splitlines()]
+    denied = lines.index("SystemCallFilter=~@privileged @resources")
+    assert lines.index("SystemCallFilter=setpriority") > denied
+    assert "OOMPolicy=continue" in lines
+
+
 def test_command_is_understood(service: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """ExecStart's words are the command line's: with the example as configuration only the key is missing."""
     program, *words = service["ExecStart"].split()
