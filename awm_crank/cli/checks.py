@@ -24,6 +24,7 @@ from .. import config
 from ..client import publish, setup
 from ..client.chain import Chain
 from ..client.keys import load_keypair
+from ..engine import choose
 from ..engine.cartridge import Cartridge
 from ..errors import AwmError, ConfigError
 from ..net.pubsub import PubSub, SlotChanged
@@ -108,10 +109,8 @@ def _versions() -> Finding:
 
 
 def _engine(settings: config.Config) -> tuple[bool, Finding]:
-    from ..daemon.models import engine_path
-
     try:
-        path = engine_path(settings.engine)
+        path = choose.path_of(settings.engine.kernel, settings.engine.path)
     except AwmError as error:
         return False, from_error("engine", error)
     if path == "reference":
@@ -319,9 +318,8 @@ async def _cartridge(wanted: str | None, settings: config.Config, engine: bool) 
 
 
 def _step_s(cartridge: Cartridge, settings: config.Config) -> float:
-    from ..daemon.models import make_engine
-
-    engine = make_engine(cartridge, settings.engine)
+    wanted = settings.engine
+    engine = choose.build(cartridge, wanted.kernel, wanted.path, wanted.threads)
     block = bytes(97)
     state = engine.start_state(block)
     times = []

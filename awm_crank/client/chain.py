@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any
 
 import msgspec
-from pydantic import ValidationError
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Commitment
@@ -85,7 +84,8 @@ class Chain:
             raise RpcError(
                 f"cannot reach {self.url}: {cause or type(cause).__name__}", hint="check the URL", recoverable=True
             ) from None
-        except ValidationError:
+        except ValueError:
+            # pydantic's ValidationError is one, and so is what no JSON ends in
             raise RpcError(f"{self.url} gave no JSON-RPC answer to {method}", hint="check the URL") from None
 
     async def account(self, key: Pubkey) -> ChainAccount | None:

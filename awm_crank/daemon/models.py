@@ -8,43 +8,13 @@ import time
 from solders.pubkey import Pubkey
 
 from .. import config
-from ..engine import Cartridge, Engine, ReferenceEngine, published
+from ..engine import Engine, choose, published
 from ..errors import ConfigError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc
 from ..wire.accounts import ModelManifest, WeightShard
 from .passages import Passages
-
-
-def engine_path(settings: config.Engine) -> str:
-    """The path that computes under these settings: "reference", or one of the native kernel's.
-
-    Raises:
-        EngineError: the native kernel is not built, or the path cannot run here. Nothing takes its place.
-        ConfigError: a path is named for the reference, which has none.
-    """
-    if settings.kernel == "reference":
-        if settings.path != "auto":
-            raise ConfigError(
-                f"engine.path {settings.path!r}", expected='"auto" with engine.kernel = "reference"',
-                hint="paths are the native kernel's",
-            )  # fmt: skip
-        return "reference"
-    # importing it where it is not built raises
-    from ..engine import native
-
-    return native.choose(None if settings.path == "auto" else settings.path)
-
-
-def make_engine(cartridge: Cartridge, settings: config.Engine) -> Engine:
-    """The configured engine for a cartridge. Raises as `engine_path`, and CartridgeError."""
-    path = engine_path(settings)
-    if path == "reference":
-        return ReferenceEngine(cartridge)
-    from ..engine.native import NativeEngine
-
-    return NativeEngine(cartridge, path, settings.threads)
 
 
 class Models:
@@ -91,12 +61,15 @@ class Models:
             data, owner = await self._account(key, f"a shard of model {model}")
             shards.append(WeightShard.decode(data, owner=owner, address=key))
         # hashing and proving the bounds of a large model takes long enough for frames to be missed
+        wanted = self._settings
         engine = await asyncio.to_thread(
-            lambda: make_engine(published.assemble(manifest, model, shards), self._settings)
+            lambda: choose.build(
+                published.assemble(manifest, model, shards), wanted.kernel, wanted.path, wanted.threads
+            )
         )
         self._log.info(
             "model loaded", model=str(model), name=manifest.title, bytes=sum(manifest.shard_sizes),
-            engine=engine_path(self._settings), seconds=round(time.monotonic() - began, 3),
+            engine=choose.path_of(wanted.kernel, wanted.path), seconds=round(time.monotonic() - began, 3),
         )  # fmt: skip
         return engine
 

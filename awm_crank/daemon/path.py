@@ -32,6 +32,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..config import Config
+from ..engine import choose
 from ..errors import AwmError
 from ..net.pubsub import AccountChanged, Connected, Disconnected, PubSub, Subscribed, Subscription, SubscriptionRefused
 from ..net.pubsub import Event as Notification
@@ -51,7 +52,7 @@ from . import worlds
 from .admission import PERIOD_S, Admission, Look
 from .compute import Compute
 from .delegated import Delegated
-from .models import Models, engine_path
+from .models import Models
 from .outbox import Outbox
 from .passages import Passages
 from .phases import Phases
@@ -88,7 +89,7 @@ class Daemon:
         self._log = logs.get()
         crank, checkpoints = config.crank, config.checkpoints
         # where the engine that is configured cannot run, nothing takes its place
-        self._engine_path = engine_path(config.engine)
+        self._engine_path = choose.path_of(config.engine.kernel, config.engine.path)
         self._settings = Settings(
             me=signer.pubkey,
             adopt=crank.adopt_unbound_sessions,

@@ -65,12 +65,6 @@ def program_data_pda(program: Pubkey) -> Pubkey:
     return Pubkey.find_program_address([bytes(program)], ids.UPGRADEABLE_LOADER)[0]
 
 
-def session_token_pda(session_signer: Pubkey, authority: Pubkey) -> Pubkey:
-    """A session key's token for World, under the session-keys program."""
-    seeds = [b"session_token", bytes(ids.WORLD), bytes(session_signer), bytes(authority)]
-    return Pubkey.find_program_address(seeds, ids.SESSION_KEYS)[0]
-
-
 def initialize_registry(payer: Pubkey) -> Instruction:
     """Creates the registry; once a chain."""
     return _WORLD.build("initialize_registry", {"registry": registry_pda(), "payer": payer})

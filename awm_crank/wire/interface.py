@@ -2,7 +2,7 @@
 
 BOLT's development branch hands components a `cpi_auth` signer where 0.2.4 hands the instructions sysvar, and World 0.1
 calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Each shows in the program's binary,
-in a published IDL, and in the logs of a refused call. What shows none of these signs is taken for 0.2.4, whose strings
+and in the logs of a refused call. What shows none of these signs is taken for 0.2.4, whose strings
 an optimized build, or another implementation, need not hold.
 """
 
@@ -16,7 +16,7 @@ from solders.pubkey import Pubkey
 from ..errors import ProgramError
 from . import ids
 from .bolt import SUPPORTED_VERSION, program_data_pda
-from .idl import load, parse
+from .idl import load
 
 DEVELOPMENT = "BOLT's development branch (cpi_auth)"
 VERSION_0_1 = "BOLT 0.1 (execute)"
@@ -86,25 +86,6 @@ def check_world_accounts(accounts: Sequence[bytes | None]) -> None:
     for data in accounts:
         if data is not None and _ELF in data[:256]:
             check_world_program(data)
-
-
-def check_world_idl(text: str) -> None:
-    """Refuse a World IDL (JSON, as an Anchor IDL account holds it) whose instructions we would call wrongly.
-
-    Raises:
-        ProgramError: the interface is another one; names it, and the first instruction that differs.
-        LayoutError: the text is no IDL.
-    """
-    theirs, ours = parse(text), load("world")
-    for name, definition in ours.instructions.items():
-        other = theirs.instructions.get(name)
-        accounts = [item.name for item in other.accounts] if other else []
-        if "cpi_auth" in accounts:
-            raise _refuse(DEVELOPMENT, f"cpi_auth among the accounts of {name}")
-        if other is None or other != definition:
-            raise _refuse(
-                f"version {theirs.version}", f"{name} with accounts {', '.join(accounts)}" if other else f"no {name}"
-            )
 
 
 def check_world_logs(logs: Sequence[str]) -> None:

@@ -235,6 +235,12 @@ def test_component_of_a_key(chain: Chain) -> None:
             chain.ok(ix, signers=[signer])
 
 
+def session_token_pda(signer: Pubkey, authority: Pubkey) -> Pubkey:
+    """Where the session-keys program keeps that token."""
+    seeds = [b"session_token", bytes(ids.WORLD), bytes(signer), bytes(authority)]
+    return Pubkey.find_program_address(seeds, ids.SESSION_KEYS)[0]
+
+
 def session_token(signer: Pubkey, authority: Pubkey, until: int, target: Pubkey = ids.WORLD) -> bytes:
     """A session-keys SessionToken."""
     disc = hashlib.sha256(b"account:SessionToken").digest()[:8]
@@ -245,7 +251,7 @@ def test_session_keys(chain: Chain) -> None:
     """apply_with_session: a token of the authority for this signer, for World, not expired; nothing less."""
     owner, device = chain.key(60), chain.key(61)
     world, entity = with_authority(chain, owner)
-    key = bolt.session_token_pda(device.pubkey(), owner.pubkey())
+    key = session_token_pda(device.pubkey(), owner.pubkey())
     args = Lifecycle(0, device.pubkey()).to_binary()
     four = [(p, bolt.component_pda(p, entity)) for p in COMPONENTS]
     ix = bolt.apply(ids.SESSION_LIFECYCLE, device.pubkey(), world, four, args, session_token=key)
@@ -268,7 +274,7 @@ def test_session_keys(chain: Chain) -> None:
 def test_session_path_checks_the_system_too(stage: Session) -> None:
     """A stranger's system does not get in through apply_with_session either."""
     thief = stage.chain.key(50)
-    key = bolt.session_token_pda(thief.pubkey(), thief.pubkey())
+    key = session_token_pda(thief.pubkey(), thief.pubkey())
     stage.chain.put(key, session_token(thief.pubkey(), thief.pubkey(), NOW + 9), ids.SESSION_KEYS)
     args = forge(4, 0)
     ix = bolt.apply(ATTACKER, thief.pubkey(), stage.world, pairs(stage, COMPONENTS), args, session_token=key)

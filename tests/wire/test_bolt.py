@@ -16,7 +16,6 @@ WORLD_0 = "JBupPMmv4zaXa5c8EdubsCPvoHZwCK7mwnDfmfs8dC5Y"
 ENTITY_0_0 = "FXpypMWPnzFMqTaTir7GdeXtXU6daUD1uU2NN1mqjLA8"
 ENTITY_3_ARENA = "7kxmWCFyAKTd23RKYLtvTbZQwZkYVsDnmd6cKH4XKNPA"
 SESSION_OF_0_0 = "6cX63ovY2SxPkSNLNfaojJ3aZgkKo6WexXsPe3Z7Gkom"
-TOKEN = "8EuQNED6TvV4GsXBgauuAH9K2yXLijRnE8fppvopKiq5"
 
 
 def shape(instruction: object) -> list[tuple[str, str]]:
@@ -49,7 +48,6 @@ def test_addresses_that_bolt_sdk_gives() -> None:
     assert str(bolt.entity_pda(0, 0)) == ENTITY_0_0
     assert str(bolt.entity_pda(3, extra_seed=b"arena")) == ENTITY_3_ARENA
     assert str(bolt.component_pda(ids.SESSION_STATE, bolt.entity_pda(0, 0))) == SESSION_OF_0_0
-    assert str(bolt.session_token_pda(PAYER, WORLD)) == TOKEN
 
 
 def test_bad_seeds_are_refused() -> None:

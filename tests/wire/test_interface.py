@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from wire.pages import ROOT
 
-from awm_crank.errors import LayoutError, ProgramError
+from awm_crank.errors import ProgramError
 from awm_crank.wire.idl import load
 from awm_crank.wire.interface import (
     check_world_accounts,
-    check_world_idl,
     check_world_logs,
     check_world_program,
     world_accounts,
 )
 
-IDL = (ROOT / "awm_crank" / "idl" / "world.json").read_text("utf-8")
 BOLT_EXECUTE = load("run_inference").instructions["bolt_execute"].discriminator
 EXECUTE = load("run_inference").instructions["execute"].discriminator
 
@@ -82,49 +78,6 @@ def test_world_that_is_not_deployed() -> None:
     with pytest.raises(ProgramError, match="is not deployed") as caught:
         check_world_accounts([None, None])
     assert caught.value.recoverable
-
-
-def test_own_idl_passes() -> None:
-    """The IDL that we call by is the interface, whatever else a program offers beside it."""
-    check_world_idl(IDL)
-    document = json.loads(IDL)
-    document["instructions"].append({**document["instructions"][0], "name": "more"})
-    check_world_idl(json.dumps(document))
-
-
-def test_idl_of_the_development_branch_is_refused() -> None:
-    """cpi_auth among an instruction's accounts tells the development branch."""
-    document = json.loads(IDL)
-    apply = next(each for each in document["instructions"] if each["name"] == "apply")
-    apply["accounts"][2] = {"name": "cpi_auth"}
-    with pytest.raises(ProgramError, match=r"development branch.*cpi_auth among the accounts of apply"):
-        check_world_idl(json.dumps(document))
-
-
-@pytest.mark.parametrize("change", ["order", "argument", "gone", "discriminator"])
-def test_other_idls_are_refused(change: str) -> None:
-    """Another account order, argument, discriminator or a missing instruction is refused with the version's name."""
-    document = json.loads(IDL)
-    document["metadata"]["version"] = "0.9.9"
-    index, init = next(
-        (n, each) for n, each in enumerate(document["instructions"]) if each["name"] == "initialize_component"
-    )
-    if change == "order":
-        init["accounts"].reverse()
-    elif change == "argument":
-        init["args"].append({"name": "discriminator", "type": "bytes"})
-    elif change == "discriminator":
-        init["discriminator"][0] ^= 1
-    else:
-        del document["instructions"][index]
-    with pytest.raises(ProgramError, match=r"version 0\.9\.9.*initialize_component"):
-        check_world_idl(json.dumps(document))
-
-
-def test_no_idl_is_a_layout_error() -> None:
-    """Text that is no IDL is refused as such."""
-    with pytest.raises(LayoutError):
-        check_world_idl("{}")
 
 
 def test_logs() -> None:
