@@ -119,12 +119,17 @@ class Chain:
         return found
 
     async def program_accounts(
-        self, program: Pubkey, filters: Sequence[dict[str, Any]] = (), *, head: int | None = None
+        self, program: Pubkey, filters: Sequence[dict[str, Any]] = (), *, cut: tuple[int, int]
     ) -> list[ChainAccount]:
-        """A program's accounts that pass the filters (`{"memcmp": …}`, `{"dataSize": n}`); `head` cuts their data."""
-        options: dict[str, Any] = {"encoding": "base64", "commitment": self.commitment, "filters": list(filters)}
-        if head is not None:
-            options["dataSlice"] = {"offset": 0, "length": head}
+        """A program's accounts that pass the filters (`{"memcmp": …}`, `{"dataSize": n}`).
+
+        Args:
+            cut: offset and length of what is wanted of their data.
+        """
+        options: dict[str, Any] = {
+            "encoding": "base64", "commitment": self.commitment, "filters": list(filters),
+            "dataSlice": {"offset": cut[0], "length": cut[1]},
+        }  # fmt: skip
         result = await self.call("getProgramAccounts", str(program), options)
         return [_account(Pubkey.from_string(item["pubkey"]), item["account"]) for item in result]
 

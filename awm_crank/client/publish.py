@@ -1,48 +1,36 @@
 """Puts a cartridge on chain, takes it back, and loads it: a manifest and its shards, each on an entity of its own.
 
 Addresses derive from the cartridge's hash and the authority, so a publish that was cut off finds what it has left and
-goes on from there; bytes that are there already are not sent again. Chunks travel in JSON-RPC batches.
+goes on from there. `upload.py` carries the bytes.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
 
 import msgspec
-from solders.hash import Hash
-from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from ..engine import published
 from ..engine.cartridge import Cartridge
-from ..errors import AccountError, AwmError, CartridgeError, RpcError
+from ..errors import AccountError, CartridgeError
 from ..net.rpc import RpcClient
-from ..wire import bolt, ids, layouts, programs
+from ..wire import bolt, ids, jsonrpc, layouts, programs
 from ..wire.accounts import ModelManifest, WeightShard, World
-from ..wire.failures import transaction_error
-from ..wire.transaction import MAX_COMPUTE_UNITS, Signer, compute_unit_limit, sign_once
-from . import setup
+from . import setup, upload
 from .chain import Chain
 
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-LEAF = 65_536
-SHARD_SIZE = (10 * 1024 * 1024 - WeightShard.LAYOUT.size) // LEAF * LEAF
+SHARD_SIZE = (10 * 1024 * 1024 - WeightShard.LAYOUT.size) // upload.LEAF * upload.LEAF
 """Bytes of data in every shard but the last: whole leaves, and the account stays within 10 MiB."""
 
-CHUNK = 1000
-"""Bytes in one shard_write; with two keys beside the program the transaction stays below 1,232 bytes."""
-# validators refuse requests of more than 50 KiB; a full transaction takes 1.8 KB of one
-_BATCH = 27
-_LEAVES_AT_ONCE = 32
-_GROWS_AT_ONCE = 24
-_CONFIRM_S = 15.0
 _MANIFEST_PARTS = (("name", "authority"), ("total_params", "entity"), ("cartridge_hash", "bolt_metadata"))
 _MANIFEST_CHUNK = 900
+_NAMED = 3
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -218,7 +206,7 @@ async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress:
         for index in wanted.own:
             piece = wanted.pieces[index]
             within = _Within(tell, before, total)
-            sent += await _fill_shard(chain, rpc, authority, wanted.shards[index], index, piece, within)
+            sent += await upload.fill_shard(chain, rpc, authority, wanted.shards[index], index, piece, within)
             before += len(piece)
     await chain.send([programs.manifest_finalize(authority.pubkey(), wanted.model, wanted.shards)], authority)
     tell("verify", 0, total)
@@ -227,11 +215,15 @@ async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress:
     return Published(wanted.model, tuple(wanted.shards), sent, rent)
 
 
-async def unpublish(chain: Chain, authority: Keypair, model: Pubkey) -> int:
+async def unpublish(chain: Chain, authority: Keypair, model: Pubkey, *, force: bool = False) -> int:
     """Closes a manifest and its shards; returns the lamports that came back. A fork's shared shards are left alone.
 
+    Args:
+        force: also where other models use its shards; they cannot be loaded any more.
+
     Raises:
-        AccountError: there is no manifest, it is another authority's, or a fork whose own shards cannot be told.
+        AccountError: there is no manifest, it is another authority's, or a fork whose own shards cannot be told; or
+            others use its shards.
         ProgramError, RpcError: as `Chain.send`.
     """
     account = await chain.need(model, "model manifest")
@@ -242,6 +234,12 @@ async def unpublish(chain: Chain, authority: Keypair, model: Pubkey) -> int:
             hint="name its authority's key with --keypair",
         )  # fmt: skip
     keys = await _own_shards(chain, model, found)
+    if not force and (users := await _users(chain, model, keys)):
+        named = ", ".join(map(str, users[:_NAMED])) + (f" and {len(users) - _NAMED} more" if users[_NAMED:] else "")
+        raise AccountError(
+            f"forks use the shards of model {model}", found=named,
+            hint="--force closes them all the same; then these cannot be loaded, and their sessions cannot be served",
+        )  # fmt: skip
     shards = [shard for shard in await chain.accounts(keys) if shard is not None]
     closes = [programs.shard_close(authority.pubkey(), shard.key) for shard in shards]
     # one transaction: a manifest never stands without its shards
@@ -262,6 +260,20 @@ async def _own_shards(chain: Chain, model: Pubkey, found: ModelManifest) -> list
         f"model {model} is a fork that awm-crank did not publish",
         hint="close what is its own with the tool that made it",
     )
+
+
+async def _users(chain: Chain, model: Pubkey, shards: list[Pubkey]) -> list[Pubkey]:
+    """The other manifests that name one of these shards: forks, and forks of those. Raises RpcError."""
+    layout = ModelManifest.LAYOUT
+    span = layout.span("shard_keys")
+    wanted = {bytes(key) for key in shards}
+    # their keys are all that is asked for: a manifest is mostly tables
+    filters = [jsonrpc.data_size(layout.size)]
+    found = await chain.program_accounts(ids.MODEL_MANIFEST, filters, cut=(span.offset, span.size))
+    return [
+        each.key for each in found
+        if each.key != model and wanted & {each.data[at : at + 32] for at in range(0, len(each.data), 32)}
+    ]  # fmt: skip
 
 
 async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) -> Cartridge:
@@ -334,99 +346,3 @@ async def _write_manifest(chain: Chain, authority: Keypair, wanted: Plan) -> Non
             if standing[at:end] != target[at:end]:
                 write = programs.manifest_write(authority.pubkey(), wanted.model, at, target[at:end])
                 await chain.send([write], authority)
-
-
-async def _fill_shard(
-    chain: Chain, rpc: RpcClient, authority: Keypair, key: Pubkey, index: int, data: bytes,
-    tell: Callable[[str, int], object],
-) -> int:  # fmt: skip
-    """Grows, writes, hashes and finalizes one shard, from wherever it stands; returns the bytes sent."""
-    payer = authority.pubkey()
-    shard = await _shard(chain, key)
-    size = WeightShard.LAYOUT.size
-    sent = 0
-    if shard.leaves_hashed == 0 and not shard.finalized:
-        missing = -(-(len(data) - len(shard.data)) // programs.GROWTH)
-        grows = [programs.shard_grow(payer, key, index, len(data))] * max(missing, shard.data_size != len(data))
-        for at in range(0, len(grows), _GROWS_AT_ONCE):
-            tell("grow", len(shard.data) + at * programs.GROWTH)
-            await chain.send([_limit(at), *grows[at : at + _GROWS_AT_ONCE]], authority)
-        sent = await _write(chain, rpc, authority, key, data, tell)
-        shard = await _shard(chain, key)
-    if shard.data != data:
-        raise CartridgeError(
-            f"shard {index} ({key}) is being hashed and holds other bytes", hint="awm-crank unpublish it, then publish"
-        )
-    for done in range(shard.leaves_hashed, -(-len(data) // LEAF), _LEAVES_AT_ONCE):
-        tell("hash", min(done * LEAF, len(data)))
-        await chain.send([_limit(done), programs.shard_hash_leaves(payer, key, _LEAVES_AT_ONCE)], authority)
-    if not shard.finalized:
-        finalize = programs.shard_finalize(payer, key, sha256(data).digest())
-        await chain.send([_limit(), finalize], authority)
-    account = await chain.need(key, f"shard {index}")
-    if len(account.data) != size + len(data):
-        raise CartridgeError(f"shard {index} ({key})", expected=f"{size + len(data)} bytes", found=len(account.data))
-    return sent
-
-
-async def _shard(chain: Chain, key: Pubkey) -> WeightShard:
-    account = await chain.need(key, "shard")
-    return WeightShard.decode(account.data, owner=account.owner, address=key)
-
-
-async def _write(
-    chain: Chain, rpc: RpcClient, authority: Keypair, key: Pubkey, data: bytes, tell: Callable[[str, int], object]
-) -> int:
-    """Sends the chunks that differ until none does; a chunk that was lost is found by reading the account again."""
-    signer = Signer(bytes(authority))
-    sent = 0
-    for _ in range(10):
-        standing = (await _shard(chain, key)).data
-        chunks = [at for at in range(0, len(data), CHUNK) if standing[at : at + CHUNK] != data[at : at + CHUNK]]
-        if not chunks:
-            return sent
-        for start in range(0, len(chunks), _BATCH):
-            batch = chunks[start : start + _BATCH]
-            tell("write", batch[0])
-            await _send_batch(rpc, signer, [
-                programs.shard_write(signer.pubkey, key, at, data[at : at + CHUNK]) for at in batch
-            ])  # fmt: skip
-            sent += sum(len(data[at : at + CHUNK]) for at in batch)
-        # what a batch's statuses call processed may still be short of the commitment that is read
-        await chain.blockhash()
-    raise RpcError(
-        f"shard {key}: chunks do not arrive", hint="run publish again: it goes on from here", recoverable=True
-    )
-
-
-async def _send_batch(rpc: RpcClient, signer: Signer, instructions: Sequence[Instruction]) -> None:
-    """Sends one transaction an instruction, in one request, and waits until all have landed or time is up.
-
-    Raises:
-        ProgramError, RpcError: one of them was refused.
-    """
-    value = (await rpc.call("getLatestBlockhash", [{"commitment": "confirmed"}]))["value"]
-    blockhash = bytes(Hash.from_string(value["blockhash"]))
-    signed = [sign_once([each], signer.pubkey, (signer,), blockhash) for each in instructions]
-    options = {"encoding": "base64", "skipPreflight": True}
-    answers = await rpc.batch([("sendTransaction", [each.base64().decode(), options]) for each in signed])
-    for answer in answers:
-        if isinstance(answer, AwmError):
-            raise answer
-    left = answers
-    wait = 0.005
-    deadline = asyncio.get_running_loop().time() + _CONFIRM_S
-    while left and asyncio.get_running_loop().time() < deadline:
-        statuses = (await rpc.call("getSignatureStatuses", [left]))["value"]
-        for status in statuses:
-            if status is not None and status["err"] is not None:
-                raise transaction_error(status["err"])
-        left = [signature for signature, status in zip(left, statuses, strict=True) if status is None]
-        if left:
-            await asyncio.sleep(wait)
-            wait = min(wait * 1.5, 0.4)
-
-
-def _limit(step: int = 0) -> Instruction:
-    # the step makes equal transactions under one blockhash differ, or the second counts as already processed
-    return compute_unit_limit(MAX_COMPUTE_UNITS - step)

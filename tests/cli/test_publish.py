@@ -43,6 +43,8 @@ def test_fork_and_lineage(shell: Shell) -> None:
     line = f"{parent['model']}, {made.name} version {made.version} by {first.pubkey()}; shares shards {shared}"
     assert f"forked from             {line}\n" in out
     assert "forked from" not in shell.run("inspect", parent["model"])[1]
+    status, _, err = shell.run("unpublish", parent["model"], key=first)
+    assert (status, forked["model"] in err, "--force" in err) == (1, True, True)
     assert shell.json("unpublish", forked["model"], key=second)["returned_lamports"] == forked["rent_lamports"]
     status, out, _ = shell.run("inspect", parent["model"])
     assert (status, "ready                   True" in out) == (0, True)

@@ -164,5 +164,5 @@ async def test_program_accounts(arena: Arena) -> None:
     async with arena.chain() as chain:
         account = await chain.need(arena.model, "model")
         filters = [{"memcmp": {"offset": 0, "bytes": encode(account.data[:8])}}]
-        found = await chain.program_accounts(account.owner, filters, head=40)
-    assert [(each.key, each.data) for each in found] == [(arena.model, account.data[:40])]
+        found = await chain.program_accounts(account.owner, filters, cut=(8, 32))
+    assert [(each.key, each.data) for each in found] == [(arena.model, account.data[8:40])]

@@ -113,6 +113,28 @@ async def test_unpublish_leaves_the_parents_shards(arena: Arena) -> None:
             assert (await publish.load(chain, parent.model)).data == made.data
 
 
+async def test_unpublish_spares_what_others_use(arena: Arena) -> None:
+    """A model whose shards stand in forks, or in forks of those, is taken back by force only; one that shares nothing
+    of its own is not held up by its forks."""
+    made = small_cartridge(208)
+    async with arena.chain() as chain:
+        first, second = arena.net.funded(), arena.net.funded()
+        parent = await publish.publish(chain, first, arena.world, made)
+        child = (await fork.fork(chain, second, arena.world, parent.model)).published
+        grandchild = (await fork.fork(chain, second, arena.world, child.model, cartridge=changed(made))).published
+        with pytest.raises(AccountError, match=f"forks use the shards of model {parent.model}") as caught:
+            await publish.unpublish(chain, first, parent.model)
+        assert {str(child.model), str(grandchild.model)} == set(str(caught.value.found).split(", "))
+        assert "--force" in str(caught.value.hint)
+        assert (await publish.load(chain, grandchild.model)).data == changed(made).data
+        # all of the child's shards are its parent's: nobody needs what is closed
+        assert await publish.unpublish(chain, second, child.model) == child.rent
+        assert (await publish.load(chain, grandchild.model)).data == changed(made).data
+        assert await publish.unpublish(chain, first, parent.model, force=True) == parent.rent
+        with pytest.raises(AccountError, match="shard 1"):
+            await publish.load(chain, grandchild.model)
+
+
 async def test_unpublish_where_the_parent_is_gone(arena: Arena) -> None:
     """The parent's manifest is not needed to tell which shards are a fork's own."""
     made = small_cartridge(205)
@@ -120,7 +142,7 @@ async def test_unpublish_where_the_parent_is_gone(arena: Arena) -> None:
         first, second = arena.net.funded(), arena.net.funded()
         parent = await publish.publish(chain, first, arena.world, made)
         forked = await fork.fork(chain, second, arena.world, parent.model, cartridge=changed(made))
-        await publish.unpublish(chain, first, parent.model)
+        await publish.unpublish(chain, first, parent.model, force=True)
         with pytest.raises(AccountError, match="shard 1"):
             await publish.load(chain, forked.published.model)
         assert await publish.unpublish(chain, second, forked.published.model) == forked.published.rent
@@ -161,7 +183,7 @@ async def test_lineage(arena: Arena) -> None:
             f"{child.published.model}, {made.name} version {made.version} by {second.pubkey()}; shares shards {kept}"
         )
         assert text[1].endswith(f"by {first.pubkey()}; shares shards {', '.join(map(str, range(len(parent.shards))))}")
-        await publish.unpublish(chain, first, parent.model)
+        await publish.unpublish(chain, first, parent.model, force=True)
         ancestors = await fork.lineage(chain, manifest)
         assert [each.manifest is None for each in ancestors] == [False, True]
         text = view.lineage(manifest, [(each.model, each.manifest) for each in ancestors])

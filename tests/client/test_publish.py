@@ -8,7 +8,7 @@ import pytest
 from client.localnet import Arena
 from solders.keypair import Keypair
 
-from awm_crank.client import publish
+from awm_crank.client import publish, upload
 from awm_crank.engine import Cartridge, Shape
 from awm_crank.engine.seeded import cartridge
 from awm_crank.errors import AccountError, CartridgeError
@@ -76,7 +76,7 @@ async def test_resumed(arena: Arena, where: str) -> None:
         published = await publish.publish(chain, authority, arena.world, made)
         loaded = await publish.load(chain, published.model)
     assert loaded.data == made.data
-    expected = {"grow": len(made.data), "write": len(made.data) - 27 * publish.CHUNK, "hash": 0, "verify": 0}
+    expected = {"grow": len(made.data), "write": len(made.data) - 27 * upload.CHUNK, "hash": 0, "verify": 0}
     assert published.sent_bytes == expected[where]
 
 

@@ -1,0 +1,129 @@
+"""One shard's bytes into its account: grown, written in chunks, hashed on chain and finalized, from wherever it stands.
+
+Bytes that are there already are not sent again. Chunks travel in JSON-RPC batches; one that was lost is found by
+reading the account again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from ..errors import AwmError, CartridgeError, RpcError
+from ..net.rpc import RpcClient
+from ..wire import programs
+from ..wire.accounts import WeightShard
+from ..wire.failures import transaction_error
+from ..wire.transaction import MAX_COMPUTE_UNITS, Signer, compute_unit_limit, sign_once
+from .chain import Chain
+
+LEAF = 65_536
+CHUNK = 1000
+"""Bytes in one shard_write; with two keys beside the program the transaction stays below 1,232 bytes."""
+# validators refuse requests of more than 50 KiB; a full transaction takes 1.8 KB of one
+_BATCH = 27
+_LEAVES_AT_ONCE = 32
+_GROWS_AT_ONCE = 24
+_CONFIRM_S = 15.0
+
+
+async def fill_shard(
+    chain: Chain, rpc: RpcClient, authority: Keypair, key: Pubkey, index: int, data: bytes,
+    tell: Callable[[str, int], object],
+) -> int:  # fmt: skip
+    """Grows, writes, hashes and finalizes one shard, from wherever it stands; returns the bytes sent."""
+    payer = authority.pubkey()
+    shard = await _shard(chain, key)
+    size = WeightShard.LAYOUT.size
+    sent = 0
+    if shard.leaves_hashed == 0 and not shard.finalized:
+        missing = -(-(len(data) - len(shard.data)) // programs.GROWTH)
+        grows = [programs.shard_grow(payer, key, index, len(data))] * max(missing, shard.data_size != len(data))
+        for at in range(0, len(grows), _GROWS_AT_ONCE):
+            tell("grow", len(shard.data) + at * programs.GROWTH)
+            await chain.send([_limit(at), *grows[at : at + _GROWS_AT_ONCE]], authority)
+        sent = await _write(chain, rpc, authority, key, data, tell)
+        shard = await _shard(chain, key)
+    if shard.data != data:
+        raise CartridgeError(
+            f"shard {index} ({key}) is being hashed and holds other bytes", hint="awm-crank unpublish it, then publish"
+        )
+    for done in range(shard.leaves_hashed, -(-len(data) // LEAF), _LEAVES_AT_ONCE):
+        tell("hash", min(done * LEAF, len(data)))
+        await chain.send([_limit(done), programs.shard_hash_leaves(payer, key, _LEAVES_AT_ONCE)], authority)
+    if not shard.finalized:
+        finalize = programs.shard_finalize(payer, key, sha256(data).digest())
+        await chain.send([_limit(), finalize], authority)
+    account = await chain.need(key, f"shard {index}")
+    if len(account.data) != size + len(data):
+        raise CartridgeError(f"shard {index} ({key})", expected=f"{size + len(data)} bytes", found=len(account.data))
+    return sent
+
+
+async def _shard(chain: Chain, key: Pubkey) -> WeightShard:
+    account = await chain.need(key, "shard")
+    return WeightShard.decode(account.data, owner=account.owner, address=key)
+
+
+async def _write(
+    chain: Chain, rpc: RpcClient, authority: Keypair, key: Pubkey, data: bytes, tell: Callable[[str, int], object]
+) -> int:
+    """Sends the chunks that differ until none does; a chunk that was lost is found by reading the account again."""
+    signer = Signer(bytes(authority))
+    sent = 0
+    for _ in range(10):
+        standing = (await _shard(chain, key)).data
+        chunks = [at for at in range(0, len(data), CHUNK) if standing[at : at + CHUNK] != data[at : at + CHUNK]]
+        if not chunks:
+            return sent
+        for start in range(0, len(chunks), _BATCH):
+            batch = chunks[start : start + _BATCH]
+            tell("write", batch[0])
+            await _send_batch(rpc, signer, [
+                programs.shard_write(signer.pubkey, key, at, data[at : at + CHUNK]) for at in batch
+            ])  # fmt: skip
+            sent += sum(len(data[at : at + CHUNK]) for at in batch)
+        # what a batch's statuses call processed may still be short of the commitment that is read
+        await chain.blockhash()
+    raise RpcError(
+        f"shard {key}: chunks do not arrive", hint="run publish again: it goes on from here", recoverable=True
+    )
+
+
+async def _send_batch(rpc: RpcClient, signer: Signer, instructions: Sequence[Instruction]) -> None:
+    """Sends one transaction an instruction, in one request, and waits until all have landed or time is up.
+
+    Raises:
+        ProgramError, RpcError: one of them was refused.
+    """
+    value = (await rpc.call("getLatestBlockhash", [{"commitment": "confirmed"}]))["value"]
+    blockhash = bytes(Hash.from_string(value["blockhash"]))
+    signed = [sign_once([each], signer.pubkey, (signer,), blockhash) for each in instructions]
+    options = {"encoding": "base64", "skipPreflight": True}
+    answers = await rpc.batch([("sendTransaction", [each.base64().decode(), options]) for each in signed])
+    for answer in answers:
+        if isinstance(answer, AwmError):
+            raise answer
+    left = answers
+    wait = 0.005
+    deadline = asyncio.get_running_loop().time() + _CONFIRM_S
+    while left and asyncio.get_running_loop().time() < deadline:
+        statuses = (await rpc.call("getSignatureStatuses", [left]))["value"]
+        for status in statuses:
+            if status is not None and status["err"] is not None:
+                raise transaction_error(status["err"])
+        left = [signature for signature, status in zip(left, statuses, strict=True) if status is None]
+        if left:
+            await asyncio.sleep(wait)
+            wait = min(wait * 1.5, 0.4)
+
+
+def _limit(step: int = 0) -> Instruction:
+    # the step makes equal transactions under one blockhash differ, or the second counts as already processed
+    return compute_unit_limit(MAX_COMPUTE_UNITS - step)
