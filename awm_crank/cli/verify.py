@@ -78,7 +78,7 @@ async def _session(args: argparse.Namespace, address: Pubkey, progress: common.P
 
     rpc = args.rpc or common.LOCALNET
     async with Chain(rpc, commitment="processed") as chain:
-        view = await session.show(chain, address)
+        view = await session.show_one_frame(chain, address)
         if view.hidden is None or view.inputs is None or view.log is None:
             raise AccountError(f"session {address} is being closed", hint="verify a match file of it instead")
         cartridge = common.cartridge(args)

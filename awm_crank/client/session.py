@@ -29,6 +29,7 @@ from . import setup
 from .chain import Chain, ChainAccount
 
 FINAL_DESTINATION = 32
+_READS = 20
 
 
 class SessionAccounts(msgspec.Struct, frozen=True):
@@ -64,6 +65,17 @@ class SessionView(msgspec.Struct, frozen=True):
     checkpoints: tuple[Checkpoint | None, Checkpoint | None]
     lamports: tuple[int, ...]
     log_size: int
+
+    @property
+    def of_one_frame(self) -> bool:
+        """Whether all accounts that are there are of the frame that the session is at."""
+        frame, begun = self.session.frame, self.session.player2 != ids.ZERO_KEY
+        told = (
+            self.hidden is None or self.hidden.frame == frame,
+            self.inputs is None or not begun or self.inputs.frame == frame + 1,
+            self.log is None or self.log.total_frames == frame,
+        )
+        return all(told)
 
     @property
     def genesis(self) -> bytes:
@@ -198,6 +210,22 @@ async def show(chain: Chain, session: Pubkey) -> SessionView:
         tuple(each.lamports if each else 0 for each in (state, hidden, inputs, log, *checkpoints)),
         len(log.data) if log else 0,
     )
+
+
+async def show_one_frame(chain: Chain, session: Pubkey) -> SessionView:
+    """As `show`, for a session that is being written: an endpoint may take a frame between two accounts that it reads.
+
+    Where the accounts are never seen of one frame, what was read last is returned: that is how they stand then.
+
+    Raises:
+        AccountError, LayoutError: as `show`.
+    """
+    view = await show(chain, session)
+    for _ in range(_READS):
+        if view.of_one_frame:
+            break
+        view = await show(chain, session)
+    return view
 
 
 async def load_session(chain: Chain, session: Pubkey) -> SessionState:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from client.localnet import Arena
 from client.minicrank import MiniCrank
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
 from awm_crank.client import session
+from awm_crank.client.chain import ChainAccount
 from awm_crank.errors import AccountError, ProgramError
 from awm_crank.wire.accounts import ENDED, FrameLog
 from awm_crank.wire.failures import Code
@@ -37,6 +41,30 @@ async def test_create_and_join(arena: Arena) -> None:
     assert (view.hidden.d_inner, view.hidden.d_state, view.hidden.num_layers) == (
         shape.d_inner, shape.d_state, shape.num_layers,
     )  # fmt: skip
+
+
+async def test_accounts_of_two_frames_are_read_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that takes a frame between two accounts is asked again; accounts that contradict each other for good
+    are given as they stand."""
+    async with arena.chain() as chain:
+        made, crank, *_ = await arena.played(chain, 2)
+        before = await chain.accounts(made.all())
+        await crank.frames(1)
+        read, torn = chain.accounts, 3
+
+        async def tear(keys: Sequence[Pubkey]) -> list[ChainAccount | None]:
+            nonlocal torn
+            now = await read(keys)
+            torn -= 1
+            return [before[0], *now[1:]] if torn > 0 and list(keys) == made.all() else now
+
+        monkeypatch.setattr(chain, "accounts", tear)
+        view = await session.show_one_frame(chain, made.session)
+        assert (view.session.frame, view.of_one_frame) == (3, True)
+        torn = 1000
+        view = await session.show_one_frame(chain, made.session)
+        assert view.log is not None
+        assert (view.session.frame, view.log.total_frames, view.of_one_frame) == (2, 3, False)
 
 
 async def test_close_returns_every_lamport(arena: Arena) -> None:
