@@ -10,6 +10,7 @@ from model import (
     PERCENT_SCALE,
     PLAYER_EMBEDDINGS,
     SHIELD_SCALE,
+    STAGE,
     STOCKS_SCALE,
     USED,
     VELOCITY_SCALE,
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from simulator import SHIELD_FULL, Fighters
 from torch import Tensor
 
-STAGE = 32
 AGES = 150
 SPEEDS = ("air_x", "speed_y", "ground_x", "attack_x", "attack_y")
 BUTTONS = ((6, 1), (6, 2), (6, 4), (6, 8), (6, 16), (7, 4), (7, 8), (7, 1))  # A, B, X, Y, Z, L, R, D-up

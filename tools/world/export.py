@@ -24,18 +24,17 @@ CALIBRATION_SEED = 880_001
 
 
 def clean(path: Path, on_grid: bool) -> dict[str, object]:
-    """The checkpoint's content, or of training's, as the format has it: FP32 tensors and nothing else.
+    """What training left, as the checkpoint format has it: FP32 tensors and nothing else.
 
-    With `on_grid` the weights are training's own (`training_state_dict`), rounded as `train.py --rounded` rounds them.
+    With `on_grid` the weights are rounded as `train.py --rounded` rounds them.
     """
     content = torch.load(path, map_location="cpu", weights_only=True)
-    weights = content["model_state_dict"]
-    if on_grid:
-        d_inner, d_model = weights["layers.0.mamba.norm.weight"].shape[0], weights["final_norm.weight"].shape[0]
-        layers = sum(name.endswith("out_proj.weight") for name in weights)
-        model = FrameStackMamba2(Shape(d_model=d_model, d_inner=d_inner, layers=layers))
-        model.load_state_dict(content["training_state_dict"])
-        weights = model.exported(settled(model))
+    weights = content["training_state_dict"]
+    d_inner, d_model = weights["layers.0.mamba.norm.weight"].shape[0], weights["final_norm.weight"].shape[0]
+    layers = sum(name.endswith("out_proj.weight") for name in weights)
+    model = FrameStackMamba2(Shape(d_model=d_model, d_inner=d_inner, layers=layers))
+    model.load_state_dict(weights)
+    weights = model.exported(settled(model) if on_grid else None)
     weights = {name: value.float().contiguous() for name, value in weights.items()}
     return {"model_state_dict": weights, "encoding_config": encoding_config(), "context_len": 10}
 

@@ -20,6 +20,7 @@ CATEGORIES = {"action": 400, "jumps": 8, "l_cancel": 3, "hurtbox": 3, "ground": 
 # What this world knows of each; training has rows for these alone, and `exported` gives the others a bias of NEVER.
 USED = {"action": ACTIONS, "jumps": (0, 1, 2), "l_cancel": (0,), "hurtbox": (0,), "ground": (0,), "last_attack": (0,)}
 NEVER = -30.0
+CHARACTER, STAGE = 0, 32
 EMBEDDINGS = {
     "action": (400, 32), "jumps": (8, 4), "character": (33, 8), "stage": (33, 4), "l_cancel": (3, 2),
     "hurtbox": (3, 2), "ground": (32, 4), "last_attack": (64, 8), "state_age": (150, 8),
@@ -168,12 +169,18 @@ class FrameStackMamba2(nn.Module):
         return {name: v * torch.tensor(SPREAD[name] * 2) if name in SPREAD else v for name, v in out.items()}, after
 
     def exported(self, weights: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """The state dict (or `weights`) as the checkpoint has it: SPREAD folded into the regression heads, all rows."""
+        """The state dict (or `weights`) as the checkpoint has it: SPREAD folded into the regression heads, all rows.
+
+        Every character and every stage is the one that was trained.
+        """
         full = {name: value.detach().clone() for name, value in (weights or self.state_dict()).items()}
         for name, spread in SPREAD.items():
             scale = torch.tensor(spread * 2)
             full[f"{name}_head.weight"] *= scale[:, None]
             full[f"{name}_head.bias"] *= scale
+        for name, trained in (("character", CHARACTER), ("stage", STAGE)):
+            table = full[f"{name}_embed.weight"]
+            full[f"{name}_embed.weight"] = table[trained].repeat(len(table), 1)
         for player in ("p0", "p1"):
             for name, known in USED.items():
                 head, rows = f"{player}_{name}_head", CATEGORIES[name]

@@ -52,7 +52,7 @@ def _gains(
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
     """Name to its weight and, where that is a matrix, its columns' gains, as `like` asks for them."""
     s = model.shape
-    shape = Shape(s.d_model, s.d_inner, s.d_state, s.headdim, s.layers)
+    shape = Shape(s.d_model, s.d_inner, s.d_state, s.headdim, s.layers, state_age_as_embed=True)
     numbers = {name: w.detach().double().numpy() for name, w in like.items()}
     heads = [name for name in weights if name.endswith("_head.weight")]
     whole = torch.cat([like[name].detach() for name in heads]).double().numpy()

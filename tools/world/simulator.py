@@ -57,6 +57,7 @@ LAUNCH_DECAY = 13
 SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10 * UNIT
 STICK = 30
 RESPAWN_Y = 40 * UNIT
+WALL_PUSH = 11 * UNIT  # a frame: nobody comes faster
 RETURN = 16  # a dead fighter comes 1/16 of the way home a frame: a leap in one frame is more than a delta can carry
 MAX_PERCENT = 999
 
@@ -271,7 +272,8 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
 
     # The stage's side is a wall: nobody stands or flies inside the block.
     inside = (s.y < 0) & over_stage & ~held
-    s.x = np.where(inside, np.where(old_x >= 0, GROUND_X + 1, -GROUND_X - 1), s.x).astype(np.int32)
+    out = np.where(old_x >= 0, GROUND_X + 1, -GROUND_X - 1)
+    s.x = np.where(inside, s.x + np.clip(out - s.x, -WALL_PUSH, WALL_PUSH), s.x).astype(np.int32)
     s.air_x = np.where(inside, 0, s.air_x)
     s.attack_x = np.where(inside, 0, s.attack_x)
 

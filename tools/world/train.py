@@ -37,6 +37,10 @@ from rounded import Rounded, settled
 from simulator import (
     ACTIONS,
     ATTACKS,
+    BLAST_BOTTOM,
+    BLAST_LEFT,
+    BLAST_RIGHT,
+    BLAST_TOP,
     DAMAGE_MEDIUM,
     DEAD,
     FALL,
@@ -45,6 +49,7 @@ from simulator import (
     REBIRTH,
     UNIT,
     WAIT,
+    WALL_PUSH,
     Fighters,
     is_in,
     start,
@@ -67,6 +72,7 @@ LIMITS = {
     "attack_y": (-2700, 2700), "hitlag": (0, 7), "jumps": (0, 2),
 }  # fmt: skip
 FAR = 2 * UNIT
+BEYOND = 6 * UNIT
 _KNOWN = np.zeros(400, bool)
 _KNOWN[list(ACTIONS)] = True
 _GROUND = np.zeros(400, bool)
@@ -76,7 +82,7 @@ _GROUND[list(GROUND_ACTIONS)] = True
 def lost(s: Fighters) -> NDArray[np.bool_]:
     """Matches in which a fighter is far outside of what the simulator knows."""
     sane = repair(s)
-    names = ("y", "air_x", "ground_x", "speed_y", "attack_x", "attack_y")
+    names = ("x", "y", "air_x", "ground_x", "speed_y", "attack_x", "attack_y")
     return np.any([np.abs(getattr(sane, n) - getattr(s, n)) > FAR for n in names], 0).any(1)
 
 
@@ -89,8 +95,11 @@ def repair(s: Fighters) -> Fighters:
     grounded_action = _GROUND[s.action]
     over = np.abs(s.x) <= GROUND_X
     gone = is_in(s.action, (DEAD, REBIRTH))
+    s.x = np.clip(s.x, BLAST_LEFT - BEYOND, BLAST_RIGHT + BEYOND)
+    s.y = np.clip(s.y, BLAST_BOTTOM - BEYOND, BLAST_TOP + BEYOND)
     s.on_ground = np.where(gone, 0, s.on_ground)
-    sunk = (s.y < 0) & (s.y > -6 * UNIT) & over & ~gone
+    # Near the edge the wall sees to it; deeper inside the block the way out is up.
+    sunk = (s.y < 0) & ((s.y > -6 * UNIT) | (np.abs(s.x) < GROUND_X - WALL_PUSH)) & over & ~gone
     s.y = np.where(sunk | (s.on_ground == 1), 0, s.y)
     low = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
     s.on_ground = np.where(low, 1, s.on_ground)
@@ -101,7 +110,7 @@ def repair(s: Fighters) -> Fighters:
     landed = (s.on_ground == 1) & ~grounded_action & ~is_in(s.action, (75, 76))
     s.action = np.where(landed, WAIT, s.action)
     s.action = np.where(is_in(s.action, (75, 76)) & (s.on_ground == 0), DAMAGE_MEDIUM[0], s.action)
-    for name in ("action", "on_ground", "y"):
+    for name in ("action", "on_ground", "x", "y"):
         setattr(s, name, getattr(s, name).astype(np.int32))
     return s
 
