@@ -96,3 +96,17 @@ INLINE u64 json_end(Json *json) {
     json_space(json);
     return json->p == json->end ? 0 : InvalidArguments;
 }
+
+/* The arguments in binary, `size` bytes: as they came, or as `parse` makes them of JSON in `parsed`. */
+INLINE u64 args_of_either(const Input *input, u64 size, u64 (*parse)(Json *, u8 *), u8 *parsed, const u8 **args) {
+    Slice raw;
+    TRY(system_args(input, &raw));
+    Json json;
+    if (is_json(&raw, &json)) {
+        *args = parsed;
+        return parse(&json, parsed);
+    }
+    *args = raw.data;
+    REQUIRE(raw.len == size && raw.data[0] == 1, InvalidArguments);
+    return 0;
+}

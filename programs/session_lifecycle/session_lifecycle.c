@@ -162,17 +162,9 @@ NOINLINE u64 end_session(const u8 *args, const Structs *s) {
 __attribute__((used)) u64 entrypoint(const u8 *in) {
     Account accounts[MAX_ACCOUNTS];
     Input input = parse_input(in, accounts, MAX_ACCOUNTS);
-    Slice raw;
-    TRY(system_args(&input, &raw));
-    Json json;
     u8 parsed[sizeof(Args)];
-    const u8 *args = raw.data;
-    if (is_json(&raw, &json)) {
-        TRY(parse_json(&json, parsed));
-        args = parsed;
-    } else {
-        REQUIRE(raw.len == sizeof(Args) && raw.data[0] == 1, InvalidArguments);
-    }
+    const u8 *args;
+    TRY(args_of_either(&input, sizeof(Args), parse_json, parsed, &args));
     TRY(check_four(accounts, input.n));
     REQUIRE(key_eq(args + OFF(Args, player), accounts[AUTHORITY].key), MissingSignature);
     Output out;
