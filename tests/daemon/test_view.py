@@ -17,6 +17,7 @@ from daemon.rig import CrankProcess, Place, finished, until
 from viewer.browser import Browser
 
 from awm_crank import config
+from awm_crank.cli import main
 from awm_crank.match.file import frame_object
 
 
@@ -58,8 +59,9 @@ def listening(url: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-async def test_match_in_a_browser(place: Place) -> None:
-    """The page of a crank shows its match as it runs, the feed tells each frame, and both end with the crank."""
+async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
+    """The page of a crank shows its match as it runs and as it was exported, the feed tells each frame, and both end
+    with the crank."""
     crank = serving(place)
     view = await shown(crank)
     await crank.ready()
@@ -81,6 +83,14 @@ async def test_match_in_a_browser(place: Place) -> None:
         async with asyncio.timeout(20):
             while first != frame_object(ended.session.players, ended.session.stage):
                 first = json.loads((await feed.receive()).data)
+        # the file that the match is exported to shows the same
+        path = tmp_path / "match.json"
+        words = ["export", str(match.session), "-o", str(path), "--rpc", place.net.http]
+        assert await asyncio.to_thread(main, words) == 0
+        await browser.choose_file("#file", path)
+        await browser.until("awm.mode === 'file' && document.getElementById('frame').dataset.frame === '300'")
+        last = json.loads(path.read_bytes())["frames"][-1]["players"]
+        assert await browser.script("[Number(p1.dataset.x), Number(p2.dataset.x)]") == [each["x"] for each in last]
         assert browser.console == []
     assert await crank.stop() == 0
     assert not listening(view["page"])

@@ -29,6 +29,14 @@ from awm_crank.wire.start import start_players
 from awm_crank.wire.transaction import Signer
 
 FRAMES = 90
+CHARTS = ("interval", "latency", "missed")
+_DRAWN = """
+(() => {{
+  const canvas = document.getElementById("chart-{name}");
+  const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((value, at) => at % 4 === 3 && value).length;
+}})()
+"""
 
 # how many pixels of the stage have about a fighter's colour, and the middle of them from 0 (left) to 1 (right)
 _PAINTED = """
@@ -119,6 +127,11 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
             assert "Final Destination" in text
             assert "1 live of 1" in text
             assert await browser.script("awm.timing.latencies.length > 60")
+            shown = [await browser.script(f"document.getElementById('{name}').innerText") for name in CHARTS]
+            assert shown[0].endswith(" a second")
+            assert " ms, p99 " in shown[1]
+            assert shown[2].isdigit()
+            assert min([await browser.script(_DRAWN.format(name=name)) for name in CHARTS]) > 50
             assert browser.console == []
         finally:
             playing.cancel()
