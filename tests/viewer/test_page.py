@@ -34,7 +34,9 @@ _DRAWN = """
 (() => {{
   const canvas = document.getElementById("chart-{name}");
   const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  return data.filter((value, at) => at % 4 === 3 && value).length;
+  // the guide across the first two is there without a value as well, but is neither green nor bright
+  const least = canvas.id === "chart-missed" ? 0 : 150;
+  return data.filter((value, at) => at % 4 === 1 && value > least).length;
 }})()
 """
 
