@@ -1,9 +1,10 @@
-"""Balancing a matrix's columns before its rows are rounded to int8.
+"""Balancing frame_proj's columns before its rows are rounded to int8.
 
 A weight row has one scale, so that a column of small weights on large inputs (a position) would be rounded coarsely
 just where it matters most. A column's inputs may be stretched and its weights shrunk alike, for nothing: inputs are
-norms' outputs, features and embeddings, which have scales of their own. Gains are powers of two, so that weights which
-already lie on the int8 grid stay there.
+features and embeddings, which have scales of their own. Gains are powers of two, so that weights which already lie on
+the int8 grid stay there. Inputs of the other matrices are norms' outputs, which are even enough: balancing those gained
+nothing (docs/fidelity.md).
 """
 
 from __future__ import annotations
@@ -22,14 +23,9 @@ POWER = 8
 FLOATS = "feature_mul"
 
 
-def column_gains(weight: Floats) -> Floats:
-    """For (rows, k) the gain of each column's inputs: how large its weights are beside their rows' largest."""
-    return _gains(_sizes(weight))
-
-
 def frame_gains(weight: Floats, shape: Shape) -> dict[str, Floats]:
-    """The same for frame_proj, whose columns share a gain where both players share a feature or a table: `FLOATS` (a
-    player's floats) and each embedding table's name to its columns' gains."""
+    """The gain of each column's inputs, how large its weights are beside their rows' largest; both players share it:
+    `FLOATS` (a player's floats) and each embedding table's name to its columns' gains."""
     sizes = _sizes(weight)
     return _split(_gains(np.concatenate(list(_split_max(sizes, shape).values()))), shape)
 

@@ -16,6 +16,7 @@ ACT_MAX = 16383
 INT32_MAX = 2**31 - 1
 RESIDUAL_MAX = 2**30
 MAX_K = 2048
+ROW_GAIN_MAX = 10
 
 Arrays = Mapping[str, NDArray[np.integer]]
 
@@ -130,6 +131,10 @@ def _check_layer(n: int, shape: Shape, formats: Formats, arrays: Arrays) -> None
     channel = int(conv.argmax())
     if int(conv[channel]) > INT32_MAX:
         raise _refuse(f"{at}conv channel {channel} accumulator bound", f"<= {INT32_MAX}", int(conv[channel]))
+    if shape.row_gains:
+        gains = arrays[at + "row_gain"]
+        _within(at + "row_gain smallest", int(gains.min()), 0, ROW_GAIN_MAX)
+        _within(at + "row_gain largest", int(gains.max()), 0, ROW_GAIN_MAX)
     for h in range(shape.num_heads):
         hs = int(arrays[at + "hs"][h])
         _within(f"{at}dt_bias[{h}]", int(arrays[at + "dt_bias"][h]), -(2**26), 2**26)

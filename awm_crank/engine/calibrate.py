@@ -21,10 +21,10 @@ from awm_crank.errors import CheckpointError
 
 Ranges = dict[str, torch.Tensor]
 
-HEAD_DIMENSIONS = {"push": 2, "decay": 2, "h": 1}
-"""Activations that have a range for each head, and the dimension of their heads."""
-CHANNELS = ("in", "out", "final", "hfin")
-"""Those that have one for each channel."""
+KEPT = {"decay": (2,), "h": (1, 2), "push": (2, 3), "y": (2, 3)}
+"""Activations that have a range for each head or each row (head, headdim), and the dimensions of those."""
+MOST_BITS = 24
+"""Fraction bits up to which losses are counted, that many excluded."""
 STAGES = (31, 32)
 ROUNDS = 4
 """Sessions from each start position."""
@@ -54,12 +54,14 @@ class Calibration:
     """What the floating-point model does.
 
     Attributes:
-        ranges: activation (see `TorchModel.probe`) to its largest magnitude; per head for `push` and `h`, per channel
-            for inputs of matrices.
+        ranges: activation (see `TorchModel.probe`) to its largest magnitude; for each row of the recurrent state
+            (head, headdim) `h`, `y`, `x` and `drive`, which is what the row takes in at once at most: `push` by the
+            next power of two above the frame's largest B. For each head `decay`.
         moments: input of a matrix ("frame", "ctrl", "hfin", "layers.0.in", "layers.0.out", …) to the mean of x·xᵀ, a
             1 appended to x. Of the real frames alone, where there are any.
-        losses: what a layer's `y` and convolution ("layers.0.conv") lose as 16 bits with 0, 1, … 15 fraction bits:
-            squared error of rounding and saturation beside the frame's own mean square, summed over frames.
+        losses: what each channel of a layer's `y` and convolution ("layers.0.conv") loses as 16 bits with 0, 1, …
+            fraction bits (`MOST_BITS`, channels): squared error of rounding and saturation beside the frame's own mean
+            square, summed over frames.
     """
 
     ranges: Ranges
@@ -86,11 +88,15 @@ class _Moments:
 
 
 def _losses(rows: torch.Tensor) -> torch.Tensor:
-    power = (rows * rows).mean(1) + 1e-12
+    weight = 1 / ((rows * rows).mean(1, keepdim=True) + 1e-12)
+    largest = rows.abs().amax(0)
     out = []
-    for bits in range(16):
-        beyond = (rows.abs() - 32767 * 2.0**-bits).clamp(min=0)
-        out.append((((beyond * beyond).mean(1) + 4.0**-bits / 12) / power).double().sum())
+    for bits in range(MOST_BITS):
+        error = weight.sum() * 4.0**-bits / 12 + torch.zeros_like(largest)
+        limit = 32767 * 2.0**-bits
+        if bool((far := largest > limit).any()):
+            error[far] += ((rows[:, far].abs() - limit).clamp(min=0) ** 2 * weight).sum(0)
+        out.append(error.double())
     return torch.stack(out)
 
 
@@ -108,12 +114,20 @@ def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: by
     if len(blocks) % frame.BLOCK_SIZE:
         raise CheckpointError("calibration frames", expected="a multiple of 97 bytes", found=len(blocks))
     ranges: Ranges = {}
+    inner, headdim = model.shape.d_inner, model.shape.headdim
+    unit = torch.zeros(0)
 
     def probe(name: str, value: torch.Tensor) -> None:
-        kind = name.rsplit(".", 1)[-1]
-        kept = value.ndim - 1 if kind in CHANNELS else HEAD_DIMENSIONS.get(kind)
-        largest = value.abs().amax([d for d in range(value.ndim) if d != kept])
-        ranges[name] = torch.maximum(ranges[name], largest) if name in ranges else largest
+        nonlocal unit
+        layer, _, kind = name.rpartition(".")
+        if kind == "conv":
+            largest_x = F.silu(value[..., :inner]).reshape(*value.shape[:2], -1, headdim)
+            _widen(ranges, f"{layer}.x", largest_x, (2, 3))
+        elif kind == "b":
+            unit = torch.exp2(torch.ceil(torch.log2(value.abs().amax(-1) + 1e-30)))[..., None, None]
+        elif kind == "push":
+            _widen(ranges, f"{layer}.drive", value * unit, (2, 3))
+        _widen(ranges, name, value, KEPT.get(kind, ()))
 
     stream = Stream(seed)
     places = [(stage, pair) for stage in STAGES for pair in CHARACTERS]
@@ -137,6 +151,11 @@ def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: by
             raise CheckpointError(f"calibration of {name}", expected="finite activations", found="inf or nan")
     losses = {name: total.numpy() for name, total in moments.losses.items()}
     return Calibration(ranges, moments.means(), losses)
+
+
+def _widen(ranges: Ranges, name: str, value: torch.Tensor, kept: tuple[int, ...]) -> None:
+    largest = value.abs().amax([d for d in range(value.ndim) if d not in kept])
+    ranges[name] = torch.maximum(ranges[name], largest) if name in ranges else largest
 
 
 def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: Probe) -> None:

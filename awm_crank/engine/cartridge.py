@@ -114,7 +114,7 @@ class Cartridge:
         out[: layout.HEADER_SIZE] = layout.HEADER.pack(
             layout.MAGIC, layout.FORMAT_VERSION, layout.HEADER_SIZE, file_size, bytes(32), encoded, version,
             shape.d_model, shape.d_inner, shape.d_state, shape.num_layers, shape.num_heads, shape.headdim,
-            layout.D_CONV, int(shape.state_age_as_embed), shape.frame_dim,
+            layout.D_CONV, shape.flags, shape.frame_dim,
             *[1 << lf.f_in for lf in f.layers], *pad, *[1 << lf.f_out for lf in f.layers], *pad,
             luts, cls.num_continuous, cls.num_action_states, cls.num_binary, shape.frame_dim, 0,
             total_params, sum(spec.size for spec in specs),
@@ -203,9 +203,9 @@ def _parse_header(data: bytes) -> tuple[str, int, Shape, Formats, bytes, int, in
         raise _bad("digest at offset 16", digest.hex(), found.hex())
     if d_conv != layout.D_CONV:
         raise _bad("d_conv at offset 92", layout.D_CONV, d_conv)
-    if flags > 1:
-        raise _bad("flags at offset 93", "0 or 1", flags)
-    shape = Shape(d_model, d_inner, d_state, headdim, num_layers, bool(flags))
+    if flags > 3:
+        raise _bad("flags at offset 93", "0..3", flags)
+    shape = Shape(d_model, d_inner, d_state, headdim, num_layers, bool(flags & 1), bool(flags & 2))
     bounds.check_shape(shape)
     layers = [layout.LAYER.unpack_from(blocks, layout.LAYER.size * i) for i in range(num_layers)]
     expected = {

@@ -35,8 +35,8 @@ REGRESSION = (
 BINARY = [f"p{p} {n}" for p in (0, 1) for n in ("facing", "invulnerable", "on_ground")]
 
 SNR_WINDOW, SNR_STRIDE = 500, 5
-"""Frames over which the state's signal and noise are summed, and how many are left out between two that count: what
-happens in a match moves the ratio of one frame by several dB, and the dither its noise."""
+"""Frames whose signal-to-noise ratios (dB) are averaged, and how many are left out between two that count: what happens
+in a match moves the ratio of one frame by several dB, and the dither its noise."""
 MATCH_FRAMES = 900
 """How long a match of `play` lasts. 1,000 and 10,000 are then the same moment of one, so that the two SNR compare."""
 _STOCKS = 25
@@ -54,8 +54,8 @@ class Fidelity:
         confident_agreement: the same over frames whose floating-point margin is above the head's 10th percentile.
         distinct: head to how many different values the floating-point model chose.
         regression: output to RMS difference over the output's own standard deviation.
-        state_snr_db: frame to signal-to-noise ratio of the whole recurrent state over the frames before it
-            (`SNR_WINDOW`), dB.
+        state_snr_db: frame to signal-to-noise ratio of a session's whole recurrent state, dB: mean over sessions and
+            the frames before it (`SNR_WINDOW`).
         layer_snr_db: the same for each layer at the last frame.
     """
 
@@ -77,6 +77,15 @@ def dequantized_model(cartridge: Cartridge, dtype: torch.dtype = torch.float32) 
 def checkpoint_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> TorchModel:
     """The model of the checkpoint itself."""
     return TorchModel.of_checkpoint(checkpoint, dtype)
+
+
+def row_bits(cartridge: Cartridge, layer: int) -> NDArray[np.int64]:
+    """Fraction bits of each row of a layer's recurrent state (heads, headdim)."""
+    shape, at = cartridge.shape, f"layers.{layer}."
+    bits = np.repeat(cartridge.arrays[at + "hs"].astype(np.int64), shape.headdim)
+    if shape.row_gains:
+        bits += cartridge.arrays[at + "row_gain"]
+    return bits.reshape(shape.num_heads, shape.headdim)
 
 
 def play(engine: NativeEngine, starts: Sequence[bytes], inputs: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
@@ -155,9 +164,9 @@ def measure(
         spread = float(theirs[:, k].std())
         result.regression[name] = rms / spread if spread else float(rms > 0)
     for end in ends:
-        signal, noise = (np.array([energy[n] for n in _window(end)]).sum(0) for energy in (watch.signal, watch.noise))
-        result.state_snr_db[end] = _decibels(signal.sum(), noise.sum())
-        result.layer_snr_db = [_decibels(s, e) for s, e in zip(signal, noise, strict=True)]
+        signal, noise = (np.array([energy[n] for n in _window(end)]) for energy in (watch.signal, watch.noise))
+        result.state_snr_db[end] = float(_decibels(signal.sum(1), noise.sum(1)).mean())
+        result.layer_snr_db = _decibels(signal, noise).mean((0, 2)).tolist()
     return result
 
 
@@ -200,8 +209,8 @@ class _StateWatch:
     def __init__(self, cartridge: Cartridge, dumps: dict[int, list[bytes]]) -> None:
         self._cartridge, self._dumps = cartridge, dumps
         layers = cartridge.shape.num_layers
-        self.signal = {n: np.zeros(layers) for n in dumps}
-        self.noise = {n: np.zeros(layers) for n in dumps}
+        self.signal = {n: np.zeros((layers, len(each))) for n, each in dumps.items()}
+        self.noise = {n: np.zeros((layers, len(each))) for n, each in dumps.items()}
         self._seen = [0] * layers
 
     def __call__(self, name: str, h: torch.Tensor) -> None:
@@ -212,10 +221,9 @@ class _StateWatch:
         self._seen[layer] += 1
         for i, dump in enumerate(self._dumps.get(n, ())):
             real = h[i].double().numpy()
-            hs = self._cartridge.arrays[f"layers.{layer}.hs"].astype(int)[:, None, None]
-            found = np.ldexp(self._layer(dump, layer), -hs)
-            self.signal[n][layer] += float((real**2).sum())
-            self.noise[n][layer] += float(((found - real) ** 2).sum())
+            found = np.ldexp(self._layer(dump, layer), -row_bits(self._cartridge, layer)[:, :, None])
+            self.signal[n][layer, i] = float((real**2).sum())
+            self.noise[n][layer, i] = float(((found - real) ** 2).sum())
 
     def _layer(self, dump: bytes, layer: int) -> Floats:
         s = self._cartridge.shape
@@ -257,5 +265,6 @@ def _choice(
     result.distinct[name] = len(np.unique(theirs))
 
 
-def _decibels(signal: float, noise: float) -> float:
-    return 10 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30)))
+def _decibels(signal: Floats, noise: Floats) -> Floats:
+    ratio: Floats = np.maximum(signal, 1e-30) / np.maximum(noise, 1e-30)
+    return 10 * np.log10(ratio)

@@ -8,7 +8,7 @@ measures the arithmetic and not the rounding of weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -111,22 +111,21 @@ def build(
             blocks or too short for the closed loops.
     """
     cartridge = engine.cartridge
-    if checkpoint and checkpoint.shape != cartridge.shape:
+    if checkpoint and checkpoint.shape != replace(cartridge.shape, row_gains=False):
         raise CheckpointError(
             "checkpoint and cartridge differ in shape",
             expected=cartridge.shape,
             found=checkpoint.shape,
             hint="name the checkpoint that the cartridge was made of",
         )
+    torch.set_num_threads(1)
     own = fidelity.dequantized_model(cartridge)
     model = fidelity.checkpoint_model(checkpoint) if checkpoint else own
     blocks = _cut(recorded)
     tick("frames to compare on")
     lanes = _recorded_lanes(blocks, sessions, frames) if blocks else _own_lanes(engine, sessions, frames, seed)
     early = min(SNR_EARLY, frames // 2)
-    found = fidelity.measure(
-        engine, model, lanes, own=None if model is own else own, report_at=(early,), tick=tick
-    )
+    found = fidelity.measure(engine, model, lanes, own=None if model is own else own, report_at=(early,), tick=tick)
     begun = _recorded_starts(blocks, starts) if blocks else _own_starts(starts, seed)
     control = (
         fidelity.checkpoint_model(checkpoint, torch.bfloat16)

@@ -50,6 +50,8 @@ class Shape:
     headdim: int
     num_layers: int
     state_age_as_embed: bool = False
+    row_gains: bool = False
+    """Whether each row of the recurrent state has a gain of its own (numerics.md 6.3)."""
 
     @property
     def num_heads(self) -> int:
@@ -88,6 +90,11 @@ class Shape:
     def state_size(self) -> int:
         """Bytes of one serialized state: high plane, low plane, step counter."""
         return 2 * self.state_values + 4
+
+    @property
+    def flags(self) -> int:
+        """The header's: bit 0 state_age_as_embed, bit 1 row_gains."""
+        return self.state_age_as_embed | self.row_gains << 1
 
     @property
     def read_shift(self) -> int:
@@ -187,8 +194,8 @@ def tensors(shape: Shape) -> list[TensorSpec]:
                 ("gate_norm", "i16", (i,)),
                 ("out_proj.w", "i8", (d, i)),
                 ("out_proj.m", "i32", (d,)),
-                ("reserved0", "i8", (0,)),
-                ("reserved1", "i8", (0,)),
+                ("row_gain", "i8", (i if shape.row_gains else 0,)),
+                ("reserved", "i8", (0,)),
             )
         ]
     return specs

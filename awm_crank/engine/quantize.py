@@ -7,14 +7,15 @@ says what each integer stands for.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from awm_crank.engine import balance, layout, tables
-from awm_crank.engine.bounds import ACT_MAX, INT32_MAX, RESIDUAL_MAX
-from awm_crank.engine.calibrate import Calibration, calibrate
+from awm_crank.engine.bounds import ACT_MAX, INT32_MAX, RESIDUAL_MAX, ROW_GAIN_MAX
+from awm_crank.engine.calibrate import MOST_BITS, Calibration, calibrate
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.checkpoint import Checkpoint
 from awm_crank.engine.dequantize import HEAD_SLICES, LOW_BITS, output_units
@@ -32,6 +33,8 @@ WIDE_ROOM = 2.0
 """The same for 16-bit values."""
 STATE_ROOM = 2.0
 """The same for the recurrent state, whose slow heads go on filling after calibration ends."""
+DRIVE_ROOM = 2.0
+"""The same for what a row takes in at once."""
 RESIDUAL_ROOM = 16.0
 F_DT = 20
 F_LOGIT = 16
@@ -75,7 +78,8 @@ def fraction_bits(largest: float, limit: float, low: int, high: int) -> int:
 
 class _Quantizer:
     def __init__(self, checkpoint: Checkpoint, calibration: Calibration) -> None:
-        self.checkpoint, self.shape, self.w = checkpoint, checkpoint.shape, dict(checkpoint.weights)
+        self.checkpoint, self.w = checkpoint, dict(checkpoint.weights)
+        self.shape = replace(checkpoint.shape, row_gains=True)
         self.ranges, self.moments = dict(calibration.ranges), dict(calibration.moments)
         self.losses = calibration.losses
         self.arrays: dict[str, Ints] = {}
@@ -86,8 +90,6 @@ class _Quantizer:
         f_frame, s_frame = self._frame(units)
         s_ctrl = 30 - F_CTRL
         self.arrays["ctrl_mul"] = _nearest(np.ldexp(ctrl_units, s_ctrl + F_CTRL))
-        self._balance_rest()
-
         f_final = fraction_bits(max(self._range("final"), self._range("hfin")) * ACTIVATION_ROOM, ACT_MAX, 0, 13)
         f_res = self._residual_bits(f_frame)
         layers = tuple(self._layer(n, f_res) for n in range(shape.num_layers))
@@ -138,34 +140,10 @@ class _Quantizer:
         for table in tables_used:
             self.arrays[table] = _nearest(np.ldexp(self.w[f"{table}.weight"] * gains[table], f_frame))
         columns = balance.frame_columns(gains, shape)
-        self._stretch("frame", columns)
+        both = np.append(columns, 1.0)
+        self.moments["frame"] = self.moments["frame"] * both[:, None] * both
         self.w["frame_proj.weight"] = self.w["frame_proj.weight"] / columns
         return f_frame, s_frame
-
-    def _balance_rest(self) -> None:
-        """Balance all other matrices: their inputs are scaled by a norm (those of the heads by ctrl_proj too)."""
-        heads = [f"{name}.weight" for name in HEAD_SLICES]
-        gains = self._balance(heads, "final_norm.weight", ("final", "hfin"))
-        self.w["ctrl_proj.bias"] = self.w["ctrl_proj.bias"] * gains
-        self.w["ctrl_proj.weight"] = self.w["ctrl_proj.weight"] * gains[:, None]
-        for n in range(self.shape.num_layers):
-            at, mamba = f"layers.{n}.", f"layers.{n}.mamba."
-            self._balance([mamba + "in_proj.weight"], at + "norm.weight", (at + "in",))
-            self._balance([mamba + "out_proj.weight"], mamba + "norm.weight", (at + "out",))
-
-    def _balance(self, matrices: list[str], norm: str, inputs: tuple[str, ...]) -> Floats:
-        gains = balance.column_gains(np.concatenate([self.w[name] for name in matrices]))
-        for name in matrices:
-            self.w[name] = self.w[name] / gains
-        self.w[norm] = self.w[norm] * gains
-        for name in inputs:
-            self.ranges[name] = self.ranges[name] * torch.from_numpy(gains).to(self.ranges[name].dtype)
-        self._stretch(inputs[-1], gains)
-        return gains
-
-    def _stretch(self, name: str, gains: Floats) -> None:
-        both = np.append(gains, 1.0)
-        self.moments[name] = self.moments[name] * both[:, None] * both
 
     def _range(self, name: str) -> float:
         return float(self.ranges[name].max())
@@ -264,11 +242,12 @@ class _Quantizer:
         out_proj = w[mamba + "out_proj.weight"]
         f_rows, ones = np.full(shape.d_model, f_res), np.ones(shape.d_model)
         s_out = self._matrix(at + "out_proj", out_proj, None, f_out, f_rows, ones, self.moments[at + "out"])
-        f_c, sh_b, hs = self._state_formats(n)
-        f_y = self._best_bits(at + "y", -10, 14)
+        f_c, sh_b, hs, gains = self._state_formats(n)
+        f_y = self._best_bits(at + "y", -10, 14, gains)
         f_y = min(f_y, int(hs.min()) + f_c - shape.read_shift - 1)
         f_d = fraction_bits(float(np.abs(w[mamba + "D"]).max()), 32767, f_y - f_c + 1, 14)
         self.arrays[at + "hs"] = hs
+        self.arrays[at + "row_gain"] = gains
         self.arrays[at + "d"] = _nearest(np.ldexp(w[mamba + "D"], f_d))
         self.arrays[at + "dt_bias"] = _nearest(np.ldexp(w[mamba + "dt_bias"], F_DT))
         alpha = np.exp(w[mamba + "A_log"]) / math.log(2)
@@ -300,34 +279,43 @@ class _Quantizer:
         self.arrays[at + "conv_b"] = _nearest(np.ldexp(bias, f_x + f_conv_w))
         return f_conv_w
 
-    def _best_bits(self, name: str, low: int, high: int) -> int:
+    def _best_bits(self, name: str, low: int, high: int, gains: Ints | int = 0) -> int:
         """Fraction bits of 16 that lose least, if anything is within reach of them; else those that hold the range.
+        Channel i has `gains[i]` more of them.
 
         A trained layer's rare peaks are a hundred times its usual frames: a format that holds them with room to spare
         leaves too little to the usual ones.
         """
-        room = fraction_bits(self._range(name) * WIDE_ROOM, 32767, low, high)
-        best = int(self.losses[name].argmin())
+        losses = self.losses[name]
+        range_ = self.ranges[name].numpy().ravel().astype(np.float64)
+        room = fraction_bits(float(np.ldexp(range_, gains).max()) * WIDE_ROOM, 32767, low, high)
+        channels = np.arange(losses.shape[1])
+        total = [losses[np.clip(bits + gains, 0, MOST_BITS - 1), channels].sum() for bits in range(16)]
+        best = int(np.argmin(total))
         return max(room, min(best, high)) if best else room
 
-    def _state_formats(self, n: int) -> tuple[int, int, Ints]:
-        """f_c, sh_b and hs of each head: as fine as state, its input and the shifts' limits allow."""
+    def _state_formats(self, n: int) -> tuple[int, int, Ints, Ints]:
+        """f_c, sh_b, hs of each head and the gain of each row: as fine as the rows of the state, what they take in,
+        and the shifts' limits allow."""
         at = f"layers.{n}."
-        h = self.ranges[at + "h"].numpy() * STATE_ROOM
-        push = self.ranges[at + "push"].numpy() * WIDE_ROOM
+        h, drive, x = (self.ranges[at + name].double().numpy() for name in ("h", "drive", "x"))
+        rows = np.minimum(_bits(h * STATE_ROOM), _bits(drive * DRIVE_ROOM))
         for f_c in range(self._best_bits(at + "conv", 5, 13), 4, -1):
-            high = 2 * f_c - 3
-            state = [fraction_bits(float(v), 32767, -60, 60) for v in h]
-            pushed = [fraction_bits(float(v), 32767, -60, 60) - 15 + f_c + SH_B_MAX for v in push]
-            hs = np.minimum(np.minimum(state, pushed), high).astype(np.int64)
+            hs = np.minimum(rows.min(1), 2 * f_c - 3)
             sh_b = min(SH_B_MAX, int(hs.min()) + 19 - 2 * f_c)
             if sh_b >= SH_B_MIN:
-                return f_c, sh_b, hs
+                gains = np.minimum(rows - hs[:, None], _bits(x * WIDE_ROOM) - f_c)
+                return f_c, sh_b, hs, gains.clip(0, ROW_GAIN_MAX).ravel()
         raise CheckpointError(
             f"layer {n}: recurrent state too large for 16 bits",
             expected="a magnitude below 1,000",
             found=float(h.max()),
         )
+
+
+def _bits(largest: Floats) -> Ints:
+    """Fraction bits with which 16 bits hold each value."""
+    return np.floor(np.log2(32767 / np.maximum(largest, 1e-12))).astype(np.int64)
 
 
 def _nearest(value: Floats) -> Ints:

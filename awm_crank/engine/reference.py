@@ -76,6 +76,7 @@ class _Layer:
         hs = array("hs").astype(np.int32)
         self.input_shift = 11 + 2 * f.f_c - hs
         self.read_shift = (hs + f.f_c - shape.read_shift - f.f_y)[:, None]
+        self.row_gain = array("row_gain").astype(np.int32) if shape.row_gains else np.int32(0)
         self.gate_norm = array("gate_norm").astype(np.int64)
         self.out_proj = _Matrix(array("out_proj.w"), array("out_proj.m"), None, f.s_out)
 
@@ -204,13 +205,13 @@ class ReferenceEngine:
         tail[:2] = tail[1:]
         tail[2] = xbc
         mixed = tables.silu(_sat16(rounded(conv, f.f_x + f.f_conv_w - f.f_c)), f.f_c)
-        x = mixed[:inner].reshape(shape.num_heads, shape.headdim)
+        x = _sat16(mixed[:inner] << layer.row_gain).reshape(shape.num_heads, shape.headdim)
         b = mixed[inner : inner + n_state]
         b_shift = min(f.sh_b, 15 - int(np.abs(b).max()).bit_length())
         c = mixed[inner + n_state :]
 
         y = self._scan(layer, h, x, b << b_shift, c, dt_raw, step, b_shift)
-        gated = y.ravel() * tables.silu(z, f.f_z)
+        gated = (y.ravel() * tables.silu(z, f.f_z)) >> layer.row_gain
         return tables.norm(gated, layer.gate_norm, f.eps_gate, f.f_out_w, f.f_out)
 
     def _scan(self, layer: _Layer, h: I32, x: I32, b: I32, c: I32, dt_raw: I64, step: int, b_shift: int) -> I32:

@@ -122,6 +122,8 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
         # A fast head takes in more at once than a slow one, whose range its time constant fills.
         finer = (-arrays[at + "dt_bias"] * 1549082005) >> 50
         arrays[at + "hs"] = np.minimum(13, 10 + finer)
+        if shape.row_gains:
+            arrays[at + "row_gain"] = draw.uniform(at + "row_gain", (i,), 0, 5)
         norm(at + "gate_norm", i)
         matrix(at + "out_proj", d, i, 20000, 1024)
     params = sum(int(np.prod(v.shape)) for k, v in arrays.items() if not k.endswith((".m", "_mul", ".hs")))

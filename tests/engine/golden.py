@@ -28,6 +28,7 @@ RUNS: dict[str, tuple[Shape, int, int]] = {
     "19.9M": (SHAPES["19.9M"], 4, 32),
     "odd": (Shape(d_model=37, d_inner=51, d_state=10, headdim=17, num_layers=3), 5, 64),
     "state_age embedded": (Shape(64, 96, 34, 24, 2, state_age_as_embed=True), 6, 64),
+    "row gains": (Shape(70, 120, 18, 40, 2, state_age_as_embed=True, row_gains=True), 7, 64),
 }
 """Name to shape, seed and frames."""
 

@@ -30,10 +30,11 @@ WASM = [
 SHAPES = [
     Shape(128, 256, 16, 64, 2),
     Shape(40, 72, 10, 24, 2, state_age_as_embed=True),
-    Shape(17, 35, 6, 7, 1),
+    Shape(17, 35, 6, 7, 1, row_gains=True),
     Shape(33, 130, 18, 65, 1),
     Shape(1, 1, 2, 1, 1),
-    Shape(70, 80, 2, 8, 2),
+    Shape(70, 80, 2, 8, 2, row_gains=True),
+    Shape(64, 128, 16, 64, 1, row_gains=True),
     Shape(130, 192, 256, 96, 1),
 ]
 """Even and odd sizes of everything: tails of every vector, heads narrower and wider than one, one value of all."""
@@ -104,6 +105,8 @@ def extreme(shape: Shape, seed: int) -> Cartridge:
         matrix(at + "out_proj", lf.s_out, 2**30)
         fill(at + "norm", -32768, 32767)
         fill(at + "gate_norm", -32768, 32767)
+        if shape.row_gains:
+            fill(at + "row_gain", 0, 10)
         fill(at + "conv_w", -7000, 7000)
         fill(at + "conv_b", -(2**26), 2**26)
         fill(at + "dt_bias", -(2**26), 2**26)

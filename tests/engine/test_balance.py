@@ -10,20 +10,19 @@ RNG = np.random.default_rng(1)
 
 
 def test_gains_even_columns_out() -> None:
-    """Columns eight times apart are within about a factor of two of each other afterwards; the largest gain is 1."""
-    weight = RNG.normal(size=(200, 6)) * np.array([1, 1 / 2, 1 / 4, 1 / 8, 1, 1 / 3])
-    gains = balance.column_gains(weight)
-    sizes = np.sqrt(((weight / gains) ** 2).mean(0))
-    assert sizes.max() / sizes.min() < 2.1
+    """Columns of the frame eight times apart come nearer each other; gains are powers of two, the largest 1; an input
+    that no row reads keeps the least."""
+    weight = RNG.normal(size=(64, SHAPE.frame_dim)) / 16
+    weight[:, : 2 * SHAPE.player_floats] *= 8
+    weight[:, 3] = weight[:, SHAPE.player_floats + 3] = 0
+    gains = balance.frame_columns(balance.frame_gains(weight, SHAPE), SHAPE)
+    read = np.abs(weight).max(0) > 0
+    before, after = (np.sqrt((w[:, read] ** 2).mean(0)) for w in (weight, weight / gains))
+    assert before.max() / before.min() > 8 > 4 > after.max() / after.min()
     assert gains.max() == 1
     assert (np.log2(gains) == np.rint(np.log2(gains))).all()
-
-
-def test_empty_columns_keep_a_least_gain() -> None:
-    """A column of zeros (an input that is never seen), and a matrix of them, have a gain that divides."""
-    weight = RNG.normal(size=(8, 3)) * np.array([1, 0, 1])
-    assert balance.column_gains(weight)[1] == 2.0**balance.LEAST
-    assert (balance.column_gains(np.zeros((4, 4))) > 0).all()
+    assert gains[3] == 2.0**balance.LEAST
+    assert all((g > 0).all() for g in balance.frame_gains(0 * weight, SHAPE).values())
 
 
 def test_both_players_share_gains() -> None:

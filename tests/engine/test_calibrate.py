@@ -16,13 +16,14 @@ MODEL = TorchModel.of_checkpoint(SOURCE)
 START = frame.start_block(32, (1, 2))
 
 
-def test_ranges_name_every_activation_and_states_by_head() -> None:
-    """Each layer's nine activations and the residual have a positive range; state and its input one for each head."""
+def test_ranges_name_every_activation_and_states_by_row() -> None:
+    """Each layer's activations and the residual have a positive range; the state and what feeds it one for each row."""
     ranges = calibrate(MODEL, frames=6).ranges
     for n in range(2):
-        for name in ("in", "z", "xbc", "conv", "b", "push", "h", "y", "out"):
+        for name in ("in", "z", "xbc", "conv", "b", "push", "h", "y", "x", "drive", "out"):
             assert float(ranges[f"layers.{n}.{name}"].max()) > 0
-        assert ranges[f"layers.{n}.h"].shape == ranges[f"layers.{n}.push"].shape == (4,)
+        for name in ("h", "x", "drive", "y"):
+            assert ranges[f"layers.{n}.{name}"].shape == (4, 16)
     assert {"res", "final", "hfin"} <= set(ranges)
 
 
@@ -45,7 +46,7 @@ def test_slow_heads_reach_what_they_reach_in_the_end() -> None:
         weights[f"layers.{n}.mamba.dt_bias"] = np.full(4, -6.5)
         weights[f"layers.{n}.mamba.A_log"] = np.zeros(4)
     model = TorchModel.of_checkpoint(checkpoint.from_weights(weights, {}))
-    short, long = (calibrate(model, frames=frames).ranges["layers.0.h"] for frames in (12, 300))
+    short, long = (calibrate(model, frames=frames).ranges["layers.0.h"].amax(1) for frames in (12, 300))
     played = rollout(model, [START], [random_inputs(Stream(9), "seen", 12)])[0]
     state = model.zero_state()
     model.advance(state, model.frame_vectors(played)[None])

@@ -100,7 +100,7 @@ def test_shard_size_out_of_range_is_refused(size: int) -> None:
         (patched(89, b"\x05"), "num_heads"),
         (patched(90, b"\0\0"), "headdim"),
         (patched(92, b"\x03"), "d_conv"),
-        (patched(93, b"\x02"), "flags"),
+        (patched(93, b"\x04"), "flags"),
         (patched(94, b"\1"), "frame_dim"),
         (patched(96, b"\1"), "layer_input_scales"),
         (patched(128, b"\1"), "layer_output_scales"),

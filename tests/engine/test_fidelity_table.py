@@ -13,7 +13,7 @@ from awm_crank.errors import CheckpointError
 
 SHAPE = Shape(64, 64, 4, 16, 2)
 SOURCE = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 1))
-CART = quantize(SOURCE, name="small", frames=40)
+CART = quantize(SOURCE, name="small", frames=200)
 FEW = {"frames": 200, "starts": 12, "sessions": 2}
 
 
@@ -32,7 +32,7 @@ def rebuilt(**arrays: np.ndarray) -> Cartridge:
     return Cartridge.build(
         name="damaged",
         version=1,
-        shape=SHAPE,
+        shape=CART.shape,
         formats=CART.formats,
         luts=CART.luts,
         arrays={**CART.arrays, **arrays},
@@ -47,6 +47,17 @@ def test_every_goal_has_its_row(sound: Table) -> None:
     assert not failed(sound), sound.text()
     assert "every row passes" in sound.text()
     assert sound.as_json()["passed"] is True
+
+
+def test_state_age_as_embedding() -> None:
+    """A checkpoint that embeds state_age goes through quantization, integers, floating point and closed loops alike."""
+    source = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, state_age_as_embed=True), 1))
+    cart = quantize(source, name="age", frames=200)
+    assert cart.arrays["state_age_embed"].any()
+    assert not failed(fidelity_table.build(NativeEngine(cart), **FEW))
+    against = fidelity_table.build(NativeEngine(cart), source, **FEW)
+    assert "recurrent state, own weights" not in failed(against)
+    assert min(row.value for row in against.rows if row.kind == "argmax agreement") > 0.9
 
 
 def test_a_wrong_checkpoint_fails() -> None:
@@ -68,8 +79,10 @@ def test_damaged_weights_fail() -> None:
 
 def test_a_coarse_state_fails() -> None:
     """State formats five bits too coarse are seen in the state's rows, against the cartridge's own weights."""
-    hs = {f"layers.{n}.hs": CART.arrays[f"layers.{n}.hs"] - 5 for n in range(2)}
-    table = fidelity_table.build(NativeEngine(rebuilt(**hs)), **FEW)
+    low = [2 * lf.f_c + lf.sh_b - 19 for lf in CART.formats.layers]
+    coarse = {f"layers.{n}.hs": np.maximum(CART.arrays[f"layers.{n}.hs"] - 5, low[n]) for n in range(2)}
+    coarse |= {f"layers.{n}.row_gain": 0 * CART.arrays[f"layers.{n}.row_gain"] for n in range(2)}
+    table = fidelity_table.build(NativeEngine(rebuilt(**coarse)), **FEW)
     assert "recurrent state, own weights" in failed(table)
 
 

@@ -29,10 +29,10 @@ def test_the_world_obeys_sticks_and_stays_bounded() -> None:
     ends = []
     for stick in (80, -80):
         pad = frame.CONTROLLER.pack(stick, 0, 0, 0, 0, 0, 0, 0)
-        *_, last = rollout(model, start, [pad + bytes(8)] * 90)
+        *_, last = rollout(model, [start], [[pad + bytes(8)] * 90])[0]
         ends.append(frame.unpack(last)[0]["x"])
     assert ends[0] > ends[1] + 20 * 256
-    for block in rollout(model, start, random_inputs(Stream(3), "bounded", 300)):
+    for block in rollout(model, [start], [random_inputs(Stream(3), "bounded", 300)])[0]:
         for player in frame.unpack(block)[:2]:
             assert abs(player["x"]) < 85 * 256 and -20 * 256 < player["y"] < 60 * 256
             assert player["stocks"] >= 3

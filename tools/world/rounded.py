@@ -1,6 +1,6 @@
 """Training with weights as the engine holds them: rounded to int8 rows, gradients passed straight through.
 
-The grid is the quantizer's (awm_crank/engine/balance.py: columns balanced by powers of two, then a scale for each row),
+The grid is the quantizer's (a scale for each row; awm_crank/engine/balance.py: frame_proj's columns balanced first),
 so that quantizing the exported weights finds them where they are.
 """
 
@@ -54,18 +54,12 @@ def _gains(
     s = model.shape
     shape = Shape(s.d_model, s.d_inner, s.d_state, s.headdim, s.layers, state_age_as_embed=True)
     numbers = {name: w.detach().double().numpy() for name, w in like.items()}
-    heads = [name for name in weights if name.endswith("_head.weight")]
-    whole = torch.cat([like[name].detach() for name in heads]).double().numpy()
     out: dict[str, tuple[Tensor, Tensor | None]] = {}
     for name, w in weights.items():
         columns = None
         if name == "frame_proj.weight":
             columns = balance.frame_columns(balance.frame_gains(numbers[name], shape), shape)
-        elif name in heads:
-            columns = balance.column_gains(whole)
-        elif name.endswith(("in_proj.weight", "out_proj.weight")):
-            columns = balance.column_gains(numbers[name])
-        elif name == "ctrl_proj.weight":
+        elif name.endswith(("_head.weight", "in_proj.weight", "out_proj.weight", "ctrl_proj.weight")):
             columns = numbers[name][0] * 0 + 1
         out[name] = (w, None if columns is None else torch.from_numpy(columns).float())
     return out

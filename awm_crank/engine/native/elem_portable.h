@@ -98,12 +98,15 @@ AWM_FN void e_conv(const awm_image *im, const awm_layer *ly, i16 *AWM_RESTRICT t
         k[c] = (i16)silu(pairs, k[c], (u32)ly->f_c);
 }
 
-/* 6.6: g = y * silu(z). */
-AWM_FN void e_gate(const awm_image *im, i32 *AWM_RESTRICT g, const i16 *AWM_RESTRICT y, const i16 *AWM_RESTRICT z, u32 f, u32 n)
+/* 6.6: g = y * silu(z), the row's gain taken back. */
+AWM_FN void e_gate(const awm_image *im, const awm_layer *ly, i32 *AWM_RESTRICT g, const i16 *AWM_RESTRICT y,
+                   const i16 *AWM_RESTRICT z, u32 n)
 {
-    const i16 *pairs = AT(im, const i16 *, im->sig_pairs);
+    const i16 *pairs = AT(im, const i16 *, im->sig_pairs), *AWM_RESTRICT gain = AT(im, const i16 *, ly->row_gain);
     for (u32 i = 0; i < n; i++)
-        g[i] = y[i] * silu(pairs, z[i], f);
+        g[i] = y[i] * silu(pairs, z[i], (u32)ly->f_z);
+    for (u32 i = 0; i < (ly->row_gain ? n : 0); i++)
+        g[i] >>= gain[i];
 }
 #define AWM_GATE_ORDER 0 /* the vector paths keep g in another order, which their e_norm undoes */
 

@@ -205,9 +205,19 @@ static void e_conv(const awm_image *im, const awm_layer *ly, i16 *tail, const i1
 }
 
 /* g in lane order. */
-static void e_gate(const awm_image *im, i32 *g, const i16 *y, const i16 *z, u32 f, u32 n)
+static void e_gate(const awm_image *im, const awm_layer *ly, i32 *g, const i16 *y, const i16 *z, u32 n)
 {
-    const silu_consts sc = silu_prepare(im, f);
+    const silu_consts sc = silu_prepare(im, (u32)ly->f_z);
+    if (ly->row_gain) {
+        const i16 *gain = AT(im, const i16 *, ly->row_gain);
+        for (u32 i = 0; i < n; i += W16) {
+            const vec a = v_load(y + i), b = v_silu(v_load(z + i), &sc), s = v_load(gain + i);
+            const vec low = V(mullo_epi16)(a, b), high = V(mulhi_epi16)(a, b);
+            v_store(g + i, V(srav_epi32)(V(unpacklo_epi16)(low, high), V(unpacklo_epi16)(s, v_zero())));
+            v_store(g + i + W32, V(srav_epi32)(V(unpackhi_epi16)(low, high), V(unpackhi_epi16)(s, v_zero())));
+        }
+        return;
+    }
     for (u32 i = 0; i < n; i += W16) {
         const vec a = v_load(y + i), b = v_silu(v_load(z + i), &sc);
         const vec low = V(mullo_epi16)(a, b), high = V(mulhi_epi16)(a, b);

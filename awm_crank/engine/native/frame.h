@@ -12,6 +12,8 @@ enum { /* offsets in a PlayerState of 32 bytes, a Feedback of 8, a block */
 enum { EMBED_ACTION, EMBED_JUMPS, EMBED_CHARACTER, EMBED_L_CANCEL, EMBED_HURTBOX, EMBED_SURFACE, EMBED_ATTACK, EMBED_AGE,
        EMBED_STAGE };
 #define FLAG_AGE_EMBED 1u
+#define FLAG_ROW_GAINS 2u
+#define ROW_GAIN_MAX 10u
 
 /* The 13 controller features, raw. */
 AWM_INLINE i32 *controller_raw(i32 *to, const u8 *input)

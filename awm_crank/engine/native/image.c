@@ -124,8 +124,17 @@ static void put_layer(writer *out, reader *in, const awm_path *path, const u8 *b
     w = tensor(in);
     m = tensor(in);
     ly->out = put_matrix(out, path, w, m, 0, im->d_model, im->d_inner, b[12]);
+    const u8 *gains = tensor(in);
     tensor(in);
-    tensor(in);
+    if (im->flags & FLAG_ROW_GAINS) {
+        ly->row_mul = reserve(out, 2 * AWM_ROUND(im->d_inner, AWM_PAD));
+        ly->row_gain = reserve(out, 2 * AWM_ROUND(im->d_inner, AWM_PAD));
+        if (out->base)
+            for (u32 i = 0; i < im->d_inner; i++) {
+                ((i16 *)(void *)(out->base + ly->row_mul))[i] = (i16)(1 << gains[i]);
+                ((i16 *)(void *)(out->base + ly->row_gain))[i] = gains[i];
+            }
+    }
 }
 
 /* Fills `im` and, where out->base is set, the bytes behind it. */
@@ -241,7 +250,7 @@ static i32 check(const u8 *c, u64 size)
     CHECK(get16(c + 8) == 1 && get16(c + 10) == HEADER && get32(c + 12) == size, AWM_BAD_HEADER);
     const u32 d = get16(c + 82), i = get16(c + 84), n = get16(c + 86), layers = c[88], heads = c[89], p = get16(c + 90);
     const u32 flags = c[93], v = get16(c + 94), age = flags & FLAG_AGE_EMBED;
-    CHECK(d && i && n && heads && p && WITHIN(layers, 1, 16) && c[92] == 4 && flags <= 1, AWM_BAD_SHAPE);
+    CHECK(d && i && n && heads && p && WITHIN(layers, 1, 16) && c[92] == 4 && flags <= 3, AWM_BAD_SHAPE);
     CHECK(d <= MAX_K && i <= MAX_K && heads * p == i && n <= 256 && n % 2 == 0, AWM_BAD_SHAPE);
     CHECK(v == (age ? 196 : 182), AWM_BAD_SHAPE);
     const u32 ch = i + 2 * n, rows = i + ch + heads;
@@ -258,7 +267,7 @@ static i32 check(const u8 *c, u64 size)
     sizes[t++] = 0;
     for (u32 l = 0; l < layers; l++) {
         const u64 one[14] = {2 * d, (u64)rows * d, 4 * rows, 8 * ch, 4 * ch, 4 * heads, 4 * heads, 2 * heads, heads, 2 * i,
-                             (u64)d * i, 4 * d, 0, 0};
+                             (u64)d * i, 4 * d, flags & FLAG_ROW_GAINS ? i : 0, 0};
         for (u32 k = 0; k < 14; k++)
             sizes[t++] = one[k];
     }
@@ -286,6 +295,9 @@ static i32 check(const u8 *c, u64 size)
         const u8 *b = c + LAYER_BLOCKS + 40 * l, *entry = dir + 8 * (16 + 14 * l);
         const i32 why = check_layer(b, c + get32(entry + 8 * 8), heads, d, i, n);
         CHECK(why == AWM_OK, why);
+        const u8 *gains = c + get32(entry + 8 * 12);
+        for (u32 k = 0; k < (flags & FLAG_ROW_GAINS ? i : 0); k++)
+            CHECK(gains[k] <= ROW_GAIN_MAX, AWM_BAD_SHIFT);
         CHECK(norm_shifts_ok(get64(c + 1216), d, (i8)b[1], (i8)b[0]), AWM_BAD_SHIFT);
         CHECK(check_weights(c + get32(entry + 8), (u64)rows * d) == AWM_OK, AWM_BAD_WEIGHT);
         CHECK(check_weights(c + get32(entry + 80), (u64)d * i) == AWM_OK, AWM_BAD_WEIGHT);

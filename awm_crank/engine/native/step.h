@@ -97,6 +97,13 @@ AWM_FN void project(const awm_image *im, const awm_matrix *mx, const scratch_map
     project_part(im, mx, sc, 0, sessions, mx->kp, team);
 }
 
+/* 6.3: x of small rows is raised, so that their state has as many bits as that of large ones. */
+AWM_FN void row_gains(i16 *AWM_RESTRICT x, const i16 *AWM_RESTRICT mul, u32 n)
+{
+    for (u32 i = 0; i < n; i++)
+        x[i] = (i16)sat16(x[i] * mul[i]);
+}
+
 /* From in_proj's accumulators to out_proj's activation (6.2 to 6.6). */
 AWM_FN void layer_inside(const awm_image *im, const awm_layer *ly, u8 *state, const i32 *acc, u8 *act, const work_map *w,
                          const dither *di)
@@ -106,6 +113,8 @@ AWM_FN void layer_inside(const awm_image *im, const awm_layer *ly, u8 *state, co
     e_rq16(w->zx, acc, m, ly->in.shift, zxbc);
     e_rq(w->dt, acc + zxbc, m + zxbc, ly->in.shift, im->heads);
     e_conv(im, ly, (i16 *)(void *)(state + im->tail_offset), w->zx + inner, w->k);
+    if (ly->row_mul)
+        row_gains(w->k, AT(im, const i16 *, ly->row_mul), inner);
     const i16 *b = w->k + inner, *c = b + n;
     i32 largest = 0;
     for (u32 i = 0; i < n; i++)
@@ -129,7 +138,7 @@ AWM_FN void layer_inside(const awm_image *im, const awm_layer *ly, u8 *state, co
     }
     for (u32 i = inner; i < AWM_ROUND(inner, AWM_PAD); i++)
         w->y[i] = 0;
-    e_gate(im, w->g, w->y, w->zx, (u32)ly->f_z, inner);
+    e_gate(im, ly, w->g, w->y, w->zx, inner);
     e_norm(im, w->u, w->g, ly->gate_w, ly->eps_gate, ly->f_out_w, ly->f_out, inner, AWM_GATE_ORDER);
     e_act(act, w->u, inner, ly->out.kp);
 }
@@ -256,7 +265,7 @@ AWM_FN void bare(const awm_image *im, void *const *states, u32 sessions, void *m
             if (what & AWM_RUN_CONV)
                 e_conv(im, ly, (i16 *)(void *)(state + im->tail_offset), w.zx + im->d_inner, w.k);
             if (what & AWM_RUN_GATE)
-                e_gate(im, w.g, w.y, w.zx, (u32)ly->f_z, im->d_inner);
+                e_gate(im, ly, w.g, w.y, w.zx, im->d_inner);
             if (what & AWM_RUN_SCAN) { /* the tail is recurrent state too: it moves on */
                 const u32 stride = im->channels_pad;
                 i16 *AWM_RESTRICT t0 = (i16 *)(void *)(state + im->tail_offset), *AWM_RESTRICT t1 = t0 + stride;
