@@ -66,18 +66,21 @@ class View:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(heard), process.stdout
         )
+        problem = ""
         try:
             if line := await heard.readline():
                 said = msgspec.json.decode(line)
-                if said["problem"]:
-                    self._log.warning("no view", problem=said["problem"], hint="set view.page_port and view.feed_port")
-                else:
+                problem = said["problem"]
+                if not problem:
                     self._log.info("view", page=said["page"], feed=said["feed"])
             await heard.read()
         finally:
             transport.close()
             status = await asyncio.to_thread(_end, process)
-            self._log.info("view ended", status=status)
+        if problem:
+            self._log.warning("no view", problem=problem, hint="set view.page_port and view.feed_port")
+        else:
+            self._log.warning("view ended", status=status)
 
     def _start(self) -> subprocess.Popen[bytes]:
         # this very package, wherever the current folder is; -P since that may hold another one
