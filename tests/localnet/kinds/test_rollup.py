@@ -31,6 +31,22 @@ def test_configuration(tmp_path: Path) -> None:
     assert settings["aperture"]["listen"] == "127.0.0.1:5000"
     assert settings["storage"] == str(tmp_path / "storage")
     assert settings["ledger"] == {"block-time": "10ms", "reset": True}
+    assert settings["accountsdb"] == {"snapshot-frequency": 5120}
+    slower = Plan(folder=tmp_path, cache=tmp_path, slot_ms=50.0)
+    settings = tomllib.loads(rollup.configuration(slower, "http://b:1", "ws://b:2", 5000, 5005))
+    assert settings["accountsdb"] == {"snapshot-frequency": 1024}
+
+
+@pytest.mark.parametrize(
+    ("http", "ws", "host"),
+    [("http://127.0.0.1:1", "ws://127.0.0.1:2", "localhost"), ("http://base:1", "ws://base:2", "base")],
+)
+def test_its_own_screen(http: str, ws: str, host: str) -> None:
+    """The base chain is reached past the proxy that is not there; the rollup's own address is not exempt from it."""
+    to_http, to_ws, environment = rollup.without_own_requests(http, ws)
+    assert (to_http, to_ws) == (f"http://{host}:1", f"ws://{host}:2")
+    assert environment["NO_PROXY"] == environment["no_proxy"] == host
+    assert environment["HTTP_PROXY"] == environment["http_proxy"] == "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("base", ["embedded", "solana"])
