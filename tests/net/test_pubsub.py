@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
-from asyncio.trsock import TransportSocket
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -238,12 +237,13 @@ async def test_acknowledges_at_once(endpoint: Endpoint, monkeypatch: pytest.Monk
     """Where the system can (Linux), every message is acknowledged at once: an endpoint that leaves Nagle's algorithm on
     would hold the next one back for 40 ms otherwise (MagicBlock's validators do)."""
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(TransportSocket, "setsockopt", lambda _, *option: asked.append(option))
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY)
     client.start()
     await expect(events, Subscribed)
+    # a real socket's: uvloop's stand-in makes one for every call
+    monkeypatch.setattr(socket.socket, "setsockopt", lambda _, *option: asked.append(option))
     value = {"context": {"slot": 12}, "value": account_value(b"abc")}
     for number in range(1, 4):
         before = len(asked)
