@@ -172,6 +172,7 @@ class Daemon:
             for task in [*background, *self._tasks]:
                 task.cancel()
             await asyncio.gather(*background, *self._tasks, return_exceptions=True)
+            self._timers.close()
             await self._models.close()
             await self._pubsub.close()
             await self._rpc.close()

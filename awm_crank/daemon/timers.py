@@ -1,13 +1,13 @@
-"""The one timer: a heap of moments at which machines want to be woken, and a single timer of the loop for the first."""
+"""The one timer: a heap of moments at which machines want to be woken, and a single alarm for the first."""
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import time
 from collections.abc import Callable
 
 from ..telemetry.stats import Latencies
+from .alarm import Alarm
 from .served import Served
 
 
@@ -23,8 +23,8 @@ class Timers:
         self._ring_one = ring
         self._lag = lag
         self._heap: list[tuple[int, int, Served]] = []
-        self._timer: asyncio.TimerHandle | None = None
-        self._set_for = 0
+        self._alarm = Alarm(self._ring)
+        self._set_for: int | None = None
 
     def __len__(self) -> int:
         """Moments waited for, those given up meanwhile included."""
@@ -37,24 +37,26 @@ class Timers:
             heapq.heappush(self._heap, (when, id(served), served))
             self._set()
 
+    def close(self) -> None:
+        """Wakes nobody any more."""
+        self._heap.clear()
+        self._alarm.close()
+
     def _set(self) -> None:
         heap = self._heap
         while heap and heap[0][2].wake != heap[0][0]:
             heapq.heappop(heap)
-        first = heap[0][0] if heap else 0
-        if self._timer is not None:
-            if first == self._set_for:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if heap:
-            self._set_for = first
-            delay = max(0, first - time.monotonic_ns()) / 1e9
-            self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
+        first = heap[0][0] if heap else None
+        if first == self._set_for:
+            return
+        self._set_for = first
+        if first is None:
+            self._alarm.cancel()
+        else:
+            self._alarm.set(first)
 
     def _ring(self) -> None:
-        self._timer = None
-        # the loop's clock has a coarser grain: a millisecond early is on time for it, but not for a tick
+        self._set_for = None
         now = time.monotonic_ns()
         while self._heap and self._heap[0][0] <= now:
             when, _, served = heapq.heappop(self._heap)

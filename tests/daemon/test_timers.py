@@ -27,6 +27,7 @@ async def test_in_order() -> None:
     assert rung[0][1] >= now + 10 * MS
     assert rung[1][1] >= now + 30 * MS
     assert len(timers) == 0
+    timers.close()
 
 
 async def test_changed_mind() -> None:
@@ -44,6 +45,7 @@ async def test_changed_mind() -> None:
     await asyncio.sleep(0.08)
     assert [served for served, _ in rung] == [sooner, later]
     assert rung[1][1] >= now + 40 * MS
+    timers.close()
 
 
 async def test_past() -> None:
@@ -60,3 +62,4 @@ async def test_past() -> None:
     assert not rung
     await asyncio.sleep(0.02)
     assert len(rung) == 3
+    timers.close()
