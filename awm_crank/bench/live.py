@@ -8,6 +8,7 @@ bare timer loop are measured in the same run, after the matches.
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from awm_crank.bench import limit
 from awm_crank.bench.live_players import Match as Playing
 from awm_crank.bench.live_players import Players
 from awm_crank.bench.place import Match, Place
-from awm_crank.bench.processes import Usage, usage
+from awm_crank.bench.processes import Usage, machine, usage
 from awm_crank.client.keys import write_keypair
 from awm_crank.demo.accounting import MatchAccounting, Tally, percentile
 from awm_crank.demo.observer import MatchWatch
@@ -156,10 +157,15 @@ def _start_players(folder: Path, place: Place, matches: Sequence[Match], childre
 async def _watch(seconds: float, place: Place, crank: Child, players: Child, watcher: Watcher) -> dict[str, Any]:
     """Waits, and says how many frames came and what that cost."""
     await asyncio.sleep(_WARM_S)
-    processes = {"crank": [crank.process.pid], "players": [players.process.pid], "validator": place.validators}
+    processes = {
+        "crank": [crank.process.pid], "players": [players.process.pid], "validator": place.validators,
+        "observer": [os.getpid()],
+    }  # fmt: skip
 
     def look() -> dict[str, Usage]:
-        return {name: usage(pids) for name, pids in processes.items()}
+        seen = {name: usage(pids) for name, pids in processes.items()}
+        known = sum(each.cpu_s for each in seen.values())
+        return {**seen, "others": Usage(machine().cpu_s - known, 0)}
 
     # the warm-up is not counted: connections are made, caches filled
     before, began = look(), time.monotonic()
@@ -176,12 +182,19 @@ async def _watch(seconds: float, place: Place, crank: Child, players: Child, wat
         for watch, start in zip(watcher.watches, tallies, strict=True)
         for value in watch.accounting.tally.latencies_s[start["frames"] :]
     ]
+    slow = sorted(
+        (frame.landed_at - began, frame.latency_s * 1e3)
+        for watch, start in zip(watcher.watches, tallies, strict=True)
+        for frame in watch.accounting.judged[start["frames"] :]
+        if frame.latency_s > place.period_s
+    )
     crank.require_running()
     players.require_running()
     return {
         "seconds": elapsed, "period_s": place.period_s, "each": each,
         "latency_ms": {f"p{part}": percentile(latencies, part / 100) for part in (50, 90, 99, 100)},
-        "cpu": {name: (after[name].cpu_s - before[name].cpu_s) / elapsed for name in processes},
+        "slow": [{"at_s": round(at, 3), "ms": round(ms, 2)} for at, ms in slow],
+        "cpu": {name: (after[name].cpu_s - before[name].cpu_s) / elapsed for name in after}, "cores": os.cpu_count(),
         "rss_mb": {name: [before[name].rss / 1e6, after[name].rss / 1e6] for name in processes},
     }  # fmt: skip
 
@@ -251,8 +264,10 @@ def as_text(figures: dict[str, Any]) -> str:
     lines.append(f"  {'bare timer':14} {bare['p50']:8.3f} {'':8} {bare['p99']:8.3f} {'':8}  a loop with nothing to do")
     lines += ["", "            CPU (cores)  RSS at start, end (MB)"]
     for name, cpu in figures["cpu"].items():
-        first, last = figures["rss_mb"][name]
-        lines.append(f"  {name:10} {cpu:10.2f}  {first:8.1f} {last:8.1f}")
+        memory = " ".join(f"{size:8.1f}" for size in figures["rss_mb"].get(name, ()))
+        lines.append(f"  {name:10} {cpu:10.2f}  {memory}".rstrip())
+    idle = max(0.0, figures["cores"] - sum(figures["cpu"].values()))
+    lines.append(f"  {'idle':10} {idle:10.2f}  of {figures['cores']}")
     carried = figures["limit"]
     if carried:
         rate = carried["transactions_per_s"]
