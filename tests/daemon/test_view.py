@@ -88,7 +88,7 @@ async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
         words = ["export", str(match.session), "-o", str(path), "--rpc", place.net.http]
         assert await asyncio.to_thread(main, words) == 0
         await browser.choose_file("#file", path)
-        await browser.until("awm.mode === 'file' && document.getElementById('frame').dataset.frame === '300'")
+        await browser.until("awm.mode === 'file' && !awm.playing")
         last = json.loads(path.read_bytes())["frames"][-1]["players"]
         assert await browser.script("[Number(p1.dataset.x), Number(p2.dataset.x)]") == [each["x"] for each in last]
         assert browser.console == []
