@@ -1,6 +1,7 @@
 """`python -m awm_crank.bench.bare_timer SECONDS`: how much later than asked for a loop with nothing to do comes back.
 
-Prints a line of JSON: milliseconds, 50th and 99th percentile, of a timer 60 times a second on the crank's kind of loop.
+Prints a line of JSON: milliseconds, 50th and 99th percentile, of a timer 60 times a second on the crank's kind of loop,
+and `alarm_p50`, `alarm_p99`: the same of the crank's own timer (daemon/alarm.py) there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 
 import msgspec
 
+from awm_crank.daemon.alarm import Alarm
 from awm_crank.demo.accounting import FRAMES_PER_SECOND, percentile
 
 
@@ -30,15 +32,40 @@ async def lags(seconds: float) -> list[float]:
     return found
 
 
+async def alarm_lags(seconds: float) -> list[float]:
+    """The same, of the crank's timer."""
+    loop = asyncio.get_running_loop()
+    found: list[float] = []
+    woken = loop.create_future()
+    alarm = Alarm(lambda: woken.set_result(None))
+    began = time.monotonic_ns()
+    for tick in range(1, round(seconds * FRAMES_PER_SECOND) + 1):
+        due = began + tick * 1_000_000_000 // FRAMES_PER_SECOND
+        woken = loop.create_future()
+        alarm.set(due)
+        await woken
+        found.append((time.monotonic_ns() - due) / 1e6)
+    alarm.close()
+    return found
+
+
+async def both(seconds: float) -> tuple[list[float], list[float]]:
+    """One after the other."""
+    return await lags(seconds), await alarm_lags(seconds)
+
+
 def main() -> None:
     """Measures and prints."""
     try:
         import uvloop
     except ImportError:
-        found = asyncio.run(lags(float(sys.argv[1])))
+        found, alarm = asyncio.run(both(float(sys.argv[1])))
     else:
-        found = uvloop.run(lags(float(sys.argv[1])))
-    line = {"p50": percentile(found, 0.5), "p99": percentile(found, 0.99), "ticks": len(found)}
+        found, alarm = uvloop.run(both(float(sys.argv[1])))
+    line = {
+        "p50": percentile(found, 0.5), "p99": percentile(found, 0.99), "ticks": len(found),
+        "alarm_p50": percentile(alarm, 0.5), "alarm_p99": percentile(alarm, 0.99),
+    }  # fmt: skip
     sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
 
 

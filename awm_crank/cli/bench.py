@@ -25,7 +25,7 @@ REPORTS: dict[str, str] = {
     "live": "many matches at once on a validator (--kind, --sessions), against what that validator carries at all",
 }
 # the default of --seconds, where it is not 2
-_SECONDS = {"live": 10.0}
+_SECONDS = {"live": 60.0}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listed = f"which (the first {len(BENCHES)} unless named). {common}. Further: {further}"
     parser.add_argument("names", nargs="*", metavar="NAME", help=listed)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
-    parser.add_argument("--seconds", type=float, help="how long each figure is measured (default 2; live: 10)")
+    parser.add_argument("--seconds", type=float, help="how long each figure is measured (default 2; live: 60)")
     live = parser.add_argument_group("live")
     live.add_argument("--kind", choices=("embedded", "magicblock", "rollup", "solana"), default="embedded")
     live.add_argument("--sessions", type=int, default=1, metavar="N", help="matches at once (default 1)")

@@ -88,15 +88,19 @@ class WakeAt(Command, frozen=True):
 class Landed(Command, frozen=True):
     """A frame stands on chain; for statistics, the debug log and observers. Times in ns.
 
-    `ready_at`: when all that the frame takes was here: its tick due, the inputs known, the frame before it consumed.
+    `wanted_at`: the later of its tick due and the last of its inputs seen; `ready_at`: when all else that it takes was
+    here too: the frame before it consumed. `known_at`: the first that was heard of its landing, the endpoint's answer
+    to the sending or the account's change.
 
     `block` is the frame's 97-byte block, `before` the one of the frame before it, `chain_hash` 32 bytes.
     """
 
     frame: int
     tick_due: int
+    wanted_at: int
     ready_at: int
     sent_at: int
+    known_at: int
     landed_at: int
     on_time: bool
     block: bytes

@@ -43,7 +43,10 @@ class FrameLoop:
         self._used = Known()
         self._complete_at = 0
         """when inputs or backbone came, whichever was later"""
+        self._inputs_at = 0
+        self._wanted_at = 0
         self._ready_at = 0
+        self._answered_at = 0
 
     def consume(self, serial: int) -> RunBackbone:
         """Has the backbone consume the last frame, before its successor's inputs are there."""
@@ -67,7 +70,7 @@ class FrameLoop:
         """Takes what the input buffer shows, unless something newer is known."""
         if known.newer_than(self.known):
             self.known = known
-            self._complete_at = now
+            self._inputs_at = self._complete_at = now
 
     def learned_since_sent(self) -> bool:
         """Whether the inputs have changed since the frame was computed."""
@@ -92,9 +95,16 @@ class FrameLoop:
         self._candidates[chain.advance(header.chain_hash, frame, inputs, sources, players, feedback)] = block
         self._used = self.known
         self.flight, self.ticket, self.sent_at = "sent", ticket, now
-        self._ready_at = max(self._complete_at, self.schedule.due(self.schedule.frame_tick))
+        due = self.schedule.due(self.schedule.frame_tick)
+        self._wanted_at, self._ready_at = max(self._inputs_at, due), max(self._complete_at, due)
+        self._answered_at = 0
         self.schedule.sent()
         return SendFrame(ticket, frame, epoch, inputs, sources, players, feedback)
+
+    def accepted(self, ticket: int, now: int) -> None:
+        """The endpoint took the frame that was sent; what counts is the account's change."""
+        if ticket == self.ticket and not self._answered_at:
+            self._answered_at = now
 
     def is_ours(self, frame: int, chain_hash: bytes) -> bool:
         """Whether that is a variant of the next frame that was sent from here."""
@@ -110,8 +120,9 @@ class FrameLoop:
         schedule = self.schedule
         due = schedule.due(schedule.frame_tick)
         return Landed(
-            self.header.frame, due, self._ready_at, self.sent_at, now, schedule.landed(now), block, before, chain_hash
-        )
+            self.header.frame, due, self._wanted_at, self._ready_at, self.sent_at, self._answered_at or now, now,
+            schedule.landed(now), block, before, chain_hash,
+        )  # fmt: skip
 
     def is_last(self, max_frames: int) -> bool:
         """Whether the program has ended the session with this frame: no stocks left, or the number of frames."""

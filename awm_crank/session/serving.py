@@ -156,7 +156,9 @@ class Serving:
         elif writer is not None and writer.answered(ticket, refusal):
             if writer.done and self._writer_deadline is None:
                 self._writer_deadline = self._desk.now + self._desk.settings.send_timeout_ns
-        elif refusal is not None and ticket == loop.ticket and loop.flight == "sent":
+        elif refusal is None:
+            loop.accepted(ticket, self._desk.now)
+        elif ticket == loop.ticket and loop.flight == "sent":
             self._refused(refusal)
 
     # -- frames ---------------------------------------------------------------------------------------------------

@@ -28,6 +28,10 @@ class LandedFrame(Protocol):
     def landed_at(self) -> int: ...
     @property
     def ready_at(self) -> int: ...
+    @property
+    def wanted_at(self) -> int: ...
+    @property
+    def known_at(self) -> int: ...
 
 
 class Ticks(Protocol):
@@ -85,6 +89,7 @@ class Stats:
         self.loop_lag = Latencies()
         self.timer_lag = Latencies()
         self.decide = Latencies()
+        self.known = Latencies()
         self.disconnections = 0
         self.refused_frames = 0
         self.slow_frames = 0
@@ -99,6 +104,7 @@ class Stats:
         self.land.add(frame.landed_at - frame.sent_at)
         self.tick.add(frame.landed_at - frame.tick_due)
         self.decide.add(frame.sent_at - frame.ready_at)
+        self.known.add(frame.known_at - frame.wanted_at)
 
     def refuse(self, reason: str) -> None:
         """A session is not served, or not yet, for want of room or rent."""
@@ -132,7 +138,8 @@ class Stats:
     def report(self, machines: Iterable[Machine]) -> dict[str, Any]:
         """The counters, and percentiles by stage in ms."""
         stages = {
-            **self.stages, "ready_to_sent": self.decide, "timer_lag": self.timer_lag, "loop_lag": self.loop_lag,
+            **self.stages, "ready_to_sent": self.decide, "wanted_to_known": self.known, "timer_lag": self.timer_lag,
+            "loop_lag": self.loop_lag,
         }  # fmt: skip
         return {**self.counts(machines), "latency_ms": {name: stage.report() for name, stage in stages.items()}}
 

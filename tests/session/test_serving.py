@@ -55,6 +55,37 @@ def test_lost_frame_is_sent_again() -> None:
     assert script.machine.schedule.missed > 20
 
 
+def test_what_is_heard_first() -> None:
+    """A frame counts as wanted from its tick or its last input, and as known by its answer or its account's change."""
+    script = begin(FakeChain(status=ACTIVE)).play(2)
+    script.press(1, 1)
+    script.drop_answers = 1
+    script.sleep(PERIOD)
+    script.now += MS
+    answered = script.now
+    _ = script >> events.Sent(script.frames[-1].ticket, None)
+    script.now += MS
+    script.notify("hidden", "session", "inputs")
+    script.run()
+    landed = script.landed[-1]
+    assert landed.wanted_at == landed.tick_due
+    assert (landed.known_at, landed.landed_at) == (answered, answered + MS)
+
+    # the inputs come in the middle of the next tick, and the change before the answer
+    script.sleep(PERIOD)
+    script.drop_answers = 1
+    pressed = script.now
+    script.press(2, 2)
+    script.run()
+    script.now += MS
+    script.notify("hidden", "session", "inputs")
+    _ = script >> events.Sent(script.frames[-1].ticket, None)
+    landed = script.landed[-1]
+    assert landed.frame == 4
+    assert landed.wanted_at == pressed > landed.tick_due
+    assert landed.known_at == landed.landed_at == pressed + MS
+
+
 def test_landed_unseen() -> None:
     """A frame that landed without answer and notification is found by reading, not sent again."""
     chain = FakeChain(status=ACTIVE)

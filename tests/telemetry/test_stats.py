@@ -34,10 +34,15 @@ def test_sessions_gone_stay_counted() -> None:
     """The report sums live sessions and those that are gone, refusals by name."""
     stats = Stats()
     stats.gone(machine())
-    stats.landed(SimpleNamespace(tick_due=1_000_000, ready_at=1_500_000, sent_at=2_000_000, landed_at=4_000_000))  # type: ignore[arg-type]
+    frame = SimpleNamespace(
+        tick_due=1_000_000, wanted_at=1_250_000, ready_at=1_500_000, sent_at=2_000_000, known_at=3_750_000,
+        landed_at=4_000_000,
+    )  # fmt: skip
+    stats.landed(frame)  # type: ignore[arg-type]
     report = stats.report([machine(missed=5)])
     assert (report["sessions"], report["sessions_ended"]) == (1, 1)
     assert (report["frames"], report["on_time"], report["missed"]) == (20, 18, 6)
     assert report["refusals"] == {"FRAME_MISMATCH": 4}
     assert report["latency_ms"]["send_to_land"]["p50"] == 2.0
     assert report["latency_ms"]["tick_to_land"]["p50"] == 3.0
+    assert report["latency_ms"]["wanted_to_known"]["p50"] == 2.5
