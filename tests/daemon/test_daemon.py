@@ -10,13 +10,18 @@ import time
 
 from daemon.rig import FaultProxy, Place, expected_records, finished, lasting, until
 
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
 from awm_crank import config
 from awm_crank.client import session
 from awm_crank.client.session import SessionView
+from awm_crank.daemon.path import Daemon
 from awm_crank.engine import ReferenceEngine
 from awm_crank.session import setup
-from awm_crank.wire import ids
+from awm_crank.wire import bolt, ids, layouts
 from awm_crank.wire.chain import final_state_sha256
+from awm_crank.wire.transaction import Signer
 
 
 def records(view: SessionView) -> list[bytes]:
@@ -251,6 +256,36 @@ async def test_session_limit(place: Place) -> None:
     await asyncio.gather(place.play(first), place.play(second))
     await place.when(first, finished)
     await place.when(second, finished)
+
+
+async def test_refusal_costs_the_others_nothing() -> None:
+    """A session beyond the limit gets a reason and a place in the line: no account is read or watched for it, nothing is
+    computed, sent or waited for, and the one that is served is told of nothing, so no tick of it can be the dearer."""
+    daemon = Daemon(config.Config(crank=config.Crank(max_sessions=1)), Signer(bytes(Keypair())))
+    taken, refused = Pubkey.new_unique(), [Pubkey.new_unique() for _ in range(3)]
+    daemon._admit(*hidden_state(taken))
+    (machine,) = daemon.machines()
+    assert machine.entity == taken
+    # what the one that was taken wants is under way
+    before = (daemon.queues(), list(daemon._pubsub._subscriptions), machine.stage)
+    for entity in refused * 2:
+        daemon._admit(*hidden_state(entity))
+    assert daemon.machines() == [machine]
+    assert daemon.stats.refused_sessions == {"sessions": 3}
+    queues, subscriptions, stage = before
+    assert daemon.queues() == {**queues, "waiting": 3}
+    assert (list(daemon._pubsub._subscriptions), machine.stage) == (subscriptions, stage)
+    for task in daemon._tasks:
+        task.cancel()
+    await asyncio.gather(*daemon._tasks, return_exceptions=True)
+
+
+def hidden_state(entity: Pubkey) -> tuple[Pubkey, bytes]:
+    """A session's hidden-state account, as it is found: key and data."""
+    data = bytearray(layouts.HIDDEN_STATE.size)
+    at = layouts.HIDDEN_STATE.offset("entity")
+    data[at : at + 32] = bytes(entity)
+    return bolt.component_pda(ids.HIDDEN_STATE, entity), bytes(data)
 
 
 async def test_end_by_a_player(place: Place) -> None:
