@@ -17,8 +17,8 @@ PERIOD_S = 1.0
 _SMOOTHING = 0.3
 """Weight of the newest look."""
 _SLOW_SHARE = 0.01
-"""Frames that take longer than a period to land, of all, from which the endpoint counts as full: each of them is a missed
-tick of a session that is served. The few hundred frames of some seconds cannot show less."""
+"""Frames that take longer than a period to land, of all, from which the endpoint counts as full: each of them is a
+missed tick of a session that is served. The few hundred frames of some seconds cannot show less."""
 _MIN_FRAMES = 30
 
 

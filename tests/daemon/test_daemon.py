@@ -9,7 +9,6 @@ import signal
 import time
 
 from daemon.rig import FaultProxy, Place, expected_records, finished, lasting, until
-
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -259,8 +258,8 @@ async def test_session_limit(place: Place) -> None:
 
 
 async def test_refusal_costs_the_others_nothing() -> None:
-    """A session beyond the limit gets a reason and a place in the line: no account is read or watched for it, nothing is
-    computed, sent or waited for, and the one that is served is told of nothing, so no tick of it can be the dearer."""
+    """A session beyond the limit gets a reason and a place in the line: no account is read or watched for it, nothing
+    is computed, sent or waited for, and the one that is served is told of nothing, so no tick of it is the dearer."""
     daemon = Daemon(config.Config(crank=config.Crank(max_sessions=1)), Signer(bytes(Keypair())))
     taken, refused = Pubkey.new_unique(), [Pubkey.new_unique() for _ in range(3)]
     daemon._admit(*hidden_state(taken))
