@@ -6,12 +6,14 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+import torch
 
 from awm_crank.demo.arena import DEMO_CARTRIDGE_SHA256
 from awm_crank.engine import balance, checkpoint, frame, seeded_checkpoint
-from awm_crank.engine.calibrate import rollout
+from awm_crank.engine.calibrate import calibrate, rollout
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.dequantize import output_units
+from awm_crank.engine.fidelity import row_bits
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.quantize import fraction_bits, quantize
 from awm_crank.engine.seeded import Stream, random_inputs
@@ -113,3 +115,17 @@ def test_demo_cartridge_is_the_pinned_one() -> None:
     assert len(data) < 600_000
     shape = Cartridge.parse(data).shape
     assert (shape.num_layers, shape.d_model, shape.d_state) == (2, 128, 16)
+
+
+def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
+    """A row's state, and what it takes in at once, may get twice what calibration saw; small rows have more bits."""
+    seen = calibrate(TorchModel.of_checkpoint(SOURCE, torch.float32), frames=20).ranges
+    for n in range(SHAPE.num_layers):
+        bits, gains = row_bits(CART, n), CART.arrays[f"layers.{n}.row_gain"].reshape(SHAPE.num_heads, -1)
+        for name in ("h", "drive"):
+            assert (np.ldexp(2 * seen[f"layers.{n}.{name}"].numpy(), bits) <= 32767).all(), name
+        assert gains.min() == 0 < gains.max()
+        largest = seen[f"layers.{n}.h"].numpy()
+        for head in range(SHAPE.num_heads):
+            small, large = largest[head].argmin(), largest[head].argmax()
+            assert gains[head, small] >= gains[head, large]
