@@ -31,8 +31,9 @@ BLAST_LEFT, BLAST_RIGHT, BLAST_TOP, BLAST_BOTTOM = -246 * UNIT, 246 * UNIT, 188 
 DEAD, REBIRTH, WAIT, TURN, DASH, RUN = 0, 12, 14, 18, 20, 21
 JUMP_SQUAT, JUMP, AERIAL_JUMP, FALL, LANDING = 24, 25, 27, 29, 42
 JAB, UP_TILT, NEUTRAL_AIR, SHIELD = 44, 57, 65, 179
-# Pairs, so that a hit during hitstun changes the action and its age starts anew.
+# Launched to the right, to the left: the direction is a fact of the action, which a model learns sooner than a sign.
 DAMAGE_LIGHT, DAMAGE_MEDIUM, DAMAGE_FLY = (75, 76), (78, 79), (88, 89)
+LIGHT_TO_MEDIUM = DAMAGE_MEDIUM[0] - DAMAGE_LIGHT[0]
 ACTIONS = (
     DEAD, REBIRTH, WAIT, TURN, DASH, RUN, JUMP_SQUAT, JUMP, AERIAL_JUMP, FALL, LANDING,
     JAB, UP_TILT, NEUTRAL_AIR, SHIELD,
@@ -268,7 +269,7 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
     s.air_x = np.where(off, np.clip(s.ground_x, -AIR_SPEED, AIR_SPEED), s.air_x)
     s.ground_x = np.where(off, 0, s.ground_x)
     s.action = np.where(off & ~is_in(s.action, (*DAMAGE_LIGHT, *DAMAGE_MEDIUM, *DAMAGE_FLY)), FALL, s.action)
-    s.action = np.where(off & is_in(s.action, DAMAGE_LIGHT), DAMAGE_MEDIUM[0], s.action)
+    s.action = np.where(off & is_in(s.action, DAMAGE_LIGHT), s.action + LIGHT_TO_MEDIUM, s.action)
 
     # The stage's side is a wall: nobody stands or flies inside the block.
     inside = (s.y < 0) & over_stage & ~held
@@ -313,11 +314,9 @@ def _hits(s: Fighters, before: Fighters) -> None:
         launch["hitlag"] = np.where(hit | shielded, 3 + attack.damage // 3, launch["hitlag"])
     medium = launch["knockback"] >= 420
     fly = launch["knockback"] >= 900
-    again = np.zeros(s.x.shape, np.int32)
-    for pair in (DAMAGE_LIGHT, DAMAGE_MEDIUM, DAMAGE_FLY):
-        again = np.where(before.action == pair[0], 1, again)
     airborne = (s.on_ground == 0) | medium
-    action = np.where(fly, DAMAGE_FLY[0], np.where(airborne, DAMAGE_MEDIUM[0], DAMAGE_LIGHT[0])) + again
+    action = np.where(fly, DAMAGE_FLY[0], np.where(airborne, DAMAGE_MEDIUM[0], DAMAGE_LIGHT[0]))
+    action = action + (launch["x"] < 0)
     s.action = np.where(victim_hit, action, s.action).astype(np.int32)
     s.percent = np.where(victim_hit, np.minimum(s.percent + launch["damage"], MAX_PERCENT), s.percent).astype(np.int32)
     s.attack_x = np.where(victim_hit, launch["x"], s.attack_x).astype(np.int32)

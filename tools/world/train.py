@@ -41,11 +41,12 @@ from simulator import (
     BLAST_LEFT,
     BLAST_RIGHT,
     BLAST_TOP,
-    DAMAGE_MEDIUM,
+    DAMAGE_LIGHT,
     DEAD,
     FALL,
     GROUND_ACTIONS,
     GROUND_X,
+    LIGHT_TO_MEDIUM,
     REBIRTH,
     UNIT,
     WAIT,
@@ -61,6 +62,11 @@ from torch.nn import functional as F
 # The precision that matters, as a share of the model's SPREAD: errors above it cost like their size. Percent adds up
 # over a whole match, so that of all outputs it has to be nothing when nothing happens.
 PRECISION = {"continuous": (0.002, 0.02, 0.02, 0.03), "velocity": (0.03,) * 5, "dynamics": (0.03,) * 3}
+# Height counts more: a grounded fighter is at 0, and a model that forgets it climbs out of the stage, step by step.
+# So do launches, which come in few frames.
+SHARE = {"continuous": (1.0, 1.0, 4.0, 1.0), "velocity": (1, 1, 1, 4.0, 2.0), "dynamics": (1.0,) * 3}
+# So that it is seen from the first chunk on, grounded fighters are lifted or sunk by up to this much, now and then.
+LIFT, LIFTED = 3 * UNIT, 0.1
 # Whether a blow lands is decided in one frame of some hundred, and is all that a fight is about: frames in which one
 # may count this much more, whether it lands or not, so that nothing is learned to be likelier than it is.
 BLOW_WEIGHT = 8.0
@@ -107,9 +113,9 @@ def repair(s: Fighters) -> Fighters:
     s.on_ground = np.where(over | gone, s.on_ground, 0)
     floating = (s.on_ground == 0) & grounded_action
     s.action = np.where(floating, FALL, s.action)
-    landed = (s.on_ground == 1) & ~grounded_action & ~is_in(s.action, (75, 76))
+    landed = (s.on_ground == 1) & ~grounded_action & ~is_in(s.action, DAMAGE_LIGHT)
     s.action = np.where(landed, WAIT, s.action)
-    s.action = np.where(is_in(s.action, (75, 76)) & (s.on_ground == 0), DAMAGE_MEDIUM[0], s.action)
+    s.action = np.where(is_in(s.action, DAMAGE_LIGHT) & (s.on_ground == 0), s.action + LIGHT_TO_MEDIUM, s.action)
     for name in ("action", "on_ground", "x", "y"):
         setattr(s, name, getattr(s, name).astype(np.int32))
     return s
@@ -158,6 +164,7 @@ class Matches:
         state = [(h[rows], t[rows]) for h, t in self.state]
         for _ in range(frames):
             inputs = self.players.controllers(self.frames)
+            self._lift()
             after = step(repair(self.frames), self.inputs)
             weights.append(weight(self.frames))
             seen.append((self.frames, self.inputs))
@@ -179,6 +186,12 @@ class Matches:
         target = {k: torch.from_numpy(np.stack([w[k] for w in wanted], 1)) for k in wanted[0]}
         return [floats, categories, stage, controls], target, torch.from_numpy(np.stack(weights, 1))  # type: ignore[list-item]
 
+    def _lift(self) -> None:
+        shape = self.frames.y.shape
+        lifted = (self.rng.random(shape) < LIFTED) & (self.frames.on_ground == 1)
+        by = self.rng.integers(-LIFT, LIFT, shape)
+        self.frames.y = np.where(lifted, self.frames.y + by, self.frames.y).astype(np.int32)
+
     def finish(self, state: list[tuple[Tensor, Tensor]]) -> None:
         self.state = [(h.detach(), t.detach()) for h, t in state]
         gone = (np.abs(self.frames.x) > 299 * UNIT).any(1)
@@ -195,7 +208,8 @@ def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) ->
     for name, spread in SPREAD.items():
         error = (out[name] - target[name]) / torch.tensor(spread * 2)
         precision = torch.tensor(PRECISION[name] * 2)
-        result[name] = (3 * ((error.pow(2) + precision.pow(2)).sqrt() - precision).mean(-1) * share).sum()
+        cost = ((error.pow(2) + precision.pow(2)).sqrt() - precision) * torch.tensor(SHARE[name] * 2)
+        result[name] = (3 * cost.mean(-1) * share).sum()
     binary = F.binary_cross_entropy_with_logits(out["binary"], target["binary"], reduction="none")
     result["binary"] = 4 * (binary.mean(-1) * share).sum()
     for name in out:
