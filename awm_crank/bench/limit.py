@@ -15,6 +15,7 @@ import msgspec
 from solders.keypair import Keypair
 
 from awm_crank.bench.place import Match, Place, patiently
+from awm_crank.bench.processes import usage
 from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, ids, jsonrpc, programs
 from awm_crank.wire.accounts import RECORD_SIZE, SessionState, peek_session
@@ -42,6 +43,9 @@ class Limit(msgspec.Struct, frozen=True):
     seconds: float
     transactions_per_s: float
     refused: int
+    validator_cpu: float
+    """cores, meanwhile"""
+    generator_cpu: float
 
 
 class _Session:
@@ -113,21 +117,28 @@ async def measure(place: Place, seconds: float) -> Limit:
     ]
     groups = [sessions[at : at + GROUP] for at in range(0, len(sessions), GROUP)]
     spent, frames, refused = 0.0, 0, 0
+    validator_s = generator_s = 0.0
     async with RpcClient(place.net.http) as rpc:
         while spent < seconds and frames + _SLICE_FRAMES <= RING:
             answer = await rpc.post(jsonrpc.get_latest_blockhash(1))
             blockhash = jsonrpc.decode_result(answer, jsonrpc.BlockhashResult, "getLatestBlockhash").value.raw
             signed = [_batches(group, blockhash) for group in groups]
+            busy, own = usage(place.validators).cpu_s, time.process_time()
             began = time.perf_counter()
             refused += sum(await asyncio.gather(*(_send(rpc, batches) for batches in signed)))
             spent += time.perf_counter() - began
+            validator_s += usage(place.validators).cpu_s - busy
+            generator_s += time.process_time() - own
             frames += _SLICE_FRAMES
+        sending_s = spent
         began = time.perf_counter()
         landed = await _landed(place, matches, frames * len(sessions))
         # what was still under way when the last answer came counts for the rate
         spent += time.perf_counter() - began
     sent = 3 * frames * len(sessions)
-    return Limit(sent, landed * 3, spent, landed * 3 / spent, refused)
+    return Limit(
+        sent, landed * 3, spent, landed * 3 / spent, refused, validator_s / sending_s, generator_s / sending_s
+    )
 
 
 def _batches(group: Sequence[_Session], blockhash: bytes) -> list[bytes]:

@@ -288,6 +288,8 @@ def as_text(figures: dict[str, Any]) -> str:
             "",
             f"limit: {rate:.0f} transactions a second, pre-signed, nobody computing ({carried['landed']} of "
             f"{carried['sent']} landed, {carried['refused']} refused) = {possible:.1f} sessions",
+            f"  meanwhile cores: validator {carried['validator_cpu']:.2f} "
+            f"({carried['validator_cpu'] / rate * 1e3:.2f} ms a transaction), generator {carried['generator_cpu']:.2f}",
             f"these sessions: {used:.0f} transactions a second without checkpoints, {used / rate:.0%} of it",
         ]
     return "\n".join(lines) + "\n"

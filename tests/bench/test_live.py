@@ -55,6 +55,8 @@ def test_limit(written: dict[str, Any]) -> None:
     used = 3 * sum(one["frames"] for one in written["each"]) / written["seconds"]
     assert limit["transactions_per_s"] == pytest.approx(limit["landed"] / limit["seconds"])
     assert limit["transactions_per_s"] > used
+    assert limit["validator_cpu"] > 0
+    assert limit["generator_cpu"] > 0
 
 
 def test_text(written: dict[str, Any]) -> None:
