@@ -12,6 +12,7 @@ import hashlib
 import platform
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from awm_crank.engine.frame import start_block
@@ -36,7 +37,7 @@ class Chain:
     """One path's match: `advance` plays a frame and folds block and state into `digest`."""
 
     def __init__(self, path: str) -> None:
-        self.engine = NativeEngine(cartridge(SHAPES["tiny"], SEED), path)
+        self.engine = NativeEngine(cartridge(replace(SHAPES["tiny"], row_gains=True), SEED), path)
         self.block = start_block(32, (1, 20))
         self.state = self.engine.start_state(self.block)
         self.digest = bytes(32)
