@@ -22,7 +22,7 @@ from awm_crank.match.players import agent
 from awm_crank.viewer import FEED_PORT, PAGE_PORT, Feed, PageServer
 from awm_crank.wire.transaction import Signer
 
-BOT = "spacing"
+BOT = "fighter"
 """Who plays against the person."""
 SHOWN_S = 8.0
 """How long a match that is over can still be looked at."""

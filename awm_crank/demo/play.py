@@ -17,8 +17,8 @@ from awm_crank.errors import AwmError
 from awm_crank.match.players import agent
 from awm_crank.wire.transaction import Signer
 
-# agents that depend on nothing but seed and frame, so that a demo is the same on every machine
-AGENTS = ("random", "random")
+# agents that depend on nothing but seed, frame and the frame before, so that a demo is the same on every machine
+AGENTS = ("fighter", "fighter")
 LOOK_S = 1 / 15
 """seconds between two looks at the match"""
 _STALL_S = 30.0

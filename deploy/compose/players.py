@@ -20,7 +20,7 @@ from awm_crank.demo.arena import demo_cartridge
 from awm_crank.match.players import agent
 from awm_crank.wire.transaction import Signer
 
-AGENTS = ("spacing", "random")
+AGENTS = ("fighter", "fighter")
 RING_RECORDS, CHECKPOINT_BYTES = 900, 40_000
 
 

@@ -65,7 +65,7 @@ def test_offline_match_is_the_same(first: dict[str, object], tmp_path: Path) -> 
     on_chain = file.parse(Path(str(first["match_file"])).read_bytes())
     characters = f"{on_chain.start_players[31]},{on_chain.start_players[63]}"
     command = [sys.executable, "-m", "awm_crank", "play", "--offline", "-o", str(tmp_path / "m.json")]
-    command += ["--agent", "random", "--seed", str(on_chain.seed), "--characters", characters]
+    command += ["--agent", "fighter", "--seed", str(on_chain.seed), "--characters", characters]
     subprocess.run([*command, "--max-frames", str(on_chain.meta.max_frames)], check=True, timeout=60)
     offline = file.parse((tmp_path / "m.json").read_bytes())
     assert offline.frames == on_chain.frames

@@ -19,7 +19,8 @@ from awm_crank.engine.frame import start_block
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.seeded import SHAPES, Stream, cartridge
 
-PATH = Path(__file__).resolve().parent.parent / "golden" / "engine.json"
+FOLDER = Path(__file__).resolve().parent.parent / "golden"
+PATH = FOLDER / "engine.json"
 
 RUNS: dict[str, tuple[Shape, int, int]] = {
     "tiny": (SHAPES["tiny"], 1, 256),
@@ -37,6 +38,11 @@ def make(name: str) -> Cartridge:
     """The run's cartridge."""
     shape, seed, _ = RUNS[name]
     return cartridge(shape, seed, name)
+
+
+def seeded_world() -> Cartridge:
+    """A world of noise whose heads all choose among many values (tools/make_seeded_cartridge.py)."""
+    return Cartridge.parse((FOLDER / "seeded.awm").read_bytes())
 
 
 def inputs(seed: int, frames: int) -> list[bytes]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from engine import golden
 
-from awm_crank.cli.common import demo_cartridge
 from awm_crank.engine import fidelity, frame
 from awm_crank.engine.closed_loop import Divergence, Start, differ, diverge
 from awm_crank.engine.native import NativeEngine
@@ -44,8 +44,8 @@ def test_medians_and_ratio() -> None:
 
 
 def test_integers_outlast_bfloat16() -> None:
-    """The demo's INT8 world leaves FP32's later than bf16's does, from 16 starts, and the numbers are frames."""
-    cart = demo_cartridge()
+    """An INT8 world leaves FP32's later than bf16's does, from 16 starts, and the numbers are frames."""
+    cart = golden.seeded_world()
     stream = Stream(2)
     starts = [Start([START], random_inputs(stream, f"loop {i}", 120)) for i in range(16)]
     model, control = fidelity.dequantized_model(cart), fidelity.dequantized_model(cart, torch.bfloat16)
@@ -57,7 +57,7 @@ def test_integers_outlast_bfloat16() -> None:
 
 def test_context_is_consumed_first() -> None:
     """Worlds teacher-forced through a match go on from its last frame: the first difference is not in the context."""
-    cart = demo_cartridge()
+    cart = golden.seeded_world()
     engine = NativeEngine(cart)
     lane = fidelity.play(engine, [START], [random_inputs(Stream(5), "context", 60)])[0]
     model = fidelity.dequantized_model(cart)

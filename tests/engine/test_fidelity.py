@@ -1,44 +1,37 @@
-"""The demo's cartridge against floating point, over 600 teacher-forced frames of each of two sessions."""
-
-from importlib.resources import files
+"""The seeded cartridge against floating point, over 600 teacher-forced frames of each of two sessions."""
 
 import numpy as np
 import pytest
 import torch
+from engine import golden
 
 from awm_crank.engine import checkpoint, fidelity, frame, seeded_checkpoint
-from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.fidelity import BINARY, Fidelity
 from awm_crank.engine.layout import CLASSES
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.seeded import SHAPES, Stream, random_inputs
 
 FRAMES = 600
-DEMO_SEED = 3
+SEED = 3
 HEADS = [f"p{p} {name}" for p in (0, 1) for name in CLASSES]
 
 
-def demo() -> Cartridge:
-    """The cartridge that ships."""
-    return Cartridge.parse((files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes())
-
-
 def sessions(frames: int) -> list[list[bytes]]:
-    """Two of the demo's own matches."""
+    """Two matches of its own."""
     starts = [frame.start_block(32, (1, 2)), frame.start_block(31, (18, 22))]
     inputs = [random_inputs(Stream(77), f"fidelity {i}", frames) for i in range(2)]
-    return fidelity.play(NativeEngine(demo()), starts, inputs)
+    return fidelity.play(NativeEngine(golden.seeded_world()), starts, inputs)
 
 
 def measured(model: fidelity.TorchModel) -> Fidelity:
-    """600 frames of the demo against a model."""
-    return fidelity.measure(NativeEngine(demo()), model, sessions(FRAMES), report_at=(10, 100))
+    """600 frames of it against a model."""
+    return fidelity.measure(NativeEngine(golden.seeded_world()), model, sessions(FRAMES), report_at=(10, 100))
 
 
 @pytest.fixture(scope="module")
 def own() -> Fidelity:
     """Against FP32 on the cartridge's dequantized weights; the table is printed."""
-    result = measured(fidelity.dequantized_model(demo()))
+    result = measured(fidelity.dequantized_model(golden.seeded_world()))
     print(f"against FP32 on the cartridge's own weights: {result}")  # noqa: T201
     return result
 
@@ -66,7 +59,7 @@ def test_numbers_follow(own: Fidelity) -> None:
 
 def test_checkpoint_itself_is_followed() -> None:
     """Rounding the weights moves the world little: against the FP32 checkpoint's own weights, printed."""
-    source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], DEMO_SEED))
+    source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], SEED))
     result = measured(fidelity.checkpoint_model(source))
     print(f"against FP32 on the checkpoint's weights: {result}")  # noqa: T201
     assert min(result.agreement[head] for head in HEADS) >= 0.8
@@ -74,13 +67,14 @@ def test_checkpoint_itself_is_followed() -> None:
 
 def test_a_wrong_model_is_seen() -> None:
     """The measure can fail: another seed's model agrees on next to nothing."""
-    source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], DEMO_SEED + 1))
+    source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], SEED + 1))
     model = fidelity.checkpoint_model(source)
-    result = fidelity.measure(NativeEngine(demo()), model, sessions(40), own=fidelity.dequantized_model(demo()))
+    world = golden.seeded_world()
+    result = fidelity.measure(NativeEngine(world), model, sessions(40), own=fidelity.dequantized_model(world))
     assert result.agreement["p0 action"] < 0.5
     assert max(result.regression.values()) > 0.5
     assert result.state_snr_db[40] >= 40
-    assert fidelity.measure(NativeEngine(demo()), model, sessions(40)).state_snr_db[40] < 10
+    assert fidelity.measure(NativeEngine(golden.seeded_world()), model, sessions(40)).state_snr_db[40] < 10
 
 
 def test_matches_begin_anew() -> None:
@@ -93,7 +87,7 @@ def test_matches_begin_anew() -> None:
 
 def test_sessions_side_by_side_are_what_they_are_alone() -> None:
     """Many sessions at once, in chunks, give the outputs that the model gives frame by frame."""
-    model = fidelity.dequantized_model(demo(), torch.float64)
+    model = fidelity.dequantized_model(golden.seeded_world(), torch.float64)
     lanes = sessions(6)
     pads = [[block[80:96] for block in lane[1:]] for lane in lanes]
     whole = fidelity._float_run(model, lanes, pads, None)

@@ -1,8 +1,8 @@
-"""Makes the demo's cartridge anew: `.venv/bin/python tools/make_demo_cartridge.py [FILE]`.
+"""Makes the seeded world of the tests anew: `.venv/bin/python tools/make_seeded_cartridge.py [FILE]`.
 
-Seeded checkpoint, calibration, quantization. The result is shipped and pinned by hash (awm_crank/demo/arena.py),
-because floats on another processor may round a weight to its neighbour: run this only to change the demo's world, and
-pin the hash that it prints.
+Seeded checkpoint, calibration, quantization: a world of noise in which every head has values to choose among, which a
+trained one has not. The result is kept (tests/golden/seeded.awm), because floats on another processor may round a
+weight to its neighbour.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from awm_crank.engine import checkpoint, quantize, seeded_checkpoint
 from awm_crank.engine.seeded import SHAPES
 
 SEED = 3
-DEFAULT = Path(__file__).resolve().parent.parent / "awm_crank" / "engine" / "data" / "demo.awm"
+DEFAULT = Path(__file__).resolve().parent.parent / "tests" / "golden" / "seeded.awm"
 
 
 def main(path: Path) -> None:
