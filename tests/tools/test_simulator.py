@@ -39,11 +39,12 @@ def test_same_seed_same_replay() -> None:
 
 
 def test_nobody_stands_in_the_floor() -> None:
-    """No fighter is below the floor inside the stage, and grounded ones stand on it."""
+    """No fighter is inside the stage's block, and grounded ones stand on it."""
     state, players = simulator.start(64), Players(64, 3)
     for _ in range(1200):
         state = simulator.step(state, players.controllers(state))
-        inside = (state.y < 0) & (np.abs(state.x) <= simulator.GROUND_X) & (state.action != simulator.DEAD)
+        within = (state.y < 0) & (state.y > -simulator.BLOCK_DEPTH) & (np.abs(state.x) <= simulator.GROUND_X)
+        inside = within & (state.action != simulator.DEAD)
         assert not inside.any()
         assert (state.y[state.on_ground == 1] == 0).all()
 

@@ -21,7 +21,7 @@ import torch
 from model import FrameStackMamba2, Shape
 from numpy.typing import NDArray
 from players import Players
-from simulator import DEAD, GROUND_X, REBIRTH, UNIT, Fighters, is_in, start, step
+from simulator import BLOCK_DEPTH, DEAD, GROUND_X, REBIRTH, UNIT, Fighters, is_in, start, step
 
 MATCHES, FRAMES, SEED = 200, 3600, 990_001
 FLOAT_FRAMES = 60
@@ -133,7 +133,7 @@ def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:
         after = world.step(s, led, inputs)
         live = ~ended
         gone = is_in(after.action, (DEAD, REBIRTH))
-        sunk = (after.y < -UNIT) & (np.abs(after.x) < GROUND_X - UNIT) & ~gone
+        sunk = (after.y < -UNIT) & (after.y > UNIT - BLOCK_DEPTH) & (np.abs(after.x) < GROUND_X - UNIT) & ~gone
         below |= sunk.any(1) & live
         still = (after.on_ground == 0) & (np.abs(after.y - s.y) < UNIT // 8) & ~gone
         hovering = np.where(still, hovering + 1, 0)
@@ -169,7 +169,8 @@ def impossible(s: Fighters, after: Fighters) -> NDArray[np.bool_]:
     bad |= (after.on_ground == 0) & _GROUND[after.action]
     bad |= after.stocks > s.stocks
     bad |= (after.stocks < s.stocks) & (after.action != DEAD)
-    bad |= (after.percent < s.percent) & ~is_in(after.action, (DEAD, REBIRTH))
+    # a quarter of a percent: below it the accounts' whole number flickers, and nobody is healed
+    bad |= (codec.percent(after) < codec.percent(s) - 64) & ~is_in(after.action, (DEAD, REBIRTH))
     return bad | ((after.on_ground == 1) & (np.abs(after.x) > GROUND_X + UNIT))
 
 

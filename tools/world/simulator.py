@@ -59,6 +59,9 @@ SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10
 STICK = 30
 RESPAWN_Y = 40 * UNIT
 WALL_PUSH = 11 * UNIT  # a frame: nobody comes faster
+BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
+# The age of DEAD at which the stock goes: a frame that everybody agrees on, unlike the one in which a line is crossed.
+STOCK_AGE = 4
 RETURN = 16  # a dead fighter comes 1/16 of the way home a frame: a leap in one frame is more than a delta can carry
 MAX_PERCENT = 999
 
@@ -271,8 +274,12 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
     s.action = np.where(off & ~is_in(s.action, (*DAMAGE_LIGHT, *DAMAGE_MEDIUM, *DAMAGE_FLY)), FALL, s.action)
     s.action = np.where(off & is_in(s.action, DAMAGE_LIGHT), s.action + LIGHT_TO_MEDIUM, s.action)
 
-    # The stage's side is a wall: nobody stands or flies inside the block.
-    inside = (s.y < 0) & over_stage & ~held
+    # The stage's sides and its underside are walls: nobody stands or flies inside the block.
+    bumped = (old_y <= -BLOCK_DEPTH) & (s.y > -BLOCK_DEPTH) & over_stage & ~held
+    s.y = np.where(bumped, -BLOCK_DEPTH, s.y).astype(np.int32)
+    s.speed_y = np.where(bumped, 0, s.speed_y).astype(np.int32)
+    s.attack_y = np.where(bumped, 0, s.attack_y).astype(np.int32)
+    inside = (s.y < 0) & (s.y > -BLOCK_DEPTH) & over_stage & ~held
     out = np.where(old_x >= 0, GROUND_X + 1, -GROUND_X - 1)
     s.x = np.where(inside, s.x + np.clip(out - s.x, -WALL_PUSH, WALL_PUSH), s.x).astype(np.int32)
     s.air_x = np.where(inside, 0, s.air_x)
@@ -329,11 +336,12 @@ def _hits(s: Fighters, before: Fighters) -> None:
 
 
 def _deaths(s: Fighters, before: Fighters) -> None:
-    """Beyond a blast zone a stock is lost; the fighter glides home, hangs invulnerable over the stage, then falls."""
+    """Beyond a blast zone a fighter dies; soon the stock is lost. It glides home, hangs over the stage, then falls."""
     alive = s.action != DEAD
     beyond = (s.x < BLAST_LEFT) | (s.x > BLAST_RIGHT) | (s.y > BLAST_TOP) | (s.y < BLAST_BOTTOM)
     dies = alive & beyond
-    s.stocks = np.where(dies, np.maximum(s.stocks - 1, 0), s.stocks).astype(np.int32)
+    lost = (before.action == DEAD) & (before.age == STOCK_AGE)
+    s.stocks = np.where(lost, np.maximum(s.stocks - 1, 0), s.stocks).astype(np.int32)
     s.action = np.where(dies, DEAD, s.action).astype(np.int32)
     s.x = np.clip(s.x, BLAST_LEFT, BLAST_RIGHT).astype(np.int32)
     s.y = np.clip(s.y, BLAST_BOTTOM, BLAST_TOP).astype(np.int32)

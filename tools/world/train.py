@@ -41,6 +41,7 @@ from simulator import (
     BLAST_LEFT,
     BLAST_RIGHT,
     BLAST_TOP,
+    BLOCK_DEPTH,
     DAMAGE_LIGHT,
     DEAD,
     FALL,
@@ -48,6 +49,7 @@ from simulator import (
     GROUND_X,
     LIGHT_TO_MEDIUM,
     REBIRTH,
+    STOCK_AGE,
     UNIT,
     WAIT,
     WALL_PUSH,
@@ -105,7 +107,8 @@ def repair(s: Fighters) -> Fighters:
     s.y = np.clip(s.y, BLAST_BOTTOM - BEYOND, BLAST_TOP + BEYOND)
     s.on_ground = np.where(gone, 0, s.on_ground)
     # Near the edge the wall sees to it; deeper inside the block the way out is up.
-    sunk = (s.y < 0) & ((s.y > -6 * UNIT) | (np.abs(s.x) < GROUND_X - WALL_PUSH)) & over & ~gone
+    deep = (s.y > -BLOCK_DEPTH) & (np.abs(s.x) < GROUND_X - WALL_PUSH)
+    sunk = (s.y < 0) & ((s.y > -6 * UNIT) | deep) & over & ~gone
     s.y = np.where(sunk | (s.on_ground == 1), 0, s.y)
     low = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
     s.on_ground = np.where(low, 1, s.on_ground)
@@ -226,7 +229,8 @@ def weight(s: Fighters) -> NDArray[np.float32]:
     """(matches,): how much the frame after `s` counts. It follows from `s` alone, never from what comes of it."""
     striking = np.any([(s.action == a.action) & (s.age + 1 == a.active) for a in ATTACKS], 0).any(1)
     close = (np.abs(s.x[:, 0] - s.x[:, 1]) < BLOW_RANGE) & (np.abs(s.y[:, 0] - s.y[:, 1]) < BLOW_RANGE)
-    return 1 + np.float32(BLOW_WEIGHT) * (striking & close)
+    dying = ((s.action == DEAD) & (s.age == STOCK_AGE)).any(1)
+    return 1 + np.float32(BLOW_WEIGHT) * ((striking & close) | dying)
 
 
 class Optimizer:
