@@ -21,7 +21,6 @@ ELSEWHERE: dict[str, str] = {
     "cli/unpublish.py": "cli/test_commands.py",
     "cli/verify.py": "cli/test_commands.py",
     "client/upload.py": "client/test_publish.py",
-    "client/rollup.py": "daemon/test_rollup.py",
     "daemon/delegated.py": "daemon/test_rollup.py",
     "daemon/path.py": "daemon/test_daemon.py",
     "daemon/served.py": "daemon/test_daemon.py",

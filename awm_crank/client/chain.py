@@ -25,13 +25,16 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from ..errors import AccountError, AwmError, RpcError
+from ..errors import AccountError, AwmError, ProgramError, RpcError
 from ..wire.failures import error_in_words, transaction_error
 from ..wire.interface import check_world_logs
 
 PREFLIGHT_FAILURE = -32002
 _MAX_ACCOUNTS = 100
 _REBROADCAST_S = 2.0
+_TRIES = 10
+_PAUSE_S = 0.05
+"""Between tries of what a program could not do just then; longer than a slot of those chains that do so."""
 
 
 class ChainAccount(msgspec.Struct, frozen=True):
@@ -163,6 +166,17 @@ class Chain:
             ProgramError: a program refused it; names program, instruction and error.
             RpcError: it did not land in time, or the endpoint refused it.
         """
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._send(instructions, payer, *signers)
+            except ProgramError as error:
+                # what was refused has changed nothing, so there is nothing to be done twice
+                if not error.recoverable or not left:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+        raise AssertionError
+
+    async def _send(self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair) -> str:
         blockhash, last_height = await self.blockhash()
         message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
         by_key = {each.pubkey(): each for each in (payer, *signers)}
@@ -171,6 +185,16 @@ class Chain:
         signature = await self._broadcast(raw)
         await self._confirm(signature, raw, last_height)
         return signature
+
+    async def simulate(self, instructions: Sequence[Instruction], payer: Keypair) -> None:
+        """Has the endpoint try a transaction that changes nothing. Raises what `send` would."""
+        blockhash, _ = await self.blockhash()
+        message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
+        raw = base64.b64encode(bytes(VersionedTransaction(message, [payer]))).decode()
+        options = {"encoding": "base64", "commitment": self.commitment}
+        value = (await self.call("simulateTransaction", raw, options))["value"]
+        if value["err"] is not None:
+            raise _refusal(value["err"], value.get("logs") or [])
 
     async def _broadcast(self, raw: bytes, *, preflight: bool = True) -> str:
         options = {"encoding": "base64", "preflightCommitment": self.commitment, "skipPreflight": not preflight}

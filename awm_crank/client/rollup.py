@@ -12,7 +12,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
-from ..errors import AccountError, RpcError
+from ..errors import AccountError, ProgramError, RpcError
 from ..wire import ids, layouts, rollup
 from ..wire.accounts import SessionState
 from . import session as sessions
@@ -27,6 +27,8 @@ _RENT_PER_BYTE = 6960
 _PATIENCE_S = 60.0
 _DEPLOYMENT_SLOTS = 3
 _CRANK_FIRST_S = 0.25
+_NUDGE_S = 2.0
+"""Given to the rollup to hear of a change on the base chain, before the next one is made."""
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -57,7 +59,7 @@ async def delegate(
 
     Raises:
         AccountError: no such session, or it is not waiting for player 2.
-        ProgramError, RpcError: as `Chain.send`.
+        ProgramError, RpcError: as `Chain.send`; RpcError also where the rollup does not come to take them as its own.
     """
     state, owner = await _session(base, session)
     accounts = SessionAccounts.of(state.entity)
@@ -68,6 +70,7 @@ async def delegate(
     pending = [program for program, at in _components(accounts) if owners.get(at) == program]
     if owner == ids.DELEGATION and not pending:
         await _cloned(roll, accounts)
+        await _writable(base, roll, player, accounts)
         return accounts
     wanted = {
         accounts.log: (layouts.FRAME_LOG.size + ring_records * layouts.FRAME_RECORD.size + 128) * _RENT_PER_BYTE,
@@ -91,10 +94,13 @@ async def delegate(
         if part:
             await base.send([rollup.delegate(key, accounts.entity, program, validator) for program in part], player)
     await _cloned(roll, accounts, but=ids.HIDDEN_STATE)
+    # before a crank hears of the session
+    await _writable(base, roll, player, accounts, but=ids.HIDDEN_STATE)
     if ids.HIDDEN_STATE in pending:
         await base.send([rollup.delegate(key, accounts.entity, ids.HIDDEN_STATE, validator)], player)
         await asyncio.sleep(_CRANK_FIRST_S)
     await _cloned(roll, accounts)
+    await _writable(base, roll, player, accounts)
     return accounts
 
 
@@ -171,6 +177,52 @@ async def _cloned(roll: Chain, accounts: SessionAccounts, *, but: Pubkey | None 
                 hint="check that it is the one that the session was delegated to", recoverable=True,
             )  # fmt: skip
         await asyncio.sleep(0.05)
+
+
+async def _writable(
+    base: Chain, roll: Chain, player: Keypair, accounts: SessionAccounts, *, but: Pubkey | None = None
+) -> None:
+    """Waits until the rollup would write to them, not only shows the right owner, and helps it where it would not.
+
+    Under load 0.8.3 clones an account now and then as one that is not delegated, with the owner that it has in the
+    rollup all the same. It stays so, however often it is asked for or written to: only a change of the account on the
+    base chain has it cloned again, so it is given a lamport there.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    nudged: dict[Pubkey, float] = {}
+    wanted = [(program, at) for program, at in _components(accounts) if program != but]
+    while True:
+        stale = [at for program, at in wanted if not await _taken(roll, player, accounts.entity, program)]
+        if not stale:
+            return
+        now = time.monotonic()
+        if now > deadline:
+            raise RpcError(
+                f"the rollup {roll.url} refuses to write to {', '.join(map(str, stale))}, delegated to it",
+                hint="run the command again; else undelegate the session", recoverable=True,
+            )  # fmt: skip
+        late = [at for at in stale if at not in nudged or now >= nudged[at] + _NUDGE_S]
+        if late:
+            gifts = [TransferParams(from_pubkey=player.pubkey(), to_pubkey=at, lamports=1) for at in late]
+            await base.send([transfer(gift) for gift in gifts], player)
+            nudged |= dict.fromkeys(late, time.monotonic())
+        await asyncio.sleep(0.1)
+
+
+async def _taken(roll: Chain, player: Keypair, entity: Pubkey, program: Pubkey) -> bool:
+    """Whether the rollup holds a component as delegated: it says so only of a transaction that writes to it, and what
+    player 1 may write to all of them is that they go back, which is simulated."""
+    try:
+        await roll.simulate([rollup.undelegate(player.pubkey(), entity, program)], player)
+    except RpcError as error:
+        # a rollup that stands still for a moment may forget a blockhash meanwhile
+        if error.data in ("InvalidWritableAccount", "BlockhashNotFound"):
+            return False
+        raise
+    except ProgramError:
+        # the component itself refused, of a session that has begun or whose checkpoints are there: not the rollup
+        pass
+    return True
 
 
 async def _warm_up(roll: Chain) -> None:

@@ -60,6 +60,8 @@ _FAILED = re.compile(r"^Program (\w{32,44}) failed: custom program error: 0x([0-
 _IN_WORDS = re.compile(r"Error processing Instruction (\d{1,3}): (?:custom program error: 0x([0-9a-fA-F]{1,8})$)?(.*)")
 _TRANSIENT = {"BlockhashNotFound", "AccountInUse", "TooManyAccountLocks", "WouldExceedMaxBlockCostLimit"}
 """Transaction errors that another try, with a fresh blockhash, can get past."""
+_SYSVAR_AWAY = ("UnsupportedSysvar", "Unsupported sysvar")
+"""MagicBlock's 0.1.7 builds its sysvars anew at each slot, and refuses for a moment whatever reads one."""
 
 
 def failed_program(logs: Sequence[str], code: int) -> Pubkey | None:
@@ -126,7 +128,7 @@ def transaction_error(err: object, logs: Sequence[str] = ()) -> AwmError:
             return program_error(code, instruction=where, logs=logs)
         name = next(iter(reason), "unknown") if isinstance(reason, dict) else reason
         last = next((line for line in reversed(logs) if " failed: " in line), None)
-        return ProgramError(f"instruction {where} refused: {name}", found=last)
+        return ProgramError(f"instruction {where} refused: {name}", found=last, recoverable=name in _SYSVAR_AWAY)
     name = str(next(iter(err), "unknown")) if isinstance(err, dict) else str(err)
     return RpcError(f"transaction refused: {name}", data=err, recoverable=name in _TRANSIENT)
 
@@ -141,7 +143,7 @@ def error_in_words(message: str) -> AwmError | None:
     if match:
         if match[2]:
             return program_error(int(match[2], 16), instruction=int(match[1]))
-        return ProgramError(f"instruction {match[1]} refused: {match[3]}")
+        return ProgramError(f"instruction {match[1]} refused: {match[3]}", recoverable=match[3] in _SYSVAR_AWAY)
     if message.endswith("Blockhash not found"):
         return transaction_error("BlockhashNotFound")
     return None

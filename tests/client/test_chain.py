@@ -10,6 +10,7 @@ from aiohttp import web
 from client.localnet import Arena
 from solders.keypair import Keypair
 
+from awm_crank.client import chain as chain_module
 from awm_crank.client.chain import Chain
 from awm_crank.errors import AccountError, ProgramError, RpcError
 from awm_crank.localnet.base58 import encode
@@ -127,6 +128,24 @@ async def test_failed_after_landing(endpoint: Endpoint) -> None:
         with pytest.raises(ProgramError, match="NotActive") as caught:
             await chain.send([compute_unit_limit(1000)], Keypair())
     assert caught.value.code == 6024
+
+
+async def test_sysvar_that_is_away(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal of that moment only is tried again with a fresh blockhash, and raised where it does not pass; another
+    one is raised at once."""
+    away = {"err": {"InstructionError": [1, "UnsupportedSysvar"]}, "confirmationStatus": "processed"}
+    landed = {"err": None, "confirmationStatus": "confirmed"}
+    monkeypatch.setattr(chain_module, "_PAUSE_S", 0.0)
+    sending(endpoint, away, away, landed)
+    async with Chain(endpoint.url) as chain:
+        assert await chain.send([compute_unit_limit(1000)], Keypair()) == "signature"
+        assert [method for method, _ in endpoint.asked].count("getLatestBlockhash") == 3
+        for status, tries in ((away, chain_module._TRIES), ({**away, "err": {"InstructionError": [1, "Custom"]}}, 1)):
+            sending(endpoint, status)
+            endpoint.asked.clear()
+            with pytest.raises(ProgramError, match="instruction 1 refused"):
+                await chain.send([compute_unit_limit(1000)], Keypair())
+            assert [method for method, _ in endpoint.asked].count("sendTransaction") == tries
 
 
 async def test_world_of_another_interface(endpoint: Endpoint) -> None:

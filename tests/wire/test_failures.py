@@ -72,6 +72,7 @@ def test_unknown_codes_stay_numbers() -> None:
     [("BlockhashNotFound", RpcError, True), ("AlreadyProcessed", RpcError, False),
      ({"InsufficientFundsForRent": {"account_index": 1}}, RpcError, False),
      ({"InstructionError": [0, "MissingRequiredSignature"]}, ProgramError, False),
+     ({"InstructionError": [1, "UnsupportedSysvar"]}, ProgramError, True),
      ({"InstructionError": [0, {"BorshIoError": "x"}]}, ProgramError, False)],
 )  # fmt: skip
 def test_other_errors(err: object, kind: type[AwmError], recoverable: bool) -> None:
@@ -103,6 +104,10 @@ def test_errors_in_words() -> None:
     assert isinstance(named, ProgramError)
     assert named.code is None
     assert str(named) == "instruction 2 refused: Unsupported program id"
+    assert not named.recoverable
+    away = error_in_words(prefix + "Unsupported sysvar")
+    assert isinstance(away, ProgramError)
+    assert away.recoverable
     unknown = error_in_words("transaction verification error: Blockhash not found")
     assert isinstance(unknown, RpcError)
     assert unknown.recoverable

@@ -16,6 +16,7 @@ from ...wire.transaction import Signer, sign_once
 from .. import rpc
 
 LANDING_S = 30.0
+_ONE_TRY_S = 3.0
 _PROCESSED = {"commitment": "processed"}
 
 
@@ -34,20 +35,20 @@ def initialize_registry(http: str) -> None:
     payer = Keypair()
     fund(http, payer.pubkey(), 1_000_000_000)
     instruction = bolt.initialize_registry(payer.pubkey())
-    # a program may be called from some slot after its deployment on: the first tries can be too early
+    # a program may be called from some slot after its deployment on: the first tries can be too early; and 0.1.7 may
+    # take one and then refuse it, its sysvars being away at that moment
     deadline = time.monotonic() + LANDING_S
-    while True:
+    while not _account(http, registry):
         blockhash = bytes(Hash.from_string(rpc.call(http, "getLatestBlockhash", _PROCESSED)["value"]["blockhash"]))
         signed = sign_once([instruction], payer.pubkey(), [Signer(bytes(payer))], blockhash)
         try:
             options = {"encoding": "base64", "preflightCommitment": "processed"}
             rpc.call(http, "sendTransaction", signed.base64().decode(), options)
-            break
-        except RpcError:
+            _until(lambda: _account(http, registry), "World's registry", min(_ONE_TRY_S, LANDING_S))
+        except (RpcError, SetupError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-    _until(lambda: _account(http, registry), "World's registry")
 
 
 def _lamports(http: str, key: Pubkey) -> int:
@@ -58,11 +59,12 @@ def _account(http: str, key: str) -> Any:
     return rpc.call(http, "getAccountInfo", key, {**_PROCESSED, "encoding": "base64"})["value"]
 
 
-def _until(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + LANDING_S
+def _until(condition: Any, what: str, patience_s: float | None = None) -> None:
+    patience_s = LANDING_S if patience_s is None else patience_s
+    deadline = time.monotonic() + patience_s
     while not condition():
         if time.monotonic() > deadline:
-            raise SetupError(f"{what} did not land in {LANDING_S:.0f} s", recoverable=True)
+            raise SetupError(f"{what} did not land in {patience_s:.0f} s", recoverable=True)
         time.sleep(0.02)
 
 

@@ -32,6 +32,26 @@ def test_registry(net: EmbeddedLocalnet) -> None:
     prepare.initialize_registry(net.http)
 
 
+def test_registry_that_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that was taken and came to nothing is made again."""
+    call, sent = prepare.rpc.call, []
+
+    def swallowing(http: str, method: str, *params: object) -> object:
+        if method == "sendTransaction":
+            sent.append(params)
+            if len(sent) == 1:
+                return "signature"
+        return call(http, method, *params)
+
+    monkeypatch.setattr(prepare, "_ONE_TRY_S", 0.1)
+    monkeypatch.setattr(prepare.rpc, "call", swallowing)
+    world = dict(shipped_files())[ids.WORLD]
+    with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(world)) as running:
+        prepare.initialize_registry(running.http)
+        assert running.call("getAccountInfo", str(bolt.registry_pda()))["value"]
+    assert len(sent) >= 2
+
+
 def test_fund(net: EmbeddedLocalnet) -> None:
     """Each airdrop is waited for, also on a key that has some."""
     key = Keypair().pubkey()
