@@ -73,6 +73,32 @@ def test_service(service: dict[str, str]) -> None:
     assert f"${{CREDENTIALS_DIRECTORY}}/{name}" in service["ExecStart"]
 
 
+def test_scheduling(service: dict[str, str]) -> None:
+    """Real-time for the loop's thread, at the lowest priority of that kind and with nothing that inherits it; nobody in
+    there can give it to itself; and a nice value for where it is taken out."""
+    assert service["CPUSchedulingPolicy"] == "rr"
+    assert service["CPUSchedulingPriority"] == "1"
+    assert service["CPUSchedulingResetOnFork"] == "yes"
+    assert service["RestrictRealtime"] == "yes"
+    assert int(service["Nice"]) < 0
+
+
+def test_scheduling_can_be_taken_out(tmp_path: Path) -> None:
+    """The runbook's drop-in is one that systemd takes."""
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    assert "CPUSchedulingPolicy=other" in runbook
+    here = tmp_path / UNIT.name
+    program = str(Path(sys.executable).parent / "awm-crank")
+    here.write_text(UNIT.read_text().replace("/opt/awm-crank/bin/awm-crank", program))
+    (tmp_path / f"{UNIT.name}.d").mkdir()
+    (tmp_path / f"{UNIT.name}.d" / "override.conf").write_text("[Service]\nCPUSchedulingPolicy=other\n")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(here)], capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert (done.returncode, said) == (0, [])
+
+
 def test_the_view_can_be_put_last() -> None:
     """What awm_crank/daemon/view.py does to the page's process is allowed: it yields, and dies alone of want."""
     lines = [line.strip() for line in UNIT.read_text().splitlines()]
