@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import tenacity
 from daemon.rig import Place, expected_records, finished, lasting, until
 from localnet.kinds.validators import CACHE
+from solders.keypair import Keypair
 
 from awm_crank import cli, config
 from awm_crank.client import rollup, session
@@ -27,7 +31,7 @@ from awm_crank.localnet.kinds.process import free_ports
 from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
 from awm_crank.match.verify import verify_file
 from awm_crank.net.rpc import RpcClient
-from awm_crank.wire import ids
+from awm_crank.wire import ids, programs
 from awm_crank.wire.accounts import ENDED, WAITING_PLAYERS
 
 FRAMES = 150
@@ -204,6 +208,60 @@ async def test_commands(place: Rolled, capsys: pytest.CaptureFixture[str]) -> No
     assert printed["chain_hash"] == view.hidden.chain_hash.hex()
 
 
+async def test_busy_machine(tmp_path: Path) -> None:
+    """Base chain and rollup stand still again and again while sessions are handed over: every frame log can be written
+    to in the rollup afterwards, and they go back."""
+    with LocalnetProcess("rollup", "--cache", str(CACHE)) as net:
+        place = await Rolled.make(net, tmp_path)
+        players = [net.funded() for _ in range(6)]
+        both = _children(net.pid)
+        assert len(both) == 2, "base chain and rollup"
+        over = threading.Event()
+        stalls = threading.Thread(target=_stall, args=(both, over))
+        stalls.start()
+        try:
+            made = await asyncio.gather(*(_hand_over(place, player, 6) for player in players))
+        finally:
+            over.set()
+            await asyncio.to_thread(stalls.join)
+        for match in (match for some in made for match in some):
+            grow = programs.ring_grow(place.crank_key.pubkey(), match.entity, 900)
+            # the first transaction of a key may come before the rollup has fetched it
+            async for attempt in tenacity.AsyncRetrying(
+                stop=tenacity.stop_after_attempt(10), wait=tenacity.wait_fixed(0.1), reraise=True
+            ):
+                with attempt:
+                    await place.chain.send([grow], place.crank_key)
+        for player, some in zip(players, made, strict=True):
+            await rollup.undelegate(place.base, place.chain, player, some[0].session)
+            await session.close(place.base, player, some[0].session)
+        await place.close()
+
+
+async def _hand_over(place: Rolled, player: Keypair, count: int) -> list[SessionAccounts]:
+    made = []
+    for seed in range(count):
+        match = await session.create(
+            place.base, player, place.world, place.model, writer=place.crank_key.pubkey(), seed=seed
+        )
+        await rollup.delegate(place.base, place.chain, player, match.session)
+        made.append(match)
+    return made
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _stall(pids: list[int], over: threading.Event) -> None:
+    chance = random.Random(5)
+    while not over.wait(chance.uniform(0.005, 0.05)):
+        pid = chance.choice(pids)
+        os.kill(pid, signal.SIGSTOP)
+        over.wait(chance.choice([0.005, 0.02, 0.05, 0.1, 0.2]))
+        os.kill(pid, signal.SIGCONT)
+
+
 async def test_killed_rollup(tmp_path: Path) -> None:
     """SIGKILL of the rollup in the middle of a match, and a start on its storage: what it restored is served on by the
     crank that was running, with checkpoints made again, and settles; no record differs."""
@@ -232,4 +290,3 @@ async def test_killed_rollup(tmp_path: Path) -> None:
             assert settled.view.session.frame == 220
             assert await crank.stop() == 0
         await place.close()
-
