@@ -67,7 +67,8 @@ async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
     await crank.ready()
     match = await place.create(max_frames=300)
     async with aiohttp.ClientSession() as http, http.ws_connect(view["feed"]) as feed, Browser() as browser:
-        await browser.open(view["page"])
+        # named: on a chain with other sessions that live, the page would choose among them
+        await browser.open(f"{view['page']}#session={match.session}")
         await browser.until("document.getElementById('banner').innerText.includes('Waiting for player 2')")
         await place.join(match)
         playing = asyncio.create_task(place.play(match))
