@@ -24,8 +24,8 @@ from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.processes import Child, Children
 from awm_crank.engine.cartridge import Cartridge
 
-# of engine/data/demo.awm: pinned, since quantizing anew gives other bytes on another processor
-DEMO_CARTRIDGE_SHA256 = "8a0495ac1556b91869dea06f93acf2ff49f3572ed9e0dacd79297f338556a8dd"
+# of engine/data/demo.awm (docs/world.md): pinned, since quantizing anew gives other bytes on another processor
+DEMO_CARTRIDGE_SHA256 = "c8ba723ebf86f941386c25520c954fe58dd544c1bb0ddf46634448eb8c6d4c03"
 _START_S = 60.0
 Say = Callable[[str], None]
 _SPEND_LIMIT = 50_000_000_000

@@ -133,7 +133,10 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
             assert shown[0].endswith(" a second")
             assert " ms, p99 " in shown[1]
             assert shown[2].isdigit()
-            assert min([await browser.script(_DRAWN.format(name=name)) for name in CHARTS]) > 50
+            drawn = {name: await browser.script(_DRAWN.format(name=name)) for name in CHARTS}
+            assert min(drawn["interval"], drawn["latency"]) > 50
+            # a bar of some pixels for each second, however many ticks were missed in it
+            assert drawn["missed"] >= 4 * (await browser.script("awm.timing.missedBySecond.length") - 1) > 0
             assert browser.console == []
         finally:
             playing.cancel()

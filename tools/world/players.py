@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from simulator import GROUND_X, L_EXT, UNIT, A, B, Fighters, X, Z
+from simulator import GROUND_X, L_EXT, UNIT, A, Fighters, X
 
 STYLES = ("idle", "wander", "fighter", "jumper", "defender", "masher", "random")
 _HOLD = 8  # frames a random intention is kept, on average
@@ -21,12 +21,14 @@ class Players:
         self.rng = np.random.Generator(np.random.PCG64(seed))
         self.style = self.rng.choice(len(STYLES), size=(matches, 2), p=(0.03, 0.05, 0.56, 0.12, 0.06, 0.12, 0.06))
         self.intent = self.rng.integers(0, 1 << 16, (matches, 2))
+        self.wild = self.rng.integers(0, 256, (matches, 2, 8)).astype(np.uint8)
 
     def controllers(self, s: Fighters) -> NDArray[np.uint8]:
         """(matches, 2, 8) ControllerInput bytes for the coming frame, from the current one."""
         shape = s.x.shape
         fresh = self.rng.random(shape) < 1 / _HOLD
         self.intent = np.where(fresh, self.rng.integers(0, 1 << 16, shape), self.intent)
+        self.wild[fresh] = self.rng.integers(0, 256, (int(fresh.sum()), 8))
         r = self.intent
         chance = (r & 255) / 256
         gap = s.x[:, ::-1] - s.x
@@ -73,10 +75,5 @@ class Players:
         out[..., 1] = (y * 80).astype(np.int8).view(np.uint8)
         out[..., 6] = (strike * A + leap * X).astype(np.uint8)
         out[..., 7] = (guard * L_EXT).astype(np.uint8)
-        # What means nothing in this world is held too, by one intention in eight.
-        fidget = (r >> 13) == 0
-        out[..., 2:4] = np.where(fidget[..., None], np.stack([r & 127, 128 + (r >> 5 & 127)], -1), 0)
-        out[..., 4] = np.where(fidget, r >> 2 & 63, 0)
-        out[..., 6] |= np.where(fidget, (r >> 6 & 1) * B | (r >> 7 & 1) * Z, 0).astype(np.uint8)
-        out[..., 7] |= np.where(fidget, r >> 9 & 1, 0).astype(np.uint8)
-        return out
+        # One intention in eight is any controller at all: people hold things that no script would.
+        return np.where(((r >> 13) == 0)[..., None], self.wild, out)

@@ -66,7 +66,7 @@ from torch.nn import functional as F
 PRECISION = {"continuous": (0.002, 0.02, 0.02, 0.03), "velocity": (0.03,) * 5, "dynamics": (0.03,) * 3}
 # Height counts more: a grounded fighter is at 0, and a model that forgets it climbs out of the stage, step by step.
 # So do launches, which come in few frames.
-SHARE = {"continuous": (1.0, 1.0, 4.0, 1.0), "velocity": (1, 1, 1, 4.0, 2.0), "dynamics": (1.0,) * 3}
+SHARE = {"continuous": (1.0, 1.0, 4.0, 1.0), "velocity": (1, 1, 1, 4.0, 2.0), "dynamics": (1.0, 4.0, 1.0)}
 # So that it is seen from the first chunk on, grounded fighters are lifted or sunk by up to this much, now and then.
 LIFT, LIFTED = 3 * UNIT, 0.1
 # Whether a blow lands is decided in one frame of some hundred, and is all that a fight is about: frames in which one
@@ -229,8 +229,10 @@ def weight(s: Fighters) -> NDArray[np.float32]:
     """(matches,): how much the frame after `s` counts. It follows from `s` alone, never from what comes of it."""
     striking = np.any([(s.action == a.action) & (s.age + 1 == a.active) for a in ATTACKS], 0).any(1)
     close = (np.abs(s.x[:, 0] - s.x[:, 1]) < BLOW_RANGE) & (np.abs(s.y[:, 0] - s.y[:, 1]) < BLOW_RANGE)
-    dying = ((s.action == DEAD) & (s.age == STOCK_AGE)).any(1)
-    return 1 + np.float32(BLOW_WEIGHT) * ((striking & close) | dying)
+    # Where a stock goes and where it does not go yet or again; and the wall, which few fall along.
+    dying = ((s.action == DEAD) & (s.age < 2 * STOCK_AGE)).any(1)
+    beside = (np.abs(np.abs(s.x) - GROUND_X) < WALL_PUSH) & (s.y < 0) & (s.y > -BLOCK_DEPTH - 2 * UNIT)
+    return 1 + np.float32(BLOW_WEIGHT) * ((striking & close) | dying | beside.any(1))
 
 
 class Optimizer:
