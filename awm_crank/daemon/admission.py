@@ -1,4 +1,4 @@
-"""Who is served: as many sessions as are allowed, and as the machine and the endpoint carry, for the rent allowed.
+"""Who is served: as many sessions as are allowed, and as the machine and the endpoint carry.
 
 A session beyond that is refused with the reason, and taken up as soon as there is room; those that are served come
 first. The load is measured while they run, so that nobody has to know what a frame costs on this machine.
@@ -36,7 +36,7 @@ class Admission:
     """Says who is refused, and keeps them.
 
     Args:
-        limits: `max_sessions`, `max_load_percent`, `total_spend_limit_lamports`.
+        limits: `max_sessions`, `max_load_percent`.
     """
 
     def __init__(self, limits: Crank) -> None:
@@ -48,9 +48,6 @@ class Admission:
         self._slow = 0.0
         self.refused: dict[Pubkey, bytes] = {}
         """hidden-state account → its data, of sessions that wait for room"""
-        self._spent: dict[Pubkey, int] = {}
-
-    # -- how many -----------------------------------------------------------------------------------------------------
 
     def looked(self, look: Look, *, serving: int, opening: int) -> None:
         """Takes a look at the load. While sessions are being opened, what that costs says nothing about frames."""
@@ -100,34 +97,3 @@ class Admission:
         fresh = key not in self.refused
         self.refused[key] = data
         return fresh
-
-    # -- for how much rent --------------------------------------------------------------------------------------------
-
-    @property
-    def spent(self) -> int:
-        """Lamports of rent in all sessions' accounts, as far as this process knows them."""
-        return sum(self._spent.values())
-
-    def charge(self, entity: Pubkey, lamports: int) -> None:
-        """A session's accounts hold that much."""
-        self._spent[entity] = lamports
-
-    def too_dear(self, entity: Pubkey, lamports: int) -> str:
-        """Why a session's accounts may not be made; empty where they may, and then they are charged."""
-        spent = self.spent - self._spent.get(entity, 0)
-        limit = self._limits.total_spend_limit_lamports
-        if spent + lamports > limit:
-            return (
-                f"its accounts would cost {lamports} lamports beyond the {spent} that lie in other sessions'; "
-                f"crank.total_spend_limit_lamports allows {limit}"
-            )
-        self.charge(entity, lamports)
-        return ""
-
-    def charged(self) -> list[Pubkey]:
-        """The entities whose accounts are charged."""
-        return list(self._spent)
-
-    def closed(self, entity: Pubkey) -> None:
-        """A session's accounts are gone, and their rent is back."""
-        self._spent.pop(entity, None)

@@ -46,9 +46,9 @@ from ..session.schedule import Schedule
 from ..telemetry import logs
 from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
-from ..wire import bolt, ids, jsonrpc, layouts, programs
+from ..wire import bolt, ids, jsonrpc, layouts
 from ..wire.transaction import Signer
-from . import worlds
+from . import rent, worlds
 from .admission import PERIOD_S, Admission, Look
 from .compute import Compute
 from .delegated import Delegated
@@ -65,7 +65,6 @@ _STOP_S = 30.0
 _ENTITY = layouts.HIDDEN_STATE.span("entity")
 _REFETCH_S = 1.0
 _STALE_BLOCKHASH_S = 3.0
-_CHECKPOINTS_PER_READ = 100
 _GC_THRESHOLDS = (50_000, 20, 50)
 """Frames leave nothing that counting references does not free, and going through all that stands costs ticks."""
 
@@ -117,7 +116,7 @@ class Daemon:
         self._left: set[Pubkey] = set()
         """sessions let go for good"""
         self._passages = Passages(config.fault_kill_at)
-        self._admission = Admission(crank)
+        self._admission, self._rent = Admission(crank), rent.Rent(crank)
         self._phases = Phases(self._period_ns)
         self._compute = Compute(self._handle, self._fault, self.stats.step, self._passages)
         self._outbox = Outbox(
@@ -355,35 +354,18 @@ class Daemon:
 
     def _spend(self, served: Served, command: commands.Spend) -> None:
         if command.held:
-            self._admission.charge(served.entity, command.lamports)
+            self._rent.charge(served.entity, command.lamports)
         else:
             self._spawn(self._ask_for_rent(served, command.lamports))
 
     async def _ask_for_rent(self, served: Served, lamports: int) -> None:
-        refusal = self._admission.too_dear(served.entity, lamports)
+        refusal = self._rent.too_dear(served.entity, lamports)
         if refusal:
-            await self._settle()
-            refusal = self._admission.too_dear(served.entity, lamports)
+            await rent.settle(self._rent, self._rpc, {each.entity for each in self._served.values()})
+            refusal = self._rent.too_dear(served.entity, lamports)
         if refusal:
             self.stats.refuse("rent")
         self._handle(served, events.Granted(refusal))
-
-    async def _settle(self) -> None:
-        """Finds the sessions that were closed, whose rent is back."""
-        live = {served.entity for served in self._served.values()}
-        charged = [entity for entity in self._admission.charged() if entity not in live]
-        for at in range(0, len(charged), _CHECKPOINTS_PER_READ):
-            entities = charged[at : at + _CHECKPOINTS_PER_READ]
-            keys = [programs.checkpoint_pda(entity, 0) for entity in entities]
-            try:
-                answer = await self._rpc.post(jsonrpc.get_multiple_accounts(1, keys))
-                found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
-            except AwmError as error:
-                self._log.warning("cannot look for closed sessions", problem=str(error))
-                return
-            for entity, account in zip(entities, found, strict=True):
-                if account is None:
-                    self._admission.closed(entity)
 
     # -- decode: what the chain says ------------------------------------------------------------------------------
 

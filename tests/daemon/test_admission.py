@@ -1,9 +1,7 @@
-"""Who is served: by number, by measured load, by what the endpoint carries, by rent."""
+"""Who is served: by number, by measured load, by what the endpoint carries."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
 from awm_crank.config import Crank
@@ -69,29 +67,3 @@ def test_kept() -> None:
     assert admission.keep(key, b"one")
     assert not admission.keep(key, b"two")
     assert admission.refused == {key: b"two"}
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60), st.booleans())))
-def test_rent(steps: list[tuple[int, int, bool]]) -> None:
-    """Whatever is asked for and closed in whatever order, what is granted never exceeds the limit."""
-    admission = Admission(Crank(total_spend_limit_lamports=100))
-    entities = [Pubkey.new_unique() for _ in range(6)]
-    held: dict[int, int] = {}
-    for which, lamports, close in steps:
-        if close:
-            admission.closed(entities[which])
-            held.pop(which, None)
-        else:
-            fits = sum(held.values()) - held.get(which, 0) + lamports <= 100
-            assert (admission.too_dear(entities[which], lamports) == "") == fits
-            if fits:
-                held[which] = lamports
-        assert admission.spent == sum(held.values()) <= 100
-        assert set(admission.charged()) == {entities[n] for n in held}
-
-
-def test_rent_that_lies_there() -> None:
-    """What is found on chain counts, even beyond the limit."""
-    admission = Admission(Crank(total_spend_limit_lamports=100))
-    admission.charge(Pubkey.new_unique(), 150)
-    assert "crank.total_spend_limit_lamports" in admission.too_dear(Pubkey.new_unique(), 1)

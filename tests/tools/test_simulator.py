@@ -38,15 +38,19 @@ def test_same_seed_same_replay() -> None:
     assert replay(4, 300, 7)[0] == replay(4, 300, 7)[0] != replay(4, 300, 8)[0]
 
 
-def test_nobody_stands_in_the_floor() -> None:
-    """No fighter is inside the stage's block, and grounded ones stand on it."""
+def test_nobody_comes_near_the_block() -> None:
+    """Below the floor no fighter is within 6 units of the stage's body, and grounded ones stand on it."""
     state, players = simulator.start(64), Players(64, 3)
-    for _ in range(1200):
+    fell = 0
+    for _ in range(1800):
         state = simulator.step(state, players.controllers(state))
-        within = (state.y < 0) & (state.y > -simulator.BLOCK_DEPTH) & (np.abs(state.x) <= simulator.GROUND_X)
-        inside = within & (state.action != simulator.DEAD)
-        assert not inside.any()
+        below = (state.y < -simulator.UNIT) & (state.y > -simulator.BLOCK_DEPTH - 6 * simulator.UNIT)
+        below &= ~simulator.is_in(state.action, (simulator.DEAD, simulator.REBIRTH))
+        assert (np.abs(state.x[below]) > simulator.GROUND_X + 6 * simulator.UNIT).all()
         assert (state.y[state.on_ground == 1] == 0).all()
+        assert (np.abs(state.x[state.on_ground == 1]) <= simulator.GROUND_X).all()
+        fell += int(below.sum())
+    assert fell > 1000
 
 
 def test_matches_lose_stocks() -> None:

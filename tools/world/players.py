@@ -53,7 +53,7 @@ class Players:
             side,
         )
         # Everybody but the random player comes home when off the stage, most of the time.
-        x = np.where(outside & (style != 6) & (chance < 0.95), home, x)
+        x = np.where(outside & (style != 6) & (chance < 0.9), home, x)
         y = np.where(above | (chance > 0.8), 1, 0) * (style != 0)
         strike = np.select(
             [style == 0, style == 2, style == 3, style == 5],
@@ -64,7 +64,7 @@ class Players:
         leap = np.select(
             [style == 0, style == 3, style == 6], [np.zeros(shape, bool), chance < 0.5, chance < 0.3], chance < 0.1
         )
-        leap |= (style != 0) & (s.on_ground == 0) & (s.y < 8 * UNIT) & outside & (chance < 0.9)
+        leap |= (style != 0) & (s.on_ground == 0) & (s.y < 8 * UNIT) & outside & (chance < 0.7)
         guard = np.select(
             [style == 4, style == 6], [near & (chance < 0.6), chance > 0.92], (chance > 0.96) & (style != 0)
         )

@@ -58,8 +58,14 @@ LAUNCH_DECAY = 13
 SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10 * UNIT
 STICK = 30
 RESPAWN_Y = 40 * UNIT
-WALL_PUSH = 11 * UNIT  # a frame: nobody comes faster
 BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
+# A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and beside it by an updraft
+# that starts CLEAR from the wall and is stronger nearer to it. Who comes down within LEDGE of the edge has caught it and
+# stands EDGE inside. Each line is so far from the block that a model which is a step off is still outside of it.
+HEAD = 12 * UNIT
+CLEAR = 16 * UNIT
+WALL_PUSH = 11 * UNIT  # a frame: nobody comes faster
+LEDGE, EDGE = 8 * UNIT, 2 * UNIT
 # The age of DEAD at which the stock goes: a frame that everybody agrees on, unlike the one in which a line is crossed.
 STOCK_AGE = 4
 RETURN = 16  # a dead fighter comes 1/16 of the way home a frame: a leap in one frame is more than a delta can carry
@@ -232,7 +238,7 @@ def _toward_zero(values: Ints, amount: int) -> Ints:
 
 
 def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
-    """Speeds, then positions, then floor, edge and wall."""
+    """Speeds, then positions, then floor, ledge and block."""
     stick_x = controllers[..., 0].view(np.int8).astype(np.int32)
     side = np.where(stick_x >= STICK, 1, np.where(stick_x <= -STICK, -1, 0))
     face = np.where(s.facing == 1, 1, -1)
@@ -258,7 +264,9 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
     s.y = (s.y + s.speed_y + s.attack_y).astype(np.int32)
     over_stage = np.abs(s.x) <= GROUND_X
 
-    landed = ~grounded & ~held & over_stage & (old_y >= 0) & (s.y <= 0) & (s.speed_y + s.attack_y < 0)
+    landed = ~grounded & ~held & (np.abs(s.x) <= GROUND_X + LEDGE) & (old_y >= 0) & (s.y <= 0)
+    landed &= s.speed_y + s.attack_y < 0
+    s.x = np.where(landed, np.clip(s.x, EDGE - GROUND_X, GROUND_X - EDGE), s.x)
     s.y = np.where(landed, 0, s.y)
     s.on_ground = np.where(landed, 1, s.on_ground)
     for name in ("speed_y", "attack_y", "air_x"):
@@ -267,6 +275,7 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
     s.action = np.where(landed, LANDING, s.action)
 
     off = grounded & ~over_stage
+    s.y = np.where(off, -UNIT, s.y)  # below the ledge, or it would be caught at once
     s.on_ground = np.where(off, 0, s.on_ground)
     s.jumps = np.where(off, 1, s.jumps)
     s.air_x = np.where(off, np.clip(s.ground_x, -AIR_SPEED, AIR_SPEED), s.air_x)
@@ -274,16 +283,16 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
     s.action = np.where(off & ~is_in(s.action, (*DAMAGE_LIGHT, *DAMAGE_MEDIUM, *DAMAGE_FLY)), FALL, s.action)
     s.action = np.where(off & is_in(s.action, DAMAGE_LIGHT), s.action + LIGHT_TO_MEDIUM, s.action)
 
-    # The stage's sides and its underside are walls: nobody stands or flies inside the block.
-    bumped = (old_y <= -BLOCK_DEPTH) & (s.y > -BLOCK_DEPTH) & over_stage & ~held
-    s.y = np.where(bumped, -BLOCK_DEPTH, s.y).astype(np.int32)
+    under = -BLOCK_DEPTH - HEAD
+    bumped = (old_y <= under) & (s.y > under) & over_stage & ~held
+    s.y = np.where(bumped, under, s.y).astype(np.int32)
     s.speed_y = np.where(bumped, 0, s.speed_y).astype(np.int32)
     s.attack_y = np.where(bumped, 0, s.attack_y).astype(np.int32)
-    inside = (s.y < 0) & (s.y > -BLOCK_DEPTH) & over_stage & ~held
-    out = np.where(old_x >= 0, GROUND_X + 1, -GROUND_X - 1)
-    s.x = np.where(inside, s.x + np.clip(out - s.x, -WALL_PUSH, WALL_PUSH), s.x).astype(np.int32)
-    s.air_x = np.where(inside, 0, s.air_x)
-    s.attack_x = np.where(inside, 0, s.attack_x)
+    away = np.where(old_x >= 0, 1, -1)
+    beside = (s.y < 0) & (s.y > under) & (s.x * away < GROUND_X + CLEAR) & ~held
+    push = np.minimum((GROUND_X + CLEAR - s.x * away) >> 2, WALL_PUSH)
+    s.x = np.where(beside, s.x + away * push, s.x).astype(np.int32)
+    s.attack_x = np.where(beside & (s.attack_x * away < 0), 0, s.attack_x)
 
     shielding = s.action == SHIELD
     s.shield = np.clip(s.shield + np.where(shielding, -SHIELD_DRAIN, SHIELD_REGAIN), 0, SHIELD_FULL).astype(np.int32)

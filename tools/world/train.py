@@ -42,11 +42,13 @@ from simulator import (
     BLAST_RIGHT,
     BLAST_TOP,
     BLOCK_DEPTH,
+    CLEAR,
     DAMAGE_LIGHT,
     DEAD,
     FALL,
     GROUND_ACTIONS,
     GROUND_X,
+    HEAD,
     LIGHT_TO_MEDIUM,
     REBIRTH,
     STOCK_AGE,
@@ -229,9 +231,10 @@ def weight(s: Fighters) -> NDArray[np.float32]:
     """(matches,): how much the frame after `s` counts. It follows from `s` alone, never from what comes of it."""
     striking = np.any([(s.action == a.action) & (s.age + 1 == a.active) for a in ATTACKS], 0).any(1)
     close = (np.abs(s.x[:, 0] - s.x[:, 1]) < BLOW_RANGE) & (np.abs(s.y[:, 0] - s.y[:, 1]) < BLOW_RANGE)
-    # Where a stock goes and where it does not go yet or again; and the wall, which few fall along.
+    # Where a stock goes and where it does not go yet or again; and the ledge and the wall, which few fall along.
     dying = ((s.action == DEAD) & (s.age < 2 * STOCK_AGE)).any(1)
-    beside = (np.abs(np.abs(s.x) - GROUND_X) < WALL_PUSH) & (s.y < 0) & (s.y > -BLOCK_DEPTH - 2 * UNIT)
+    beside = (np.abs(np.abs(s.x) - GROUND_X) < CLEAR) & (s.y < 4 * UNIT) & (s.y > -BLOCK_DEPTH - HEAD - 4 * UNIT)
+    beside &= s.on_ground == 0
     return 1 + np.float32(BLOW_WEIGHT) * ((striking & close) | dying | beside.any(1))
 
 

@@ -1,0 +1,36 @@
+"""What sessions' accounts may cost together."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from solders.pubkey import Pubkey
+
+from awm_crank.config import Crank
+from awm_crank.daemon.rent import Rent
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60), st.booleans())))
+def test_rent(steps: list[tuple[int, int, bool]]) -> None:
+    """Whatever is asked for and closed in whatever order, what is granted never exceeds the limit."""
+    rent = Rent(Crank(total_spend_limit_lamports=100))
+    entities = [Pubkey.new_unique() for _ in range(6)]
+    held: dict[int, int] = {}
+    for which, lamports, close in steps:
+        if close:
+            rent.closed(entities[which])
+            held.pop(which, None)
+        else:
+            fits = sum(held.values()) - held.get(which, 0) + lamports <= 100
+            assert (rent.too_dear(entities[which], lamports) == "") == fits
+            if fits:
+                held[which] = lamports
+        assert rent.spent == sum(held.values()) <= 100
+        assert set(rent.charged()) == {entities[n] for n in held}
+
+
+def test_rent_that_lies_there() -> None:
+    """What is found on chain counts, even beyond the limit."""
+    rent = Rent(Crank(total_spend_limit_lamports=100))
+    rent.charge(Pubkey.new_unique(), 150)
+    assert "crank.total_spend_limit_lamports" in rent.too_dear(Pubkey.new_unique(), 1)
