@@ -25,7 +25,7 @@ class Settings(Struct, frozen=True):
     frame_period_us: int = 0
     phase: int | None = None
     """where in the clock's periods this session's ticks lie (ns); None: where its first frame happens to"""
-    spend_limit_lamports: int = 1_000_000_000
+    spend_limit_lamports: int = 10_000_000_000
     send_timeout_ms: int = 400
     ring_capacity: int = 768
     min_interval_frames: int = 120
