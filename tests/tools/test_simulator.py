@@ -39,14 +39,14 @@ def test_same_seed_same_replay() -> None:
 
 
 def test_nobody_comes_near_the_block() -> None:
-    """Below the floor no fighter is within 6 units of the stage's body, and grounded ones stand on it."""
+    """Below the floor no fighter is within 8 units of the stage's body, and grounded ones stand on it."""
     state, players = simulator.start(64), Players(64, 3)
     fell = 0
     for _ in range(1800):
         state = simulator.step(state, players.controllers(state))
         below = (state.y < -simulator.UNIT) & (state.y > -simulator.BLOCK_DEPTH - 6 * simulator.UNIT)
         below &= ~simulator.is_in(state.action, (simulator.DEAD, simulator.REBIRTH))
-        assert (np.abs(state.x[below]) > simulator.GROUND_X + 6 * simulator.UNIT).all()
+        assert (np.abs(state.x[below]) > simulator.GROUND_X + 8 * simulator.UNIT).all()
         assert (state.y[state.on_ground == 1] == 0).all()
         assert (np.abs(state.x[state.on_ground == 1]) <= simulator.GROUND_X).all()
         fell += int(below.sum())

@@ -59,11 +59,11 @@ SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10
 STICK = 30
 RESPAWN_Y = 40 * UNIT
 BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
-# A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and beside it by an updraft
-# that starts CLEAR from the wall and is stronger nearer to it. Who comes down within LEDGE of the edge has caught it and
-# stands EDGE inside. Each line is so far from the block that a model which is a step off is still outside of it.
+# A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and beside it by a wind
+# that starts CLEAR from the wall and is stronger nearer to it. Who comes down within LEDGE of the edge has caught it,
+# and stands EDGE inside. Each line is so far from the block that a model which is a step off is still outside of it.
 HEAD = 12 * UNIT
-CLEAR = 16 * UNIT
+CLEAR = 24 * UNIT
 WALL_PUSH = 11 * UNIT  # a frame: nobody comes faster
 LEDGE, EDGE = 8 * UNIT, 2 * UNIT
 # The age of DEAD at which the stock goes: a frame that everybody agrees on, unlike the one in which a line is crossed.

@@ -108,10 +108,11 @@ def repair(s: Fighters) -> Fighters:
     s.x = np.clip(s.x, BLAST_LEFT - BEYOND, BLAST_RIGHT + BEYOND)
     s.y = np.clip(s.y, BLAST_BOTTOM - BEYOND, BLAST_TOP + BEYOND)
     s.on_ground = np.where(gone, 0, s.on_ground)
-    # Near the edge the wall sees to it; deeper inside the block the way out is up.
+    # Near the edge the wind sees to it; deeper inside the block the way out is up.
     deep = (s.y > -BLOCK_DEPTH) & (np.abs(s.x) < GROUND_X - WALL_PUSH)
-    sunk = (s.y < 0) & ((s.y > -6 * UNIT) | deep) & over & ~gone
-    s.y = np.where(sunk | (s.on_ground == 1), 0, s.y)
+    sunk = (s.y < 0) & ((s.y > -UNIT) | deep) & over & ~gone
+    # Who stands beside the floor is slipping off it.
+    s.y = np.where(sunk | (s.on_ground == 1), np.where(over, 0, -UNIT), s.y)
     low = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
     s.on_ground = np.where(low, 1, s.on_ground)
     s.y = np.where(low, 0, s.y)
