@@ -33,8 +33,10 @@ WIDE_ROOM = 2.0
 """The same for 16-bit values."""
 STATE_ROOM = 2.0
 """The same for the recurrent state, whose slow heads go on filling after calibration ends."""
-DRIVE_ROOM = 2.0
-"""The same for what a row takes in at once."""
+DRIVE_ROOM = 1.5
+"""The same for what a row takes in at once. It is measured high already: push by a power of two above B."""
+CONSTANT = 1e-5
+"""An input whose variance is below this share of its square is taken for one that never changes."""
 RESIDUAL_ROOM = 16.0
 F_DT = 20
 F_LOGIT = 16
@@ -143,7 +145,16 @@ class _Quantizer:
         both = np.append(columns, 1.0)
         self.moments["frame"] = self.moments["frame"] * both[:, None] * both
         self.w["frame_proj.weight"] = self.w["frame_proj.weight"] / columns
+        self.w["frame_proj.bias"] = self.w["frame_proj.bias"] + self.w["frame_proj.weight"] @ self._constant_error(f_frame)
         return f_frame, s_frame
+
+    def _constant_error(self, f_frame: int) -> Floats:
+        """What rounding takes from each input of frame_proj that never changes. A character's or a stage's embedding is
+        the same in all frames, so that its rounding would stand in every one of them."""
+        moment = self.moments["frame"]
+        mean = moment[-1, :-1]
+        constant = np.diag(moment)[:-1] - mean * mean <= CONSTANT * (mean * mean + 4.0**-f_frame)
+        return np.where(constant, mean - np.ldexp(_nearest(np.ldexp(mean, f_frame)), -f_frame), 0.0)
 
     def _range(self, name: str) -> float:
         return float(self.ranges[name].max())
@@ -221,7 +232,7 @@ class _Quantizer:
         bias = np.concatenate([self.w[f"{name}.bias"] for name in HEAD_SLICES])
         count = layout.REGRESSION_ROWS
         bound = np.abs(weight[:count]).sum(1) * ACT_MAX * 2.0**-f_final + np.abs(bias[:count])
-        head_frac = tuple(fraction_bits(float(b) * 1.25, 2.0**31, 1, 16) for b in bound / units)
+        head_frac = tuple(fraction_bits(float(b) * 1.25, 2.0**31, 1, 20) for b in bound / units)
         f_out = np.array([*head_frac] + [F_LOGIT] * (weight.shape[0] - count))
         all_units = np.concatenate([units, np.ones(weight.shape[0] - count)])
         return head_frac, self._matrix("heads", weight, bias, f_final, f_out, all_units, self.moments["hfin"])
