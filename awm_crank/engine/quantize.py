@@ -144,8 +144,8 @@ class _Quantizer:
         columns = balance.frame_columns(gains, shape)
         both = np.append(columns, 1.0)
         self.moments["frame"] = self.moments["frame"] * both[:, None] * both
-        self.w["frame_proj.weight"] = self.w["frame_proj.weight"] / columns
-        self.w["frame_proj.bias"] = self.w["frame_proj.bias"] + self.w["frame_proj.weight"] @ self._constant_error(f_frame)
+        weight = self.w["frame_proj.weight"] = self.w["frame_proj.weight"] / columns
+        self.w["frame_proj.bias"] = self.w["frame_proj.bias"] + weight @ self._constant_error(f_frame)
         return f_frame, s_frame
 
     def _constant_error(self, f_frame: int) -> Floats:
