@@ -34,7 +34,7 @@ REGRESSION = (
 )
 BINARY = [f"p{p} {n}" for p in (0, 1) for n in ("facing", "invulnerable", "on_ground")]
 
-SNR_WINDOW, SNR_STRIDE = 500, 5
+SNR_WINDOW, SNR_STRIDE = 900, 5
 """Frames whose signal-to-noise ratios (dB) are averaged, and how many are left out between two that count: what happens
 in a match moves the ratio of one frame by several dB, and the dither its noise."""
 MATCH_FRAMES = 900

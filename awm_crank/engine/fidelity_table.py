@@ -22,7 +22,7 @@ from awm_crank.errors import CheckpointError
 
 AGREEMENT, CONFIDENT, REGRESSION, SNR_DB, SNR_LOSS_DB, LOOP_RATIO = 0.99, 0.999, 0.03, 40.0, 1.0, 0.8
 SNR_EARLY = 1000
-SESSIONS = 4
+SESSIONS = 8
 """Sessions side by side: the state's energy swings with what happens in one."""
 STARTS = 200
 HORIZON = 1200
