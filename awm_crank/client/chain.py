@@ -28,9 +28,9 @@ from solders.transaction import VersionedTransaction
 from ..errors import AccountError, AwmError, ProgramError, RpcError
 from ..wire.failures import error_in_words, transaction_error
 from ..wire.interface import check_world_logs
+from ..wire.jsonrpc import MAX_ACCOUNTS
 
 PREFLIGHT_FAILURE = -32002
-_MAX_ACCOUNTS = 100
 _REBROADCAST_S = 2.0
 _TRIES = 10
 _PAUSE_S = 0.05
@@ -112,8 +112,8 @@ class Chain:
     async def accounts(self, keys: Sequence[Pubkey]) -> list[ChainAccount | None]:
         """Accounts in the order asked for; up to 100 of them are read at one slot."""
         found: list[ChainAccount | None] = []
-        for at in range(0, len(keys), _MAX_ACCOUNTS):
-            part = keys[at : at + _MAX_ACCOUNTS]
+        for at in range(0, len(keys), MAX_ACCOUNTS):
+            part = keys[at : at + MAX_ACCOUNTS]
             options = {"encoding": "base64", "commitment": self.commitment}
             result = await self.call("getMultipleAccounts", [str(key) for key in part], options)
             found += [_account(key, value) if value else None for key, value in zip(part, result["value"], strict=True)]
@@ -177,22 +177,26 @@ class Chain:
         raise AssertionError
 
     async def _send(self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair) -> str:
-        blockhash, last_height = await self.blockhash()
-        message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
-        by_key = {each.pubkey(): each for each in (payer, *signers)}
-        needed = message.account_keys[: message.header.num_required_signatures]
-        raw = bytes(VersionedTransaction(message, [by_key[key] for key in needed]))
+        raw, last_height = await self._signed(instructions, payer, *signers)
         signature = await self._broadcast(raw)
         await self._confirm(signature, raw, last_height)
         return signature
 
+    async def _signed(
+        self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair
+    ) -> tuple[bytes, int]:
+        """A transaction on the latest blockhash, and the last block height at which it counts."""
+        blockhash, last_height = await self.blockhash()
+        message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
+        by_key = {each.pubkey(): each for each in (payer, *signers)}
+        needed = message.account_keys[: message.header.num_required_signatures]
+        return bytes(VersionedTransaction(message, [by_key[key] for key in needed])), last_height
+
     async def simulate(self, instructions: Sequence[Instruction], payer: Keypair) -> None:
         """Has the endpoint try a transaction that changes nothing. Raises what `send` would."""
-        blockhash, _ = await self.blockhash()
-        message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
-        raw = base64.b64encode(bytes(VersionedTransaction(message, [payer]))).decode()
+        raw, _ = await self._signed(instructions, payer)
         options = {"encoding": "base64", "commitment": self.commitment}
-        value = (await self.call("simulateTransaction", raw, options))["value"]
+        value = (await self.call("simulateTransaction", base64.b64encode(raw).decode(), options))["value"]
         if value["err"] is not None:
             raise _refusal(value["err"], value.get("logs") or [])
 

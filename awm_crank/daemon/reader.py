@@ -13,7 +13,6 @@ from ..session.events import Role
 from ..wire import jsonrpc
 from .served import Served
 
-_KEYS_PER_READ = 100
 _SMALL = 3
 """Roles that one answer can hold of many sessions; more means the big accounts as well."""
 
@@ -57,7 +56,7 @@ class Reader:
         for served, roles in wanted.items():
             # the big accounts would make one answer of many sessions too large
             big = len(roles) > _SMALL
-            if group and (big or count + len(roles) > _KEYS_PER_READ):
+            if group and (big or count + len(roles) > jsonrpc.MAX_ACCOUNTS):
                 self._spawn(self._read(group))
                 group, count = [], 0
             group.append((served, list(roles)))

@@ -12,8 +12,6 @@ from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc, programs
 
-_KEYS_PER_READ = 100
-
 
 class Rent:
     """The rent of each session's accounts, as far as this process knows them.
@@ -58,8 +56,8 @@ class Rent:
 async def settle(rent: Rent, rpc: RpcClient, live: Set[Pubkey]) -> None:
     """Finds the sessions, but for the `live` ones, that were closed meanwhile."""
     charged = [entity for entity in rent.charged() if entity not in live]
-    for at in range(0, len(charged), _KEYS_PER_READ):
-        entities = charged[at : at + _KEYS_PER_READ]
+    for at in range(0, len(charged), jsonrpc.MAX_ACCOUNTS):
+        entities = charged[at : at + jsonrpc.MAX_ACCOUNTS]
         keys = [programs.checkpoint_pda(entity, 0) for entity in entities]
         try:
             answer = await rpc.post(jsonrpc.get_multiple_accounts(1, keys))

@@ -15,7 +15,6 @@ from ..telemetry import logs
 from ..wire import bolt, interface, jsonrpc
 from ..wire.worlds import Registry, World
 
-_KEYS_PER_READ = 100
 _LOOK_AGAIN_S = 0.25
 
 
@@ -52,8 +51,8 @@ async def lowest(rpc: RpcClient) -> Pubkey | None:
     answer = await rpc.post(jsonrpc.get_account_info(1, bolt.registry_pda()))
     account = jsonrpc.decode_result(answer, jsonrpc.AccountResult, "getAccountInfo").value
     count = 0 if account is None else Registry.decode(account.raw).worlds
-    for first in range(0, count, _KEYS_PER_READ):
-        keys = [bolt.world_pda(number) for number in range(first, min(count, first + _KEYS_PER_READ))]
+    for first in range(0, count, jsonrpc.MAX_ACCOUNTS):
+        keys = [bolt.world_pda(number) for number in range(first, min(count, first + jsonrpc.MAX_ACCOUNTS))]
         answer = await rpc.post(jsonrpc.get_multiple_accounts(1, keys))
         found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
         for key, world in zip(keys, found, strict=True):

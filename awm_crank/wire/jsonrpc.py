@@ -21,6 +21,8 @@ from .transaction import Signed
 
 T = TypeVar("T")
 Commitment = Literal["processed", "confirmed", "finalized"]
+MAX_ACCOUNTS = 100
+"""The most that one getMultipleAccounts may ask for."""
 
 _TRANSIENT = {-32004, -32005, -32014, -32016, -32429, 429}
 """Codes that another try can get past: block or node not ready, minimum slot not reached, too many requests."""
@@ -89,7 +91,7 @@ def get_multiple_accounts(
     commitment: Commitment = "processed",
     data_slice: tuple[int, int] | None = None,
 ) -> bytes:
-    """Up to 100 accounts at one slot; `data_slice` is (offset, length)."""
+    """Up to `MAX_ACCOUNTS` at one slot; `data_slice` is (offset, length)."""
     return request(request_id, "getMultipleAccounts", [list(keys), _config(commitment, _slice(data_slice))])
 
 

@@ -74,7 +74,7 @@ def test_a_wrong_model_is_seen() -> None:
     assert result.agreement["p0 action"] < 0.5
     assert max(result.regression.values()) > 0.5
     assert result.state_snr_db[40] >= 40
-    assert fidelity.measure(NativeEngine(golden.seeded_world()), model, sessions(40)).state_snr_db[40] < 10
+    assert fidelity.measure(NativeEngine(world), model, sessions(40)).state_snr_db[40] < 10
 
 
 def test_matches_begin_anew() -> None:
