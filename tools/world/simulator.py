@@ -64,7 +64,7 @@ BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
 # and stands EDGE inside. Each line is so far from the block that a model which is a step off is still outside of it.
 HEAD = 12 * UNIT
 CLEAR = 24 * UNIT
-WALL_PUSH = 11 * UNIT  # a frame: nobody comes faster
+WALL_PUSH = 11 * UNIT  # the most that the wind moves anybody in a frame
 LEDGE, EDGE = 8 * UNIT, 2 * UNIT
 # The age of DEAD at which the stock goes: a frame that everybody agrees on, unlike the one in which a line is crossed.
 STOCK_AGE = 4
