@@ -34,6 +34,7 @@ IMPURE_MODULES = {
     "asyncio",
     "datetime",
     "http",
+    "httptools",
     "httpx",
     "os",
     "pathlib",

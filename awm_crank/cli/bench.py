@@ -15,6 +15,7 @@ from ..errors import ConfigError
 BENCHES: dict[str, str] = {
     "step": "one model step, against PyTorch FP32",
     "codec": "decoding, encoding and signing for one frame, against solana-py and solders",
+    "http": "a request to an endpoint, against aiohttp",
     "latency": "from the last input to the frame, against a crank written with solana-py and solders",
 }
 # the same, for benchmarks with a report of their own (`report(seconds)` gives text and figures); run only when named

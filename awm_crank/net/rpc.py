@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-import aiohttp
 import msgspec
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from ..errors import RpcError
 from ..wire import jsonrpc
+from .http import Pool, endpoint
 
 
 class RpcClient:
@@ -28,10 +28,10 @@ class RpcClient:
 
     def __init__(self, url: str, *, timeout_s: float = 10.0, retry_s: float = 8.0, connections: int = 16) -> None:
         self.url = url
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeout_s = timeout_s
         self._retry_s = retry_s
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
         self._id = 0
 
     async def __aenter__(self) -> RpcClient:
@@ -44,9 +44,9 @@ class RpcClient:
 
     async def close(self) -> None:
         """Closes the connections; requests under way fail."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     async def post(self, body: bytes) -> bytes:
         """Sends one request body (an object or a batch, already JSON) and returns the answer's body, unread.
@@ -55,22 +55,15 @@ class RpcClient:
             RpcError: no answer, or not HTTP 200; `code` is the HTTP status if there was one. `recoverable` says
                 whether the same request may pass later.
         """
-        session = self._session
-        if session is None:
-            # made at first use, since aiohttp wants a running loop
-            session = self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=75),
-                timeout=self._timeout,
-                headers={"Content-Type": "application/json"},
-                auto_decompress=True,
-            )
+        if self._pool is None:
+            # at first use: a URL that is none is an error of the request that wants it
+            self._pool = Pool(endpoint(self.url), self._connections)
         try:
-            async with session.post(self.url, data=body) as response:
-                answer = await response.read()
-                status = response.status
+            async with asyncio.timeout(self._timeout_s):
+                status, answer = await self._pool.post(body)
         except TimeoutError:
-            raise RpcError(f"no answer from {self.url} in {self._timeout.total} s", recoverable=True) from None
-        except aiohttp.ClientError as error:
+            raise RpcError(f"no answer from {self.url} in {self._timeout_s} s", recoverable=True) from None
+        except OSError as error:
             raise RpcError(
                 f"cannot reach {self.url}: {error or type(error).__name__}",
                 hint="check that the endpoint runs and the setting names it",

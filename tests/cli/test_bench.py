@@ -36,7 +36,7 @@ def test_report_is_printed_and_written(
 def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that is none is told, with those that are."""
     assert main(["bench", "speed"]) == 2
-    assert "no benchmark is called 'speed'. Try: one of step, codec, latency, engine" in capsys.readouterr().err
+    assert "no benchmark is called 'speed'. Try: one of step, codec, http, latency, engine" in capsys.readouterr().err
 
 
 def test_figures_are_printed_and_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
