@@ -95,7 +95,7 @@ class Checkpoints(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Records in a session's ring. Raised where two checkpoints would not fit into it."""
     min_interval_frames: _Positive = 120
     """Frames between two checkpoints at least. More where the state is too big to be written in that time."""
-    chunk_bytes: Annotated[int, Meta(ge=64, le=960)] = 900
+    chunk_bytes: Annotated[int, Meta(ge=64, le=938)] = 936
     """State bytes in one checkpoint_write."""
     chunks_per_frame: Annotated[int, Meta(ge=1, le=24)] = 1
     """Chunks that travel after each frame. More make checkpoints more frequent, and take what the endpoint could \

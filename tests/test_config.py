@@ -36,6 +36,7 @@ def test_round_trip() -> None:
         ("[chain]\nbase_http = 'localhost:8899'", "base_http"),
         ("[chain]\nworld = 'not base58!'", "world"),
         ("[checkpoints]\nring_capacity = 255", "ring_capacity"),
+        ("[checkpoints]\nchunk_bytes = 939", "chunk_bytes"),
         ("fault_kill_at = 'send'", "fault_kill_at"),
         ("[view]\npage_port = 65536", "page_port"),
         ("[view]\nhost = 'http://here'", "host"),

@@ -24,8 +24,8 @@ from ..wire.transaction import Signed, Template, args_slot
 from .passages import Passages
 from .served import Served
 
-GATHER_S = 0.003
-"""How long chunks wait for other sessions' chunks."""
+GATHER_S = 0.008
+"""How long chunks that travel beside frames wait for those of other sessions: half a period, nobody waits for them."""
 _FRAME_COMPUTE_UNITS = 600_000
 
 _Frame = tuple[Served, int, Signed]
@@ -112,10 +112,9 @@ class Outbox:
     # -- everything else ----------------------------------------------------------------------------------------------
 
     def send(self, served: Served, transactions: tuple[commands.Transaction, ...]) -> None:
-        """Signs and sends these as one batch; chunks may find company on the way."""
-        point = transactions[0].point
-        self._passages.at(point)
-        if point != "checkpoint-chunk":
+        """Signs and sends these as one batch; chunks beside frames (no preflight) may find company on the way."""
+        self._passages.at(transactions[0].point)
+        if transactions[0].preflight:
             self._spawn(self._post([(served, transactions)]))
             return
         if not self._chunks:
@@ -140,7 +139,7 @@ class Outbox:
         outcomes: list[AwmError | None]
         try:
             signed = [self._sender.sign(transaction.instructions) for _, transaction in asked]
-            outcomes = await self._sender.send_all(signed)
+            outcomes = await self._sender.send_all(signed, skip_preflight=not asked[0][1].preflight)
         except AwmError as error:
             outcomes = [error] * len(asked)
         for _, transactions in group:

@@ -47,6 +47,7 @@ from ..telemetry import logs
 from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
 from ..wire import bolt, ids, jsonrpc, layouts
+from ..wire.accounts import ENDED
 from ..wire.transaction import Signer
 from . import rent, worlds
 from .admission import PERIOD_S, Admission, Look
@@ -371,10 +372,11 @@ class Daemon:
 
     def _heard(self, event: Notification) -> None:
         if isinstance(event, AccountChanged):
-            if event.key is None:
+            if type(event.tag) is tuple:
                 served, role = event.tag
                 self._handle(served, events.Changed(role, event.data))
                 return
+            assert event.key is not None
             key = Pubkey.from_string(event.key)
             known = self._served.get(key)
             if known is not None:
@@ -433,6 +435,8 @@ class Daemon:
                     self._telemetry.said(served.name, command.event, command.fields)
                 case commands.Watch():
                     self._watch(served)
+                case commands.Unwatch():
+                    self._unwatch(served)
                 case commands.LoadModel():
                     self._spawn(self._load(served, command.model))
                 case commands.WarmUp():
@@ -455,10 +459,20 @@ class Daemon:
         served.log.debug("landed", frame=frame.frame, on_time=frame.on_time)
 
     def _watch(self, served: Served) -> None:
+        for subscription in served.subscriptions:
+            self._pubsub.unsubscribe(subscription)
         roles: tuple[Role, ...] = ("session", "inputs")
+        entity, ended = layouts.SESSION_STATE.offset("entity"), layouts.SESSION_STATE.offset("status")
+        filters = [jsonrpc.memcmp(entity, bytes(served.entity)), jsonrpc.memcmp(ended, bytes([ENDED]))]
         served.subscriptions = [
-            self._pubsub.account(str(served.keys[role]), tag=(served, role)) for role in roles
+            *(self._pubsub.account(str(served.keys[role]), tag=(served, role)) for role in roles),
+            self._pubsub.program(str(ids.SESSION_STATE), filters=filters, tag=(served, "session")),
         ]
+
+    def _unwatch(self, served: Served) -> None:
+        session, *others = served.subscriptions
+        self._pubsub.unsubscribe(session)
+        served.subscriptions = others
 
     async def _load(self, served: Served, model: Pubkey) -> None:
         try:

@@ -103,26 +103,31 @@ class Sender:
         self._count += 1
         return template.sign(blockhash, (self._signer,), args, attempt=self._count % _ATTEMPTS)
 
-    async def send(self, transaction: Signed) -> AwmError | None:
+    async def send(self, transaction: Signed, *, skip_preflight: bool = False) -> AwmError | None:
         """Sends one; returns what went wrong, None when the endpoint accepted it."""
         try:
-            answer = await self._rpc.post(jsonrpc.send_transaction(1, transaction))
+            answer = await self._rpc.post(jsonrpc.send_transaction(1, transaction, skip_preflight=skip_preflight))
             jsonrpc.decode_result(answer, str, "sendTransaction")
         except AwmError as error:
             return self._judge(error)
         return None
 
-    async def send_all(self, transactions: Sequence[Signed]) -> list[AwmError | None]:
+    async def send_all(
+        self, transactions: Sequence[Signed], *, skip_preflight: bool = False
+    ) -> list[AwmError | None]:
         """Sends several, MAX_BATCH to a request, one request after the other; one outcome for each, in order."""
         outcomes: list[AwmError | None] = []
         for at in range(0, len(transactions), MAX_BATCH):
-            outcomes += await self._send_batch(transactions[at : at + MAX_BATCH])
+            outcomes += await self._send_batch(transactions[at : at + MAX_BATCH], skip_preflight)
         return outcomes
 
-    async def _send_batch(self, transactions: Sequence[Signed]) -> list[AwmError | None]:
+    async def _send_batch(self, transactions: Sequence[Signed], skip_preflight: bool) -> list[AwmError | None]:
         if len(transactions) == 1:
-            return [await self.send(transactions[0])]
-        bodies = [jsonrpc.send_transaction(n, transaction) for n, transaction in enumerate(transactions)]
+            return [await self.send(transactions[0], skip_preflight=skip_preflight)]
+        bodies = [
+            jsonrpc.send_transaction(n, transaction, skip_preflight=skip_preflight)
+            for n, transaction in enumerate(transactions)
+        ]
         missing: AwmError = RpcError("left unanswered in a batch", recoverable=True)
         outcomes: list[AwmError | None] = [missing] * len(transactions)
         try:

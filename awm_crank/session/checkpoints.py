@@ -112,8 +112,12 @@ class CheckpointWriter:
     def _all_chunks(self) -> None:
         self._chunks = deque(range(0, len(self._state), self._size))
 
-    def next(self, budget: int, ticket: Callable[[], int]) -> tuple[Transaction, ...]:
-        """Up to `budget` transactions to send now; none while an answer has to come first."""
+    def next(self, budget: int, ticket: Callable[[], int], *, preflight: bool = True) -> tuple[Transaction, ...]:
+        """Up to `budget` transactions to send now; none while an answer has to come first.
+
+        Chunks without `preflight` run once at the endpoint instead of twice. One that is lost then is found when
+        finalize is refused, so it is for those that travel beside frames: finalize comes a frame after the last.
+        """
         if self.done or self.failed or self.wants_account:
             return ()
         if not self._begun:
@@ -121,12 +125,12 @@ class CheckpointWriter:
             return () if self._flying else (self._transaction(self._BEGIN, ticket()),)
         out: list[Transaction] = []
         while self._chunks and len(out) < budget and len(self._flying) < 2 * budget:
-            out.append(self._transaction(self._chunks.popleft(), ticket()))
+            out.append(self._transaction(self._chunks.popleft(), ticket(), preflight))
         if not out and not self._flying:
             out.append(self._transaction(self._FINALIZE, ticket()))
         return tuple(out)
 
-    def _transaction(self, what: int, ticket: int) -> Transaction:
+    def _transaction(self, what: int, ticket: int, preflight: bool = True) -> Transaction:
         self._flying[ticket] = what
         header = self._header
         point: Point = "checkpoint-chunk"
@@ -147,7 +151,7 @@ class CheckpointWriter:
             # discriminator, slot, then Borsh: offset u32, bytes
             body = proto.data[:9] + what.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data
             instruction = Instruction(proto.program_id, body, proto.accounts)
-        return Transaction(ticket, point, (instruction,))
+        return Transaction(ticket, point, (instruction,), preflight)
 
     def answered(self, ticket: int, refusal: Refusal | None) -> bool:
         """Takes an answer; returns whether the ticket was one of these."""

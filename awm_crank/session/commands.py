@@ -20,7 +20,14 @@ class Command(Struct, frozen=True):
 
 
 class Watch(Command, frozen=True):
-    """Subscribe to session state and input buffer, answer `Watching` when confirmed; hidden state is watched anyway."""
+    """Subscribe to session state, the session's end and input buffer, answer `Watching` when all are confirmed.
+
+    Hidden state is watched anyway. The end is the session's account as soon as its status is Ended.
+    """
+
+
+class Unwatch(Command, frozen=True):
+    """Of the session's account only its end is of interest from now on: every input writes to it, as BOLT's does."""
 
 
 class Fetch(Command, frozen=True):
@@ -66,11 +73,15 @@ class SendFrame(Command, frozen=True):
 
 
 class Transaction(Struct, frozen=True):
-    """Instructions for one transaction. `point` names the passage for crash tests and logs."""
+    """Instructions for one transaction. `point` names the passage for crash tests and logs.
+
+    Without `preflight` the endpoint answers before it has run it, and says nothing of a refusal.
+    """
 
     ticket: int
     point: Point
     instructions: tuple[Instruction, ...]
+    preflight: bool = True
 
 
 class Send(Command, frozen=True):

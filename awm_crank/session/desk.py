@@ -29,7 +29,7 @@ class Settings(Struct, frozen=True):
     send_timeout_ms: int = 400
     ring_capacity: int = 768
     min_interval_frames: int = 120
-    chunk_bytes: int = 900
+    chunk_bytes: int = 936
     chunks_per_frame: int = 1
     in_rollup: bool = False
     """sessions live on another chain than the model"""

@@ -17,7 +17,7 @@ from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, HiddenState, Session
 from ..wire.failures import Code
 from . import events, setup
 from .checkpoints import Cadence, Header, cadence
-from .commands import Fetch, LoadModel, RunBackbone, Send, Spend, Transaction, WarmUp, Watch
+from .commands import Fetch, LoadModel, RunBackbone, Send, Spend, Transaction, Unwatch, WarmUp, Watch
 from .desk import ALL, SMALL, Desk
 from .events import Refusal, Role
 from .inputs import Known
@@ -53,6 +53,8 @@ class Opening:
         self.known = Known()
         self._engine: Engine | None = None
         self._cadence = Cadence(0, 0)
+        self._watched = False
+        """every change of the session's account is notified"""
         self._status = 0
         """the highest session status notified; it only rises"""
         self._awaited: set[int] = set()
@@ -119,8 +121,7 @@ class Opening:
             desk.release("not created yet", ok=True, again=True)
         elif self.stage == "look":
             desk.progressed()
-            self.stage = "watch"
-            desk.emit(Watch())
+            self._watch()
         elif "log" in accounts:
             self._assess(session, hidden, accounts)
 
@@ -210,13 +211,23 @@ class Opening:
         elif not self._prepared(self._engine, session, accounts):
             return
         elif session.status != WAITING_PLAYERS:
+            if self._watched:
+                self._watched = False
+                desk.emit(Unwatch())
             self._restore(self._engine, accounts)
         elif self._status > WAITING_PLAYERS:
             # player 2 came while these accounts were on their way
             self.failed("an older state of the session was read")
+        elif not self._watched:
+            # a rollup that was started again can have gone back to before the match
+            self._watch()
         else:
             self.stage = "join"
             desk.log("info", "ready", waiting_for="player 2")
+
+    def _watch(self) -> None:
+        self.stage, self._watched = "watch", True
+        self._desk.emit(Watch())
 
     def _claim(self, epoch: int) -> bool:
         """Whether the session is claimed; otherwise the claim is on its way."""

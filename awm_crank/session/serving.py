@@ -202,7 +202,7 @@ class Serving:
         if not self.pausing:
             if self._writer is None and loop.header.frame >= self._checkpoint_after:
                 self._begin_checkpoint()
-            self._pump(desk.settings.chunks_per_frame)
+            self._pump(desk.settings.chunks_per_frame, preflight=False)
             if 0 < self._repair_at <= loop.header.frame:
                 self._repair_at = 0
                 desk.emit(Fetch(_MADE))
@@ -276,8 +276,9 @@ class Serving:
         self._writer_deadline, self._writer_waits = None, 0
         desk.log("debug", "checkpoint begun", frame=header.frame, slot="AB"[slot])
 
-    def _pump(self, budget: int) -> None:
-        if self._writer is not None and (transactions := self._writer.next(budget, self._desk.number)):
+    def _pump(self, budget: int, *, preflight: bool) -> None:
+        writer = self._writer
+        if writer is not None and (transactions := writer.next(budget, self._desk.number, preflight=preflight)):
             self._desk.emit(Send(transactions))
 
     def _check_writer(self) -> None:
@@ -341,7 +342,8 @@ class Serving:
             return
         if self._writer is None:
             self._begin_checkpoint()
-        self._pump(FLUSH_BATCH)
+        # nothing else is under way: finalize follows at once, and must find them there
+        self._pump(FLUSH_BATCH, preflight=True)
 
     def _finish(self) -> None:
         """The checkpoint of the last frame, then the end."""

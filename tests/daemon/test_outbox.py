@@ -24,6 +24,8 @@ class FakeSender:
 
     def __init__(self) -> None:
         self.requests: list[int] = []
+        self.skipped: list[bool] = []
+        """which of them went without preflight"""
         self.outcomes: dict[int, AwmError] = {}
         self.unsigned: AwmError | None = None
         self._signed = 0
@@ -39,9 +41,10 @@ class FakeSender:
         """As `sign`."""
         return self.sign(template)
 
-    async def send_all(self, transactions: Sequence[int]) -> list[AwmError | None]:
+    async def send_all(self, transactions: Sequence[int], *, skip_preflight: bool = False) -> list[AwmError | None]:
         """One request."""
         self.requests.append(len(transactions))
+        self.skipped.append(skip_preflight)
         return [self.outcomes.get(each) for each in transactions]
 
 
@@ -57,9 +60,10 @@ def frame(ticket: int) -> commands.SendFrame:
     return commands.SendFrame(ticket, 1, 1, bytes(16), bytes(2), bytes(64), bytes(16))
 
 
-def chunk(served: Served, ticket: int, point: commands.Point = "checkpoint-chunk") -> commands.Transaction:
-    """A chunk of a checkpoint."""
-    return commands.Transaction(ticket, point, (programs.checkpoint_write(ME, served.entity, 0, 0, b"x"),))
+def chunk(served: Served, ticket: int, *, preflight: bool = False) -> commands.Transaction:
+    """A chunk of a checkpoint, beside frames unless it has preflight."""
+    instruction = programs.checkpoint_write(ME, served.entity, 0, 0, b"x")
+    return commands.Transaction(ticket, "checkpoint-chunk", (instruction,), preflight)
 
 
 async def test_frames_together() -> None:
@@ -110,6 +114,7 @@ async def test_chunks_gather() -> None:
     assert sender.requests == [1]
     await hands.settle(GATHER_S * 3)
     assert sender.requests == [1, 3]
+    assert sender.skipped == [False, True]
     assert [event.ticket for _, event in hands.events if isinstance(event, events.Sent)] == [4, 1, 2, 3]
 
 
@@ -127,11 +132,12 @@ async def test_others_at_once() -> None:
     """Everything else leaves at once; where it cannot be signed, each transaction is answered."""
     outbox, sender, hands, _ = make()
     served = session()
-    outbox.send(served, (chunk(served, 1, "checkpoint-begin"), chunk(served, 2, "checkpoint-begin")))
+    outbox.send(served, (chunk(served, 1, preflight=True), chunk(served, 2, preflight=True)))
     await hands.settle()
     assert sender.requests == [2]
+    assert sender.skipped == [False]
     sender.unsigned = RpcError("no blockhash yet")
-    outbox.send(served, (chunk(served, 3, "claim"),))
+    outbox.send(served, (chunk(served, 3, preflight=True),))
     await hands.settle()
     event = hands.events[-1][1]
     assert isinstance(event, events.Sent)

@@ -13,9 +13,11 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 
-from awm_crank.errors import AwmError, ProgramError, RpcError
+from awm_crank import config
+from awm_crank.errors import AwmError, LayoutError, ProgramError, RpcError
 from awm_crank.net.rpc import RpcClient
 from awm_crank.net.sender import Blockhash, Sender
+from awm_crank.wire import programs
 from awm_crank.wire.transaction import Signer
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 PROGRAM, ACCOUNT = Pubkey.new_unique(), Pubkey.new_unique()
 KEY = Keypair()
+PACKET = 1232
+"""Bytes that a transaction may have."""
 
 
 def instruction(data: bytes = b"12345678abc") -> Instruction:
@@ -52,6 +56,37 @@ async def test_signed_transaction(endpoint: Endpoint) -> None:
             transaction.verify()
             assert bytes(transaction.message.recent_blockhash) == bytes(range(32))
             assert bytes(transaction.message.instructions[-1].data) == data
+
+
+async def test_largest_chunk(endpoint: Endpoint) -> None:
+    """The largest chunk that can be configured is the largest that a transaction holds."""
+    largest = 938
+    config.parse(f"[checkpoints]\nchunk_bytes = {largest}")
+    async with RpcClient(endpoint.http) as rpc:
+        one, me, entity = sender(rpc), Signer(bytes(KEY)).pubkey, Pubkey.new_unique()
+        fits = one.sign([programs.checkpoint_write(me, entity, 1, 3_000_000, bytes(largest))])
+        assert len(fits.wire) == PACKET
+        with pytest.raises(LayoutError, match="1233 bytes"):
+            one.sign([programs.checkpoint_write(me, entity, 1, 3_000_000, bytes(largest + 1))])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("skip", [False, True])
+async def test_preflight(endpoint: Endpoint, count: int, skip: bool) -> None:
+    """Alone or in a batch, every transaction is sent with preflight, or every one without."""
+    bodies: list[Any] = []
+
+    def answer(body: Any) -> web.Response:
+        bodies.extend(body if isinstance(body, list) else [body])
+        answers = [{"jsonrpc": "2.0", "id": each["id"], "result": "signature"} for each in bodies]
+        return web.json_response(answers if isinstance(body, list) else answers[0])
+
+    endpoint.answer = answer
+    async with RpcClient(endpoint.http) as rpc:
+        one = sender(rpc)
+        signed = [one.sign([instruction()]) for _ in range(count)]
+        assert await one.send_all(signed, skip_preflight=skip) == [None] * count
+    assert [each["params"][1].get("skipPreflight", False) for each in bodies] == [skip] * count
 
 
 async def test_equal_instructions_give_other_bytes(endpoint: Endpoint) -> None:

@@ -342,6 +342,8 @@ class Script:
         self.released: commands.Release | None = None
         self.mute = False
         """notifications are lost"""
+        self.watched = False
+        """every change of the session's account is told, not its end alone"""
         self.drop_frames = 0
         """so many frames never reach the chain"""
         self.drop_answers = 0
@@ -378,7 +380,8 @@ class Script:
     def notify(self, *roles: Role) -> None:
         if not self.mute:
             for role in roles:
-                _ = self >> events.Changed(role, self.chain.accounts[role] or b"")
+                if role != "session" or self.watched or self.chain.session.status == ENDED:
+                    _ = self >> events.Changed(role, self.chain.accounts[role] or b"")
 
     def press(self, *values: int) -> None:
         """Both players' (or player 1's) inputs for the coming frame, notified."""
@@ -399,7 +402,10 @@ class Script:
             case commands.Fetch():
                 _ = self >> events.Fetched({role: self.chain.accounts[role] for role in command.roles})
             case commands.Watch():
+                self.watched = True
                 _ = self >> events.Watching()
+            case commands.Unwatch():
+                self.watched = False
             case commands.Spend():
                 self.spent.append(command)
                 if not command.held:
@@ -425,10 +431,12 @@ class Script:
             if code is None:
                 _, changed = self.chain.do(transaction)
                 self.notify(*changed)
-            _ = self >> events.Sent(transaction.ticket, refusal(code))
+            # without preflight only an endpoint that does not answer is told of
+            told = code is None or transaction.preflight
+            _ = self >> events.Sent(transaction.ticket, refusal(code) if told else None)
             return
         refused, changed = self.chain.do(transaction)
-        _ = self >> events.Sent(transaction.ticket, refused)
+        _ = self >> events.Sent(transaction.ticket, refused if transaction.preflight else None)
         self.notify(*changed)
 
     def _frame(self, command: commands.SendFrame) -> None:

@@ -178,7 +178,7 @@ def test_account_of_another_size(data: bytes | None) -> None:
     assert one.failed
 
 
-@given(st.integers(1, 3_000_000), st.integers(64, 960), st.integers(1, 64), st.integers(1, 2_000))
+@given(st.integers(1, 3_000_000), st.integers(64, 938), st.integers(1, 64), st.integers(1, 2_000))
 def test_cadence(state_size: int, chunk_bytes: int, chunks_per_frame: int, min_interval: int) -> None:
     """A checkpoint's chunks fit between two checkpoints, and the ring holds more than two intervals."""
     interval, capacity = cadence(

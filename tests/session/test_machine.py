@@ -16,7 +16,7 @@ from session.script import (
 
 from awm_crank.session import commands, events
 from awm_crank.session.machine import SessionMachine
-from awm_crank.wire.accounts import ACTIVE, ENDED
+from awm_crank.wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS
 
 
 def records(chain: FakeChain) -> list[bytes]:
@@ -56,6 +56,41 @@ def test_player_2_joins() -> None:
     script.press(1, 2)
     assert [frame.frame for frame in script.run().frames] == [1]
     assert chain.session.frame == 1
+
+
+def test_session_is_watched_until_it_begins() -> None:
+    """Every change of the session is told while player 2 is waited for, only its end from then on."""
+    chain = FakeChain()
+    script = begin(chain)
+    assert script.watched
+    chain.join()
+    script.notify("session")
+    script.run()
+    assert (script.machine.stage, script.watched) == ("serve", False)
+    script.play(3)
+    chain.end()
+    script.notify("session")
+    script.sleep(100 * MS)
+    assert script.released is not None
+    assert script.released.reason == "ended"
+
+
+def test_session_is_watched_again() -> None:
+    """A chain that goes back to before player 2 has the session's account watched again, and the match begins then."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain)
+    assert (script.machine.stage, script.watched) == ("serve", False)
+    hidden = chain.accounts["hidden"]
+    chain.put("session", status=WAITING_PLAYERS)
+    chain.put("hidden", chain_hash=bytes([1] * 32))
+    script.notify("hidden")
+    chain.accounts["hidden"] = hidden
+    script.run()
+    assert (script.machine.stage, script.watched) == ("join", True)
+    chain.put("session", status=ACTIVE)
+    script.notify("session")
+    script.run().play(3)
+    assert (chain.session.frame, script.watched) == (3, False)
 
 
 def test_join_while_reading() -> None:
