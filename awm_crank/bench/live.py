@@ -1,9 +1,10 @@
 """Many matches at once on a real validator, and what that validator carries at all: `awm-crank bench live`.
 
 The crank is `awm-crank run` in a process of its own, the players another, the localnet a third; this process watches
-with the demo's accounting. Here a frame has landed when its session's account is notified; in the crank's stage
-`wanted_to_known`, when the send is answered with preflight or the account notified, whichever comes first. The limit
-(limit.py) and a bare timer loop are measured in the same run, after the matches.
+with the demo's accounting. Here a frame has landed when its hidden state is notified (to the session's account every
+input writes as well); in the crank's stage `wanted_to_known`, when the send is answered with preflight or the account
+notified, whichever comes first. The limit (limit.py) and a bare timer loop are measured in the same run, after the
+matches.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from awm_crank.bench import limit
 from awm_crank.bench.live_players import Match as Playing
 from awm_crank.bench.live_players import Players
 from awm_crank.bench.place import Match, Place
-from awm_crank.bench.processes import Usage, machine, usage
+from awm_crank.bench.processes import Usage, machine, scheduling, usage
 from awm_crank.client.keys import write_keypair
 from awm_crank.demo.accounting import MatchAccounting, Tally, percentile
 from awm_crank.demo.observer import MatchWatch
@@ -33,10 +34,13 @@ from awm_crank.engine.seeded import lasting
 from awm_crank.errors import AwmError
 from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
 from awm_crank.session.checkpoints import cadence
+from awm_crank.wire import ids, jsonrpc, layouts
 
 _START_S = 60.0
 _LIMIT_S = 4.0
 _WARM_S = 1.0
+_READY = layouts.INPUT_BUFFER.offset("p1_ready")
+"""Both flags, and the entity behind them."""
 _HELD_MISSES = 1 / 1000
 """Missed ticks, of all, under which sessions count as held."""
 _STAGES = {
@@ -68,8 +72,11 @@ class Watcher:
             watch = MatchWatch(match.accounts.entity)
             watch.accounting = MatchAccounting(self._period_s)
             self.watches.append(watch)
-            asked.append(self._pubsub.account(str(watch.session_key), tag=watch.session_changed))
-            asked.append(self._pubsub.account(str(watch.inputs_key), tag=watch.inputs_changed))
+            # whoever measures shares the cores with what is measured: of what changes with every input, only that
+            # both are there
+            asked.append(self._pubsub.account(str(watch.hidden_key), tag=watch.hidden_changed))
+            filters = [jsonrpc.memcmp(_READY, b"\x01\x01" + bytes(match.accounts.entity))]
+            asked.append(self._pubsub.program(str(ids.INPUT_BUFFER), filters=filters, tag=watch.inputs_changed))
         self._pubsub.start()
         async with asyncio.timeout(_START_S):
             for subscription in asked:
@@ -138,7 +145,7 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
             carried = await limit.measure(place, min(_LIMIT_S, seconds)) if place.kind != "solana" else None
         watched["losses"] = watcher.losses
     return {
-        "kind": kind, "sessions": count, "shape": shape, "engine": "native", **watched,
+        "kind": kind, "sessions": count, "shape": shape, "engine": "native", "scheduling": scheduling(), **watched,
         "stages_ms": stats["latency_ms"], "crank": _counters(stats),
         "bare_timer_ms": bare, "limit": msgspec.to_builtins(carried) if carried else None,
     }  # fmt: skip
@@ -250,6 +257,7 @@ def as_text(figures: dict[str, Any]) -> str:
     lines = [
         f"{figures['sessions']} sessions of the {figures['shape']} shape on {figures['kind']}, {seconds:.1f} s, "
         f"a frame every {figures['period_s'] * 1e3:.2f} ms",
+        f"scheduling: {figures['scheduling']}",
         "  session     fps  on time   late  missed",
     ]
     lines += [

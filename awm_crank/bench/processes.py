@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from awm_crank.localnet.bench import cpu_seconds
 
+_REAL_TIME = {getattr(os, f"SCHED_{name}", -1): name for name in ("RR", "FIFO")}
 _PAGE = os.sysconf("SC_PAGESIZE")
 
 
@@ -30,6 +31,21 @@ def usage(pids: Iterable[int]) -> Usage:
         except (OSError, subprocess.CalledProcessError, IndexError, ValueError):
             continue
     return Usage(total_cpu, total_rss)
+
+
+def scheduling() -> str:
+    """The policy that this process and its children run under, and what holds real-time ones back."""
+    if not hasattr(os, "sched_getscheduler"):
+        return "ordinary"
+    policy = _REAL_TIME.get(os.sched_getscheduler(0))
+    if policy is None:
+        return f"ordinary, nice {os.nice(0)}"
+    budget = Path("/proc/sys/kernel/sched_rt_runtime_us")
+    held = int(budget.read_text()) if budget.exists() else -1
+    words = f"{policy} {os.sched_getparam(0).sched_priority}"
+    if held < 0:
+        return f"{words}, never held back (kernel.sched_rt_runtime_us = -1)"
+    return f"{words}, a core held back after {held / 1e6:.2f} s of each second (kernel.sched_rt_runtime_us = {held})"
 
 
 def machine() -> Usage:

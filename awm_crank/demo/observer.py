@@ -25,6 +25,7 @@ from awm_crank.wire import bolt, chain, ids, layouts, programs
 from awm_crank.wire.accounts import ENDED, Checkpoint, HiddenState, SessionState, peek_session
 
 _INPUTS = struct.Struct("<I16sBB")
+_FRAME, _FRAME_AT = struct.Struct("<I"), layouts.HIDDEN_STATE.offset("frame")
 _NEXT_READY = layouts.INPUT_BUFFER.offset("next_p1_ready")
 _POLL_S = 0.05
 
@@ -35,6 +36,7 @@ class MatchWatch:
     def __init__(self, entity: Pubkey, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.entity = entity
         self.session_key = bolt.component_pda(ids.SESSION_STATE, entity)
+        self.hidden_key = bolt.component_pda(ids.HIDDEN_STATE, entity)
         self.inputs_key = bolt.component_pda(ids.INPUT_BUFFER, entity)
         self.accounting = MatchAccounting()
         self.session_data = b""
@@ -52,6 +54,12 @@ class MatchWatch:
             self.accounting.landed(frame, at)
         if status == ENDED:
             self.over.set()
+
+    def hidden_changed(self, data: bytes) -> None:
+        """The hidden state, as notified now: written with each frame, but by no player."""
+        (frame,) = _FRAME.unpack_from(data, _FRAME_AT)
+        if frame:
+            self.accounting.landed(frame, self._clock())
 
     def inputs_changed(self, data: bytes) -> None:
         """The input buffer, as notified now: an input is known as soon as it stands in either of its places."""

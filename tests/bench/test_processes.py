@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
-from awm_crank.bench.processes import machine, usage
+import pytest
+
+from awm_crank.bench.processes import machine, scheduling, usage
 
 
 def test_own() -> None:
@@ -31,3 +35,15 @@ def test_machine() -> None:
         pass
     if before.cpu_s:
         assert machine().cpu_s - before.cpu_s >= 0.1
+
+
+def test_scheduling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary process says its nice value; a real-time one its priority, and when the kernel holds it back."""
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: 0, raising=False)
+    assert scheduling() == f"ordinary, nice {os.nice(0)}"
+    monkeypatch.setattr(os, "sched_getscheduler", lambda _: 2, raising=False)
+    monkeypatch.setattr(os, "sched_getparam", lambda _: SimpleNamespace(sched_priority=1), raising=False)
+    for held, says in (("-1", "never held back"), ("950000", "held back after 0.95 s of each second")):
+        monkeypatch.setattr(Path, "read_text", lambda _, held=held: held + "\n")
+        assert scheduling().startswith("RR 1, ")
+        assert says in scheduling()

@@ -21,7 +21,7 @@ BASE_SLOT_MS = 100.0
 10 ms it chased them for seconds, one core busy, in one start of ten."""
 _THREADS = "8"
 """On two cores it starts two, and stands still for seconds when both wait for the base chain at once."""
-SNAPSHOT_S = 51.2
+SNAPSHOT_S = 300.0
 """Between two copies of its accounts, for which it stands still: 1,024 of its usual slots of 50 ms. Counted in slots of
 10 ms, every tenth second would cost matches a few ticks."""
 _NOWHERE = "http://127.0.0.1:9"

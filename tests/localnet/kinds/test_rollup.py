@@ -31,10 +31,10 @@ def test_configuration(tmp_path: Path) -> None:
     assert settings["aperture"]["listen"] == "127.0.0.1:5000"
     assert settings["storage"] == str(tmp_path / "storage")
     assert settings["ledger"] == {"block-time": "10ms", "reset": True}
-    assert settings["accountsdb"] == {"snapshot-frequency": 5120}
+    assert settings["accountsdb"] == {"snapshot-frequency": 30_000}
     slower = Plan(folder=tmp_path, cache=tmp_path, slot_ms=50.0)
     settings = tomllib.loads(rollup.configuration(slower, "http://b:1", "ws://b:2", 5000, 5005))
-    assert settings["accountsdb"] == {"snapshot-frequency": 1024}
+    assert settings["accountsdb"] == {"snapshot-frequency": 6_000}
 
 
 @pytest.mark.parametrize(
