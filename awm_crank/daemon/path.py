@@ -64,6 +64,9 @@ from .view import View
 
 _STOP_S = 30.0
 _ENTITY = layouts.HIDDEN_STATE.span("entity")
+_STATUS, _OF_SESSION = layouts.SESSION_STATE.offset("status"), layouts.SESSION_STATE.offset("entity")
+_READY = layouts.INPUT_BUFFER.offset("p1_ready")
+"""Both flags, and the entity right behind them."""
 _REFETCH_S = 1.0
 _STALE_BLOCKHASH_S = 3.0
 _GC_THRESHOLDS = (50_000, 20, 50)
@@ -461,12 +464,16 @@ class Daemon:
     def _watch(self, served: Served) -> None:
         for subscription in served.subscriptions:
             self._pubsub.unsubscribe(subscription)
-        roles: tuple[Role, ...] = ("session", "inputs")
-        entity, ended = layouts.SESSION_STATE.offset("entity"), layouts.SESSION_STATE.offset("status")
-        filters = [jsonrpc.memcmp(entity, bytes(served.entity)), jsonrpc.memcmp(ended, bytes([ENDED]))]
+        tags: dict[Role, tuple[Served, Role]] = {role: (served, role) for role in ("session", "inputs")}
+        ended = [jsonrpc.memcmp(_STATUS, bytes([ENDED])), jsonrpc.memcmp(_OF_SESSION, bytes(served.entity))]
+        both = [jsonrpc.memcmp(_READY, b"\x01\x01" + bytes(served.entity))]
         served.subscriptions = [
-            *(self._pubsub.account(str(served.keys[role]), tag=(served, role)) for role in roles),
-            self._pubsub.program(str(ids.SESSION_STATE), filters=filters, tag=(served, "session")),
+            self._pubsub.account(str(served.keys["session"]), tag=tags["session"]),
+            self._pubsub.program(str(ids.SESSION_STATE), filters=ended, tag=tags["session"]),
+            # who waits for both inputs has no use for one, nor for the buffer that a frame has emptied
+            self._pubsub.program(str(ids.INPUT_BUFFER), filters=both, tag=tags["inputs"])
+            if self.config.crank.late_policy == "wait"
+            else self._pubsub.account(str(served.keys["inputs"]), tag=tags["inputs"]),
         ]
 
     def _unwatch(self, served: Served) -> None:

@@ -22,6 +22,9 @@ from .commands import Point, Transaction
 from .events import Refusal
 
 MIN_RING = 256
+REST = 3
+"""No chunk travels after every third frame. Sessions that began together write together, and what they take at a time
+has to fit beside the frames; sent more slowly still, they would want a longer ring, which costs as much in copies."""
 MAX_TRIES = 64
 """Refusals in a row that one checkpoint may meet before it is given up; a batch that fails is many."""
 
@@ -45,12 +48,13 @@ def cadence(
 ) -> Cadence:
     """How often to write checkpoints, and a ring that holds more than two of them.
 
-    A checkpoint's chunks take `frames` frames to travel; a quarter more, and eight, are left for retries, begin and
-    finalize.
+    A checkpoint's chunks take `frames` frames to travel, those at rest included; an eighth more, and eight, are left
+    for retries, begin and finalize.
     """
     chunks = -(-state_size // chunk_bytes)
-    frames = -(-chunks // chunks_per_frame)
-    interval = max(min_interval, frames + frames // 4 + 8)
+    times = -(-chunks // chunks_per_frame)
+    frames = -(-times * REST // (REST - 1))
+    interval = max(min_interval, frames + frames // 8 + 8)
     return Cadence(interval, max(ring_capacity, MIN_RING, 2 * interval + interval // 2))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..wire.accounts import ENDED, HiddenState, peek_session
 from ..wire.failures import Code
 from . import events, setup
-from .checkpoints import CheckpointWriter
+from .checkpoints import REST, CheckpointWriter
 from .commands import Fetch, Send, Transaction
 from .desk import ALL, MAX_TRIES, SMALL, Desk
 from .events import Refusal, Role
@@ -202,7 +202,8 @@ class Serving:
         if not self.pausing:
             if self._writer is None and loop.header.frame >= self._checkpoint_after:
                 self._begin_checkpoint()
-            self._pump(desk.settings.chunks_per_frame, preflight=False)
+            if loop.header.frame % REST:
+                self._pump(desk.settings.chunks_per_frame, preflight=False)
             if 0 < self._repair_at <= loop.header.frame:
                 self._repair_at = 0
                 desk.emit(Fetch(_MADE))

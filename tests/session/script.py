@@ -349,6 +349,7 @@ class Script:
         self.drop_answers = 0
         """so many frames reach it, and neither answer nor notification comes back"""
         self.frames: list[commands.SendFrame] = []
+        self.sent: list[commands.Send] = []
 
     def __rshift__(self, event: events.Event) -> Script:
         self.commands = self.machine.handle(event, self.now)
@@ -417,6 +418,7 @@ class Script:
             case commands.RunBackbone():
                 _ = self >> events.Computed(command.serial, self.engine.backbone(command.state, command.block))
             case commands.Send():
+                self.sent.append(command)
                 for transaction in command.transactions:
                     self._do(transaction)
             case commands.SendFrame():

@@ -361,6 +361,23 @@ def test_chunks_travel_between_frames() -> None:
     assert chain.log_of.count("checkpoint-chunk") - before == 3
 
 
+def test_every_third_frame_has_no_chunk() -> None:
+    """A checkpoint's chunks travel after two of three frames, without preflight; begin and finalize have it."""
+    chain = FakeChain(status=ACTIVE)
+    script = begin(chain, FakeEngine(state_size=20_000)).play(80)
+    counts = []
+    for _ in range(6):
+        before = chain.log_of.count("checkpoint-chunk")
+        script.play(1)
+        counts.append((chain.session.frame % 3 == 0, chain.log_of.count("checkpoint-chunk") - before))
+    assert counts == [(rests, 0 if rests else 1) for rests, _ in counts]
+    assert sum(rests for rests, _ in counts) == 2
+    sent = [transaction for command in script.sent for transaction in command.transactions]
+    assert {transaction.point: transaction.preflight for transaction in sent if transaction.point != "setup"} == {
+        "claim": True, "checkpoint-begin": True, "checkpoint-chunk": False,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("point", ["checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"])
 @pytest.mark.parametrize("code", [None, Code.CHECKPOINT_INCOMPLETE, Code.HASH_MISMATCH, 0])
 def test_checkpoint_survives_refusals(point: str, code: int | None) -> None:
@@ -453,14 +470,14 @@ def test_vanished_checkpoints(seen: bool, refused: int) -> None:
 
     They are missed at a reconnect, or by the next checkpoint's failing; the first tries may be refused."""
     chain = FakeChain(status=ACTIVE)
-    script = begin(chain, FakeEngine(state_size=30_000), in_rollup=True, chunks_per_frame=8).play(50)
+    script = begin(chain, FakeEngine(state_size=30_000), in_rollup=True, chunks_per_frame=8).play(55)
     assert chain.hidden.checkpoint_frame == 40
     chain.accounts |= {"checkpoint_a": None, "checkpoint_b": None}
     chain.refuse["setup"] = deque([0] * refused)
     if seen:
         script >> events.Watching()
         script.run()
-    script.play(250)
+    script.play(245)
     assert chain.hidden.checkpoint_frame >= 200
     assert script.said("checkpoints have vanished: making them again")
     assert chain.session.frame == 300
