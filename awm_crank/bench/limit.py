@@ -27,7 +27,7 @@ GROUP = 8
 """Sessions in one batch: 16 inputs, then 8 frames."""
 GROUPS = 3
 RING = 768
-"""Records that the ring holds, so the most frames that a session takes without a checkpoint."""
+"""Records that a ring holds at least, so the most frames that a session takes without a checkpoint."""
 _SLICE_FRAMES = 24
 """Frames a session that are signed at a time."""
 _UNITS = 600_000
@@ -91,7 +91,7 @@ class _Session:
         return inputs, jsonrpc.send_transaction(2, signed)
 
 
-async def prepare(place: Place, count: int, writer: Keypair) -> list[Match]:
+async def prepare(place: Place, count: int, writer: Keypair, ring: int = RING) -> list[Match]:
     """Sessions whose ring is grown and that have begun. Raises AwmError.
 
     A rollup on a busy machine clones one session in some sixty so that it stays unwritable: another one takes its
@@ -100,7 +100,7 @@ async def prepare(place: Place, count: int, writer: Keypair) -> list[Match]:
     matches: list[Match] = []
     for seed in range(count + _SPARE):
         try:
-            matches.append(await _begin(place, seed, writer))
+            matches.append(await _begin(place, seed, writer, ring))
         except RpcError:
             if seed - len(matches) >= _SPARE:
                 raise
@@ -109,11 +109,11 @@ async def prepare(place: Place, count: int, writer: Keypair) -> list[Match]:
     return matches
 
 
-async def _begin(place: Place, seed: int, writer: Keypair) -> Match:
+async def _begin(place: Place, seed: int, writer: Keypair, ring: int) -> Match:
     key = writer.pubkey()
-    match = await place.create(seed, key, ring=RING, checkpoint_bytes=1024)
-    grow = programs.ring_grow(key, match.accounts.entity, RING)
-    needed = -(-RING * RECORD_SIZE // programs.GROWTH)
+    match = await place.create(seed, key, ring=ring, checkpoint_bytes=1024)
+    grow = programs.ring_grow(key, match.accounts.entity, ring)
+    needed = -(-ring * RECORD_SIZE // programs.GROWTH)
     for at in range(0, needed, _GROWS_AT_ONCE):
         some = [grow] * min(_GROWS_AT_ONCE, needed - at)
         await patiently(lambda some=some: place.chain.send(some, writer))  # type: ignore[misc]
@@ -121,10 +121,16 @@ async def _begin(place: Place, seed: int, writer: Keypair) -> Match:
     return match
 
 
-async def measure(place: Place, seconds: float) -> Limit:
-    """Sends for about that long, or until the rings are full. Raises AwmError."""
+async def measure(place: Place, seconds: float, ring: int = RING) -> Limit:
+    """Sends for about that long, or until RING frames are sent. Raises AwmError.
+
+    Args:
+        place: the validator.
+        seconds: how long.
+        ring: records that each session's ring holds, at least RING: every frame's transaction carries it.
+    """
     writer = await asyncio.to_thread(place.net.funded)
-    matches = await prepare(place, GROUP * GROUPS, writer)
+    matches = await prepare(place, GROUP * GROUPS, writer, ring)
     signer = Signer(bytes(writer))
     accounts = await place.chain.accounts([match.accounts.session for match in matches])
     sessions = [

@@ -142,7 +142,7 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
             await crank.stop()
             stats = msgspec.json.decode((folder / "stats.json").read_bytes())
             bare = await _bare_timer(children, min(5.0, max(1.0, seconds)))
-            carried = await limit.measure(place, min(_LIMIT_S, seconds)) if place.kind != "solana" else None
+            carried = await limit.measure(place, min(_LIMIT_S, seconds), ring) if place.kind != "solana" else None
         watched["losses"] = watcher.losses
     return {
         "kind": kind, "sessions": count, "shape": shape, "engine": "native", "scheduling": scheduling(), **watched,

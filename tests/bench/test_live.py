@@ -71,7 +71,7 @@ def test_text(written: dict[str, Any]) -> None:
 async def test_spare_sessions(failing: tuple[int, ...], begun: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that does not come to begin is replaced, two of them at most."""
 
-    async def begin(_place: object, seed: int, _writer: object) -> int:
+    async def begin(_place: object, seed: int, _writer: object, _ring: int) -> int:
         if seed in failing:
             raise RpcError("cannot be written")
         return seed
