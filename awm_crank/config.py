@@ -98,8 +98,8 @@ class Checkpoints(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     chunk_bytes: Annotated[int, Meta(ge=64, le=938)] = 936
     """State bytes in one checkpoint_write."""
     chunks_per_frame: Annotated[int, Meta(ge=1, le=24)] = 1
-    """Chunks that travel after each frame. More make checkpoints more frequent, and take what the endpoint could \
-carry in frames. Validators refuse requests of more than 50 KiB."""
+    """Chunks that travel after a frame, two of three. More make checkpoints more frequent, and take what the endpoint \
+could carry in frames. Validators refuse requests of more than 50 KiB."""
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
