@@ -14,6 +14,7 @@ import msgspec
 
 from awm_crank.daemon.alarm import Alarm
 from awm_crank.demo.accounting import FRAMES_PER_SECOND, percentile
+from awm_crank.net.loop import run
 
 
 async def lags(seconds: float) -> list[float]:
@@ -56,12 +57,7 @@ async def both(seconds: float) -> tuple[list[float], list[float]]:
 
 def main() -> None:
     """Measures and prints."""
-    try:
-        import uvloop
-    except ImportError:
-        found, alarm = asyncio.run(both(float(sys.argv[1])))
-    else:
-        found, alarm = uvloop.run(both(float(sys.argv[1])))
+    found, alarm = run(both(float(sys.argv[1])))
     line = {
         "p50": percentile(found, 0.5), "p99": percentile(found, 0.99), "ticks": len(found),
         "alarm_p50": percentile(alarm, 0.5), "alarm_p99": percentile(alarm, 0.99),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +10,7 @@ import aiohttp
 
 from awm_crank.bench.report import Row
 from awm_crank.localnet.rig import EmbeddedLocalnet
+from awm_crank.net import loop
 from awm_crank.net.rpc import RpcClient
 
 ROUNDS = 5
@@ -21,12 +21,7 @@ _WARM = 20
 
 def measure(seconds: float) -> list[Row]:
     """CPU time of one request after another, in µs."""
-    try:
-        import uvloop
-    except ImportError:
-        ours, theirs = asyncio.run(_both(seconds))
-    else:
-        ours, theirs = uvloop.run(_both(seconds))
+    ours, theirs = loop.run(_both(seconds))
     return [
         Row(
             name="send a request, client's CPU",

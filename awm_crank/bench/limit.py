@@ -121,7 +121,7 @@ async def _begin(place: Place, seed: int, writer: Keypair, ring: int) -> Match:
     return match
 
 
-async def measure(place: Place, seconds: float, ring: int = RING) -> Limit:
+async def measure(place: Place, seconds: float, ring: int) -> Limit:
     """Sends for about that long, or until RING frames are sent. Raises AwmError.
 
     Args:

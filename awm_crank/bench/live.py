@@ -34,13 +34,11 @@ from awm_crank.engine.seeded import lasting
 from awm_crank.errors import AwmError
 from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
 from awm_crank.session.checkpoints import cadence
-from awm_crank.wire import ids, jsonrpc, layouts
+from awm_crank.wire import filters, ids
 
 _START_S = 60.0
 _LIMIT_S = 4.0
 _WARM_S = 1.0
-_READY = layouts.INPUT_BUFFER.offset("p1_ready")
-"""Both flags, and the entity behind them."""
 _HELD_MISSES = 1 / 1000
 """Missed ticks, of all, under which sessions count as held."""
 _STAGES = {
@@ -75,8 +73,8 @@ class Watcher:
             # whoever measures shares the cores with what is measured: of what changes with every input, only that
             # both are there
             asked.append(self._pubsub.account(str(watch.hidden_key), tag=watch.hidden_changed))
-            filters = [jsonrpc.memcmp(_READY, b"\x01\x01" + bytes(match.accounts.entity))]
-            asked.append(self._pubsub.program(str(ids.INPUT_BUFFER), filters=filters, tag=watch.inputs_changed))
+            both = filters.both_inputs(match.accounts.entity)
+            asked.append(self._pubsub.program(str(ids.INPUT_BUFFER), filters=both, tag=watch.inputs_changed))
         self._pubsub.start()
         async with asyncio.timeout(_START_S):
             for subscription in asked:

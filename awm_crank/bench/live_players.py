@@ -17,6 +17,7 @@ from solders.pubkey import Pubkey
 
 from awm_crank.client.player import Seat, Table
 from awm_crank.match.players import agent
+from awm_crank.net import loop
 from awm_crank.wire.transaction import Signer
 
 
@@ -58,14 +59,9 @@ async def play(wanted: Players) -> None:
 
 
 def main() -> None:
-    """Runs on uvloop where it is there, as the crank does."""
+    """Runs on the loop that the crank runs on."""
     wanted = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Players)
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(play(wanted))
-    else:
-        uvloop.run(play(wanted))
+    loop.run(play(wanted))
 
 
 if __name__ == "__main__":

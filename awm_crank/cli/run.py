@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from .. import config
 from ..client.keys import load_keypair
 from ..daemon import Daemon
+from ..net import loop
 from ..telemetry import logs
 from ..wire.transaction import Signer
 
@@ -32,10 +32,5 @@ def execute(args: argparse.Namespace) -> int:
     async def serve() -> None:
         await Daemon(settings, signer, ready_file=args.ready_file, stats_file=args.stats).run()
 
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(serve())
-    else:
-        uvloop.run(serve())
+    loop.run(serve())
     return 0

@@ -17,7 +17,7 @@ from ..net.pubsub import AccountChanged, PubSub, Subscribed, SubscriptionRefused
 from ..net.pubsub import Event as Notification
 from ..net.rpc import RpcClient
 from ..telemetry import logs
-from ..wire import ids, jsonrpc, layouts
+from ..wire import filters, ids, jsonrpc
 from ..wire.accounts import HiddenState
 
 _AGAIN_S = 0.25
@@ -49,7 +49,7 @@ class Delegated:
         """hidden states in the rollup, as far as known"""
         for writer in writers:
             for program in (ids.DELEGATION, ids.HIDDEN_STATE):
-                self._pubsub.program(str(program), filters=_filters(writer), tag=(program, writer))
+                self._pubsub.program(str(program), filters=filters.of_writer(writer), tag=(program, writer))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -77,7 +77,7 @@ class Delegated:
         """Finds what was there before the subscription."""
         while True:
             try:
-                answer = await self._base.post(jsonrpc.get_program_accounts(1, program, _filters(writer)))
+                answer = await self._base.post(jsonrpc.get_program_accounts(1, program, filters.of_writer(writer)))
                 found = jsonrpc.decode_result(answer, jsonrpc.ProgramAccountsResult, "getProgramAccounts").value
                 break
             except AwmError as error:
@@ -120,10 +120,3 @@ class Delegated:
         self._log.info(
             "settled", entity=str(hidden.entity), frame=hidden.frame, chain_hash=hidden.chain_hash.hex()
         )
-
-
-def _filters(writer: Pubkey) -> list[dict[str, Any]]:
-    return [
-        jsonrpc.data_size(layouts.HIDDEN_STATE.size),
-        jsonrpc.memcmp(layouts.HIDDEN_STATE.offset("writer"), bytes(writer)),
-    ]

@@ -46,8 +46,7 @@ from ..session.schedule import Schedule
 from ..telemetry import logs
 from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
-from ..wire import bolt, ids, jsonrpc, layouts
-from ..wire.accounts import ENDED
+from ..wire import bolt, filters, ids, jsonrpc, layouts
 from ..wire.transaction import Signer
 from . import rent, worlds
 from .admission import PERIOD_S, Admission, Look
@@ -64,9 +63,6 @@ from .view import View
 
 _STOP_S = 30.0
 _ENTITY = layouts.HIDDEN_STATE.span("entity")
-_STATUS, _OF_SESSION = layouts.SESSION_STATE.offset("status"), layouts.SESSION_STATE.offset("entity")
-_READY = layouts.INPUT_BUFFER.offset("p1_ready")
-"""Both flags, and the entity right behind them."""
 _REFETCH_S = 1.0
 _STALE_BLOCKHASH_S = 3.0
 _GC_THRESHOLDS = (50_000, 20, 50)
@@ -291,19 +287,15 @@ class Daemon:
 
     def _subscribe(self) -> None:
         for writer in self._writers():
-            filters = [jsonrpc.data_size(layouts.HIDDEN_STATE.size), self._by_writer(writer)]
-            self._discoveries.append(self._pubsub.program(str(ids.HIDDEN_STATE), filters=filters, tag=writer))
-
-    @staticmethod
-    def _by_writer(writer: Pubkey) -> dict[str, Any]:
-        return jsonrpc.memcmp(layouts.HIDDEN_STATE.offset("writer"), bytes(writer))
+            wanted = filters.of_writer(writer)
+            self._discoveries.append(self._pubsub.program(str(ids.HIDDEN_STATE), filters=wanted, tag=writer))
 
     async def _look(self, writer: Pubkey) -> None:
         """Finds what was there before the subscription."""
-        filters = [jsonrpc.data_size(layouts.HIDDEN_STATE.size), self._by_writer(writer)]
+        request = jsonrpc.get_program_accounts(1, ids.HIDDEN_STATE, filters.of_writer(writer))
         while True:
             try:
-                answer = await self._rpc.post(jsonrpc.get_program_accounts(1, ids.HIDDEN_STATE, filters))
+                answer = await self._rpc.post(request)
                 found = jsonrpc.decode_result(answer, jsonrpc.ProgramAccountsResult, "getProgramAccounts").value
                 break
             except AwmError as error:
@@ -375,7 +367,7 @@ class Daemon:
 
     def _heard(self, event: Notification) -> None:
         if isinstance(event, AccountChanged):
-            if type(event.tag) is tuple:
+            if isinstance(event.tag, tuple):
                 served, role = event.tag
                 self._handle(served, events.Changed(role, event.data))
                 return
@@ -462,19 +454,26 @@ class Daemon:
         served.log.debug("landed", frame=frame.frame, on_time=frame.on_time)
 
     def _watch(self, served: Served) -> None:
+        self._unsubscribe(served)
+
+        def account(role: Role) -> Subscription:
+            return self._pubsub.account(str(served.keys[role]), tag=(served, role))
+
+        def program(role: Role, program: Pubkey, wanted: filters.Filters) -> Subscription:
+            return self._pubsub.program(str(program), filters=wanted, tag=(served, role))
+
+        served.subscriptions = [
+            account("session"),
+            program("session", ids.SESSION_STATE, filters.ended(served.entity)),
+            # who waits for both inputs has no use for one, nor for the buffer that a frame has emptied
+            program("inputs", ids.INPUT_BUFFER, filters.both_inputs(served.entity))
+            if self.config.crank.late_policy == "wait"
+            else account("inputs"),
+        ]
+
+    def _unsubscribe(self, served: Served) -> None:
         for subscription in served.subscriptions:
             self._pubsub.unsubscribe(subscription)
-        tags: dict[Role, tuple[Served, Role]] = {role: (served, role) for role in ("session", "inputs")}
-        ended = [jsonrpc.memcmp(_STATUS, bytes([ENDED])), jsonrpc.memcmp(_OF_SESSION, bytes(served.entity))]
-        both = [jsonrpc.memcmp(_READY, b"\x01\x01" + bytes(served.entity))]
-        served.subscriptions = [
-            self._pubsub.account(str(served.keys["session"]), tag=tags["session"]),
-            self._pubsub.program(str(ids.SESSION_STATE), filters=ended, tag=tags["session"]),
-            # who waits for both inputs has no use for one, nor for the buffer that a frame has emptied
-            self._pubsub.program(str(ids.INPUT_BUFFER), filters=both, tag=tags["inputs"])
-            if self.config.crank.late_policy == "wait"
-            else self._pubsub.account(str(served.keys["inputs"]), tag=tags["inputs"]),
-        ]
 
     def _unwatch(self, served: Served) -> None:
         session, *others = served.subscriptions
@@ -493,8 +492,7 @@ class Daemon:
 
     def _release(self, served: Served, command: commands.Release) -> None:
         served.gone = True
-        for subscription in served.subscriptions:
-            self._pubsub.unsubscribe(subscription)
+        self._unsubscribe(served)
         key = served.keys["hidden"]
         self._served.pop(key, None)
         self._reader.drop(served)

@@ -25,7 +25,6 @@ from awm_crank.wire import bolt, chain, ids, layouts, programs
 from awm_crank.wire.accounts import ENDED, Checkpoint, HiddenState, SessionState, peek_session
 
 _INPUTS = struct.Struct("<I16sBB")
-_FRAME, _FRAME_AT = struct.Struct("<I"), layouts.HIDDEN_STATE.offset("frame")
 _NEXT_READY = layouts.INPUT_BUFFER.offset("next_p1_ready")
 _POLL_S = 0.05
 
@@ -57,7 +56,7 @@ class MatchWatch:
 
     def hidden_changed(self, data: bytes) -> None:
         """The hidden state, as notified now: written with each frame, but by no player."""
-        (frame,) = _FRAME.unpack_from(data, _FRAME_AT)
+        frame = int.from_bytes(layouts.HIDDEN_STATE.cut(data, "frame"), "little")
         if frame:
             self.accounting.landed(frame, self._clock())
 

@@ -46,18 +46,15 @@ def endpoint(url: str) -> Endpoint:
         "Content-Type: application/json",
     ]
     if parts.username is not None:
-        lines.append(f"Authorization: {authorization(parts.username, parts.password)}")
+        # RFC 7617; in a URL both are quoted
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        lines.append(f"Authorization: Basic {b64encode(credentials.encode()).decode()}")
     try:
         head = "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
     except UnicodeEncodeError as error:
         raise RpcError("endpoint", expected="a URL in ASCII", found=url) from error
     tls = parts.scheme == "https"
     return Endpoint(parts.hostname, port or (443 if tls else 80), tls, head)
-
-
-def authorization(user: str, password: str | None) -> str:
-    """The header's value for a URL's user and password, which are quoted there (RFC 7617)."""
-    return "Basic " + b64encode(f"{unquote(user)}:{unquote(password or '')}".encode()).decode()
 
 
 class Answer(NamedTuple):

@@ -32,14 +32,9 @@ class Peer:
         self.bodies.append(await self.reader.readexactly(length))
         return self.bodies[-1]
 
-    def say(self, *parts: bytes) -> None:
-        """Sends bytes as they are."""
-        for part in parts:
-            self.writer.write(part)
-
-    def answer(self, body: bytes, *, status: bytes = b"200 OK", more: bytes = b"") -> None:
-        """Sends a proper answer."""
-        self.say(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n%b" % (status, len(body), more, body))
+    def answer(self, body: bytes, *, more: bytes = b"") -> None:
+        """Sends a proper answer, with `more` among its headers."""
+        self.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(body), more, body))
 
 
 @asynccontextmanager
@@ -103,7 +98,7 @@ async def test_answer_in_pieces() -> None:
         while True:
             await peer.read()
             for byte in text:
-                peer.say(bytes([byte]))
+                peer.writer.write(bytes([byte]))
                 await peer.writer.drain()
                 await asyncio.sleep(0)
 
@@ -113,27 +108,17 @@ async def test_answer_in_pieces() -> None:
     assert len(peers) == 1
 
 
-async def test_endpoint_closes_after_its_answer() -> None:
-    """`Connection: close` is honoured: the next request has a new connection."""
+@pytest.mark.parametrize(("said", "pause_s"), [(b"Connection: close\r\n", 0.0), (b"", 0.05)])
+async def test_endpoint_that_closes(said: bytes, pause_s: float) -> None:
+    """An endpoint may say that it closes after its answer, or close what it kept: the next request has a new
+    connection."""
 
     async def once(peer: Peer) -> None:
-        peer.answer(await peer.read(), more=b"Connection: close\r\n")
+        peer.answer(await peer.read(), more=said)
 
     async with serving(once) as (pool, peers):
         assert await pool.post(b"a") == (200, b"a")
-        assert await pool.post(b"b") == (200, b"b")
-    assert len(peers) == 2
-
-
-async def test_idle_connection_that_is_closed() -> None:
-    """An endpoint may close what it kept: the next request goes over a new connection."""
-
-    async def one(peer: Peer) -> None:
-        peer.answer(await peer.read())
-
-    async with serving(one) as (pool, peers):
-        assert await pool.post(b"a") == (200, b"a")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause_s)
         assert await pool.post(b"b") == (200, b"b")
     assert len(peers) == 2
 
@@ -179,7 +164,7 @@ async def test_no_answer(text: bytes) -> None:
     async def strange(peer: Peer) -> None:
         await peer.read()
         if broken:
-            peer.say(text)
+            peer.writer.write(text)
         else:
             peer.answer(b"fine")
 

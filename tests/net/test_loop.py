@@ -1,0 +1,23 @@
+"""The loop: uvloop where it is installed, asyncio's where not."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from awm_crank.net.loop import run
+
+
+async def module_of_loop() -> str:
+    """Where the loop's class comes from."""
+    return type(asyncio.get_running_loop()).__module__
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_run(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coroutine's result comes back, from the loop that there is."""
+    if not there:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert run(module_of_loop()).startswith("uvloop" if there else "asyncio")
