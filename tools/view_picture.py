@@ -1,6 +1,6 @@
 """Takes the README's picture of the live view: the demo's cartridge, two bots, a headless Chromium.
 
-    .venv/bin/python tools/view_picture.py docs/images/view.png --seed 11 --frame 450
+.venv/bin/python tools/view_picture.py docs/images/view.png --seed 11 --frame 450
 """
 
 from __future__ import annotations

@@ -159,9 +159,7 @@ async def measure(place: Place, seconds: float, ring: int) -> Limit:
         # what was still under way when the last answer came counts for the rate
         spent += time.perf_counter() - began
     sent = 3 * frames * len(sessions)
-    return Limit(
-        sent, landed * 3, spent, landed * 3 / spent, refused, validator_s / sending_s, generator_s / sending_s
-    )
+    return Limit(sent, landed * 3, spent, landed * 3 / spent, refused, validator_s / sending_s, generator_s / sending_s)
 
 
 def _batches(group: Sequence[_Session], blockhash: bytes) -> list[bytes]:

@@ -26,9 +26,7 @@ async def execute(args: argparse.Namespace) -> int:
 
     from .checks import examine
 
-    findings = await examine(
-        args.config, keypair=args.keypair, cartridge=args.cartridge, write=tuple(args.write)
-    )
+    findings = await examine(args.config, keypair=args.keypair, cartridge=args.cartridge, write=tuple(args.write))
     if args.json:
         common.say(msgspec.json.encode(findings).decode())
     else:

@@ -112,9 +112,7 @@ def _offline(args: argparse.Namespace) -> int:
     finally:
         progress.done()
     args.output.write_bytes(match.encode())
-    common.result(
-        args, {"file": str(args.output), "frames": match.meta.frames, "chain_hash": match.meta.chain_hash}
-    )
+    common.result(args, {"file": str(args.output), "frames": match.meta.frames, "chain_hash": match.meta.chain_hash})
     return 0
 
 

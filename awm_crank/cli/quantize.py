@@ -59,4 +59,3 @@ def execute(args: argparse.Namespace) -> int:
         },
     )
     return 0
-

@@ -146,8 +146,6 @@ def show(args: argparse.Namespace, view: SessionView) -> None:
         }
         common.result(args, values)
         return
-    for found, key in zip(
-        (session, hidden, view.inputs, log, *view.checkpoints), view.accounts.all(), strict=True
-    ):
+    for found, key in zip((session, hidden, view.inputs, log, *view.checkpoints), view.accounts.all(), strict=True):
         if found is not None:
             common.say(f"{type(found).__name__} {key}\n{render.struct(found)}")

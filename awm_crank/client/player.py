@@ -296,9 +296,7 @@ class Play:
     async def _reread(self) -> None:
         options = {"encoding": "base64", "commitment": "processed"}
         try:
-            result = await self._table.rpc.call(
-                "getMultipleAccounts", [[str(self.session), str(self.inputs)], options]
-            )
+            result = await self._table.rpc.call("getMultipleAccounts", [[str(self.session), str(self.inputs)], options])
         except RpcError as error:
             self.fault(str(error))
             return

@@ -117,6 +117,4 @@ class Delegated:
             return
         self._away.discard(key)
         hidden = HiddenState.decode(data, address=key)
-        self._log.info(
-            "settled", entity=str(hidden.entity), frame=hidden.frame, chain_hash=hidden.chain_hash.hex()
-        )
+        self._log.info("settled", entity=str(hidden.entity), frame=hidden.frame, chain_hash=hidden.chain_hash.hex())

@@ -187,4 +187,3 @@ class Observer:
         key = programs.checkpoint_pda(entity, hidden.checkpoint_slot)
         (data,) = await self.accounts([key])
         return final_state_sha256(session, hidden, Checkpoint.decode(data, owner=None, address=key))
-

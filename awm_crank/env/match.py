@@ -100,7 +100,9 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         return self._game.block
 
     def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None  # noqa: ARG002
+        self,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
         """A new match at frame 0. Neither seed nor options change anything: the world draws nothing."""
         self.agents = list(PLAYERS)

@@ -66,9 +66,7 @@ class _Match:
             self._send(self.players[0], bolt.initialize_component(one, self.entity, program))
         model = Pubkey.from_bytes(hashlib.sha256(b"bench").digest())
         for action, player in enumerate(self.players):
-            args = Lifecycle(
-                action, player.pubkey(), 1, 32, model, 0, 1, 256, 16, 2, self.writer.pubkey()
-            ).to_binary()
+            args = Lifecycle(action, player.pubkey(), 1, 32, model, 0, 1, 256, 16, 2, self.writer.pubkey()).to_binary()
             self._send(player, self._apply(ids.SESSION_LIFECYCLE, player.pubkey(), ids.SESSION_COMPONENTS, args))
         for _ in range(3):
             self._send(self.writer, programs.ring_grow(self.writer.pubkey(), self.entity, _CAPACITY))

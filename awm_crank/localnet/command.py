@@ -43,9 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--history", type=int, default=50_000, metavar="N", help="transactions to remember (default: %(default)s)"
     )
-    parser.add_argument(
-        "--bare", action="store_true", help="without the project's programs and World's registry"
-    )
+    parser.add_argument("--bare", action="store_true", help="without the project's programs and World's registry")
     parser.add_argument(
         "--program", nargs=2, action="append", default=[], metavar=("ID", "FILE"), help="a further program (.so)"
     )

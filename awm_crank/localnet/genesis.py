@@ -62,9 +62,7 @@ def shipped_files(folder: Path = PROGRAMS) -> list[tuple[Pubkey, Path]]:
         path = folder / f"{name}.so"
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if digest != row.sha256:
-            raise AwmError(
-                f"SHA-256 of {path}", expected=row.sha256, found=digest, hint="make programs"
-            )
+            raise AwmError(f"SHA-256 of {path}", expected=row.sha256, found=digest, hint="make programs")
         found.append((Pubkey.from_string(row.program_id), path))
     return found
 
@@ -89,9 +87,7 @@ def read_account(path: Path) -> tuple[Pubkey, Account]:
         key, owner = Pubkey.from_string(file.pubkey), Pubkey.from_string(account.owner)
         return key, Account(account.lamports, data, owner, account.executable, rent_epoch)
     except (ValueError, msgspec.MsgspecError, zstandard.ZstdError) as error:
-        raise ConfigError(
-            f"account file {path}", expected="the Solana CLI's JSON format", found=error
-        ) from None
+        raise ConfigError(f"account file {path}", expected="the Solana CLI's JSON format", found=error) from None
 
 
 def load(

@@ -1,9 +1,9 @@
 """A localnet in a process of its own, for tests, benches and the demo.
 
-    with EmbeddedLocalnet() as net:        # or `async with`
-        net.http, net.ws, net.faucet
-    with LocalnetProcess("rollup") as net:
-        net.base_http, net.http
+with EmbeddedLocalnet() as net:        # or `async with`
+    net.http, net.ws, net.faucet
+with LocalnetProcess("rollup") as net:
+    net.base_http, net.http
 """
 
 from __future__ import annotations

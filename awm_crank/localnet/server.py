@@ -80,9 +80,7 @@ class Localnet:
     def __init__(self, options: Options) -> None:
         self._options = options
         faucet = Keypair()
-        self.bank = Bank(
-            slot_ms=options.slot_ms, now=time.time(), genesis=os.urandom(32), history=options.history
-        )
+        self.bank = Bank(slot_ms=options.slot_ms, now=time.time(), genesis=os.urandom(32), history=options.history)
         self.hub = Hub(self.bank)
         self.methods = Methods(self.bank, self.hub, identity=Keypair(), faucet=faucet)
         genesis.load(

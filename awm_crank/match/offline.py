@@ -58,9 +58,7 @@ def play(
     players = start_players(*characters)
     at = entity(cartridge_sha256, stage, seed, max_frames, players)
     session = bolt.component_pda(ids.SESSION_STATE, at)
-    game = Game.start(
-        engine, players, stage, chain.genesis(session, NO_MODEL, stage, seed, max_frames, players)
-    )
+    game = Game.start(engine, players, stage, chain.genesis(session, NO_MODEL, stage, seed, max_frames, players))
     records = []
     sources = bytes((FRESH, FRESH))
     while not is_last(game.frame, game.players, max_frames):

@@ -112,9 +112,7 @@ class Replay:
         """A checkpoint of the frame that the replay stands at. Raises _Differs."""
         game = self.game
         head = chain.block_inputs(game.block) + game.players + chain.block_feedback(game.block)
-        expected = (
-            game.frame.to_bytes(4, "little") + head + game.chain_hash + bytes(4) + game.engine.dump(game.state)
-        )
+        expected = game.frame.to_bytes(4, "little") + head + game.chain_hash + bytes(4) + game.engine.dump(game.state)
         self._must(CHECKPOINT.first(game.frame, place, expected, checkpoint.hashed))
 
     def _check_input(self, frame: int, player: int, given: bytes, source: int) -> None:
@@ -179,9 +177,7 @@ def _check_meta(match: MatchFile) -> None:
     entity, session = Pubkey.from_string(meta.entity), Pubkey.from_string(meta.session)
     _same(0, "match file", "meta.session", str(bolt.component_pda(ids.SESSION_STATE, entity)), meta.session)
     players = match.start_players
-    genesis = chain.genesis(
-        session, Pubkey.from_string(meta.model), meta.stage, match.seed, meta.max_frames, players
-    )
+    genesis = chain.genesis(session, Pubkey.from_string(meta.model), meta.stage, match.seed, meta.max_frames, players)
     _same(0, "match file", "meta.genesis", genesis.hex(), meta.genesis)
     _same(0, "match file", "stage_geometry", stages.geometry(meta.stage), match.stage_geometry)
 
@@ -232,9 +228,7 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
         (each.frame, slot) for slot, each in enumerate(snapshot.checkpoints) if each is not None and each.finalized
     )
     if session.frame and not log.capacity:
-        raise VerifyError(
-            f"session {snapshot.address}: its ring is gone", hint="verify a match file of it instead"
-        )
+        raise VerifyError(f"session {snapshot.address}: its ring is gone", hint="verify a match file of it instead")
     start = 0
     replay = None
     try:
@@ -332,4 +326,3 @@ def _check_end(snapshot: Snapshot, replay: Replay) -> None:
           snapshot.log.write_index)  # fmt: skip
     _same(frame, "frame log", "session", snapshot.address, snapshot.log.session)
     _same(frame, "input buffer", "frame", frame + 1, snapshot.inputs.frame)
-

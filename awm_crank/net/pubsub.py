@@ -97,9 +97,7 @@ class OtherNotification(msgspec.Struct, frozen=True):
     value: Any
 
 
-Event = (
-    Connected | Disconnected | Subscribed | SubscriptionRefused | AccountChanged | SlotChanged | OtherNotification
-)
+Event = Connected | Disconnected | Subscribed | SubscriptionRefused | AccountChanged | SlotChanged | OtherNotification
 
 # text frames arrive as bytes: the decoder wants nothing else
 _Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[Literal[False]]"

@@ -112,9 +112,7 @@ class Sender:
             return self._judge(error)
         return None
 
-    async def send_all(
-        self, transactions: Sequence[Signed], *, skip_preflight: bool = False
-    ) -> list[AwmError | None]:
+    async def send_all(self, transactions: Sequence[Signed], *, skip_preflight: bool = False) -> list[AwmError | None]:
         """Sends several, MAX_BATCH to a request, one request after the other; one outcome for each, in order."""
         outcomes: list[AwmError | None] = []
         for at in range(0, len(transactions), MAX_BATCH):

@@ -1,6 +1,6 @@
 """Telemetry's one face to the daemon: it is told what happens, looks at the rest itself, and tells whoever asked.
 
-    health monitor ─▶ /healthz, systemd's watchdog      counters ─▶ /metrics      frames and events ─▶ MQTT
+health monitor ─▶ /healthz, systemd's watchdog      counters ─▶ /metrics      frames and events ─▶ MQTT
 """
 
 from __future__ import annotations
@@ -143,9 +143,7 @@ class Hub:
             return
         for kind, fields in moments(landed.before, landed.block):
             publisher.event(session, kind, frame=landed.frame, **fields)
-        publisher.frame(
-            session, Shown(landed.frame, landed.block, landed.chain_hash, landed.on_time, landed.landed_at)
-        )
+        publisher.frame(session, Shown(landed.frame, landed.block, landed.chain_hash, landed.on_time, landed.landed_at))
 
     def said(self, session: str, event: str, fields: dict[str, object]) -> None:
         """A session's machine said something; some of it is an event for subscribers."""

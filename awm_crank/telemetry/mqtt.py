@@ -202,9 +202,7 @@ async def probe(settings: config.Mqtt) -> None:
         raise ConfigError(f"mqtt.url {settings.url}: {error}") from None
 
 
-def _client(
-    settings: config.Mqtt, password: str | None, tls: ssl.SSLContext | None, **options: Any
-) -> aiomqtt.Client:
+def _client(settings: config.Mqtt, password: str | None, tls: ssl.SSLContext | None, **options: Any) -> aiomqtt.Client:
     address = urlsplit(settings.url)
     return aiomqtt.Client(
         address.hostname or "", address.port or (8883 if tls else 1883), username=settings.username or None,

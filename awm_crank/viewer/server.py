@@ -39,9 +39,7 @@ class PageServer:
         ConfigError: on entering, when the port is taken.
     """
 
-    def __init__(
-        self, *, rpc: str, ws: str, session: str = "", host: str = "127.0.0.1", port: int = PAGE_PORT
-    ) -> None:
+    def __init__(self, *, rpc: str, ws: str, session: str = "", host: str = "127.0.0.1", port: int = PAGE_PORT) -> None:
         self.url = ""
         self.defaults: dict[str, Any] = {"rpc": rpc, "ws": ws, "session": session}
         self._host = host

@@ -59,7 +59,6 @@ def _ephemeral(role: str, signer: Pubkey, entity: Pubkey, slot: int) -> dict[str
     return {role: signer, "hidden_state": hidden, "checkpoint": checkpoint_pda(entity, slot)}
 
 
-
 def delegate(
     payer: Pubkey, entity: Pubkey, program: Pubkey, validator: Pubkey | None, *, commit_frequency_ms: int = 2**32 - 1
 ) -> Instruction:

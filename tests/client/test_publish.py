@@ -33,9 +33,7 @@ async def test_manifest_and_shards(arena: Arena) -> None:
     async with arena.chain() as chain:
         told: list[tuple[str, int, int]] = []
         authority = arena.net.funded()
-        published = await publish.publish(
-            chain, authority, arena.world, made, progress=lambda *step: told.append(step)
-        )
+        published = await publish.publish(chain, authority, arena.world, made, progress=lambda *step: told.append(step))
         account = await chain.need(published.model, "manifest")
         shards = [WeightShard.decode((await chain.need(key, "shard")).data) for key in published.shards]
     manifest = ModelManifest.decode(account.data, owner=account.owner)

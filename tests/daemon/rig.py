@@ -179,8 +179,6 @@ def finished(view: SessionView) -> bool:
     )
 
 
-
-
 def expected_records(made: Cartridge, view: SessionView, frames: int, seed: int = 7) -> list[bytes]:
     """The records of an undisturbed match of `Place.play`, computed here."""
     engine, session_state = ReferenceEngine(made), view.session

@@ -352,5 +352,3 @@ async def test_localnet_comes_later(place: Place) -> None:
         await place.join(match)
         await place.play(match)
         await place.when(match, finished)
-
-

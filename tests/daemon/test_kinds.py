@@ -29,7 +29,9 @@ CASES = [
     Case("magicblock", ("--cache", str(CACHE)), 120, {}),
     # a frame takes two of its slots, the inputs' and its own, and it notifies at a slot's end
     Case(
-        "solana", ("--validator", str(SOLANA), "--slot-ms", "50"), 24,
+        "solana",
+        ("--validator", str(SOLANA), "--slot-ms", "50"),
+        24,
         {"frame_period_us": 300_000, "send_timeout_ms": 2000},
     ),
 ]

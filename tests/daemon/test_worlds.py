@@ -26,6 +26,7 @@ async def test_lowest(place: Place) -> None:
 
 def test_none() -> None:
     """A chain without a world says so."""
+
     async def look(url: str) -> object:
         async with RpcClient(url) as rpc:
             return await worlds.lowest(rpc)

@@ -91,9 +91,7 @@ async def survive(arena: Arena, kills: list[str], frames: int = FRAMES) -> Survi
     resumes: list[float] = []
     async with Table(arena.http, arena.ws) as table, Observer(arena.http, arena.ws) as observer:
         match = await arena.create(SEED, frames)
-        seats = [
-            Seat(Signer(bytes(keypair)), number, agent("random")) for number, keypair in enumerate(arena.players)
-        ]
+        seats = [Seat(Signer(bytes(keypair)), number, agent("random")) for number, keypair in enumerate(arena.players)]
         watch = await observer.watch(match.entity)
         recorder = Recorder(observer.rpc, match.entity)
         playing = asyncio.create_task(table.play(match.entity, arena.world, seats, SEED))

@@ -222,5 +222,3 @@ def test_simulation_changes_nothing(node: Node) -> None:
         node.bank.simulate(transaction, wire, verify=True, check_hash=True)
     assert caught.value.code == -32003
     assert node.bank.svm.get_sigverify()
-
-

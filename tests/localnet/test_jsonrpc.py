@@ -91,9 +91,16 @@ def test_noise(body: bytes) -> None:
     assert error["code"] in (-32700, -32600)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-                        st.sampled_from(["id", "method", "params", "jsonrpc"]), inner, max_size=4), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["id", "method", "params", "jsonrpc"]), inner, max_size=4)
+        ),
+        max_leaves=8,
+    )
+)
 def test_any_json(value: object) -> None:
     """Any JSON value is answered in JSON-RPC form, or not at all."""
     answer = ask(value)

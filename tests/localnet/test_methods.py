@@ -217,8 +217,10 @@ def test_simulate(node: Node) -> None:
     accounts = {"addresses": [str(target), str(OWNER)], "encoding": "base64"}
     config: dict[str, Any] = {"encoding": "base64", "sigVerify": True, "innerInstructions": True, "accounts": accounts}
     result = node.call("simulateTransaction", encode(transaction), config)
-    assert isinstance(SimulateTransactionResp.from_json(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result})),
-                      SimulateTransactionResp)
+    assert isinstance(
+        SimulateTransactionResp.from_json(json.dumps({"jsonrpc": "2.0", "id": 1, "result": result})),
+        SimulateTransactionResp,
+    )
     value = result["value"]
     assert (value["err"], value["unitsConsumed"], value["innerInstructions"]) == (None, 150, [])
     assert (value["accounts"][0]["lamports"], value["accounts"][1]) == (SOL, None)
@@ -296,10 +298,38 @@ NODE = Node()
 KEYS = st.sampled_from([SYSTEM, str(Signature.default())])
 ANY = st.none() | st.booleans() | st.integers() | st.text(max_size=44) | KEYS
 PARAMS = st.lists(
-    st.recursive(ANY, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["encoding", "dataSlice", "offset", "length", "filters", "memcmp", "bytes", "dataSize", "limit",
-                         "before", "accounts", "addresses", "commitment", "minContextSlot", "transactionDetails"]),
-        inner, max_size=3), max_leaves=6), max_size=4)
+    st.recursive(
+        ANY,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "encoding",
+                        "dataSlice",
+                        "offset",
+                        "length",
+                        "filters",
+                        "memcmp",
+                        "bytes",
+                        "dataSize",
+                        "limit",
+                        "before",
+                        "accounts",
+                        "addresses",
+                        "commitment",
+                        "minContextSlot",
+                        "transactionDetails",
+                    ]
+                ),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=6,
+    ),
+    max_size=4,
+)
 
 
 @given(st.sampled_from(sorted(NODE.methods.table)), PARAMS)

@@ -9,8 +9,22 @@ from awm_crank.match.actions import action_name
 
 @pytest.mark.parametrize(
     ("state", "name"),
-    [(14, "wait"), (20, "dash"), (24, "jump squat"), (25, "jump"), (29, "fall"), (42, "landing"), (44, "jab"),
-     (57, "tilt"), (75, "hurt"), (91, "hurt"), (178, "shield"), (179, "shield"), (0, "knocked out"), (399, "special")],
+    [
+        (14, "wait"),
+        (20, "dash"),
+        (24, "jump squat"),
+        (25, "jump"),
+        (29, "fall"),
+        (42, "landing"),
+        (44, "jab"),
+        (57, "tilt"),
+        (75, "hurt"),
+        (91, "hurt"),
+        (178, "shield"),
+        (179, "shield"),
+        (0, "knocked out"),
+        (399, "special"),
+    ],
 )
 def test_known_states(state: int, name: str) -> None:
     """The states that the reference names have those words, and groups keep their bounds."""

@@ -142,14 +142,10 @@ def test_pressed() -> None:
 
 def test_drives_a_match() -> None:
     """A policy plays a scripted player, the file verifies, and its inputs depend on what happens."""
-    match = offline.play(
-        FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40
-    )
+    match = offline.play(FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40)
     assert verify_file(match, FakeEngine(), CARTRIDGE).difference is None
     assert len({FrameRecord.decode(raw).input1 for raw in match.records}) > 10
-    again = offline.play(
-        FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40
-    )
+    again = offline.play(FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40)
     assert again.records == match.records
 
 

@@ -102,9 +102,7 @@ async def test_reconnect_subscribes_anew(endpoint: Endpoint) -> None:
     assert not first.confirmed.is_set()
     assert (await expect(events, Connected)).attempt == 2
     assert {(await expect(events, Subscribed)).subscription for _ in range(2)} == {first, second}
-    await endpoint.notify(
-        "account", first.server_id or 0, {"context": {"slot": 1}, "value": account_value(b"x")}
-    )
+    await endpoint.notify("account", first.server_id or 0, {"context": {"slot": 1}, "value": account_value(b"x")})
     assert (await expect(events, AccountChanged)).data == b"x"
     assert client.reconnects == 1
     await client.close()

@@ -1,8 +1,8 @@
 """A fake engine, a fake chain, and scripts over the machine: no network, no sleep, no clock.
 
-    script = Script(machine, chain)
-    script >> event << CommandKind        # the event, then a command of that kind among what it wants
-    script.run()                          # lets the fake chain answer until nothing is left to do
+script = Script(machine, chain)
+script >> event << CommandKind        # the event, then a command of that kind among what it wants
+script.run()                          # lets the fake chain answer until nothing is left to do
 """
 
 from __future__ import annotations
@@ -106,9 +106,7 @@ class FakeChain:
         hidden = HiddenState(
             2, 64, 8, 0, 0, False, ENTITY, self.writer, 0, bytes(32), bytes(16), 0, bytes(32), 0, ids.WORLD
         )
-        inputs = InputBuffer(
-            0, bytes(8), bytes(8), False, False, ENTITY, bytes(8), bytes(8), False, False, ids.WORLD
-        )
+        inputs = InputBuffer(0, bytes(8), bytes(8), False, False, ENTITY, bytes(8), bytes(8), False, False, ids.WORLD)
         log = FrameLog(0, 0, zero, ENTITY, 0, ids.WORLD, b"")
         self.accounts = {
             "session": session.encode(), "hidden": hidden.encode(), "inputs": inputs.encode(), "log": log.encode(),
@@ -175,9 +173,7 @@ class FakeChain:
             hidden.chain_hash, args.frame, args.inputs, args.sources, args.players, args.feedback
         )
         over = 0 in (args.players[25], args.players[57]) or 0 < session.max_frames <= args.frame
-        self.put(
-            "session", frame=args.frame, players=args.players, status=ENDED if over else ACTIVE
-        )
+        self.put("session", frame=args.frame, players=args.players, status=ENDED if over else ACTIVE)
         self.put("hidden", frame=args.frame, feedback=args.feedback, chain_hash=chain_hash)
         self.put(
             "inputs", frame=args.frame + 1,
@@ -484,4 +480,3 @@ def begin(chain: FakeChain, engine: FakeEngine | None = None, now: int = 1_000 *
     script = Script(SessionMachine(ENTITY, settings(**changes)), chain, engine)
     script.now = now
     return (script >> events.Begin()).run()
-

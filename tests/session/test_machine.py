@@ -235,8 +235,6 @@ def test_nothing_after_release() -> None:
     assert not (script >> events.Wake()).commands
 
 
-
-
 @pytest.mark.parametrize("frames", [0, 1, 39, 40, 42, 55, 81, 130])
 def test_restart_resumes(frames: int) -> None:
     """A second process recomputes from the last checkpoint and goes on; the log equals an undisturbed one."""

@@ -272,8 +272,6 @@ def test_endpoint_down_for_long() -> None:
     assert chain.session.frame == 4
 
 
-
-
 def test_hold() -> None:
     """`hold`: the missing input is the last one again, and the record says so."""
     chain = FakeChain(status=ACTIVE)
@@ -339,8 +337,6 @@ def test_slow_landing_is_late_and_misses_a_tick() -> None:
     assert len(script.frames) == sent + 1
     assert schedule.late == 1
     assert schedule.missed == missed + 1
-
-
 
 
 def test_checkpoints_in_turn() -> None:
@@ -482,4 +478,3 @@ def test_vanished_checkpoints(seen: bool, refused: int) -> None:
     assert script.said("checkpoints have vanished: making them again")
     assert chain.session.frame == 300
     assert chain.checkpoint(chain.hidden.checkpoint_slot).finalized
-

@@ -71,9 +71,7 @@ def test_teacher_is_the_scripted_player() -> None:
     lessons = advanced(40)
     state = lessons.history[-1]
     states, said = lessons.next()
-    assert said[3].tobytes() == spacing(
-        tool.SEED_OF_THE_TEACHER, 1, int(state["state_age"][1, 1]), state[1].tobytes()
-    )
+    assert said[3].tobytes() == spacing(tool.SEED_OF_THE_TEACHER, 1, int(state["state_age"][1, 1]), state[1].tobytes())
     assert states[3, -1].tobytes() == state[1].tobytes()[32:] + state[1].tobytes()[:32]
     analog, buttons = tool.targets(said)
     for n, row in enumerate(said):
@@ -99,9 +97,7 @@ def test_shipped_policy_plays() -> None:
     assert found["direction"] > 0.8
     assert found["buttons"] > 0.85
     made = enduring()
-    match = offline.play(
-        choose.build(made), made.sha256, (policy.agent(32), noop), seed=1, max_frames=120
-    )
+    match = offline.play(choose.build(made), made.sha256, (policy.agent(32), noop), seed=1, max_frames=120)
     assert verify_file(match, choose.build(made), made.sha256).difference is None
     assert {FrameRecord.decode(raw).input1 for raw in match.records} != {bytes(8)}
     assert agent("spacing") is spacing

@@ -147,9 +147,7 @@ async def test_person_plays_against_a_bot(tmp_path: Path) -> None:
     async with scene(tmp_path, steered(), Config()) as here:
         browser = here.browser
         match = await here.arena.create(1, 0)
-        playing = asyncio.create_task(
-            here.table.play(match.entity, here.arena.world, [here.seat(0, players.noop)], 1)
-        )
+        playing = asyncio.create_task(here.table.play(match.entity, here.arena.world, [here.seat(0, players.noop)], 1))
         try:
             await browser.until("document.querySelector('button.join:not([hidden])')")
             await browser.click("button.join:not([hidden])")

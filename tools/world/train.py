@@ -221,9 +221,7 @@ def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) ->
     for name in out:
         if name not in result:
             player, head = int(name[1]), name[3:]
-            entropy = F.cross_entropy(
-                out[name].flatten(0, 1), target[head][..., player].flatten(), reduction="none"
-            )
+            entropy = F.cross_entropy(out[name].flatten(0, 1), target[head][..., player].flatten(), reduction="none")
             result[name] = (entropy * share.flatten()).sum()
     return result
 
