@@ -32,11 +32,11 @@ bench:  ## the benchmarks
 	$(VENV)/bin/awm-crank bench
 
 programs:  ## rebuild the on-chain programs
-	$(PY) programs/build.py
+	$(PY) localnet/programs/build.py
 
 lock:  ## pin the dependencies anew
 	$(PY) -m pip install -q uv
-	$(PY) scripts/runtime_requirements.py
+	$(PY) tools/runtime_requirements.py
 	for name in ci runtime build; do \
 	  $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt; done
 

@@ -42,8 +42,8 @@ def test_readme_leads_to_everything() -> None:
 
 def test_lock_follows_pyproject() -> None:
     """requirements/runtime.in is what `make lock` writes from pyproject.toml."""
-    scope: dict[str, object] = {"__file__": str(ROOT / "scripts/runtime_requirements.py"), "__name__": "lock"}
-    exec((ROOT / "scripts/runtime_requirements.py").read_text(), scope)
+    scope: dict[str, object] = {"__file__": str(ROOT / "tools/runtime_requirements.py"), "__name__": "lock"}
+    exec((ROOT / "tools/runtime_requirements.py").read_text(), scope)
     render = scope["render"]
     assert callable(render)
     assert (ROOT / "requirements/runtime.in").read_text() == render((ROOT / "pyproject.toml").read_text())

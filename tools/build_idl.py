@@ -1,4 +1,4 @@
-"""Write `awm_crank/idl/*.json`, the IDLs of World, the components and the systems, in Anchor's format (spec 0.1.0).
+"""Write `idl/*.json`, the IDLs of World, the components and the systems, in Anchor's format (spec 0.1.0).
 
 The tables below say the same as docs/formats.md (ours) and reference/bolt-abi.md (BOLT's); tests compare the files with
 the pages and with this script. Run it after a change of either: `python tools/build_idl.py`.
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-OUT = Path(__file__).resolve().parent.parent / "awm_crank" / "idl"
+OUT = Path(__file__).resolve().parent.parent / "idl"
 VERSION = "0.1.0"
 
 SYSTEM_PROGRAM = "11111111111111111111111111111111"

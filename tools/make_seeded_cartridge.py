@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from awm_crank.engine import checkpoint, quantize, seeded_checkpoint
+from awm_crank.engine.offline import checkpoint, quantize, seeded_checkpoint
 from awm_crank.engine.seeded import SHAPES
 
 SEED = 3

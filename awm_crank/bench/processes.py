@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from awm_crank.localnet.bench import cpu_seconds
+from awm_crank.bench.localnet import cpu_seconds
 
 _REAL_TIME = {getattr(os, f"SCHED_{name}", -1): name for name in ("RR", "FIFO")}
 _PAGE = os.sysconf("SC_PAGESIZE")

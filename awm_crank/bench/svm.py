@@ -1,6 +1,6 @@
 """What a frame and a multiply-add cost on chain: the kernel as an SBF program in the SVM, for the demo's shape.
 
-The program is `engine/data/kernel.so`, built from engine/native/sbf_main.c by scripts/build_kernel_program.py.
+The program is `engine/data/kernel.so`, built from engine/native/sbf_main.c by tools/build_kernel_program.py.
 Compute units are counted by the VM, so the table is the same on every machine. Three rows:
 
 - plain: the kernel as it is.

@@ -34,8 +34,8 @@ def execute(args: argparse.Namespace) -> int:
         CheckpointError: torch is not installed, or the files do not belong together.
         EngineError: the native engine is not built.
     """
-    from ..engine import checkpoint
     from ..engine.native import NativeEngine
+    from ..engine.offline import checkpoint
 
     if args.frames < 2:
         raise ConfigError("--frames", expected="2 or more", found=args.frames)
@@ -45,7 +45,7 @@ def execute(args: argparse.Namespace) -> int:
     recorded = common.read(args.recorded) if args.recorded else b""
     cartridge = common.cartridge(args) or common.demo_cartridge()
     try:
-        from ..engine import fidelity_table
+        from ..engine.offline import fidelity_table
     except ModuleNotFoundError as error:
         hint = "pip install 'awm-crank[model]'"
         raise CheckpointError("comparing with floating point needs torch", hint=hint) from error

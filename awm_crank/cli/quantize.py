@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Reads, calibrates, writes; says what came out."""
-    from ..engine import checkpoint, quantize
+    from ..engine.offline import checkpoint, quantize
 
     if not args.calibration_frames:
         raise ConfigError("--calibration-frames", expected="1 or more", found=0)

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import astuple, fields
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -157,13 +156,6 @@ class Cartridge:
             )
         view = memoryview(self.data)
         return [view[i : i + max_size] for i in range(0, len(view), max_size)]
-
-    @cached_property
-    def dequantized(self) -> dict[str, NDArray[np.float64]]:
-        """The weights that the integers stand for, float64, under the checkpoint's names (numerics.md, section 11)."""
-        from awm_crank.engine.dequantize import dequantize
-
-        return dequantize(self.shape, self.formats, self.arrays)
 
 
 _PARSE = object()

@@ -19,6 +19,8 @@ CTRL_DIM = 26
 PLAYER_FLOATS = 29
 """Floats of one player in the frame vector, state_age among them."""
 PLAYER_CONTROLS = 13
+LOW_BITS = 7
+"""Bits of a frame-vector float behind those that a 15-bit activation holds (numerics.md 6.1)."""
 
 CLASSES = {"action": 400, "jumps": 8, "l_cancel": 3, "hurtbox": 3, "ground": 32, "last_attack": 64}
 """The categorical heads of one player, in the order of their rows, and their classes."""

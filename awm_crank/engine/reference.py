@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from awm_crank.engine import frame
 from awm_crank.engine.arith import I32, I64, Tables, requantize, rounded
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.dequantize import LOW_BITS
-from awm_crank.engine.layout import EMBEDDINGS
+from awm_crank.engine.layout import EMBEDDINGS, LOW_BITS
 from awm_crank.errors import StateError
 
 WARMUP_FRAMES = 9

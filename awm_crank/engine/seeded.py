@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from awm_crank.engine import frame, layout, tables
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.dequantize import LOW_BITS
-from awm_crank.engine.layout import CTRL_DIM, EMBEDDINGS, HEAD_ROWS, Formats, LayerFormats, Shape
+from awm_crank.engine.layout import CTRL_DIM, EMBEDDINGS, HEAD_ROWS, LOW_BITS, Formats, LayerFormats, Shape
 
 SHAPES = {
     "tiny": Shape(d_model=32, d_inner=64, d_state=8, headdim=16, num_layers=2),

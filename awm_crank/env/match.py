@@ -101,7 +101,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
 
     def reset(
         self,
-        seed: int | None = None,
+        seed: int | None = None,  # noqa: ARG002
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
         """A new match at frame 0. Neither seed nor options change anything: the world draws nothing."""

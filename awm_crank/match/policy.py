@@ -25,8 +25,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import checkpoint, frame
+from ..engine import frame
 from ..engine.layout import EMBEDDINGS, PLAYER_FLOATS
+from ..engine.offline import checkpoint
 from ..errors import CheckpointError
 from ..wire import chain
 from .players import FULL_TILT, Agent, controller

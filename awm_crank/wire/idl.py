@@ -1,7 +1,7 @@
 """The packaged IDLs (Anchor's format, spec 0.1.0), parsed once with anchorpy-idl into small frozen structs.
 
 Everything that this package knows about programs comes from here: field orders, discriminators, account orders and
-error names. `load("hidden_state")` reads `awm_crank/idl/hidden_state.json`.
+error names. `load("hidden_state")` reads `idl/hidden_state.json`.
 """
 
 from __future__ import annotations
@@ -246,7 +246,10 @@ def load(name: str) -> Idl:
     Raises:
         LayoutError: the package has no such IDL.
     """
-    source = files("awm_crank").joinpath("idl", f"{name}.json")
+    package = files("awm_crank")
+    # the wheel carries the IDLs inside the package; in a checkout they are the top-level folder beside it
+    inside, beside = package.joinpath("idl"), package.joinpath("..", "idl")
+    source = (inside if inside.is_dir() else beside).joinpath(f"{name}.json")
     if not source.is_file():
         raise LayoutError(f"IDL {name}", hint="reinstall awm-crank: its package data is incomplete")
     return parse(source.read_text("utf-8"))

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_program_is_what_the_sources_build() -> None:
-    """The shipped program is rebuilt byte for byte by scripts/build_kernel_program.py."""
-    build = runpy.run_path(str(ROOT / "scripts" / "build_kernel_program.py"))["build"]
+    """The shipped program is rebuilt byte for byte by tools/build_kernel_program.py."""
+    build = runpy.run_path(str(ROOT / "tools" / "build_kernel_program.py"))["build"]
     assert build() == program()
 
 

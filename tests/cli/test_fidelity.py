@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from awm_crank.cli import main
-from awm_crank.engine import checkpoint, seeded_checkpoint
 from awm_crank.engine.layout import Shape
-from awm_crank.engine.quantize import quantize
+from awm_crank.engine.offline import checkpoint, seeded_checkpoint
+from awm_crank.engine.offline.quantize import quantize
 
 SHAPE = Shape(64, 64, 4, 16, 1)
 FEW = ["--frames", "60", "--starts", "6"]

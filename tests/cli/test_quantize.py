@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from awm_crank.cli import main
-from awm_crank.engine import seeded_checkpoint
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.layout import Shape
+from awm_crank.engine.offline import seeded_checkpoint
 
 SHAPE = Shape(64, 64, 4, 16, 1)
 

@@ -66,10 +66,10 @@ def test_forward_is_torchs() -> None:
 
 def test_frame_vector_is_the_world_models() -> None:
     """The vector is what the world model's own PyTorch frame vector is for the same frame and embeddings."""
-    from awm_crank.engine import checkpoint as world
+    from awm_crank.engine.offline import checkpoint as world
+    from awm_crank.engine.offline.seeded_checkpoint import checkpoint as seeded
+    from awm_crank.engine.offline.torch_model import TorchModel
     from awm_crank.engine.seeded import SHAPES
-    from awm_crank.engine.seeded_checkpoint import checkpoint as seeded
-    from awm_crank.engine.torch_model import TorchModel
 
     source = world.read(seeded(SHAPES["tiny"], 2))
     tables = {name: value for name, value in source.weights.items() if name.endswith("_embed.weight")}

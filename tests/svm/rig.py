@@ -31,7 +31,7 @@ from awm_crank.wire.args import Frame, Input, Lifecycle
 
 PROGRAMS = Path(awm_crank.__file__).parent / "localnet" / "programs"
 TABLE: dict[str, dict[str, str]] = json.loads((PROGRAMS / "programs.json").read_text())
-SOURCES = Path(__file__).resolve().parents[2] / "programs"
+SOURCES = Path(__file__).resolve().parents[2] / "localnet" / "programs"
 ATTACKERS = Path(__file__).resolve().parent / "attackers"
 COMPONENTS = (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG)
 INPUT_COMPONENTS = (ids.SESSION_STATE, ids.INPUT_BUFFER)
@@ -40,7 +40,7 @@ SOL = 10**9
 LEAF = 65_536
 
 
-# names and numbers of programs/include/errors.h; a test compares them with docs and IDLs
+# names and numbers of localnet/programs/include/errors.h; a test compares them with docs and IDLs
 Error = enum.IntEnum(  # type: ignore[misc]
     "Error",
     [(n, int(v)) for n, v in re.findall(r"(\w+) = (\d+),", (SOURCES / "include" / "errors.h").read_text())],

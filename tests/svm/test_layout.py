@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from svm.rig import SOURCES, TABLE, Error, load_tool
 
-import awm_crank
 from awm_crank.wire import ids
 
-ROOT = SOURCES.parent
+ROOT = SOURCES.parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text()
-IDL = Path(awm_crank.__file__).parent / "idl"
+IDL = ROOT / "idl"
 HEADER: dict[str, dict[str, tuple[int, int]]] = {}
 for _struct, _field, _offset, _size in re.findall(
     r"^AT\((\w+), (\w+), (\d+), (\d+)\);", (SOURCES / "include" / "awm_layout.h").read_text(), re.MULTILINE

@@ -20,7 +20,7 @@ from awm_crank.wire.idl import Kind, load, parse, size_of
 
 NAMES = sorted(ids.PROGRAMS)
 COMPONENTS = sorted(ids.COMPONENTS)
-PACKAGED = {path.stem: path for path in (ROOT / "awm_crank" / "idl").glob("*.json")}
+PACKAGED = {path.stem: path for path in (ROOT / "idl").glob("*.json")}
 
 # reference/bolt-abi.md: discriminators exercised against the real World program.
 WORLD_ABI = {

@@ -81,7 +81,7 @@ def test_sizes_of_blocks() -> None:
 
 def test_c_header_agrees() -> None:
     """Every offset that the C programs assert is the codec's."""
-    text = (ROOT / "programs" / "include" / "awm_layout.h").read_text()
+    text = (ROOT / "localnet" / "programs" / "include" / "awm_layout.h").read_text()
     asserted = re.findall(r"^AT\((\w+), (\w+), (\d+), (\d+)\);", text, re.MULTILINE)
     covered: dict[str, int] = {}
     for name, field, offset, size in asserted:

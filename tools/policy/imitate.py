@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
 from players import Players
 from simulator import Fighters, start, step
 
-from awm_crank.engine import checkpoint
 from awm_crank.engine.layout import EMBEDDINGS
+from awm_crank.engine.offline import checkpoint
 from awm_crank.env.coding import PLAYER
 from awm_crank.match.players import spacing
 from awm_crank.match.policy import BUTTONS, Policy, pressed

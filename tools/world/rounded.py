@@ -1,6 +1,6 @@
 """Training with weights as the engine holds them: rounded to int8 rows, gradients passed straight through.
 
-The grid is the quantizer's (a scale for each row; awm_crank/engine/balance.py: frame_proj's columns balanced first),
+The grid is the quantizer's (a scale for each row; engine/offline/balance.py: frame_proj's columns balanced first),
 so that quantizing the exported weights finds them where they are.
 """
 
@@ -11,8 +11,8 @@ from model import FrameStackMamba2
 from torch import Tensor
 from torch.func import functional_call
 
-from awm_crank.engine import balance
 from awm_crank.engine.layout import Shape
+from awm_crank.engine.offline import balance
 
 
 class Rounded:

@@ -1,0 +1,222 @@
+"""`python -m awm_crank.bench.localnet`: what a frame costs the localnet, and how soon its change is told.
+
+A frame is what a match asks for: two submit-inputs and one run-inference, each sent over a connection of its own, with
+the subscriptions of a crank (its four components), two players and an observer (the session each), at 60 a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import os
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from solders.hash import Hash
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from ..localnet.rig import EmbeddedLocalnet
+from ..wire import bolt, ids, programs
+from ..wire.args import Frame, Input, Lifecycle
+from ..wire.start import start_players
+from ..wire.transaction import Signer, Template, args_slot, sign_once
+
+_UNITS = 1_000_000
+_CAPACITY = 256
+_INPUT_COMPONENTS = (ids.SESSION_STATE, ids.INPUT_BUFFER)
+_IDLE_S = 2.0
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used: in ticks of 10 ms from /proc, as coarse as `ps` gives it elsewhere."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        fields = stat.read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
+    text = subprocess.run(["ps", "-o", "time=", "-p", str(pid)], check=True, capture_output=True, text=True).stdout
+    seconds = 0.0
+    for part in text.strip().replace("-", ":").split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+class _Match:
+    """A session on a localnet, opened with plain calls, and the templates of its frames."""
+
+    def __init__(self, net: EmbeddedLocalnet) -> None:
+        self._net = net
+        self.players = [net.funded(), net.funded()]
+        self.writer = net.funded()
+        one = self.players[0].pubkey()
+        registry = self._data(bolt.registry_pda())
+        number = int.from_bytes(registry[8:16], "little")
+        self.world, self.entity = bolt.world_pda(number), bolt.entity_pda(number)
+        self._send(self.players[0], bolt.initialize_new_world(one, number))
+        self._send(self.players[0], bolt.add_entity(one, self.world, self.entity))
+        for program in ids.SESSION_COMPONENTS:
+            self._send(self.players[0], bolt.initialize_component(one, self.entity, program))
+        model = Pubkey.from_bytes(hashlib.sha256(b"bench").digest())
+        for action, player in enumerate(self.players):
+            args = Lifecycle(action, player.pubkey(), 1, 32, model, 0, 1, 256, 16, 2, self.writer.pubkey()).to_binary()
+            self._send(player, self._apply(ids.SESSION_LIFECYCLE, player.pubkey(), ids.SESSION_COMPONENTS, args))
+        for _ in range(3):
+            self._send(self.writer, programs.ring_grow(self.writer.pubkey(), self.entity, _CAPACITY))
+        self._send(self.writer, programs.claim(self.writer.pubkey(), self.entity, 0))
+        inputs = [self._input(player, 0) for player in self.players]
+        frame = self._frame(1)
+        self._signers = [Signer(bytes(pair)) for pair in [*self.players, self.writer]]
+        self._templates = [
+            Template(
+                [self._apply(ids.SUBMIT_INPUT, player.pubkey(), _INPUT_COMPONENTS, args)],
+                player.pubkey(),
+                slot=args_slot(0, len(args)),
+            )
+            for player, args in zip(self.players, inputs, strict=True)
+        ]
+        self._templates.append(
+            Template(
+                [self._apply(ids.RUN_INFERENCE, self.writer.pubkey(), ids.SESSION_COMPONENTS, frame)],
+                self.writer.pubkey(),
+                slot=args_slot(0, len(frame)),
+                compute_units=_UNITS,
+            )
+        )
+
+    def _apply(self, system: Pubkey, key: Pubkey, components: tuple[Pubkey, ...], args: bytes) -> Any:
+        return bolt.apply_entity(system, key, self.world, self.entity, components, args)
+
+    def _data(self, key: Pubkey) -> bytes:
+        return base64.b64decode(self._net.call("getAccountInfo", str(key), {"encoding": "base64"})["value"]["data"][0])
+
+    def blockhash(self) -> bytes:
+        """A fresh one."""
+        return bytes(Hash.from_string(self._net.call("getLatestBlockhash")["value"]["blockhash"]))
+
+    def _send(self, payer: Keypair, call: Any) -> None:
+        signed = sign_once([call], payer.pubkey(), [Signer(bytes(payer))], self.blockhash(), compute_units=_UNITS)
+        self._net.call("sendTransaction", signed.base64().decode(), {"encoding": "base64"})
+        # the next one may have the same bytes otherwise
+        time.sleep(0.02)
+
+    @staticmethod
+    def _controls(frame: int) -> list[bytes]:
+        return [struct.pack("<bbbbBBBB", frame % 160 - 80, 0, 0, 0, 0, 0, frame & 3, 0), bytes(8)]
+
+    def _input(self, player: Keypair, frame: int) -> bytes:
+        return Input(player.pubkey(), self._controls(frame)[self.players.index(player)], frame).to_binary()
+
+    def _frame(self, frame: int) -> bytes:
+        start = bytearray(start_players(1, 1))
+        start[0:4] = (frame % 1000).to_bytes(4, "little")
+        inputs = b"".join(self._controls(frame))
+        return Frame(frame, 1, inputs, bytes(2), bytes(start), bytes(16)).to_binary()
+
+    def bodies(self, frame: int, blockhash: bytes) -> list[bytes]:
+        """The three requests of a frame."""
+        args = [*(self._input(player, frame) for player in self.players), self._frame(frame)]
+        rows = zip(self._templates, self._signers, args, strict=True)
+        return [
+            b'{"jsonrpc":"2.0","id":%d,"method":"sendTransaction","params":["%b",'
+            b'{"encoding":"base64","skipPreflight":true}]}' % (frame, template.sign(blockhash, [signer], data).base64())
+            for template, signer, data in rows
+        ]
+
+    def accounts(self) -> list[list[Pubkey]]:
+        """What crank, two players and an observer listen to."""
+        session = bolt.component_pda(ids.SESSION_STATE, self.entity)
+        all_four = [bolt.component_pda(program, self.entity) for program in ids.SESSION_COMPONENTS]
+        return [all_four, [session], [session], [session]]
+
+
+async def _watch(
+    client: aiohttp.ClientSession, url: str, keys: list[Pubkey], seen: asyncio.Queue[float] | None
+) -> asyncio.Task[None]:
+    socket = await client.ws_connect(url)
+    for number, key in enumerate(keys):
+        request = {"jsonrpc": "2.0", "id": number, "method": "accountSubscribe"}
+        await socket.send_json({**request, "params": [str(key), {"encoding": "base64", "commitment": "processed"}]})
+        await socket.receive_json()
+
+    async def read() -> None:
+        async for message in socket:
+            if seen is not None and message.type is aiohttp.WSMsgType.TEXT:
+                seen.put_nowait(time.perf_counter())
+
+    return asyncio.create_task(read())
+
+
+async def measure(frames: int, fps: float = 60.0) -> dict[str, Any]:
+    """Runs it; times in milliseconds. Raises AwmError when a frame does not land."""
+    # more frames than the ring holds want checkpoints, which are not what is measured
+    frames = min(frames, _CAPACITY)
+    async with EmbeddedLocalnet() as net, aiohttp.ClientSession() as client:
+        match = await asyncio.to_thread(_Match, net)
+        idle_from = cpu_seconds(net.pid)
+        await asyncio.sleep(_IDLE_S)
+        idle = (cpu_seconds(net.pid) - idle_from) / _IDLE_S
+        seen: asyncio.Queue[float] = asyncio.Queue()
+        watchers = match.accounts()
+        tasks = [await _watch(client, net.ws, keys, None) for keys in watchers[:-1]]
+        tasks.append(await _watch(client, net.ws, watchers[-1], seen))
+
+        async def post(body: bytes) -> None:
+            headers = {"Content-Type": "application/json"}
+            async with client.post(net.http, data=body, headers=headers) as answer:
+                reply = await answer.read()
+            if b'"error"' in reply:
+                raise RuntimeError(reply.decode())
+
+        latencies: list[float] = []
+        used = cpu_seconds(net.pid)
+        started = time.perf_counter()
+        blockhash = match.blockhash()
+        for frame in range(1, frames + 1):
+            await asyncio.sleep(max(0.0, started + frame / fps - time.perf_counter()))
+            *inputs, inference = match.bodies(frame, blockhash)
+            await asyncio.gather(*map(post, inputs))
+            sent = time.perf_counter()
+            answer = asyncio.create_task(post(inference))
+            latencies.append((await asyncio.wait_for(seen.get(), 5) - sent) * 1000)
+            await answer
+        wall = time.perf_counter() - started
+        used = cpu_seconds(net.pid) - used
+        for task in tasks:
+            task.cancel()
+    latencies.sort()
+    return {
+        "frames": frames,
+        "fps": round(frames / wall, 2),
+        "cpu_ms_per_frame": round((used - idle * wall) / frames * 1000, 3),
+        "idle_cpu_percent": round(idle * 100, 2),
+        "send_to_notified_ms": {
+            "p50": round(latencies[len(latencies) // 2], 3),
+            "p99": round(latencies[int(len(latencies) * 0.99)], 3),
+        },
+    }
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m awm_crank.bench.localnet")
+    parser.add_argument("--frames", type=int, default=_CAPACITY, help="at most 256 (default: %(default)s)")
+    parser.add_argument("--fps", type=float, default=60.0)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    args = parser.parse_args()
+    figures = asyncio.run(measure(args.frames, args.fps))
+    if args.json is not None:
+        args.json.write_bytes(msgspec.json.encode(figures))
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(figures)).decode() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Compiles and links the on-chain programs.
+
+`python localnet/programs/build.py` writes awm_crank/localnet/programs/<name>.so and programs.json (id, SHA-256);
+`--check` builds into memory and compares: exit status 1, naming the programs, where a byte differs.
+Needs clang-19 (Debian package of that name; another one by the CLANG variable).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from constants import PROGRAMS, discriminators_header, ids_header  # noqa: E402
+from link import link  # noqa: E402
+
+OUTPUT = HERE.parent.parent / "awm_crank" / "localnet" / "programs"
+INCLUDE = HERE / "include"
+FLAGS = """
+-target bpfel -mcpu=v1 -O2 -mllvm -bpf-stack-size=4096 -ffreestanding -fno-builtin -fno-jump-tables -nostdlib
+-std=c17 -Wall -Wextra -Werror -Wno-unused-const-variable
+"""
+
+
+def compile_program(source: Path) -> bytes:
+    """The linked program of one translation unit. CalledProcessError where clang refuses it, LinkError where we do."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "program.o"
+        clang = os.environ.get("CLANG", "clang-19")
+        # run in the source's folder with relative paths, so that no path of this machine reaches the object
+        include = os.path.relpath(INCLUDE, source.parent)
+        subprocess.run(
+            [clang, *FLAGS.split(), f"-I{include}", "-c", source.name, "-o", str(target)], cwd=source.parent, check=True
+        )
+        return link(target.read_bytes())
+
+
+def build() -> dict[str, bytes]:
+    """File name -> bytes of everything that belongs into OUTPUT."""
+    for name, text in (("ids.h", ids_header()), ("discriminators.h", discriminators_header())):
+        if (INCLUDE / name).read_text() != text:
+            raise SystemExit(
+                f"localnet/programs/include/{name} is not what localnet/programs/constants.py writes: run it"
+            )
+    files = {f"{name}.so": compile_program(HERE / name / f"{name}.c") for name in PROGRAMS}
+    table = {
+        name: {"program_id": key, "sha256": hashlib.sha256(files[f"{name}.so"]).hexdigest()}
+        for name, key in PROGRAMS.items()
+    }
+    files["programs.json"] = (json.dumps(table, indent=2) + "\n").encode()
+    return files
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Build the on-chain programs.")
+    parser.add_argument("--check", action="store_true", help="compare with the committed files instead of writing")
+    check = parser.parse_args().check
+    files = build()
+    if check:
+        different = [n for n, b in files.items() if not (OUTPUT / n).exists() or (OUTPUT / n).read_bytes() != b]
+        if different:
+            print("not what the sources build:", ", ".join(different), file=sys.stderr)
+            return 1
+        print(f"{len(files) - 1} programs rebuilt, same bytes")
+        return 0
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (OUTPUT / name).write_bytes(data)
+        print(f"{name}: {len(data)} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Reading checkpoints: what is accepted, and each refusal by name."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from awm_crank.engine.layout import Shape
+from awm_crank.engine.offline import checkpoint, seeded_checkpoint
+from awm_crank.engine.offline.checkpoint import SCALES
+from awm_crank.errors import CheckpointError
+
+SHAPE = Shape(64, 96, 8, 24, 2)
+FILE = seeded_checkpoint.checkpoint(SHAPE, 1)
+SOURCE = checkpoint.read(FILE)
+
+
+def test_read_finds_shape_scales_and_weights() -> None:
+    """Sizes come from the tensors; every parameter is counted and kept."""
+    assert SOURCE.shape == SHAPE
+    assert SOURCE.scales == SCALES
+    content = torch.load(io.BytesIO(FILE), weights_only=True)
+    assert SOURCE.total_params == sum(t.numel() for t in content["model_state_dict"].values())
+    for name, tensor in content["model_state_dict"].items():
+        assert np.array_equal(SOURCE.weights[name], tensor.double().numpy())
+
+
+def test_state_age_embedding_is_read() -> None:
+    """The one supported flag adds its table and its columns."""
+    shape = Shape(64, 96, 8, 24, 1, state_age_as_embed=True)
+    source = checkpoint.read(seeded_checkpoint.checkpoint(shape, 1))
+    assert source.shape == shape
+    assert source.weights["state_age_embed.weight"].shape == (150, 8)
+
+
+def test_trained_shapes_have_the_described_parameters() -> None:
+    """The two shapes that matter have 4.28 M and 19.9 M parameters."""
+    for shape, expected in ((Shape(384, 768, 64, 64, 4), 4.28e6), (Shape(512, 1024, 16, 64, 12), 19.9e6)):
+        total = sum(int(np.prod(dims)) for dims in checkpoint.names(shape).values())
+        assert total == pytest.approx(expected, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "projectiles",
+        "state_flags",
+        "hitstun",
+        "ctrl_threshold_features",
+        "press_events",
+        "multi_position",
+        "never_seen",
+    ],
+)
+def test_unsupported_flags_are_refused_by_name(flag: str) -> None:
+    """A flag that changes the model is refused by its name, unless it is off."""
+    with pytest.raises(CheckpointError, match=flag):
+        checkpoint.from_weights(SOURCE.weights, {**SCALES, flag: True})
+    assert checkpoint.from_weights(SOURCE.weights, {**SCALES, flag: False}).shape == SHAPE
+
+
+def test_lookahead_of_one_frame_is_refused() -> None:
+    """A number is a flag too."""
+    with pytest.raises(CheckpointError, match="lookahead"):
+        checkpoint.from_weights(SOURCE.weights, {"lookahead": 1})
+
+
+def test_scales_are_read_and_checked() -> None:
+    """A checkpoint's own scale is used; nonsense is refused."""
+    assert checkpoint.from_weights(SOURCE.weights, {"xy_scale": 0.1}).scales["xy_scale"] == 0.1
+    for bad in (0, -1, 50, "much"):
+        with pytest.raises(CheckpointError, match="xy_scale"):
+            checkpoint.from_weights(SOURCE.weights, {"xy_scale": bad})
+
+
+def test_other_vocabulary_is_refused() -> None:
+    """Embedding sizes are fixed; the training-only settings are let through."""
+    with pytest.raises(CheckpointError, match="action_vocab"):
+        checkpoint.from_weights(SOURCE.weights, {"action_vocab": 500})
+    assert checkpoint.from_weights(SOURCE.weights, {"action_vocab": 400, "focal_offset": 3}).shape == SHAPE
+
+
+def test_missing_left_over_misshapen_and_infinite_tensors_are_refused() -> None:
+    """Each is named."""
+    weights = dict(SOURCE.weights)
+    del weights["ctrl_proj.bias"]
+    with pytest.raises(CheckpointError, match=r"ctrl_proj\.bias"):
+        checkpoint.from_weights(weights, {})
+    with pytest.raises(CheckpointError, match="hitstun_head"):
+        checkpoint.from_weights({**SOURCE.weights, "hitstun_head.weight": np.zeros(3)}, {})
+    with pytest.raises(CheckpointError, match=r"final_norm\.weight"):
+        checkpoint.from_weights({**SOURCE.weights, "final_norm.weight": np.zeros(3)}, {})
+    with pytest.raises(CheckpointError, match="finite"):
+        checkpoint.from_weights({**SOURCE.weights, "final_norm.weight": np.full(64, np.inf)}, {})
+    with pytest.raises(CheckpointError, match=r"layers\.0"):
+        checkpoint.from_weights({}, {})
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"model_state_dict": {}}, {"model_state_dict": 3, "encoding_config": {}}])
+def test_files_of_another_kind_are_refused(content: object) -> None:
+    """A .pt file that is no checkpoint of ours says what is missing."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with pytest.raises(CheckpointError):
+        checkpoint.read(buffer.getvalue())
+
+
+def test_pickled_code_is_not_run() -> None:
+    """A file that would run code when unpickled is refused, and its code does not run."""
+    ran: list[int] = []
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[int]]:
+            return (ran.append, (1,))
+
+    buffer = io.BytesIO()
+    torch.save({"model_state_dict": {}, "encoding_config": {}, "x": print}, buffer)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.read(buffer.getvalue())
+    buffer = io.BytesIO()
+    torch.save({"model_state_dict": Trap()}, buffer)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.read(buffer.getvalue())
+    assert not ran
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, len(FILE)), st.booleans())
+def test_damaged_files_raise_only_checkpoint_errors(noise: bytes, cut: int, keep: bool) -> None:
+    """Noise and truncations give a CheckpointError, whatever torch makes of them."""
+    data = FILE[:cut] + noise if keep else noise
+    try:
+        checkpoint.read(data)
+    except CheckpointError as error:
+        assert str(error)

@@ -1,0 +1,110 @@
+"""The table of goals: what passes, what fails, and that damage is seen."""
+
+import numpy as np
+import pytest
+
+from awm_crank.engine import frame
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.layout import Shape
+from awm_crank.engine.native import NativeEngine
+from awm_crank.engine.offline import checkpoint, fidelity_table, seeded_checkpoint
+from awm_crank.engine.offline.fidelity_table import Row, Table
+from awm_crank.engine.offline.quantize import quantize
+from awm_crank.errors import CheckpointError
+
+SHAPE = Shape(64, 64, 4, 16, 2)
+SOURCE = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 1))
+CART = quantize(SOURCE, name="small", frames=200)
+FEW = {"frames": 200, "starts": 12, "sessions": 2}
+
+
+@pytest.fixture(scope="module")
+def sound() -> Table:
+    """The table of an undamaged cartridge."""
+    return fidelity_table.build(NativeEngine(CART), **FEW)
+
+
+def failed(table: Table) -> set[str]:
+    return {row.kind for row in table.rows if not row.passed}
+
+
+def rebuilt(**arrays: np.ndarray) -> Cartridge:
+    """The cartridge with other tensors."""
+    return Cartridge.build(
+        name="damaged",
+        version=1,
+        shape=CART.shape,
+        formats=CART.formats,
+        luts=CART.luts,
+        arrays={**CART.arrays, **arrays},
+        total_params=CART.total_params,
+    )
+
+
+def test_every_goal_has_its_row(sound: Table) -> None:
+    """18 heads twice, 24 regressions, three of the state, one of the closed loop; all pass, and the text says so."""
+    kinds = [row.kind for row in sound.rows]
+    assert [kinds.count(kind) for kind in dict.fromkeys(kinds)] == [18, 18, 24, 3, 1]
+    assert not failed(sound), sound.text()
+    assert "every row passes" in sound.text()
+    assert sound.as_json()["passed"] is True
+
+
+def test_state_age_as_embedding() -> None:
+    """A checkpoint that embeds state_age goes through quantization, integers, floating point and closed loops alike."""
+    source = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, state_age_as_embed=True), 1))
+    cart = quantize(source, name="age", frames=200)
+    assert cart.arrays["state_age_embed"].any()
+    assert not failed(fidelity_table.build(NativeEngine(cart), **FEW))
+    against = fidelity_table.build(NativeEngine(cart), source, **FEW)
+    assert "recurrent state, own weights" not in failed(against)
+    assert min(row.value for row in against.rows if row.kind == "argmax agreement") > 0.9
+
+
+def test_a_wrong_checkpoint_fails() -> None:
+    """Against another seed's weights choices, numbers and closed loop miss, the state (own weights) does not."""
+    other = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 2))
+    table = fidelity_table.build(NativeEngine(CART), other, **FEW)
+    assert {"argmax agreement", "regression, RMS / std", "closed loop, first divergence"} <= failed(table)
+    assert "recurrent state, own weights" not in failed(table)
+    assert "FAIL" in table.text()
+
+
+def test_damaged_weights_fail() -> None:
+    """An eighth of one projection's weights set to zero is seen against the checkpoint."""
+    w = CART.arrays["layers.0.out_proj.w"].copy()
+    w[:, :8] = 0
+    table = fidelity_table.build(NativeEngine(rebuilt(**{"layers.0.out_proj.w": w})), SOURCE, **FEW)
+    assert {"argmax agreement", "regression, RMS / std"} <= failed(table)
+
+
+def test_a_coarse_state_fails() -> None:
+    """State formats five bits too coarse are seen in the state's rows, against the cartridge's own weights."""
+    low = [2 * lf.f_c + lf.sh_b - 19 for lf in CART.formats.layers]
+    coarse = {f"layers.{n}.hs": np.maximum(CART.arrays[f"layers.{n}.hs"] - 5, low[n]) for n in range(2)}
+    coarse |= {f"layers.{n}.row_gain": 0 * CART.arrays[f"layers.{n}.row_gain"] for n in range(2)}
+    table = fidelity_table.build(NativeEngine(rebuilt(**coarse)), **FEW)
+    assert "recurrent state, own weights" in failed(table)
+
+
+def test_recorded_frames() -> None:
+    """Frames of a file are compared on, again from their beginning where they are few; their inputs drive the loops."""
+    lane = [frame.start_block(32, (1, 2))] * 150
+    table = fidelity_table.build(NativeEngine(CART), recorded=b"".join(lane), **FEW)
+    assert "recorded" in table.about["frames"]
+    for bad, why in ((b"".join(lane)[:-1], "multiple of 97"), (b"".join(lane[:20]), "120 or more")):
+        with pytest.raises(CheckpointError, match=why):
+            fidelity_table.build(NativeEngine(CART), recorded=bad, **FEW)
+
+
+def test_another_shape_is_refused() -> None:
+    """A checkpoint that the cartridge cannot come from is named."""
+    other = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 1), 1))
+    with pytest.raises(CheckpointError, match="differ in shape"):
+        fidelity_table.build(NativeEngine(CART), other, **FEW)
+
+
+@pytest.mark.parametrize(("value", "at_most", "passed"), [(1.0, False, True), (0.9, False, False), (1.1, True, False)])
+def test_rows_compare_with_their_goal(value: float, at_most: bool, passed: bool) -> None:
+    """A goal is a least or a most, itself included."""
+    assert Row("k", "n", value, 1.0, at_most=at_most).passed is passed

@@ -1,0 +1,157 @@
+"""Quantization: how near the integers come, and what is refused."""
+
+import hashlib
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+
+from awm_crank.demo.arena import DEMO_CARTRIDGE_SHA256
+from awm_crank.engine import frame
+from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.layout import Shape
+from awm_crank.engine.offline import balance, checkpoint, seeded_checkpoint
+from awm_crank.engine.offline.calibrate import calibrate, rollout
+from awm_crank.engine.offline.dequantize import dequantize, output_units
+from awm_crank.engine.offline.fidelity import row_bits
+from awm_crank.engine.offline.quantize import fraction_bits, quantize
+from awm_crank.engine.offline.torch_model import TorchModel
+from awm_crank.engine.seeded import Stream, random_inputs
+from awm_crank.errors import AwmError
+
+SHAPE = Shape(64, 96, 8, 24, 2)
+SOURCE = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 5))
+CART = quantize(SOURCE, name="small", version=7, frames=20)
+
+
+def test_fraction_bits_are_the_most_that_fit() -> None:
+    """The next bit would leave the limit, unless the range ends there."""
+    assert fraction_bits(1.0, 32767, 0, 20) == 14
+    assert fraction_bits(1.1, 32767, 0, 20) == 14
+    assert fraction_bits(2.1, 32767, 0, 20) == 13
+    assert fraction_bits(0.0, 32767, 0, 9) == 9
+    assert fraction_bits(1e9, 32767, 3, 9) == 3
+
+
+def test_products_come_back() -> None:
+    """The cartridge's model says what the checkpoint's says, but for half a percent of an output's variance."""
+    model, own = TorchModel.of_checkpoint(SOURCE), TorchModel(dequantize(CART), SHAPE)
+    blocks = rollout(model, [frame.start_block(32, (1, 2))], [random_inputs(Stream(5), "products", 40)])[0]
+    said = []
+    for each in (model, own):
+        ctx = each.advance(each.zero_state(), each.frame_vectors(blocks)[None])[0]
+        out = each.outputs_batch(ctx, [block[80:96] for block in blocks]).numpy()
+        out[:, :24] /= output_units(SHAPE, each.units)
+        said.append(out)
+    error = ((said[1] - said[0]) ** 2).mean(0)
+    share = error / said[0].var(0)
+    assert np.quantile(share, 0.95) < 0.05
+    assert np.median(share) < 0.005
+
+
+def test_weights_on_the_grid_stay_there() -> None:
+    """A matrix that was rounded to int8 rows before comes through quantization as it is."""
+    name = "layers.0.mamba.out_proj.weight"
+    weight = SOURCE.weights[name]
+    scale = np.maximum(1e-12, np.abs(weight).max(axis=1, keepdims=True) / 127)
+    rounded = np.rint(weight / scale) * scale
+    cart = quantize(checkpoint.from_weights(SOURCE.weights | {name: rounded}, {}), name="grid", frames=20)
+    assert np.abs(dequantize(cart)[name] - rounded).max() < 1e-6 * np.abs(rounded).max()
+
+
+def test_constant_inputs_leave_no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rounding takes from a character's and a stage's embedding, the same in all frames, the bias gives back."""
+    weight = SOURCE.weights["frame_proj.weight"]
+    columns = balance.frame_columns(balance.frame_gains(weight, SHAPE), SHAPE)
+    scale = np.maximum(np.abs(weight / columns).max(axis=1, keepdims=True), 1e-12) / 127
+    on_grid = np.rint(weight / columns / scale) * scale * columns
+    source = checkpoint.from_weights(SOURCE.weights | {"frame_proj.weight": on_grid}, {})
+    model = TorchModel.of_checkpoint(source)
+    blocks = rollout(model, [frame.start_block(32, (1, 2))], [random_inputs(Stream(6), "constant", 60)])[0]
+
+    def offset() -> float:
+        cart = quantize(source, name="constant", frames=2, blocks=b"".join(blocks))
+        residuals = []
+        for each in (model, TorchModel(dequantize(cart), SHAPE)):
+            constant = each.frame_vectors(blocks)
+            mean, same = constant.mean(0), constant.var(0) < 1e-12
+            residuals.append((mean * same) @ each.w["frame_proj.weight"].T + each.w["frame_proj.bias"])
+        return float((residuals[1] - residuals[0]).double().pow(2).mean().sqrt())
+
+    given_back = offset()
+    monkeypatch.setattr("awm_crank.engine.offline.quantize.CONSTANT", -1.0)
+    assert given_back < 0.8 * offset()
+
+
+def test_small_tensors_are_nearly_exact() -> None:
+    """Convolutions, D, A, dt lose less than a thousandth of their tensor's size; norms too."""
+    real = dequantize(CART)
+    for name, weight in SOURCE.weights.items():
+        if name.endswith(("conv1d.weight", "conv1d.bias", ".D", "A_log", "dt_bias", "norm.weight")):
+            assert np.abs(real[name] - weight).max() <= 1e-3 * np.abs(weight).max(), name
+
+
+def test_names_and_parameters_are_kept() -> None:
+    """The cartridge carries name, version and the checkpoint's parameter count."""
+    assert (CART.name, CART.version, CART.total_params) == ("small", 7, SOURCE.total_params)
+    assert CART.shape == replace(SHAPE, row_gains=True)
+
+
+def test_quantizing_twice_gives_the_same_bytes() -> None:
+    """Nothing but checkpoint and calibration decides the file."""
+    assert quantize(SOURCE, name="small", version=7, frames=20).data == CART.data
+
+
+def test_other_encodings_reach_the_feature_table() -> None:
+    """A checkpoint's own scale changes what a raw unit weighs, the gain that balances its column aside."""
+    other = checkpoint.from_weights(SOURCE.weights, {"xy_scale": 0.025})
+    units = dequantize(quantize(other, name="other", frames=4))["feature_units"]
+    gain = balance.frame_gains(SOURCE.weights["frame_proj.weight"], SHAPE)[balance.FLOATS][1]
+    assert units[1] == pytest.approx(gain * 0.025 / 256, rel=1e-4)
+
+
+def test_state_age_embedding_quantizes() -> None:
+    """The supported flag goes through to a cartridge that runs."""
+    shape = Shape(64, 64, 4, 16, 1, state_age_as_embed=True)
+    cart = quantize(checkpoint.read(seeded_checkpoint.checkpoint(shape, 2)), name="age", frames=4)
+    assert cart.shape == replace(shape, row_gains=True)
+    assert cart.arrays["state_age_embed"].any()
+
+
+@pytest.mark.parametrize("name", ["layers.0.mamba.out_proj.weight", "layers.0.mamba.in_proj.weight", "heads"])
+def test_huge_weights_are_quantized_or_refused(name: str) -> None:
+    """Weights a million times too large never give an unproven cartridge."""
+    chosen = "p0_action_head.weight" if name == "heads" else name
+    weights = {n: w * (1e6 if n == chosen else 1) for n, w in SOURCE.weights.items()}
+    try:
+        cart = quantize(checkpoint.from_weights(weights, {}), name="huge", frames=2)
+    except AwmError as error:
+        assert str(error)
+    else:
+        assert Cartridge.parse(cart.data).sha256 == cart.sha256
+
+
+def test_demo_cartridge_is_the_pinned_one() -> None:
+    """The file in the package has the hash that the demo asks for, is small, and is the trained world's shape."""
+    data = (files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == DEMO_CARTRIDGE_SHA256
+    assert len(data) < 1_000_000
+    shape = Cartridge.parse(data).shape
+    assert (shape.num_layers, shape.d_model, shape.d_state, shape.state_age_as_embed) == (3, 160, 16, True)
+
+
+def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
+    """A row's state may get twice what calibration saw, what it takes in at once half as much again; small rows have
+    more bits."""
+    seen = calibrate(TorchModel.of_checkpoint(SOURCE, torch.float32), frames=20).ranges
+    for n in range(SHAPE.num_layers):
+        bits, gains = row_bits(CART, n), CART.arrays[f"layers.{n}.row_gain"].reshape(SHAPE.num_heads, -1)
+        for name, room in (("h", 2), ("drive", 1.5)):
+            assert (np.ldexp(room * seen[f"layers.{n}.{name}"].numpy(), bits) <= 32767).all(), name
+        assert gains.min() == 0 < gains.max()
+        largest = seen[f"layers.{n}.h"].numpy()
+        for head in range(SHAPE.num_heads):
+            small, large = largest[head].argmin(), largest[head].argmax()
+            assert gains[head, small] >= gains[head, large]
