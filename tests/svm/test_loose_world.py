@@ -191,5 +191,8 @@ def test_destroy(loose: Session) -> None:
     chain.refused(Error.InvalidCaller, aside, signers=[owner])
     foreign = changed(ix, 5, AccountMeta(s.at(ids.SESSION_STATE), False, True))
     chain.refused(Error.InvalidAccount, foreign, signers=[owner])
+    chain.refused(Error.StillOpen, ix, signers=[owner])
+    data = s.data(ids.INPUT_BUFFER)
+    chain.put(s.at(ids.INPUT_BUFFER), data[:8] + bytes(4) + data[12:], ids.INPUT_BUFFER)
     chain.ok(ix, signers=[owner])
     assert s.data(ids.INPUT_BUFFER) == b""

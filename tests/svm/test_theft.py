@@ -213,12 +213,14 @@ def test_lists_are_per_component(stage: Session) -> None:
 
 
 def with_authority(chain: Chain, authority: Keypair) -> tuple[Pubkey, Pubkey]:
-    """World and entity of four components whose metadata authority is a key instead of the World id."""
+    """World and entity of four components whose metadata authority is a key instead of the World id, as an earlier
+    release's programs made them."""
     world = chain.new_world()
     entity = chain.new_entity(world)
     for program in COMPONENTS:
-        ix = bolt.initialize_component(authority.pubkey(), entity, program, authority.pubkey())
-        chain.ok(ix, signers=[authority])
+        chain.ok(bolt.initialize_component(authority.pubkey(), entity, program), signers=[authority])
+        key = bolt.component_pda(program, entity)
+        chain.put(key, chain.data(key)[:-32] + bytes(authority.pubkey()), program, chain.lamports(key))
     return world, entity
 
 

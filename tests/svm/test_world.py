@@ -8,7 +8,7 @@ import pytest
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from svm.rig import COMPONENTS, MODEL, Chain, Session
+from svm.rig import COMPONENTS, MODEL, Chain, Error, Session
 
 from awm_crank.wire import bolt, ids
 from awm_crank.wire.args import Lifecycle
@@ -166,16 +166,25 @@ def test_authority_change_keeps_the_systems(chain: Chain) -> None:
 def test_component_authority(chain: Chain) -> None:
     """A component's authority is the World id or one that signs."""
     entity, owner = chain.new_entity(chain.new_world()), chain.key(30)
-    ix = bolt.initialize_component(chain.payer.pubkey(), entity, ids.SESSION_STATE, owner.pubkey())
+    ix = bolt.initialize_component(chain.payer.pubkey(), entity, ids.MODEL_MANIFEST, owner.pubkey())
     chain.refused(INVALID_AUTHORITY, ix)
     signed = changed(ix, 4, AccountMeta(owner.pubkey(), True, False))
     chain.ok(signed, signers=[owner])
-    assert chain.data(bolt.component_pda(ids.SESSION_STATE, entity))[234:] == bytes(owner.pubkey())
+    assert chain.data(bolt.component_pda(ids.MODEL_MANIFEST, entity))[-32:] == bytes(owner.pubkey())
     chain.refused(0, signed, signers=[owner])
     fake = changed(ix, 5, AccountMeta(owner.pubkey(), False, False))
     chain.refused(SYSVAR, fake)
     no_entity = changed(signed, 2, AccountMeta(owner.pubkey(), False, False))
     chain.refused(OWNER, no_entity, signers=[owner])
+
+
+@pytest.mark.parametrize("program", COMPONENTS)
+def test_a_match_has_no_owner(chain: Chain, program: Pubkey) -> None:
+    """A session's component takes the World id alone as its authority: a key could destroy it in mid-match."""
+    entity, owner = chain.new_entity(chain.new_world()), chain.key(30)
+    ix = bolt.initialize_component(owner.pubkey(), entity, program, owner.pubkey())
+    chain.refused(Error.InvalidAuthority, ix, signers=[owner])
+    chain.ok(bolt.initialize_component(owner.pubkey(), entity, program), signers=[owner])
 
 
 def test_component_checks_its_address(chain: Chain) -> None:
@@ -240,16 +249,17 @@ def test_destroy_component(chain: Chain, by: str) -> None:
     owner, receiver, stranger = chain.key(30), chain.key(31), chain.key(32)
     entity = chain.new_entity(chain.new_world())
     authority = ids.WORLD if by == "upgrade authority" else owner.pubkey()
-    ix = bolt.initialize_component(owner.pubkey(), entity, ids.INPUT_BUFFER, authority)
+    program = ids.INPUT_BUFFER if by == "upgrade authority" else ids.MODEL_MANIFEST
+    ix = bolt.initialize_component(owner.pubkey(), entity, program, authority)
     chain.ok(ix, signers=[owner])
-    table = bolt.program_data_pda(ids.INPUT_BUFFER)
+    table = bolt.program_data_pda(program)
     upgrader = owner.pubkey() if by == "upgrade authority" else None
     chain.put(table, program_data(upgrader), ids.UPGRADEABLE_LOADER)
-    key = bolt.component_pda(ids.INPUT_BUFFER, entity)
+    key = bolt.component_pda(program, entity)
     rent, before = chain.lamports(key), chain.lamports(receiver.pubkey())
 
     def destroy(signer: Keypair, of: Pubkey = entity) -> Instruction:
-        return bolt.destroy_component(signer.pubkey(), receiver.pubkey(), of, ids.INPUT_BUFFER)
+        return bolt.destroy_component(signer.pubkey(), receiver.pubkey(), of, program)
 
     chain.refused(6000, destroy(stranger), signers=[stranger])
     forged = Pubkey.from_bytes(bytes([5]) * 32)

@@ -4,6 +4,7 @@
 #define COMPONENT_ID ID_FRAME_LOG
 #define COMPONENT_DISC DISC_FrameLog
 #define METADATA OFF(FrameLog, authority)
+#define SESSION_COMPONENT
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
@@ -18,6 +19,12 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
         REQUIRE(frame, FrameMismatch);
         copy(component->data + RING_OFFSET + (frame - 1) % capacity * sizeof(FrameRecord), data, sizeof(FrameRecord));
     }
+    return 0;
+}
+
+/* JOIN came, or somebody paid for a ring. */
+static u64 check_unused(const Account *component) {
+    REQUIRE(key_zero(component->data + OFF(FrameLog, session)) && component->data_len == COMPONENT_SIZE, StillOpen);
     return 0;
 }
 

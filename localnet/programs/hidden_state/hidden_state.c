@@ -4,6 +4,7 @@
 #define COMPONENT_ID ID_HIDDEN_STATE
 #define COMPONENT_DISC DISC_HiddenState
 #define METADATA OFF(HiddenState, authority)
+#define SESSION_COMPONENT
 #include "delegation.h"
 
 #define CP(account, field) ((account)->data + OFF(Checkpoint, field))
@@ -13,6 +14,13 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
     REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
     return replace(component, data);
+}
+
+/* A writer was named, JOIN came, or a checkpoint was paid for. */
+static u64 check_unused(const Account *component) {
+    REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !ld32(HS(component, data_size)),
+            StillOpen);
+    return 0;
 }
 
 /* bind_writer: writer s, hidden_state w, session_state. */

@@ -2,7 +2,9 @@
  * of direct instructions. A component defines, before it includes this:
  *   COMPONENT       its struct, COMPONENT_ID its program id, COMPONENT_DISC its account discriminator
  *   METADATA        offset of BOLT's metadata
- * and, after it, policy(): what a listed system may do. Delegation to a rollup is in delegation.h. */
+ *   SESSION_COMPONENT  (optional) for a component of a match: World alone is its authority
+ * and, after it, policy(): what a listed system may do, check_unused(): whether destroy() may take the component, and
+ * direct(): its own instructions. Delegation to a rollup is in delegation.h. */
 #pragma once
 #include "accounts.h"
 #include "awm_layout.h"
@@ -75,6 +77,9 @@ NOINLINE u64 applied_system(const Account *sysvar, bool with_session, System *sy
 /* What a listed system may change: defined by each component. `data` is the new struct without its discriminator. */
 static u64 policy(Account *component, System system, const u8 *data, u64 len);
 
+/* 0 if nothing depends on the component, so that destroy() may take it: defined by each component. */
+static u64 check_unused(const Account *component);
+
 /* Replaces the struct. Entity and metadata are not a system's to change. */
 INLINE u64 replace(Account *component, const u8 *data) {
     REQUIRE(key_eq(component->data + ENTITY, data + ENTITY - 8) && key_eq(component->data + METADATA, data + METADATA - 8),
@@ -114,11 +119,19 @@ NOINLINE u64 update(Account *accounts, const Input *input, bool with_session) {
 #define SET_AUTHORITY(data, payer) (void)(payer)
 #endif
 
+#ifdef SESSION_COMPONENT
+/* A key as authority could destroy a match's component, and could refuse the crank's frames. */
+#define CHECK_AUTHORITY(authority) REQUIRE(key_eq((authority)->key, ID_WORLD), InvalidAuthority)
+#else
+#define CHECK_AUTHORITY(authority) (void)(authority)
+#endif
+
 /* initialize: payer ws, data w, entity, authority, instructions sysvar, system program. */
 NOINLINE u64 initialize(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 6, InvalidAccount);
     Account *payer = &accounts[0], *data = &accounts[1], *entity = &accounts[2];
     TRY(check_signer(payer));
+    CHECK_AUTHORITY(&accounts[3]);
     Top top;
     TRY(top_instruction(&accounts[4], &top));
     REQUIRE(top.disc == IX_INITIALIZE_COMPONENT && top.n >= 4 && key_eq(top_key(&top, 3), COMPONENT_ID) &&
@@ -139,7 +152,7 @@ NOINLINE u64 initialize(Account *accounts, const Input *input) {
 }
 
 /* destroy: authority s, receiver w, entity, component w, program data, instructions sysvar, system program. For the
- * metadata authority and the program's upgrade authority. */
+ * metadata authority and the program's upgrade authority, and only while nothing depends on the component. */
 NOINLINE u64 destroy(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 7, InvalidAccount);
     const Account *authority = &accounts[0], *entity = &accounts[2], *program_data = &accounts[4];
@@ -157,6 +170,7 @@ NOINLINE u64 destroy(Account *accounts, const Input *input) {
     Top top;
     TRY(top_instruction(&accounts[5], &top));
     REQUIRE(top.disc == IX_DESTROY_COMPONENT && top.n >= 6 && key_eq(top_key(&top, 2), COMPONENT_ID), InvalidCaller);
+    TRY(check_unused(component));
     return close_account(component, &accounts[1]);
 }
 

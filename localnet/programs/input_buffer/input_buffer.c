@@ -4,12 +4,19 @@
 #define COMPONENT_ID ID_INPUT_BUFFER
 #define COMPONENT_DISC DISC_InputBuffer
 #define METADATA OFF(InputBuffer, authority)
+#define SESSION_COMPONENT
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     (void)system; /* all three write inputs */
     REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
     return replace(component, data);
+}
+
+/* JOIN came: the match reads its inputs here. */
+static u64 check_unused(const Account *component) {
+    REQUIRE(ld32(component->data + OFF(InputBuffer, frame)) == 0, StillOpen);
+    return 0;
 }
 
 /* close: player1 ws, input_buffer w, session_state. */

@@ -67,11 +67,27 @@ NOINLINE u64 parse_json(Json *json, u8 *args) {
     return json_end(json);
 }
 
+#define MAX_CHARACTER 32
+#define MAX_STAGE 32
+
+/* The other three are as initialize() made them: nothing of an earlier match is in them. */
+INLINE u64 check_pristine(const Structs *s) {
+    const u8 *hidden = s->hidden, *log = s->log;
+    REQUIRE(key_zero(hidden + OFF(HiddenState, writer)), WriterAlreadyBound);
+    REQUIRE(ld32(hidden + OFF(HiddenState, data_size)) == 0 && ld32(hidden + OFF(HiddenState, epoch)) == 0 &&
+                key_zero(hidden + OFF(HiddenState, chain_hash)) &&
+                ld32(s->buffer + OFF(InputBuffer, frame)) == 0 &&
+                ld16(log + OFF(FrameLog, capacity)) == 0 && key_zero(log + OFF(FrameLog, session)),
+            AlreadyCreated);
+    return 0;
+}
+
 NOINLINE u64 create_session(const u8 *args, const Structs *s) {
     u8 *state = s->session;
     REQUIRE(state[OFF(SessionState, status)] == STATUS_CREATED && key_zero(state + OFF(SessionState, player1)),
             AlreadyCreated);
-    REQUIRE(args[OFF(Args, character)] <= 32, OutOfRange);
+    REQUIRE(args[OFF(Args, character)] <= MAX_CHARACTER && args[OFF(Args, stage)] <= MAX_STAGE, OutOfRange);
+    TRY(check_pristine(s));
     i64 now = unix_time();
     state[OFF(SessionState, status)] = STATUS_WAITING;
     copy(state + OFF(SessionState, player1), args + OFF(Args, player), 32);
@@ -127,7 +143,7 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
     u8 *state = s->session, *hidden = s->hidden, *buffer = s->buffer, *log = s->log;
     REQUIRE(state[OFF(SessionState, status)] == STATUS_WAITING, NotWaiting);
     REQUIRE(!key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)), SamePlayer);
-    REQUIRE(args[OFF(Args, character)] <= 32, OutOfRange);
+    REQUIRE(args[OFF(Args, character)] <= MAX_CHARACTER, OutOfRange);
     state[OFF(SessionState, status)] = STATUS_ACTIVE;
     copy(state + OFF(SessionState, player2), args + OFF(Args, player), 32);
     st32(state + OFF(SessionState, frame), 0);

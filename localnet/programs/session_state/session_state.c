@@ -4,6 +4,7 @@
 #define COMPONENT_ID ID_SESSION_STATE
 #define COMPONENT_DISC DISC_SessionState
 #define METADATA OFF(SessionState, authority)
+#define SESSION_COMPONENT
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
@@ -14,6 +15,12 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
         return 0;
     }
     return replace(component, data);
+}
+
+/* CREATE came: players, writer and the other three components depend on the session. */
+static u64 check_unused(const Account *component) {
+    REQUIRE(session_status(component) == STATUS_CREATED, StillOpen);
+    return 0;
 }
 
 /* close: player1 ws, session_state w, hidden_state, input_buffer, frame_log. The last of the four. */
