@@ -1,7 +1,10 @@
-"""HTTP/1.1 requests out of a byte stream, and answers into it (RFC 9112, as far as JSON-RPC clients go). No sockets."""
+"""HTTP/1.1 requests out of a byte stream, and answers into it. No sockets; httptools (llhttp) does the parsing."""
 
 from __future__ import annotations
 
+from collections import deque
+
+import httptools
 import msgspec
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -11,13 +14,10 @@ _REASONS = {
     200: b"OK",
     204: b"No Content",
     400: b"Bad Request",
-    404: b"Not Found",
     405: b"Method Not Allowed",
     413: b"Payload Too Large",
     415: b"Unsupported Media Type",
-    426: b"Upgrade Required",
     431: b"Request Header Fields Too Large",
-    501: b"Not Implemented",
 }
 _CORS = (
     b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: POST, OPTIONS\r\n"
@@ -26,15 +26,15 @@ _CORS = (
 
 
 class HttpError(Exception):
-    """A stream that is no acceptable HTTP. It is answered with `status`, then closed."""
+    """The stream is not HTTP/1.x, or exceeds a limit. The server answers with `status` and closes the connection."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
 
 
-class Request(msgspec.Struct):
-    """One request. Header names are lower case; of a repeated header the last one stands."""
+class HttpRequest(msgspec.Struct):
+    """One request. Header names are in lower case; the last of several equal headers wins."""
 
     method: bytes
     target: bytes
@@ -44,128 +44,131 @@ class Request(msgspec.Struct):
 
 
 class RequestParser:
-    """Feed it bytes, then take `next()` until it gives None.
+    """Feed it the stream with `feed`, then call `next()` until it returns None.
 
-    `rest` is what has not been used yet: after an upgrade, the first bytes of the other protocol.
+    `wants_continue` is true while a client waits for `100 Continue` before it sends its body.
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._head: Request | None = None
-        self._length = 0
-        self._chunks: list[bytes] | None = None
+        self._requests: deque[HttpRequest] = deque()
+        self._error: HttpError | None = None
+        self._rest = b""
+        self._heads = 0
         self.wants_continue = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._in_body = False
+        self._head_bytes = self._body_bytes = 0
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
-        """Adds bytes of the stream."""
-        self._buffer += data
+        """Adds bytes of the stream. Once the stream is broken, further bytes are ignored."""
+        if self._error is not None:
+            return
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        heads, in_body = self._heads, self._in_body
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._after_offer(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._error = cause if isinstance(cause, HttpError) else HttpError(400, f"not an HTTP/1.1 request: {error}")
+        if heads == self._heads and not in_body:
+            # llhttp keeps the beginning of an endless header for as long as it grows
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES and self._error is None:
+                self._error = HttpError(431, "header too large")
+
+    def _after_offer(self, rest: bytes) -> None:
+        """Goes on behind the head of a request that offers another protocol, which is where the parser stops."""
+        offer = self._requests.pop()
+        self._begin()
+        if offer.method == b"GET" and offer.headers.get(b"upgrade", b"").lower() == b"websocket":
+            self._requests.append(offer)
+            self._rest = rest
+        elif offer.method == b"CONNECT":
+            self._error = HttpError(405, "this server is no proxy")
+        else:
+            # Java's client, say, offers HTTP/2 with each request: read the request again without the offer
+            kept = {name: value for name, value in offer.headers.items() if name not in (b"upgrade", b"connection")}
+            lines = b"".join(b"%b: %b\r\n" % row for row in kept.items())
+            self.feed(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (offer.method, offer.target, lines, rest))
 
     def rest(self) -> bytes:
-        """Takes what no request has used."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
+        """Takes the bytes that follow a request for WebSocket: the first ones of that protocol."""
+        data, self._rest = self._rest, b""
         return data
 
-    def next(self) -> Request | None:
+    def next(self) -> HttpRequest | None:
         """The next whole request, or None until more bytes are there.
 
         Raises:
-            HttpError: no HTTP/1.x, or larger than the limits.
+            HttpError: the stream is not HTTP/1.x, or exceeds a limit.
         """
-        if self._head is None and not self._read_head():
-            return None
-        head = self._head
-        assert head is not None
-        if self._chunks is not None:
-            if not self._read_chunks():
-                return None
-            head.body = b"".join(self._chunks)
-        else:
-            if len(self._buffer) < self._length:
-                return None
-            head.body = bytes(self._buffer[: self._length])
-            del self._buffer[: self._length]
-        self._head = None
-        self._chunks = None
-        return head
+        if not self._requests and self._rest:
+            # nobody took up the offer of WebSocket, so HTTP goes on
+            self.feed(b"")
+        if self._requests:
+            return self._requests.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
 
-    def _read_head(self) -> bool:
-        while self._buffer.startswith(b"\r\n"):
-            del self._buffer[:2]
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._buffer) > MAX_HEAD_BYTES:
-                raise HttpError(431, "header too large")
-            return False
-        if end > MAX_HEAD_BYTES:
+    # ---- httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = self._body_bytes = 0
+        self._target = b""
+        self._headers = {}
+        self._parts = []
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.lower()] = value.strip()
+        self._count_head(len(name) + len(value))
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
             raise HttpError(431, "header too large")
-        first, *lines = bytes(self._buffer[:end]).split(b"\r\n")
-        del self._buffer[: end + 4]
-        parts = first.split(b" ")
-        if len(parts) != 3 or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0") or not parts[0].isalpha():
+
+    def on_headers_complete(self) -> None:
+        self._heads += 1
+        self._in_body = True
+        if self._parser.get_http_version() not in ("1.0", "1.1"):
             raise HttpError(400, "not an HTTP/1.1 request")
-        headers: dict[bytes, bytes] = {}
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if not colon or not name or name != name.strip():
-                raise HttpError(400, "malformed header")
-            headers[name.lower()] = value.strip()
-        self._read_framing(headers)
-        connection = headers.get(b"connection", b"").lower()
-        keep_alive = b"keep-alive" in connection if parts[2] == b"HTTP/1.0" else b"close" not in connection
-        self._head = Request(parts[0], parts[1], headers, b"", keep_alive)
-        self.wants_continue = headers.get(b"expect", b"").lower() == b"100-continue"
-        return True
+        length = self._headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > MAX_BODY_BYTES:
+            raise HttpError(413, "body too large")
+        self.wants_continue = self._headers.get(b"expect", b"").lower() == b"100-continue"
 
-    def _read_framing(self, headers: dict[bytes, bytes]) -> None:
-        self._length = 0
-        coding = headers.get(b"transfer-encoding")
-        length = headers.get(b"content-length")
-        if coding is not None:
-            if length is not None:
-                raise HttpError(400, "both Content-Length and Transfer-Encoding")
-            if coding.lower() != b"chunked":
-                raise HttpError(501, "only chunked transfer coding")
-            self._chunks = []
-        elif length is not None:
-            if not length.isdigit() or len(length) > 18:
-                raise HttpError(400, "Content-Length is no number")
-            self._length = int(length)
-            if self._length > MAX_BODY_BYTES:
-                raise HttpError(413, "body too large")
+    def on_body(self, body: bytes) -> None:
+        self.wants_continue = False
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_BODY_BYTES:
+            raise HttpError(413, "body too large")
+        self._parts.append(body)
 
-    def _read_chunks(self) -> bool:
-        assert self._chunks is not None
-        while True:
-            end = self._buffer.find(b"\r\n")
-            if end < 0:
-                if len(self._buffer) > 1024:
-                    raise HttpError(400, "malformed chunk")
-                return False
-            size_text = bytes(self._buffer[:end]).partition(b";")[0].strip()
-            try:
-                size = int(size_text, 16) if size_text.isalnum() else -1
-            except ValueError:
-                size = -1
-            if size < 0 or len(size_text) > 8:
-                raise HttpError(400, "malformed chunk")
-            if self._length + size > MAX_BODY_BYTES:
-                raise HttpError(413, "body too large")
-            # the last chunk has no data, and trailers, which nobody sends, are refused
-            if len(self._buffer) < end + 2 + size + 2:
-                return False
-            if self._buffer[end + 2 + size : end + 4 + size] != b"\r\n":
-                raise HttpError(400, "malformed chunk")
-            chunk = bytes(self._buffer[end + 2 : end + 2 + size])
-            del self._buffer[: end + 4 + size]
-            if size == 0:
-                return True
-            self._length += size
-            self._chunks.append(chunk)
+    def on_message_complete(self) -> None:
+        self.wants_continue = False
+        parser = self._parser
+        body, keep_alive = b"".join(self._parts), parser.should_keep_alive()
+        self._requests.append(HttpRequest(parser.get_method(), self._target, self._headers, body, keep_alive))
+        self._in_body = False
+        self._head_bytes = 0
 
 
 def response(status: int, body: bytes, *, keep_alive: bool = True, kind: bytes = b"application/json") -> bytes:
-    """A whole answer, open to pages of any origin as validators' are."""
+    """A whole answer. Pages of any origin may read it, as with other validators."""
     return b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b" % (
         status,
         _REASONS[status],

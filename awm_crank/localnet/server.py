@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import msgspec
 from solders.keypair import Keypair
@@ -26,26 +25,11 @@ from solders.pubkey import Pubkey
 from ..errors import ConfigError
 from . import genesis
 from .bank import Bank
-from .http1 import HttpError, Request, RequestParser, response
-from .jsonrpc import Handler, respond
+from .connection import Connection
 from .methods import Methods
 from .pubsub import Hub
-from .websocket import (
-    BINARY,
-    CLOSE,
-    PING,
-    TEXT,
-    FrameParser,
-    WebSocketError,
-    accept_key,
-    close_payload,
-    frame,
-)
 
-MAX_BACKLOG_BYTES = 64 * 1024 * 1024
-"""A subscriber that falls this far behind is disconnected."""
 _CATCH_UP_SLOTS = 64
-_SEND_BUFFER_BYTES = 1024 * 1024
 
 
 class Options(msgspec.Struct, kw_only=True):
@@ -105,8 +89,12 @@ class Localnet:
         loop = asyncio.get_running_loop()
         host = self._options.host
         first, second = _bind_pair(host, self._options.port)
+
+        def accept() -> Connection:
+            return Connection(self.methods.table, self.hub, self.connections)
+
         for listener in (first, second):
-            self._servers.append(await loop.create_server(lambda: Connection(self), sock=listener, backlog=512))
+            self._servers.append(await loop.create_server(accept, sock=listener, backlog=512))
         name = f"[{host}]" if ":" in host else host
         self.http = f"http://{name}:{first.getsockname()[1]}"
         self.ws = f"ws://{name}:{second.getsockname()[1]}"
@@ -168,148 +156,6 @@ def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
                     hint="another --port, or 0 for free ones",
                 ) from None
     raise ConfigError(f"no two free ports in a row on {host}", hint="--port")
-
-
-class Connection(asyncio.Protocol):
-    """One TCP connection: HTTP until it asks for the upgrade, then WebSocket."""
-
-    def __init__(self, net: Localnet) -> None:
-        self._net = net
-        self._transport: asyncio.Transport
-        self._http = RequestParser()
-        self._frames: FrameParser | None = None
-        self._methods: dict[str, Handler] = {}
-        self._queue: list[bytes] = []
-        self._closing = False
-
-    # ---- asyncio's callbacks
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=_SEND_BUFFER_BYTES)
-        opened = transport.get_extra_info("socket")
-        if opened is not None:
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._net.connections.add(self)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._closing = True
-        self._net.hub.close(self)
-        self._net.connections.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._closing:
-            return
-        if self._frames is None:
-            self._http.feed(data)
-            self._serve_http()
-        else:
-            self._frames.feed(data)
-        if self._frames is not None:
-            self._serve_frames()
-
-    # ---- HTTP
-
-    def _serve_http(self) -> None:
-        try:
-            while self._frames is None and not self._closing:
-                request = self._http.next()
-                if request is None:
-                    if self._http.wants_continue:
-                        self._http.wants_continue = False
-                        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                    return
-                self._http.wants_continue = False
-                self._serve_request(request)
-        except HttpError as fault:
-            self._transport.write(response(fault.status, str(fault).encode(), keep_alive=False, kind=b"text/plain"))
-            self.shut()
-
-    def _serve_request(self, request: Request) -> None:
-        if request.method == b"POST":
-            if not request.headers.get(b"content-type", b"").lower().startswith(b"application/json"):
-                text = b"Supplied content type is not allowed. Content-Type: application/json is required\n"
-                self._write(response(415, text, keep_alive=request.keep_alive, kind=b"text/plain"), request)
-                return
-            answer = respond(request.body, self._net.methods.table)
-            self._write(response(200, answer or b"", keep_alive=request.keep_alive), request)
-        elif request.method == b"GET" and request.headers.get(b"upgrade", b"").lower() == b"websocket":
-            self._upgrade(request)
-        elif request.method == b"GET" and request.target == b"/health":
-            self._write(response(200, b"ok", keep_alive=request.keep_alive, kind=b"text/plain"), request)
-        elif request.method == b"OPTIONS":
-            self._write(response(204, b"", keep_alive=request.keep_alive), request)
-        else:
-            text = b"Used HTTP Method is not allowed. POST or OPTIONS is required\n"
-            self._write(response(405, text, keep_alive=request.keep_alive, kind=b"text/plain"), request)
-
-    def _write(self, data: bytes, request: Request) -> None:
-        self._transport.write(data)
-        if not request.keep_alive:
-            self.shut()
-
-    # ---- WebSocket
-
-    def _upgrade(self, request: Request) -> None:
-        key = request.headers.get(b"sec-websocket-key")
-        if key is None or request.headers.get(b"sec-websocket-version") != b"13":
-            raise HttpError(426, "WebSocket version 13 is required")
-        self._transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_key(key)
-        )
-        self._methods = self._net.hub.methods(self)
-        self._frames = FrameParser()
-        self._frames.feed(self._http.rest())
-
-    def _serve_frames(self) -> None:
-        assert self._frames is not None
-        try:
-            while not self._closing:
-                message = self._frames.next()
-                if message is None:
-                    return
-                self._serve_message(*message)
-        except WebSocketError as fault:
-            self._transport.write(frame(CLOSE, close_payload(fault.code)))
-            self.shut()
-
-    def _serve_message(self, opcode: int, payload: bytes) -> None:
-        if opcode in (TEXT, BINARY):
-            answer = respond(payload, self._methods)
-            if answer is not None:
-                self.push(answer)
-            self.flush()
-            self._net.hub.settle()
-            self._net.hub.flush()
-        elif opcode == PING:
-            self._transport.write(frame(10, payload))
-        elif opcode == CLOSE:
-            self._transport.write(frame(CLOSE, payload[:2]))
-            self.shut()
-
-    # ---- the hub's Client
-
-    def push(self, payload: bytes) -> None:
-        """Queues one message."""
-        self._queue.append(frame(TEXT, payload))
-
-    def flush(self) -> None:
-        """Sends what is queued."""
-        queue = self._queue
-        if not queue or self._closing:
-            return
-        self._transport.write(queue[0] if len(queue) == 1 else b"".join(queue))
-        queue.clear()
-        if self._transport.get_write_buffer_size() > MAX_BACKLOG_BYTES:
-            sys.stderr.write(f"localnet: dropped a subscriber that was {MAX_BACKLOG_BYTES} bytes behind\n")
-            self._closing = True
-            self._transport.abort()
-
-    def shut(self) -> None:
-        """Closes the connection once what was written has gone out."""
-        self._closing = True
-        self._transport.close()
 
 
 def _tune_allocator() -> None:

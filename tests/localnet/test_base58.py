@@ -1,4 +1,4 @@
-"""base58 against solders, which has it for keys."""
+"""base58 of any length, against solders for keys and signatures."""
 
 from __future__ import annotations
 

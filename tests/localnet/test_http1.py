@@ -1,4 +1,4 @@
-"""The HTTP parser: any split of the stream gives the same requests, and no stream breaks it."""
+"""HTTP: any split of the stream gives the same requests, and no stream breaks the parser."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from awm_crank.localnet.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, HttpError, Request, RequestParser, response
+from awm_crank.localnet.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, HttpError, HttpRequest, RequestParser, response
 
 BODY = b'{"jsonrpc":"2.0"}'
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 POST = HEAD % len(BODY) + BODY
 CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\nA\r\n, world...\r\n0\r\n\r\n"
+OFFER = (
+    b"POST /h2c HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    b"Content-Length: 5\r\n\r\nfirst"
+)
 GET = b"GET /health HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"
 
 
-def parse(*parts: bytes) -> list[Request]:
+def parse(*parts: bytes) -> list[HttpRequest]:
     """All requests of a stream that arrives in parts."""
     parser = RequestParser()
     found = []
@@ -28,15 +32,15 @@ def parse(*parts: bytes) -> list[Request]:
     return found
 
 
-@given(st.lists(st.integers(0, len(POST + CHUNKED + GET)), max_size=8))
+@given(st.lists(st.integers(0, len(POST + OFFER + CHUNKED + GET)), max_size=8))
 def test_splits(cuts: list[int]) -> None:
-    """Pipelined requests come out whole wherever the stream was cut."""
-    stream = POST + CHUNKED + b"\r\n" + GET
+    """Pipelined requests come out whole wherever the stream was cut; an offer of HTTP/2 is ignored."""
+    stream = POST + OFFER + CHUNKED + b"\r\n" + GET
     edges = [0, *sorted(cuts), len(stream)]
     found = parse(*(stream[start:end] for start, end in pairwise(edges)))
-    assert [request.body for request in found] == [BODY, b"hello, world...", b""]
-    assert [request.keep_alive for request in found] == [True, True, True]
-    assert found[2].target == b"/health"
+    assert [request.body for request in found] == [BODY, b"first", b"hello, world...", b""]
+    assert [request.keep_alive for request in found] == [True] * 4
+    assert found[3].target == b"/health"
 
 
 @given(st.binary(max_size=200))
@@ -60,11 +64,13 @@ def test_noise(data: bytes) -> None:
         (b"POST / HTTP/1.1\r\nContent-Length: 1_0\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1), 413),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n", 400),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n", 413),
-        (b"A" * (MAX_HEAD_BYTES + 1), 431),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + bytes(MAX_BODY_BYTES + 1), 413),
+        (b"A" * (MAX_HEAD_BYTES + 1), 400),
+        (b"GET /" + b"a" * MAX_HEAD_BYTES, 431),
+        (b"CONNECT a:443 HTTP/1.1\r\n\r\n", 405),
         (b"GET / HTTP/1.1\r\nx: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
     ],
 )
@@ -89,10 +95,23 @@ def test_expect_is_noticed() -> None:
     assert parser.wants_continue
 
 
-def test_rest_is_kept() -> None:
-    """Bytes behind a request are there for the protocol that follows it."""
+def test_endless_header_is_refused_while_it_comes() -> None:
+    """A header that never ends is refused at the limit, so it cannot fill the memory; a large body is no header."""
     parser = RequestParser()
-    parser.feed(GET + b"\x81\x80")
+    parser.feed(b"GET / HTTP/1.1\r\nx: ")
+    with pytest.raises(HttpError) as caught:
+        for _ in range(MAX_HEAD_BYTES):
+            parser.feed(b"aa")
+            parser.next()
+    assert caught.value.status == 431
+    body = bytes(4 * MAX_HEAD_BYTES)
+    assert [request.body for request in parse(HEAD % len(body) + body, POST[:20], POST[20:])] == [body, BODY]
+
+
+def test_rest_is_kept() -> None:
+    """Bytes behind a request for WebSocket are kept for that protocol."""
+    parser = RequestParser()
+    parser.feed(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x80")
     assert parser.next() is not None
     assert parser.rest() == b"\x81\x80"
 
