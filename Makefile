@@ -31,6 +31,9 @@ demo:  ## a demo match
 bench:  ## the benchmarks
 	$(VENV)/bin/awm-crank bench
 
+docs:  ## the documentation site, into build/site (open index.html)
+	$(VENV)/bin/mkdocs build
+
 programs:  ## rebuild the on-chain programs
 	$(PY) localnet/programs/build.py
 
@@ -40,4 +43,4 @@ lock:  ## pin the dependencies anew
 	for name in ci runtime build; do \
 	  $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help setup check fmt test ci demo bench programs lock
+.PHONY: help setup check fmt test ci demo bench docs programs lock

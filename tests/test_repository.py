@@ -13,13 +13,18 @@ from awm_crank.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+GENERATED = {
+    f"docs/{path}" for path in re.findall(r'^    "(\S+\.md)":', (ROOT / "tools/site/hook.py").read_text(), re.M)
+}
+"""Pages that the site's build writes, so no checkout has them."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_resolve(page: Path) -> None:
-    """Every relative link of every page leads to a file that is there."""
+    """Every relative link of every page leads to a file that is there, or that the site's build writes."""
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
-        if "://" not in target:
+        written = (page.parent / target).resolve().relative_to(ROOT).as_posix() in GENERATED
+        if "://" not in target and not written:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
@@ -34,10 +39,17 @@ def test_commands_in_docs_exist() -> None:
 
 
 def test_readme_leads_to_everything() -> None:
-    """The README names every command, and links every page of docs/."""
+    """The README names every command, and every page that it links is there to be read in the checkout."""
     readme = (ROOT / "README.md").read_text()
     assert [command for command in COMMANDS if not re.search(rf"\b{command}\b", readme)] == []
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in readme] == []
+    assert "](docs/index.md)" in readme
+
+
+def test_menu_lists_every_page() -> None:
+    """The site's menu (mkdocs.yml, `nav`) lists every page of docs/ and every generated one, each once."""
+    listed = re.findall(r"^ +- [^:]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(listed) == sorted([*pages, *(path.removeprefix("docs/") for path in GENERATED)])
 
 
 def test_lock_follows_pyproject() -> None:

@@ -115,9 +115,14 @@ class Match:
         A second press upon the same frame counts from the frame after.
 
         Args:
-            stick_x … c_stick_y: -128..127, a full tilt is ±80.
-            trigger_l, trigger_r: 0..255.
-            buttons, buttons_ext: bits (docs/formats.md, ControllerInput); A, B, X, Y, Z of this package.
+            stick_x: main stick, -128 (left) to 127 (right). A full tilt is ±80.
+            stick_y: main stick, -128 (down) to 127 (up).
+            c_stick_x: C-stick, as `stick_x`.
+            c_stick_y: C-stick, as `stick_y`.
+            trigger_l: left shoulder, 0 to 255.
+            trigger_r: right shoulder, 0 to 255.
+            buttons: bits A, B, X, Y, Z, Start, D-left, D-right, lowest first. `A | X` of this package presses both.
+            buttons_ext: bits D-up, D-down, L, R, lowest first.
 
         Raises:
             struct.error: a value is out of range.

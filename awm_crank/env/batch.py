@@ -33,16 +33,20 @@ class Step(NamedTuple):
 
 
 class Batch:
-    """Independent matches that advance together; one that is over starts anew at once.
+    """Many independent matches that advance together. A match that ends is replaced by a new one at once.
 
     Args:
         cartridge: the world.
-        count: how many matches.
-        max_frames, characters, stage: as `MatchEnv`.
-        threads: of the engine.
+        count: the number of matches, at least 1.
+        max_frames: as for `MatchEnv`.
+        characters: as for `MatchEnv`.
+        stage: as for `MatchEnv`.
+        threads: the engine's threads.
 
     Raises:
-        ConfigError, EngineError, LayoutError: an argument that is none.
+        ConfigError: `count` or `max_frames` is below 1.
+        EngineError: the native engine cannot run on this machine.
+        LayoutError: a character or the stage is out of range.
     """
 
     def __init__(

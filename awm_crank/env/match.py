@@ -33,24 +33,29 @@ Action = NDArray[np.integer] | bytes
 
 
 class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
-    """A match of the cartridge's world from JOIN's start position, frame by frame, both players at once.
+    """One match as a PettingZoo parallel environment. Both players act at once, frame by frame.
 
-    Observation, as a player on chain sees the frame, its own fighter first: `numbers` (2, 15) float32, the fields and
-    scales of `coding.SCALES`; `categories` (2, 2), action state and character.
-    Action: 13 choices (`coding.ACTION_SIZES`), or the 8 bytes of a ControllerInput.
-    Reward: `coding.rewards`.
-    `terminations` when a player has no stocks left, `truncations` when max_frames is reached: what ends the session on
-    chain. The world draws nothing: the same actions give the same match, whatever the seed.
+    - Observation: what a player on chain sees, its own fighter first. `numbers` is a (2, 15) float32 array with the
+      fields and scales of `coding.SCALES`. `categories` is a (2, 2) array: action state and character.
+    - Action: 13 choices (`coding.ACTION_SIZES`), or the 8 bytes of a ControllerInput.
+    - Reward: `coding.rewards`. The two players' rewards add up to zero.
+    - Termination: a player has no stocks left. Truncation: `max_frames` is reached. Both end a session on chain too.
+
+    The match begins at the position that JOIN sets. The world draws no random numbers, so equal actions give equal
+    matches, whatever the seed.
 
     Args:
         cartridge: the world.
-        max_frames: at least 1.
-        characters, stage: the session's.
+        max_frames: the longest match, at least 1.
+        characters: both players' characters, 0 to 32.
+        stage: the stage's number, 0 to 32.
         engine: `native` or `reference`.
-        render_mode: None, or `ansi`: `render` gives a line a fighter.
+        render_mode: None, or `ansi`: `render` then returns one line of text for each fighter.
 
     Raises:
-        ConfigError, EngineError, LayoutError: an argument that is none.
+        ConfigError: `max_frames` or `render_mode` is not one of those values.
+        EngineError: the engine cannot run on this machine.
+        LayoutError: a character or the stage is out of range.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"name": "awm_match_v1", "render_modes": ["ansi"], "is_parallelizable": True}
