@@ -34,6 +34,9 @@ bench:  ## the benchmarks
 docs:  ## the documentation site, into build/site (open index.html)
 	$(VENV)/bin/mkdocs build
 
+generate:  ## write what the contract (idl/contract/) says
+	$(PY) tools/generate.py
+
 programs:  ## rebuild the on-chain programs
 	$(PY) localnet/programs/build.py
 

@@ -24,6 +24,8 @@ ELSEWHERE: dict[str, str] = {
     "daemon/delegated.py": "daemon/test_rollup.py",
     "daemon/path.py": "daemon/test_daemon.py",
     "daemon/served.py": "daemon/test_daemon.py",
+    "wire/codec.py": "wire/test_accounts.py",
+    "wire/structs.py": "wire/test_accounts.py",
     "session/commands.py": "session/test_machine.py",
     "session/desk.py": "session/test_opening.py",
     "session/events.py": "session/test_machine.py",

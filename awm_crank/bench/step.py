@@ -5,7 +5,7 @@ from __future__ import annotations
 from awm_crank.bench.report import Row, median_us
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.engine.seeded import SHAPES, cartridge
-from awm_crank.wire import chain
+from awm_crank.wire import frame_records
 from awm_crank.wire.start import start_players
 
 _SHAPE = "demo"
@@ -28,7 +28,7 @@ def measure(seconds: float) -> list[Row]:
     """Median times of a whole step, and of the half that is left once the inputs are there, in µs."""
     shape = SHAPES[_SHAPE]
     engine = ReferenceEngine(cartridge(shape, 1))
-    block = chain.block(start_players(1, 2), bytes(16), bytes(16), 32)
+    block = frame_records.block(start_players(1, 2), bytes(16), bytes(16), 32)
     state = engine.start_state(block)
     context = engine.backbone(state, block)
     inputs = bytes(16)

@@ -23,7 +23,7 @@ from ..wire.accounts import (
     SessionState,
 )
 from ..wire.args import CREATE, END, JOIN, Lifecycle
-from ..wire.chain import genesis
+from ..wire.frame_records import genesis
 from ..wire.start import start_players
 from . import setup
 from .chain import Chain, ChainAccount

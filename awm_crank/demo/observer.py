@@ -21,7 +21,7 @@ from awm_crank.demo.accounting import MatchAccounting
 from awm_crank.errors import AccountError, AwmError, CheckpointError
 from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
 from awm_crank.net.rpc import RpcClient
-from awm_crank.wire import bolt, chain, ids, layouts, programs
+from awm_crank.wire import bolt, frame_records, ids, layouts, programs
 from awm_crank.wire.accounts import ENDED, Checkpoint, HiddenState, SessionState, peek_session
 
 _INPUTS = struct.Struct("<I16sBB")
@@ -88,7 +88,7 @@ def final_state_sha256(session: SessionState, hidden: HiddenState, checkpoint: C
         raise CheckpointError(what, expected="the hash in the hidden-state header", found="other bytes")
     if (checkpoint.players, checkpoint.feedback) != (session.players, hidden.feedback):
         raise CheckpointError(what, expected="the session's players and feedback", found="others")
-    return chain.final_state_sha256(session.frame, session.players, checkpoint.state, hidden.feedback)
+    return frame_records.final_state_sha256(session.frame, session.players, checkpoint.state, hidden.feedback)
 
 
 class Observer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.api import Engine
-from ..wire import chain, layouts
+from ..wire import frame_records, layouts
 from ..wire.accounts import NEUTRAL_INPUT
 
 _NO_FEEDBACK = bytes(16)
@@ -14,7 +14,7 @@ _STOCKS = tuple(32 * player + layouts.PLAYER_STATE.offset("stocks") for player i
 
 def start_block(players: bytes, stage: int) -> bytes:
     """Frame 0 as a block (97 bytes), from both PlayerStates (64 bytes)."""
-    return chain.block(players, _NO_FEEDBACK, NEUTRAL_INPUT * 2, stage)
+    return frame_records.block(players, _NO_FEEDBACK, NEUTRAL_INPUT * 2, stage)
 
 
 def out_of_stocks(players: bytes) -> bool:
@@ -52,7 +52,7 @@ class Game:
     @property
     def players(self) -> bytes:
         """Both PlayerStates of the present frame, 64 bytes."""
-        return chain.block_players(self.block)
+        return frame_records.block_players(self.block)
 
     def advance(self, inputs: bytes, sources: bytes) -> bytes:
         """Computes the next frame; returns its record (96 bytes).
@@ -64,6 +64,6 @@ class Game:
         context = self.engine.backbone(self.state, self.block)
         self.block = self.engine.heads(context, self.block, inputs)
         self.frame += 1
-        players, feedback = self.players, chain.block_feedback(self.block)
-        self.chain_hash = chain.advance(self.chain_hash, self.frame, inputs, sources, players, feedback)
-        return chain.record(self.frame, inputs, sources, self.block[96], players, self.chain_hash)
+        players, feedback = self.players, frame_records.block_feedback(self.block)
+        self.chain_hash = frame_records.advance(self.chain_hash, self.frame, inputs, sources, players, feedback)
+        return frame_records.record(self.frame, inputs, sources, self.block[96], players, self.chain_hash)

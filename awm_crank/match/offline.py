@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 
 from ..engine.api import Engine
 from ..errors import ConfigError
-from ..wire import bolt, chain, ids
+from ..wire import bolt, frame_records, ids
 from ..wire.accounts import FRESH
 from ..wire.start import start_players
 from . import file
@@ -33,7 +33,7 @@ Progress = Callable[[int, int], object]
 def entity(cartridge_sha256: bytes, stage: int, seed: int, max_frames: int, players: bytes) -> Pubkey:
     """The entity of an offline match: SHA-256 over tag, cartridge hash (32 bytes) and the genesis that the match would
     have with both keys zero (32 bytes). Raises LayoutError when a number is out of range."""
-    genesis = chain.genesis(ids.ZERO_KEY, NO_MODEL, stage, seed, max_frames, players)
+    genesis = frame_records.genesis(ids.ZERO_KEY, NO_MODEL, stage, seed, max_frames, players)
     return Pubkey(sha256(ENTITY_TAG + cartridge_sha256 + genesis).digest())
 
 
@@ -58,7 +58,9 @@ def play(
     players = start_players(*characters)
     at = entity(cartridge_sha256, stage, seed, max_frames, players)
     session = bolt.component_pda(ids.SESSION_STATE, at)
-    game = Game.start(engine, players, stage, chain.genesis(session, NO_MODEL, stage, seed, max_frames, players))
+    game = Game.start(
+        engine, players, stage, frame_records.genesis(session, NO_MODEL, stage, seed, max_frames, players)
+    )
     records = []
     sources = bytes((FRESH, FRESH))
     while not is_last(game.frame, game.players, max_frames):

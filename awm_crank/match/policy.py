@@ -29,7 +29,7 @@ from ..engine import frame
 from ..engine.layout import EMBEDDINGS, PLAYER_FLOATS
 from ..engine.offline import checkpoint
 from ..errors import CheckpointError
-from ..wire import chain
+from ..wire import frame_records
 from .players import FULL_TILT, Agent, controller
 
 Floats = NDArray[np.float32]
@@ -127,7 +127,7 @@ class Policy:
         """
         if player == 1:
             players = players[32:] + players[:32]
-        first, second, at = frame.unpack(chain.block(players, _NO_FEEDBACK, _NO_INPUTS, stage))
+        first, second, at = frame.unpack(frame_records.block(players, _NO_FEEDBACK, _NO_INPUTS, stage))
         neutral = frame.controls(bytes(8))
         raws = [[*frame.player_raws(each, self._age_embed), *neutral] for each in (first, second)]
         parts = [np.array(each, np.float32) * self._units for each in raws]

@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 
 from ..engine.api import Engine
 from ..errors import LayoutError, VerifyError
-from ..wire import bolt, chain, ids
+from ..wire import bolt, frame_records, ids
 from ..wire.accounts import (
     FRESH,
     HELD,
@@ -111,7 +111,7 @@ class Replay:
     def compare_checkpoint(self, checkpoint: CheckpointAccount, place: str) -> None:
         """A checkpoint of the frame that the replay stands at. Raises _Differs."""
         game = self.game
-        head = chain.block_inputs(game.block) + game.players + chain.block_feedback(game.block)
+        head = frame_records.block_inputs(game.block) + game.players + frame_records.block_feedback(game.block)
         expected = game.frame.to_bytes(4, "little") + head + game.chain_hash + bytes(4) + game.engine.dump(game.state)
         self._must(CHECKPOINT.first(game.frame, place, expected, checkpoint.hashed))
 
@@ -177,7 +177,9 @@ def _check_meta(match: MatchFile) -> None:
     entity, session = Pubkey.from_string(meta.entity), Pubkey.from_string(meta.session)
     _same(0, "match file", "meta.session", str(bolt.component_pda(ids.SESSION_STATE, entity)), meta.session)
     players = match.start_players
-    genesis = chain.genesis(session, Pubkey.from_string(meta.model), meta.stage, match.seed, meta.max_frames, players)
+    genesis = frame_records.genesis(
+        session, Pubkey.from_string(meta.model), meta.stage, match.seed, meta.max_frames, players
+    )
     _same(0, "match file", "meta.genesis", genesis.hex(), meta.genesis)
     _same(0, "match file", "stage_geometry", stages.geometry(meta.stage), match.stage_geometry)
 
@@ -283,7 +285,7 @@ def _check_checkpoint(snapshot: Snapshot, slot: int) -> None:
 
 def _from_start(snapshot: Snapshot, engine: Engine) -> Replay:
     session = snapshot.session
-    genesis = chain.genesis(
+    genesis = frame_records.genesis(
         snapshot.address, session.model, session.stage, session.seed, session.max_frames, snapshot.start_players
     )
     return Replay.from_start(engine, snapshot.start_players, session.stage, genesis)
@@ -291,13 +293,13 @@ def _from_start(snapshot: Snapshot, engine: Engine) -> Replay:
 
 def _from_checkpoint(snapshot: Snapshot, slot: int, engine: Engine) -> Replay:
     checkpoint = _checkpoint(snapshot, slot)
-    block = chain.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, snapshot.session.stage)
+    block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, snapshot.session.stage)
     game = Game(engine, engine.load(checkpoint.state), checkpoint.frame, block, checkpoint.chain_hash)
     replay = Replay(game, (None, None))
     if checkpoint.frame in snapshot.log.holds():
         # the record of the checkpoint's own frame is checked against its header: nothing before it is known
         record = _record(snapshot.log, checkpoint.frame)
-        expected = chain.record(
+        expected = frame_records.record(
             checkpoint.frame, checkpoint.inputs, record[20:22], snapshot.session.stage, checkpoint.players,
             checkpoint.chain_hash,
         )  # fmt: skip
@@ -317,7 +319,7 @@ def _record(log: FrameLog, frame: int) -> bytes:
 def _check_end(snapshot: Snapshot, replay: Replay) -> None:
     session, hidden, frame = snapshot.session, snapshot.hidden, replay.frame
     expected = replay.game.block
-    found = chain.block(session.players, hidden.feedback, chain.block_inputs(expected), session.stage)
+    found = frame_records.block(session.players, hidden.feedback, frame_records.block_inputs(expected), session.stage)
     difference = BLOCK.first(frame, "session state and hidden state", expected, found)
     if difference is not None:
         raise _Differs(difference)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from ..wire import chain, layouts, programs
+from ..wire import frame_records, layouts, programs
 from ..wire.accounts import Checkpoint
 from ..wire.failures import Code
 from .commands import Point, Transaction
@@ -69,7 +69,11 @@ class Header(Struct, frozen=True):
         """Account bytes [80, 216): frame, inputs, players, feedback, chain hash, four zeros."""
         frame = self.frame.to_bytes(4, "little")
         block = self.block
-        players, feedback, inputs = chain.block_players(block), chain.block_feedback(block), chain.block_inputs(block)
+        players, feedback, inputs = (
+            frame_records.block_players(block),
+            frame_records.block_feedback(block),
+            frame_records.block_inputs(block),
+        )
         return frame + inputs + players + feedback + self.chain_hash + bytes(4)
 
 
@@ -142,8 +146,8 @@ class CheckpointWriter:
             point = "checkpoint-begin"
             block = header.block
             instruction = programs.checkpoint_begin(
-                self._writer, self._entity, self.slot, header.frame, chain.block_inputs(block),
-                chain.block_players(block), chain.block_feedback(block), header.chain_hash,
+                self._writer, self._entity, self.slot, header.frame, frame_records.block_inputs(block),
+                frame_records.block_players(block), frame_records.block_feedback(block), header.chain_hash,
             )  # fmt: skip
         elif what == self._FINALIZE:
             point = "checkpoint-finalize"

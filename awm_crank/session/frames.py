@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..engine.api import Context, Engine, State
-from ..wire import chain, layouts
+from ..wire import frame_records, layouts
 from .checkpoints import Header
 from .commands import Landed, RunBackbone, SendFrame
 from .inputs import Known, LatePolicy, choose
@@ -91,8 +91,8 @@ class FrameLoop:
         inputs, sources = choice
         header, frame = self.header, self.header.frame + 1
         block = self.engine.heads(self._context, header.block, inputs)
-        players, feedback = chain.block_players(block), chain.block_feedback(block)
-        self._candidates[chain.advance(header.chain_hash, frame, inputs, sources, players, feedback)] = block
+        players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
+        self._candidates[frame_records.advance(header.chain_hash, frame, inputs, sources, players, feedback)] = block
         self._used = self.known
         self.flight, self.ticket, self.sent_at = "sent", ticket, now
         due = self.schedule.due(self.schedule.frame_tick)

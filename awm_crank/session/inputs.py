@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ..wire import chain
+from ..wire import frame_records
 from ..wire.accounts import peek_inputs
 
 LatePolicy = Literal["hold", "neutral", "wait"]
@@ -37,4 +37,4 @@ def choose(known: Known, policy: LatePolicy) -> tuple[bytes, bytes] | None:
     """Inputs (16 bytes) and sources (2) of `known.frame` by the policy for late ones; None: wait for them."""
     if policy == "wait" and not known.complete:
         return None
-    return chain.chosen_inputs(known.inputs, (bool(known.ready1), bool(known.ready2)), hold=policy == "hold")
+    return frame_records.chosen_inputs(known.inputs, (bool(known.ready1), bool(known.ready2)), hold=policy == "hold")

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ..engine.api import Context, Engine
 from ..errors import CheckpointError, VerifyError
-from ..wire import chain, ids
+from ..wire import frame_records, ids
 from ..wire.accounts import NEUTRAL_INPUT, Checkpoint, FrameLog, FrameRecord, HiddenState, SessionState
 from ..wire.bolt import component_pda
 from ..wire.start import start_players
@@ -49,16 +49,16 @@ def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> St
     state: bytes | None = None
     if hidden.initialized and not (in_rollup and _vanished(accounts, hidden)):
         checkpoint = _good_checkpoint(accounts, hidden)
-        block = chain.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, session.stage)
+        block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, session.stage)
         header, state = Header(checkpoint.frame, block, checkpoint.chain_hash), checkpoint.state
     else:
         players = start_players(session.players[31], session.players[63])
         key = component_pda(ids.SESSION_STATE, session.entity)
-        first = chain.genesis(key, session.model, session.stage, session.seed, session.max_frames, players)
-        header = Header(0, chain.block(players, bytes(16), NEUTRAL_INPUT * 2, session.stage), first)
+        first = frame_records.genesis(key, session.model, session.stage, session.seed, session.max_frames, players)
+        header = Header(0, frame_records.block(players, bytes(16), NEUTRAL_INPUT * 2, session.stage), first)
     records = tuple(log.record(frame) for frame in range(header.frame + 1, session.frame + 1))
-    inputs = FrameRecord.decode(records[-1]).inputs if records else chain.block_inputs(header.block)
-    end = Header(session.frame, chain.block_of_session(session, hidden, inputs), hidden.chain_hash)
+    inputs = FrameRecord.decode(records[-1]).inputs if records else frame_records.block_inputs(header.block)
+    end = Header(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)
     return Start(header, state, records, end)
 
 
@@ -118,8 +118,8 @@ class Replay:
         record = FrameRecord.decode(self._records[self.frame + 1 - self._first])
         frame, inputs = self.frame + 1, record.inputs
         block = self.engine.heads(context, self.block, inputs)
-        players, feedback = chain.block_players(block), chain.block_feedback(block)
-        chain_hash = chain.advance(self._chain_hash, frame, inputs, record.sources, players, feedback)
+        players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
+        chain_hash = frame_records.advance(self._chain_hash, frame, inputs, record.sources, players, feedback)
         if players != record.players:
             raise _differs(f"PlayerStates of frame {frame}", record.players, players)
         if chain_hash[:8] != record.chain_hash:

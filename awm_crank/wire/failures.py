@@ -1,59 +1,16 @@
-"""What a failed transaction means: Solana's transaction errors as typed errors, custom codes by their IDL's names."""
+"""What a failed transaction means: Solana's transaction errors as typed errors, with the contract's names."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from enum import IntEnum
 
 from solders.pubkey import Pubkey
 
 from ..errors import AwmError, ProgramError, RpcError
 from . import ids
-from .idl import ErrorDef, load
-
-
-class Code(IntEnum):
-    """Custom errors of our programs (docs/formats.md, "Errors"); a test compares them with the IDLs."""
-
-    INVALID_AUTHORITY = 6000
-    INVALID_CALLER = 6001
-    INVALID_ARGUMENTS = 6010
-    INVALID_ACCOUNT = 6011
-    ENTITY_MISMATCH = 6012
-    SYSTEM_NOT_ALLOWED = 6013
-    STRUCT_CHANGED = 6014
-    MISSING_SIGNATURE = 6015
-    INSTRUCTION_UNKNOWN = 6016
-    INSUFFICIENT_FUNDS = 6017
-    ALREADY_CREATED = 6020
-    NOT_WAITING = 6021
-    SAME_PLAYER = 6022
-    NOT_A_PLAYER = 6023
-    NOT_ACTIVE = 6024
-    NOT_ENDED = 6025
-    FRAME_MISMATCH = 6030
-    WRITER_MISMATCH = 6031
-    EPOCH_MISMATCH = 6032
-    INPUT_MISMATCH = 6033
-    RING_FULL = 6034
-    RING_MISSING = 6035
-    INVALID_PLAYER_STATE = 6036
-    INPUT_ALREADY_GIVEN = 6037
-    INPUT_FRAME_MISMATCH = 6038
-    WRITER_ALREADY_BOUND = 6039
-    CHECKPOINT_ACTIVE = 6040
-    CHECKPOINT_INCOMPLETE = 6041
-    CHECKPOINT_FINALIZED = 6042
-    HASH_MISMATCH = 6043
-    CHECKPOINT_CONTRADICTS_LOG = 6044
-    OUT_OF_RANGE = 6045
-    STILL_OPEN = 6046
-    SHARD_FINALIZED = 6050
-    SHARD_INCOMPLETE = 6051
-    SHARD_MISMATCH = 6052
-    MANIFEST_READY = 6053
-
+from .contract import OURS_ERRORS, WORLD_ERRORS, Error
+from .contract import Code as Code
 
 _NAMES = {str(key): name for name, key in ids.PROGRAMS.items()}
 _FAILED = re.compile(r"^Program (\w{32,44}) failed: custom program error: 0x([0-9a-fA-F]{1,8})$")
@@ -76,25 +33,25 @@ def failed_program(logs: Sequence[str], code: int) -> Pubkey | None:
     return None
 
 
-def known_error(code: int, program: Pubkey | None = None) -> ErrorDef | None:
-    """A custom error's name and message, from the program's IDL.
+def known_error(code: int, program: Pubkey | None = None) -> Error | None:
+    """A custom error's name, sentence and hint, from the contract.
 
-    Without the program, ours where the number is only ours (World's own six begin at 6000 too, so those stay open
-    unless both agree on the name).
+    Without the program, an error that only one numbering has is that one. World's own six begin at 6000 too, so such a
+    number stays open, unless both agree on its name.
     """
     if program is not None:
         name = _NAMES.get(str(program))
-        return load(name).errors.get(code) if name else None
-    ours, worlds = load("session_state").errors.get(code), load("world").errors.get(code)
+        return (WORLD_ERRORS if program == ids.WORLD else OURS_ERRORS).get(code) if name else None
+    ours, worlds = OURS_ERRORS.get(code), WORLD_ERRORS.get(code)
     if ours and worlds and ours.name != worlds.name:
-        return ErrorDef(code, f"{ours.name} or {worlds.name}", "the logs would tell which program refused")
+        return Error(f"{ours.name} or {worlds.name}", "one of two programs refused", "read the logs: they tell which")
     return ours or worlds
 
 
 def program_error(
     code: int, *, program: Pubkey | None = None, instruction: int | None = None, logs: Sequence[str] = ()
 ) -> ProgramError:
-    """A custom program error as ProgramError, named from the IDL where it is known.
+    """A custom program error as ProgramError, named from the contract where it is known.
 
     Args:
         code: the custom error's number.
@@ -108,7 +65,7 @@ def program_error(
     known = known_error(code, program)
     if known is None:
         return ProgramError(f"{who} refused{where}: custom error {code}", code=code, hint="read its logs")
-    return ProgramError(f"{who} refused{where}: {known.name} ({code})", code=code, found=known.message)
+    return ProgramError(f"{who} refused{where}: {known.name} ({code})", code=code, found=known.says, hint=known.hint)
 
 
 def transaction_error(err: object, logs: Sequence[str] = ()) -> AwmError:

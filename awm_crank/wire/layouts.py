@@ -1,63 +1,75 @@
-"""Codecs compiled from the IDLs: one `struct.Struct` a layout, offsets by field name.
+"""Codecs of the contract's structs: one `struct.Struct` for each, offsets by field name.
 
-`HIDDEN_STATE.offset("writer")` is what a memcmp filter wants; offsets count from the start of the account, so the
-8-byte discriminator is included. Structs that are no accounts (`PLAYER_STATE`, `FRAME_RECORD` …) have none.
+`HIDDEN_STATE.offset("writer")` is what a memcmp filter wants. Offsets count from the start of the account, so the
+8-byte discriminator is included. Structs that are not accounts (`PLAYER_STATE`, `FRAME_RECORD` …) have none.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError, LayoutError
-from .idl import SCALARS, Field, Idl, Kind, load, size_of
+from .contract import PROGRAM_IDS, STRUCTS, Struct
 
 Buffer = bytes | bytearray | memoryview
 
+NUMBERS = {"u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i", "u64": "Q", "i64": "q"}
+"""Number type of the contract → format character of `struct`."""
+_ARRAY = re.compile(r"\[(\w+); (\d+)\]")
+
 
 class Span(NamedTuple):
-    """Where a field stands."""
+    """Where a field is, in bytes."""
 
     offset: int
     size: int
 
 
-class Layout:
-    """A packed little-endian struct, compiled from its IDL.
+class Part(NamedTuple):
+    """Adjacent fields of a struct, read together."""
 
-    Args:
-        idl: the program's IDL.
-        name: the struct's name in it; an account of that name brings a discriminator and the program as its owner.
-        ranges: field → (lowest, highest) value that docs/formats.md allows; bools need no entry.
+    name: str
+    offset: int
+    body: struct.Struct
+
+    def unpack(self, data: Buffer) -> tuple[Any, ...]:
+        """The fields' raw values, unchecked. Raises LayoutError when `data` ends before them."""
+        try:
+            return self.body.unpack_from(data, self.offset)
+        except struct.error:
+            end = self.offset + self.body.size
+            raise LayoutError(self.name, expected=f"at least {end} bytes", found=len(data)) from None
+
+
+class Layout:
+    """A packed little-endian struct of the contract.
+
+    Attributes:
+        name: the struct's name.
+        discriminator: the account's first 8 bytes; empty for a struct that is not an account.
+        owner: the program that owns the account, None for a struct that is not an account.
+        names: the fields' names, in order.
+        size: bytes of the struct, discriminator included; what may follow (ring, data, state) is not.
+        body: `struct.Struct` of all that follows the discriminator.
     """
 
-    def __init__(self, idl: Idl, name: str, ranges: Mapping[str, tuple[int, int]] | None = None) -> None:
-        self.name = name
-        self.discriminator = idl.accounts.get(name, b"")
-        self.owner: Pubkey | None = idl.address if self.discriminator else None
-        self.fields: dict[str, Span] = {}
-        self._kinds: list[Kind] = []
-        codes = "<"
-        offset = len(self.discriminator)
-        for field in idl.types[name]:
-            size = _fixed_size(idl, name, field)
-            self.fields[field.name] = Span(offset, size)
-            self._kinds.append(field.kind)
-            # A bool is read as a number, so that 2 is told from 1.
-            codes += "B" if field.kind.name == "bool" else SCALARS.get(field.kind.name, f"{size}s")
-            offset += size
+    def __init__(self, of: Struct) -> None:
+        self.name = of.name
+        self.discriminator = of.discriminator
+        self.owner: Pubkey | None = Pubkey.from_string(PROGRAM_IDS[of.program]) if of.program else None
+        self.fields = {field.name: Span(field.offset, field.size) for field in of.fields}
         self.names = tuple(self.fields)
-        self.size = offset
-        """Bytes of the struct, discriminator included; what may follow (ring, data, state) is not."""
-        self.body = struct.Struct(codes)
-        bools = {field.name: (0, 1) for field in idl.types[name] if field.kind.name == "bool"}
-        limits = {**bools, **(ranges or {})}
-        self._ranges = tuple((self.names.index(key), *limits[key]) for key in limits)
+        self.size = of.size
+        self.body = struct.Struct(of.format)
+        self._types = tuple(field.type for field in of.fields)
+        self._ranges = tuple((index, *field.range) for index, field in enumerate(of.fields) if field.range)
         self._readers = tuple(
-            (index, reader) for index, kind in enumerate(self._kinds) if (reader := _reader(kind)) is not None
+            (index, reader) for index, kind in enumerate(self._types) if (reader := _reader(kind)) is not None
         )
 
     def offset(self, field: str) -> int:
@@ -70,6 +82,27 @@ class Layout:
             return self.fields[field]
         except KeyError:
             raise LayoutError(f"field {field} of {self.name}", expected=list(self.names)) from None
+
+    def part(self, *fields: str | tuple[str, ...]) -> Part:
+        """A reader of adjacent fields, for a hot path; those in a tuple come as one piece of bytes.
+
+        Raises:
+            LayoutError: a field is unknown, or the fields are not adjacent and in order.
+        """
+        codes, start, end = "<", -1, -1
+        for each in fields:
+            joined = (each,) if isinstance(each, str) else each
+            for name in joined:
+                offset, size = self.span(name)
+                if start < 0:
+                    start = end = offset
+                if offset != end:
+                    raise LayoutError(f"fields {fields} of {self.name}", expected="adjacent fields", found=name)
+                end += size
+            kind = self._types[self.names.index(joined[0])]
+            size = sum(self.fields[name].size for name in joined)
+            codes += "B" if kind == "bool" else NUMBERS.get(kind, f"{size}s") if len(joined) == 1 else f"{size}s"
+        return Part(self.name, start, struct.Struct(codes))
 
     def ranges(self) -> list[tuple[str, int, int]]:
         """(field, lowest, highest) of every field whose values are limited."""
@@ -97,19 +130,19 @@ class Layout:
         """
         if owner is not None and owner != self.owner:
             raise AccountError(
-                f"{self._where(address)}: owner", expected=self.owner, found=owner, hint="check the address"
+                f"{self.where(address)}: owner", expected=self.owner, found=owner, hint="check the address"
             )
         head = bytes(data[: len(self.discriminator)])
         if head != self.discriminator and len(data) >= len(head):
             raise AccountError(
-                f"{self._where(address)}: discriminator",
+                f"{self.where(address)}: discriminator",
                 expected=self.discriminator.hex(),
                 found=head.hex() or "no data",
                 hint="the account is of another kind, or not initialized: check the address",
             )
         if len(data) < self.size or (len(data) > self.size and not tail):
             raise LayoutError(
-                f"{self._where(address)}: length",
+                f"{self.where(address)}: length",
                 expected=f"{self.size} bytes" + (" or more" if tail else ""),
                 found=f"{len(data)} bytes",
                 hint="the programs may be of another version: see docs/formats.md",
@@ -126,11 +159,11 @@ class Layout:
         try:
             values = list(self.body.unpack_from(data, len(self.discriminator)))
         except struct.error:
-            raise LayoutError(self._where(address), expected=f"{self.size} bytes", found=f"{len(data)} bytes") from None
+            raise LayoutError(self.where(address), expected=f"{self.size} bytes", found=f"{len(data)} bytes") from None
         for index, low, high in self._ranges:
             if not low <= values[index] <= high:
                 raise LayoutError(
-                    f"{self._where(address)}: {self.names[index]} at {self.fields[self.names[index]].offset}",
+                    f"{self.where(address)}: {self.names[index]} at {self.fields[self.names[index]].offset}",
                     expected=f"{low}..{high}",
                     found=values[index],
                     hint="check that the program is the one that docs/formats.md describes",
@@ -149,42 +182,36 @@ class Layout:
         for index, low, high in self._ranges:
             if not low <= raw[index] <= high:
                 raise LayoutError(
-                    f"{self._where(address)}: {self.names[index]}", expected=f"{low}..{high}", found=raw[index]
+                    f"{self.where(address)}: {self.names[index]}", expected=f"{low}..{high}", found=raw[index]
                 )
-        # struct pads a short `s` field with zeros and cuts a long one: lengths are checked here.
-        for name, kind, value in zip(self.names, self._kinds, raw, strict=True):
+        # `struct` pads a short `s` field with zeros and cuts a long one, so the lengths are checked here.
+        for name, kind, value in zip(self.names, self._types, raw, strict=True):
             size = self.fields[name].size
-            if kind.name not in SCALARS and len(value) != size:
+            if kind not in NUMBERS and kind != "bool" and len(value) != size:
                 raise LayoutError(
-                    f"{self._where(address)}: {name}", expected=f"{size} bytes", found=f"{len(value)} bytes"
+                    f"{self.where(address)}: {name}", expected=f"{size} bytes", found=f"{len(value)} bytes"
                 )
         try:
             return self.discriminator + self.body.pack(*raw)
         except struct.error as error:
-            raise LayoutError(f"{self._where(address)}: a value", expected="one that fits", found=str(error)) from error
+            raise LayoutError(f"{self.where(address)}: a value", expected="one that fits", found=str(error)) from error
 
-    def _where(self, address: object) -> str:
+    def where(self, address: object) -> str:
+        """The struct's name with an account's address, for errors."""
         return f"{self.name} {address}" if address is not None else self.name
 
 
-def _fixed_size(idl: Idl, name: str, field: Field) -> int:
-    size = size_of(idl, field.kind)
-    if size is None:
-        raise LayoutError(f"{name}.{field.name}", expected="a type of fixed size", found=field.kind.name)
-    return size
-
-
-def _reader(kind: Kind) -> Callable[[Any], Any] | None:
-    """What turns a field's raw value into what callers see; None where that is the same."""
-    if kind.name == "bool":
+def _reader(kind: str) -> Callable[[Any], Any] | None:
+    """What turns a field's raw value into what callers see; None where the two are the same."""
+    if kind == "bool":
         return bool
-    if kind.name in ("pubkey", "BoltMetadata"):
+    if kind == "pubkey":
         return Pubkey.from_bytes
-    if kind.name == "array" and kind.inner is not None:
-        if kind.inner.name == "pubkey":
+    if match := _ARRAY.match(kind):
+        if match[1] == "pubkey":
             return lambda raw: tuple(Pubkey.from_bytes(raw[at : at + 32]) for at in range(0, len(raw), 32))
-        if kind.inner.name in SCALARS and kind.inner.name != "u8":
-            return struct.Struct(f"<{kind.count}{SCALARS[kind.inner.name]}").unpack
+        if match[1] in NUMBERS and match[1] != "u8":
+            return struct.Struct(f"<{match[2]}{NUMBERS[match[1]]}").unpack
     return None
 
 
@@ -205,40 +232,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
-PLAYER_RANGES = {
-    "percent": (0, 999),
-    "shield_strength": (0, 15360),
-    "stocks": (0, 4),
-    "facing": (0, 1),
-    "on_ground": (0, 1),
-    "action_state": (0, 399),
-    "jumps_left": (0, 7),
-    "character": (0, 32),
-}
-FEEDBACK_RANGES = {
-    "invulnerable": (0, 1),
-    "combo_count": (0, 50),
-    "l_cancel": (0, 2),
-    "hurtbox": (0, 2),
-    "ground": (0, 31),
-    "last_attack": (0, 63),
-    "reserved": (0, 0),
-}
+PLAYER_STATE = Layout(STRUCTS["PlayerState"])
+CONTROLLER_INPUT = Layout(STRUCTS["ControllerInput"])
+FEEDBACK = Layout(STRUCTS["Feedback"])
+FRAME_BLOCK = Layout(STRUCTS["FrameBlock"])
+FRAME_RECORD = Layout(STRUCTS["FrameRecord"])
 
-PLAYER_STATE = Layout(load("session_state"), "PlayerState", PLAYER_RANGES)
-CONTROLLER_INPUT = Layout(load("input_buffer"), "ControllerInput")
-FEEDBACK = Layout(load("hidden_state"), "Feedback", FEEDBACK_RANGES)
-FRAME_BLOCK = Layout(load("hidden_state"), "FrameBlock")
-FRAME_RECORD = Layout(load("frame_log"), "FrameRecord", {"source1": (0, 2), "source2": (0, 2), "reserved": (0, 0)})
+SESSION_STATE = Layout(STRUCTS["SessionState"])
+HIDDEN_STATE = Layout(STRUCTS["HiddenState"])
+INPUT_BUFFER = Layout(STRUCTS["InputBuffer"])
+FRAME_LOG = Layout(STRUCTS["FrameLog"])
+MODEL_MANIFEST = Layout(STRUCTS["ModelManifest"])
+WEIGHT_SHARD = Layout(STRUCTS["WeightShard"])
+CHECKPOINT = Layout(STRUCTS["Checkpoint"])
 
-SESSION_STATE = Layout(load("session_state"), "SessionState", {"status": (0, 3)})
-HIDDEN_STATE = Layout(load("hidden_state"), "HiddenState", {"checkpoint_slot": (0, 1)})
-INPUT_BUFFER = Layout(load("input_buffer"), "InputBuffer")
-FRAME_LOG = Layout(load("frame_log"), "FrameLog")
-MODEL_MANIFEST = Layout(load("model_manifest"), "ModelManifest", {"num_shards": (0, 4)})
-WEIGHT_SHARD = Layout(load("weight_shard"), "WeightShard")
-CHECKPOINT = Layout(load("hidden_state"), "Checkpoint", {"slot": (0, 1), "reserved": (0, 0), "reserved2": (0, 0)})
-
-LIFECYCLE_ARGS = Layout(load("session_lifecycle"), "LifecycleArgs", {"tag": (1, 1), "action": (0, 2)})
-INPUT_ARGS = Layout(load("submit_input"), "InputArgs", {"tag": (1, 1)})
-FRAME_ARGS = Layout(load("run_inference"), "FrameArgs", {"tag": (1, 1)})
+LIFECYCLE_ARGS = Layout(STRUCTS["LifecycleArgs"])
+INPUT_ARGS = Layout(STRUCTS["InputArgs"])
+FRAME_ARGS = Layout(STRUCTS["FrameArgs"])

@@ -14,20 +14,28 @@ import os
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from constants import PROGRAMS, discriminators_header, ids_header  # noqa: E402
 from link import link  # noqa: E402
 
-OUTPUT = HERE.parent.parent / "awm_crank" / "localnet" / "programs"
+ROOT = HERE.parent.parent
+CONTRACT = ROOT / "idl" / "contract" / "programs.toml"
+OUTPUT = ROOT / "awm_crank" / "localnet" / "programs"
 INCLUDE = HERE / "include"
 FLAGS = """
 -target bpfel -mcpu=v1 -O2 -mllvm -bpf-stack-size=4096 -ffreestanding -fno-builtin -fno-jump-tables -nostdlib
 -std=c17 -Wall -Wextra -Werror -Wno-unused-const-variable
 """
+
+
+def program_ids() -> dict[str, str]:
+    """Folder name of each program -> its id, from the contract."""
+    programs = tomllib.loads(CONTRACT.read_text("utf-8"))["programs"]
+    return {name: entry["id"] for name, entry in programs.items()}
 
 
 def compile_program(source: Path) -> bytes:
@@ -45,15 +53,11 @@ def compile_program(source: Path) -> bytes:
 
 def build() -> dict[str, bytes]:
     """File name -> bytes of everything that belongs into OUTPUT."""
-    for name, text in (("ids.h", ids_header()), ("discriminators.h", discriminators_header())):
-        if (INCLUDE / name).read_text() != text:
-            raise SystemExit(
-                f"localnet/programs/include/{name} is not what localnet/programs/constants.py writes: run it"
-            )
-    files = {f"{name}.so": compile_program(HERE / name / f"{name}.c") for name in PROGRAMS}
+    programs = program_ids()
+    files = {f"{name}.so": compile_program(HERE / name / f"{name}.c") for name in programs}
     table = {
         name: {"program_id": key, "sha256": hashlib.sha256(files[f"{name}.so"]).hexdigest()}
-        for name, key in PROGRAMS.items()
+        for name, key in programs.items()
     }
     files["programs.json"] = (json.dumps(table, indent=2) + "\n").encode()
     return files

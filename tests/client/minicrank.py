@@ -13,7 +13,7 @@ from awm_crank.client import session
 from awm_crank.client.chain import Chain
 from awm_crank.engine import ReferenceEngine
 from awm_crank.net.rpc import RpcClient
-from awm_crank.wire import bolt, chain, ids, programs
+from awm_crank.wire import bolt, frame_records, ids, programs
 from awm_crank.wire.args import Frame
 from awm_crank.wire.transaction import Signer, compute_unit_limit, sign_once
 
@@ -34,7 +34,7 @@ class MiniCrank:
         assert view.hidden is not None
         self.epoch = view.hidden.epoch + 1
         state = view.session
-        block = chain.block(state.players, bytes(16), bytes(16), state.stage)
+        block = frame_records.block(state.players, bytes(16), bytes(16), state.stage)
         self.block, self.frame, self.chain_hash = block, 0, view.genesis
         self.state = self.engine.start_state(block)
         await self.net.send([programs.claim(key, entity, self.epoch - 1)], self.writer)
@@ -50,7 +50,7 @@ class MiniCrank:
         for _ in range(count):
             view = await session.show(self.net, self.accounts.session)
             assert view.inputs is not None
-            inputs, sources = chain.chosen_inputs(
+            inputs, sources = frame_records.chosen_inputs(
                 view.inputs.inputs, (view.inputs.p1_ready, view.inputs.p2_ready), hold=True
             )
             await self.write(inputs, sources)
@@ -78,8 +78,8 @@ class MiniCrank:
         context = self.engine.backbone(self.state, self.block)
         self.block = self.engine.heads(context, self.block, inputs)
         self.frame += 1
-        players, feedback = chain.block_players(self.block), chain.block_feedback(self.block)
-        self.chain_hash = chain.advance(self.chain_hash, self.frame, inputs, sources, players, feedback)
+        players, feedback = frame_records.block_players(self.block), frame_records.block_feedback(self.block)
+        self.chain_hash = frame_records.advance(self.chain_hash, self.frame, inputs, sources, players, feedback)
         args = Frame(self.frame, self.epoch, inputs, sources, players, feedback).to_binary()
         return bolt.apply_entity(
             ids.RUN_INFERENCE, self.writer.pubkey(), self.world, self.accounts.entity, ids.SESSION_COMPONENTS, args

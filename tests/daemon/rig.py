@@ -28,7 +28,7 @@ from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.seeded import lasting
 from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.match.players import agent
-from awm_crank.wire import chain
+from awm_crank.wire import frame_records
 from awm_crank.wire.transaction import Signer
 
 
@@ -183,16 +183,16 @@ def expected_records(made: Cartridge, view: SessionView, frames: int, seed: int 
     """The records of an undisturbed match of `Place.play`, computed here."""
     engine, session_state = ReferenceEngine(made), view.session
     act = agent("random")
-    block = chain.block(view.start_players, bytes(16), bytes(16), session_state.stage)
+    block = frame_records.block(view.start_players, bytes(16), bytes(16), session_state.stage)
     state, chain_hash = engine.start_state(block), view.genesis
     records = []
     for frame in range(1, frames + 1):
         context = engine.backbone(state, block)
-        inputs = b"".join(act(seed, player, frame, chain.block_players(block)) for player in (0, 1))
+        inputs = b"".join(act(seed, player, frame, frame_records.block_players(block)) for player in (0, 1))
         block = engine.heads(context, block, inputs)
-        players, feedback = chain.block_players(block), chain.block_feedback(block)
-        chain_hash = chain.advance(chain_hash, frame, inputs, bytes(2), players, feedback)
-        records.append(chain.record(frame, inputs, bytes(2), session_state.stage, players, chain_hash))
+        players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
+        chain_hash = frame_records.advance(chain_hash, frame, inputs, bytes(2), players, feedback)
+        records.append(frame_records.record(frame, inputs, bytes(2), session_state.stage, players, chain_hash))
     return records
 
 

@@ -19,7 +19,7 @@ from awm_crank.daemon.path import Daemon
 from awm_crank.engine import ReferenceEngine
 from awm_crank.session import setup
 from awm_crank.wire import bolt, ids, layouts
-from awm_crank.wire.chain import final_state_sha256
+from awm_crank.wire.frame_records import final_state_sha256
 from awm_crank.wire.transaction import Signer
 
 

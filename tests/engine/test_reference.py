@@ -12,7 +12,7 @@ from awm_crank.engine.layout import Shape
 from awm_crank.engine.reference import ReferenceEngine, ReferenceState
 from awm_crank.engine.seeded import SHAPES, Stream, cartridge, random_inputs
 from awm_crank.errors import StateError
-from awm_crank.wire import chain
+from awm_crank.wire import frame_records
 
 START = frame.start_block(32, (1, 2))
 TINY = cartridge(SHAPES["tiny"], 1)
@@ -38,7 +38,7 @@ def final_hash(cart: Cartridge, inputs: list[bytes], *, spoil: int | None = None
         state = engine.load(bytes(raw))
     for pads in inputs:
         block = engine.heads(engine.backbone(state, block), block, pads)
-    return chain.final_state_sha256(len(inputs), block[:64], engine.dump(state), block[64:80])
+    return frame_records.final_state_sha256(len(inputs), block[:64], engine.dump(state), block[64:80])
 
 
 INPUTS = random_inputs(Stream(9), "sensitivity", 48)

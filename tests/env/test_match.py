@@ -12,7 +12,7 @@ from awm_crank.env import MatchEnv, coding, parallel_env
 from awm_crank.errors import ConfigError
 from awm_crank.match import offline
 from awm_crank.match.players import agent
-from awm_crank.wire import chain
+from awm_crank.wire import frame_records
 
 NEUTRAL = {player: np.array(coding.NEUTRAL_ACTION) for player in ("player_0", "player_1")}
 
@@ -35,7 +35,7 @@ def test_frames_are_the_sessions() -> None:
     match = offline.play(ReferenceEngine(made), made.sha256, agents, seed=8, max_frames=40, characters=(1, 2))
     env = MatchEnv(made, max_frames=40)
     env.reset()
-    assert chain.block_players(env.block) == match.start_players
+    assert frame_records.block_players(env.block) == match.start_players
     for frame, record in enumerate(match.records, 1):
         players = env.block[:64]
         given = {name: agents[n](8, n, frame, players) for n, name in enumerate(env.possible_agents)}

@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 
 from awm_crank.match import file
 from awm_crank.match.verify import Snapshot
-from awm_crank.wire import bolt, chain, ids
+from awm_crank.wire import bolt, frame_records, ids
 from awm_crank.wire.accounts import Checkpoint, FrameLog, HiddenState, InputBuffer, PlayerState, SessionState
 from awm_crank.wire.start import start_players
 
@@ -46,7 +46,7 @@ class FakeEngine:
                 on_ground=1, action_state=drawn[10 + n], jumps_left=2, character=p.character,
             ).encode()  # fmt: skip
         feedback = bytes((drawn[12], 0, 0, 0, 0, 0, 0, 0, drawn[13], 0, 0, 0, 0, 0, 0, 0))
-        return chain.block(players, feedback, inputs, block[96])
+        return frame_records.block(players, feedback, inputs, block[96])
 
     def dump(self, state: Any) -> bytes:
         return bytes(state)
@@ -73,9 +73,9 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
     player1, player2, writer = (Pubkey(bytes([n] * 32)) for n in (1, 2, 3))
     session = bolt.component_pda(ids.SESSION_STATE, entity)
     start, stage, seed = start_players(2, 20), 32, 2**63 + 5
-    block = chain.block(start, bytes(16), bytes(16), stage)
+    block = frame_records.block(start, bytes(16), bytes(16), stage)
     state = engine.start_state(block)
-    chain_hash = chain.genesis(session, model, stage, seed, max_frames, start)
+    chain_hash = frame_records.genesis(session, model, stage, seed, max_frames, start)
     records, saved, held = [], {}, [bytes(8), bytes(8)]
     for frame in range(1, frames + 1):
         sources = bytes((0 if frame % 3 else 1, (0, 2, 0, 1)[frame % 4]))
@@ -86,10 +86,12 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
             inputs += bytes(8) if sources[n] == 2 else held[n]
         ctx = engine.backbone(state, block)
         block = engine.heads(ctx, block, inputs)
-        chain_hash = chain.advance(
-            chain_hash, frame, inputs, sources, chain.block_players(block), chain.block_feedback(block)
+        chain_hash = frame_records.advance(
+            chain_hash, frame, inputs, sources, frame_records.block_players(block), frame_records.block_feedback(block)
         )
-        records.append(chain.record(frame, inputs, sources, stage, chain.block_players(block), chain_hash))
+        records.append(
+            frame_records.record(frame, inputs, sources, stage, frame_records.block_players(block), chain_hash)
+        )
         if frame in checkpoints:
             saved[frame] = (engine.dump(state), block, chain_hash)
     accounts = []

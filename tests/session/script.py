@@ -21,7 +21,7 @@ from awm_crank.session.commands import Command
 from awm_crank.session.desk import Settings
 from awm_crank.session.events import Refusal, Role
 from awm_crank.session.machine import SessionMachine
-from awm_crank.wire import chain as chainhash
+from awm_crank.wire import frame_records as chainhash
 from awm_crank.wire import ids, layouts
 from awm_crank.wire.accounts import (
     ACTIVE,

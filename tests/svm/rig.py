@@ -43,7 +43,12 @@ LEAF = 65_536
 # names and numbers of localnet/programs/include/errors.h; a test compares them with docs and IDLs
 Error = enum.IntEnum(  # type: ignore[misc]
     "Error",
-    [(n, int(v)) for n, v in re.findall(r"(\w+) = (\d+),", (SOURCES / "include" / "errors.h").read_text())],
+    [
+        (n, int(v))
+        for n, v in re.findall(
+            r"(\w+) = (\d+),", (SOURCES / "include" / "errors.h").read_text().split("enum WorldError")[0]
+        )
+    ],
 )
 
 

@@ -33,13 +33,15 @@ def test_codes_are_the_idls() -> None:
     }
 
 
-def test_custom_error_is_named_from_the_idl() -> None:
-    """A custom code comes with program, name, number and the IDL's message."""
+def test_custom_error_is_named_from_the_contract() -> None:
+    """A custom code comes with program, name, number, sentence and hint."""
     error = transaction_error({"InstructionError": [1, {"Custom": 6030}]}, LOGS)
     assert isinstance(error, ProgramError)
     assert error.code == Code.FRAME_MISMATCH
-    text = "run_inference refused in instruction 1: FrameMismatch (6030); found The frame is not the session's next one"
-    assert str(error) == text
+    assert str(error) == (
+        "run_inference refused in instruction 1: FrameMismatch (6030); found The frame is not the session's next one. "
+        "Try: read the session again and go on from its frame"
+    )
 
 
 def test_first_failed_program_is_the_one() -> None:

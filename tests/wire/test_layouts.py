@@ -1,14 +1,13 @@
-"""The compiled layouts against docs/formats.md and the C programs' header."""
+"""The layouts: offsets, sizes, packing and unpacking, and what they refuse."""
 
 from __future__ import annotations
 
-import re
 import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wire.pages import ROOT, layout_rows, rows_behind
+from wire.pages import layout_rows
 
 from awm_crank.errors import AccountError, LayoutError
 from awm_crank.wire import ids, layouts
@@ -39,19 +38,8 @@ def test_offsets_are_the_pages(name: str) -> None:
     layout = ACCOUNTS[name]
     assert layout.size == size
     assert rows[0] == (0, 8, "discriminator")
-    # A second "reserved" has to bear another name in the IDL.
-    seen: list[tuple[int, int, str]] = []
-    for offset, width, field in rows[1:]:
-        plain = field.removesuffix(".authority") if field == "bolt_metadata.authority" else field
-        seen.append((offset, width, f"{plain}2" if plain in [each[2] for each in seen] else plain))
+    seen = [(offset, width, field.removesuffix(".authority")) for offset, width, field in rows[1:]]
     assert [(span.offset, span.size, field) for field, span in layout.fields.items()] == seen
-
-
-def test_frame_record_is_the_pages() -> None:
-    """The record's fields stand where docs/formats.md says."""
-    rows = [(int(row[0]), int(row[1])) for row in rows_behind(r"^\*\*Frame record\*\*")]
-    assert [tuple(span) for span in layouts.FRAME_RECORD.fields.values()] == rows
-    assert layouts.FRAME_RECORD.size == 96
 
 
 def test_player_state_is_the_described_struct() -> None:
@@ -79,24 +67,16 @@ def test_sizes_of_blocks() -> None:
     }
 
 
-def test_c_header_agrees() -> None:
-    """Every offset that the C programs assert is the codec's."""
-    text = (ROOT / "localnet" / "programs" / "include" / "awm_layout.h").read_text()
-    asserted = re.findall(r"^AT\((\w+), (\w+), (\d+), (\d+)\);", text, re.MULTILINE)
-    covered: dict[str, int] = {}
-    for name, field, offset, size in asserted:
-        layout = {**ACCOUNTS, **BLOCKS}.get(name)
-        if layout is None or field == "discriminator":
-            continue
-        # The header names some pairs of ours as one field (a record's inputs), so ends are compared, and the sum.
-        spans = [span for span in layout.fields.values() if int(offset) <= span.offset < int(offset) + int(size)]
-        assert spans and spans[0].offset == int(offset), f"{name}.{field}"
-        assert sum(span.size for span in spans) == int(size), f"{name}.{field}"
-        covered[name] = covered.get(name, 0) + int(size)
-    assert set(ACCOUNTS) | {"PlayerState", "FrameRecord"} <= set(covered)
-    assert covered == {name: {**ACCOUNTS, **BLOCKS}[name].body.size for name in covered}
-    sizes = dict(re.findall(r"^SIZE\((\w+), (\d+)\);", text, re.MULTILINE))
-    assert {name: int(sizes[name]) for name in ACCOUNTS} == {name: layout.size for name, layout in ACCOUNTS.items()}
+def test_part_reads_adjacent_fields() -> None:
+    """A part reads adjacent fields raw, those in a tuple as one piece; a gap or another order is refused."""
+    data = bytes(range(112))
+    part = layouts.INPUT_BUFFER.part("frame", ("player1", "player2"), "p1_ready", "p2_ready")
+    assert part.unpack(data) == (0x0B0A0908, bytes(range(12, 28)), 28, 29)
+    with pytest.raises(LayoutError, match="InputBuffer; expected at least 30 bytes, found 29"):
+        part.unpack(data[:29])
+    for fields in (("frame", "player2"), ("player2", "player1"), ("nothing",)):
+        with pytest.raises(LayoutError):
+            layouts.INPUT_BUFFER.part(*fields)
 
 
 def test_offset_by_name() -> None:

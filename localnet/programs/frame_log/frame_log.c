@@ -3,7 +3,7 @@
 #define COMPONENT FrameLog
 #define COMPONENT_ID ID_FRAME_LOG
 #define COMPONENT_DISC DISC_FrameLog
-#define METADATA OFF(FrameLog, authority)
+#define METADATA OFF(FrameLog, bolt_metadata)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
@@ -15,9 +15,9 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     if (record) {
         data += COMPONENT_SIZE - 8;
         u64 capacity = ld16(component->data + OFF(FrameLog, capacity)), frame = ld32(data);
-        REQUIRE(capacity && component->data_len >= RING_OFFSET + capacity * sizeof(FrameRecord), RingMissing);
+        REQUIRE(capacity && component->data_len >= sizeof(FrameLog) + capacity * sizeof(FrameRecord), RingMissing);
         REQUIRE(frame, FrameMismatch);
-        copy(component->data + RING_OFFSET + (frame - 1) % capacity * sizeof(FrameRecord), data, sizeof(FrameRecord));
+        copy(component->data + sizeof(FrameLog) + (frame - 1) % capacity * sizeof(FrameRecord), data, sizeof(FrameRecord));
     }
     return 0;
 }
@@ -36,7 +36,7 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
     TRY(SIBLING(hidden, HiddenState, ID_HIDDEN_STATE, log->data + ENTITY));
     TRY(check_writer(writer, hidden));
     u16 capacity = ld16(ARGS);
-    u64 target = RING_OFFSET + capacity * sizeof(FrameRecord);
+    u64 target = sizeof(FrameLog) + capacity * sizeof(FrameRecord);
     REQUIRE(capacity >= RING_MIN_CAPACITY && log->data_len <= target, OutOfRange);
     REQUIRE(ld32(log->data + OFF(FrameLog, total_frames)) == 0 && ld16(log->data + OFF(FrameLog, capacity)) == 0,
             AlreadyCreated);

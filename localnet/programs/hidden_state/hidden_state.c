@@ -3,7 +3,7 @@
 #define COMPONENT HiddenState
 #define COMPONENT_ID ID_HIDDEN_STATE
 #define COMPONENT_DISC DISC_HiddenState
-#define METADATA OFF(HiddenState, authority)
+#define METADATA OFF(HiddenState, bolt_metadata)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
@@ -32,7 +32,7 @@ NOINLINE u64 bind_writer(Account *accounts, const Input *input) {
     TRY(SIBLING(session, SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
     REQUIRE(key_zero(HS(hidden, writer)), WriterAlreadyBound);
     u8 status = session_status(session);
-    REQUIRE(status == STATUS_WAITING || status == STATUS_ACTIVE, NotActive);
+    REQUIRE(status == STATUS_WAITING_PLAYERS || status == STATUS_ACTIVE, NotActive);
     copy(HS(hidden, writer), writer->key, 32);
     return 0;
 }
@@ -91,7 +91,7 @@ NOINLINE u64 checkpoint_create(Account *accounts, const Input *input) {
     u32 data_size = ld32(ARGS + 1);
     TRY(check_creation(hidden, checkpoint, slot, data_size));
     u8 bump, pda[32];
-    Slice seeds[4] = {LITERAL("checkpoint"), {hidden->data + ENTITY, 32}, {&slot, 1}, {&bump, 1}};
+    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}, {&bump, 1}};
     sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
     REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
     SignerSeeds signer = {seeds, 4};
@@ -162,9 +162,9 @@ NOINLINE u64 check_against_log(const Account *checkpoint, const Account *hidden,
     /* Records from frame + 1 on have to be there, or the state at `current` could not be had from this checkpoint. */
     REQUIRE(current - frame <= capacity || current == frame, FrameMismatch);
     if (frame == 0 || current - frame >= capacity) return 0;
-    const u8 *record = log->data + RING_OFFSET + (frame - 1) % capacity * sizeof(FrameRecord);
-    REQUIRE(ld32(record) == frame && same(CP(checkpoint, inputs), record + OFF(FrameRecord, inputs), 16) &&
-                same(CP(checkpoint, players), record + OFF(FrameRecord, players), 64) &&
+    const u8 *record = log->data + sizeof(FrameLog) + (frame - 1) % capacity * sizeof(FrameRecord);
+    REQUIRE(ld32(record) == frame && same(CP(checkpoint, inputs), record + OFF(FrameRecord, input1), 16) &&
+                same(CP(checkpoint, players), record + OFF(FrameRecord, player1), 64) &&
                 ld64(CP(checkpoint, chain_hash)) == ld64(record + OFF(FrameRecord, chain_hash)),
             CheckpointContradictsLog);
     return 0;
@@ -211,7 +211,7 @@ NOINLINE u64 checkpoint_close(Account *accounts, const Input *input) {
 /* Checkpoint A and B are no longer there. */
 NOINLINE u64 check_checkpoints_gone(const Account *checkpoints, const Account *hidden) {
     for (u8 slot = 0; slot < 2; slot++) {
-        Slice seeds[3] = {LITERAL("checkpoint"), {hidden->data + ENTITY, 32}, {&slot, 1}};
+        Slice seeds[3] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}};
         TRY(check_gone(&checkpoints[slot], COMPONENT_ID, seeds, 3));
     }
     return 0;
@@ -243,7 +243,7 @@ NOINLINE u64 magic(Account *accounts, u8 slot, u32 instruction, u32 len) {
     REQUIRE(hidden->is_writable && checkpoint->is_writable, InvalidAccount);
     REQUIRE(key_eq(accounts[2].key, ID_MAGIC_VAULT) && key_eq(accounts[3].key, ID_MAGIC_PROGRAM), InvalidAccount);
     u8 bump, pda[32], data[8];
-    Slice seeds[4] = {LITERAL("checkpoint"), {HS(hidden, entity), 32}, {&slot, 1}, {&bump, 1}};
+    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {HS(hidden, entity), 32}, {&slot, 1}, {&bump, 1}};
     sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
     REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
     u8 payer_bump;

@@ -43,13 +43,13 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     REQUIRE(key_eq(accounts[3].key, COMPONENT_ID) && key_eq(accounts[7].key, ID_DELEGATION), InvalidAccount);
     REQUIRE(component->data_len == COMPONENT_SIZE, StillOpen);
     TRY(check_sibling_anywhere(session, ID_SESSION_STATE, DISC_SessionState, sizeof(SessionState), entity));
-    REQUIRE(session_status(session) == STATUS_WAITING, NotWaiting);
+    REQUIRE(session_status(session) == STATUS_WAITING_PLAYERS, NotWaiting);
     REQUIRE(key_eq(session->data + OFF(SessionState, player1), payer->key), NotAPlayer);
     u8 bump, buffer_bump, pda[32];
     TRY(component_bump(component, entity, &bump));
     Slice seeds[2] = {{entity, 32}, {&bump, 1}};
     SignerSeeds signer = {seeds, 2};
-    Slice buffer_seeds[3] = {LITERAL("buffer"), {component->key, 32}, {&buffer_bump, 1}};
+    Slice buffer_seeds[3] = {LITERAL(SEED_BUFFER), {component->key, 32}, {&buffer_bump, 1}};
     sol_try_find_program_address(buffer_seeds, 2, COMPONENT_ID, pda, &buffer_bump);
     REQUIRE(key_eq(pda, buffer->key), InvalidAccount);
     SignerSeeds buffer_signer = {buffer_seeds, 3};
@@ -97,7 +97,7 @@ NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
     const Account *buffer = &accounts[1], *payer = &accounts[2];
     TRY(check_signer(buffer));
     u8 bump, pda[32];
-    Slice seeds[2] = {LITERAL("undelegate-buffer"), {component->key, 32}};
+    Slice seeds[2] = {LITERAL(SEED_UNDELEGATE_BUFFER), {component->key, 32}};
     sol_try_find_program_address(seeds, 2, ID_DELEGATION, pda, &bump);
     REQUIRE(key_eq(pda, buffer->key) && key_eq(buffer->owner, ID_DELEGATION), InvalidCaller);
     REQUIRE(input->len == 48 && ld32(input->data + 8) == 1 && ld32(input->data + 12) == 32, InvalidArguments);
@@ -123,7 +123,7 @@ NOINLINE u64 check_taking_back(const Account *signer, const Account *session, co
     TRY(check_sibling_anywhere(hidden, ID_HIDDEN_STATE, DISC_HiddenState, sizeof(HiddenState), entity));
     u8 status = session_status(session);
     bool player1 = key_eq(signer->key, session->data + OFF(SessionState, player1));
-    REQUIRE(status == STATUS_ENDED || (status == STATUS_WAITING && player1), NotEnded);
+    REQUIRE(status == STATUS_ENDED || (status == STATUS_WAITING_PLAYERS && player1), NotEnded);
     REQUIRE(player1 || key_eq(signer->key, session->data + OFF(SessionState, player2)) ||
                 key_eq(signer->key, hidden->data + OFF(HiddenState, writer)),
             NotAPlayer);

@@ -1,5 +1,6 @@
 /* The SBF virtual machine as C sees it: entry input, accounts, syscalls, CPI. No libc, no writable globals. */
 #pragma once
+#include "constants.h"
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -92,8 +93,6 @@ typedef struct {
     u64 len;
     const u8 *program_id;
 } Input;
-
-#define MAX_INCREASE 10240 /* bytes an account may grow by in one instruction */
 
 /* Reads the input region into `accounts` (at most `max`; further ones are passed over). Layout: reference of the
  * loader's aligned serialization: per account dup u8, signer, writable, executable, 4 spare, key, owner, lamports,

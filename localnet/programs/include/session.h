@@ -18,7 +18,7 @@ INLINE u64 check_closing(const Account *player, const Account *session) {
     TRY(check_signer(player));
     REQUIRE(key_eq(session->data + OFF(SessionState, player1), player->key), NotAPlayer);
     u8 status = session_status(session);
-    REQUIRE(status == STATUS_ENDED || status == STATUS_WAITING, NotEnded);
+    REQUIRE(status == STATUS_ENDED || status == STATUS_WAITING_PLAYERS, NotEnded);
     return 0;
 }
 

@@ -3,7 +3,7 @@
 #define COMPONENT InputBuffer
 #define COMPONENT_ID ID_INPUT_BUFFER
 #define COMPONENT_DISC DISC_InputBuffer
-#define METADATA OFF(InputBuffer, authority)
+#define METADATA OFF(InputBuffer, bolt_metadata)
 #define SESSION_COMPONENT
 #include "delegation.h"
 

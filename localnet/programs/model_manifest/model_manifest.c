@@ -3,7 +3,7 @@
 #define COMPONENT ModelManifest
 #define COMPONENT_ID ID_MODEL_MANIFEST
 #define COMPONENT_DISC DISC_ModelManifest
-#define METADATA OFF(ModelManifest, metadata_authority)
+#define METADATA OFF(ModelManifest, bolt_metadata)
 #define AUTHORITY_FIELD OFF(ModelManifest, authority)
 #include "component.h"
 
@@ -39,7 +39,7 @@ NOINLINE u64 manifest_write(Account *accounts, const Input *input) {
     REQUIRE(!*MM(manifest, ready), ManifestReady);
     REQUIRE(inside(offset, end, OFF(ModelManifest, name), OFF(ModelManifest, authority)) ||
                 inside(offset, end, OFF(ModelManifest, total_params), OFF(ModelManifest, entity)) ||
-                inside(offset, end, OFF(ModelManifest, cartridge_hash), OFF(ModelManifest, metadata_authority)),
+                inside(offset, end, OFF(ModelManifest, cartridge_hash), OFF(ModelManifest, bolt_metadata)),
             OutOfRange);
     copy(manifest->data + offset, ARGS + 6, len);
     return 0;

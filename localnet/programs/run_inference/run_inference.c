@@ -1,19 +1,7 @@
 /* System run-inference: the writer's next frame, compared and set, hashed and logged. */
 #include "system.h"
 
-/* Binary args (docs/formats.md, Systems). */
-typedef struct PACKED {
-    u8 version;
-    u32 frame, epoch;
-    u8 inputs[16], sources[2], players[64], feedback[16];
-} Args;
-AT(Args, frame, 1, 4);
-AT(Args, epoch, 5, 4);
-AT(Args, inputs, 9, 16);
-AT(Args, sources, 25, 2);
-AT(Args, players, 27, 64);
-AT(Args, feedback, 91, 16);
-SIZE(Args, 107);
+typedef FrameArgs Args;
 
 /* The input that a frame used is the one the buffer holds, or, where none came, the held or the neutral one. */
 INLINE u64 check_input(const u8 *buffer, const u8 *args, u64 player) {
@@ -26,17 +14,11 @@ INLINE u64 check_input(const u8 *buffer, const u8 *args, u64 player) {
     return 0;
 }
 
-/* The ranges of docs/formats.md, Common blocks; a character never changes. */
+/* Both structs are in the ranges of the contract, and the character has not changed. */
 INLINE u64 check_player(const u8 *p, const u8 *before, const u8 *f) {
-    REQUIRE(ld16(p + OFF(PlayerState, percent)) <= 999 && ld16(p + OFF(PlayerState, shield_strength)) <= 15360 &&
-                p[OFF(PlayerState, stocks)] <= 4 && p[OFF(PlayerState, facing)] <= 1 && p[OFF(PlayerState, on_ground)] <= 1 &&
-                ld16(p + OFF(PlayerState, action_state)) < 400 && p[OFF(PlayerState, jumps_left)] <= 7 &&
-                p[OFF(PlayerState, character)] == before[OFF(PlayerState, character)],
+    REQUIRE(PlayerState_in_range(p) && p[OFF(PlayerState, character)] == before[OFF(PlayerState, character)],
             InvalidPlayerState);
-    REQUIRE(f[OFF(Feedback, invulnerable)] <= 1 && f[OFF(Feedback, combo_count)] <= 50 && f[OFF(Feedback, l_cancel)] <= 2 &&
-                f[OFF(Feedback, hurtbox)] <= 2 && f[OFF(Feedback, ground)] <= 31 && f[OFF(Feedback, last_attack)] <= 63 &&
-                f[OFF(Feedback, reserved)] == 0,
-            InvalidPlayerState);
+    REQUIRE(Feedback_in_range(f), InvalidPlayerState);
     return 0;
 }
 
@@ -115,10 +97,10 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
     st32(s.log + OFF(FrameLog, total_frames), frame);
     st32(s.log + 4, sizeof(FrameLog) - 8 + sizeof(FrameRecord)); /* the entry's length, in front of the struct */
     st32(record + OFF(FrameRecord, frame), frame);
-    copy(record + OFF(FrameRecord, inputs), args + OFF(Args, inputs), 18);
+    copy(record + OFF(FrameRecord, input1), args + OFF(Args, inputs), 18);
     record[OFF(FrameRecord, stage)] = s.session[OFF(SessionState, stage)];
     record[OFF(FrameRecord, reserved)] = 0;
-    copy(record + OFF(FrameRecord, players), players, 64);
+    copy(record + OFF(FrameRecord, player1), players, 64);
     st64(record + OFF(FrameRecord, chain_hash), ld64(hash));
     out.end = record + sizeof(FrameRecord);
     return output_send(&out);

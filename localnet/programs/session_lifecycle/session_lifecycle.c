@@ -1,28 +1,7 @@
 /* System session-lifecycle: CREATE, JOIN, END. */
 #include "system.h"
 
-/* Binary args (docs/formats.md, Systems). */
-typedef struct PACKED {
-    u8 version, action, player[32], character, stage, model[32];
-    u32 max_frames;
-    u64 seed;
-    u16 d_inner, d_state;
-    u8 num_layers, writer[32];
-} Args;
-AT(Args, action, 1, 1);
-AT(Args, player, 2, 32);
-AT(Args, character, 34, 1);
-AT(Args, stage, 35, 1);
-AT(Args, model, 36, 32);
-AT(Args, max_frames, 68, 4);
-AT(Args, seed, 72, 8);
-AT(Args, d_inner, 80, 2);
-AT(Args, d_state, 82, 2);
-AT(Args, num_layers, 84, 1);
-AT(Args, writer, 85, 32);
-SIZE(Args, 117);
-
-enum Action { ACTION_CREATE, ACTION_JOIN, ACTION_END };
+typedef LifecycleArgs Args;
 
 #define NUMBER_KEYS 8
 #define ALL_KEYS 10
@@ -89,7 +68,7 @@ NOINLINE u64 create_session(const u8 *args, const Structs *s) {
     REQUIRE(args[OFF(Args, character)] <= MAX_CHARACTER && args[OFF(Args, stage)] <= MAX_STAGE, OutOfRange);
     TRY(check_pristine(s));
     i64 now = unix_time();
-    state[OFF(SessionState, status)] = STATUS_WAITING;
+    state[OFF(SessionState, status)] = STATUS_WAITING_PLAYERS;
     copy(state + OFF(SessionState, player1), args + OFF(Args, player), 32);
     copy(state + OFF(SessionState, model), args + OFF(Args, model), 32);
     state[OFF(SessionState, stage)] = args[OFF(Args, stage)];
@@ -106,29 +85,23 @@ NOINLINE u64 create_session(const u8 *args, const Structs *s) {
     return 0;
 }
 
-#define START_X (30 * 256)
-#define START_SHIELD 15360
-#define START_STOCKS 4
-#define START_JUMPS 2
-#define ACTION_WAIT 14
-
 INLINE void start_position(u8 *player, i32 x, u8 facing) {
     u8 character = player[OFF(PlayerState, character)];
     zero(player, sizeof(PlayerState));
     st32(player + OFF(PlayerState, x), (u32)x);
-    st16(player + OFF(PlayerState, shield_strength), START_SHIELD);
+    st16(player + OFF(PlayerState, shield_strength), START_SHIELD_STRENGTH);
     player[OFF(PlayerState, stocks)] = START_STOCKS;
     player[OFF(PlayerState, facing)] = facing;
-    player[OFF(PlayerState, on_ground)] = 1;
-    st16(player + OFF(PlayerState, action_state), ACTION_WAIT);
-    player[OFF(PlayerState, jumps_left)] = START_JUMPS;
+    player[OFF(PlayerState, on_ground)] = START_ON_GROUND;
+    st16(player + OFF(PlayerState, action_state), START_ACTION_STATE);
+    player[OFF(PlayerState, jumps_left)] = START_JUMPS_LEFT;
     player[OFF(PlayerState, character)] = character;
 }
 
 /* SHA-256("awm:genesis:v1" ‖ session key ‖ model ‖ stage ‖ seed ‖ max_frames ‖ players). */
 INLINE void genesis(const u8 *session_key, const u8 *state, u8 *out) {
     Slice parts[7] = {
-        LITERAL("awm:genesis:v1"),
+        LITERAL(TAG_GENESIS),
         {session_key, 32},
         {state + OFF(SessionState, model), 32},
         {state + OFF(SessionState, stage), 1},
@@ -141,7 +114,7 @@ INLINE void genesis(const u8 *session_key, const u8 *state, u8 *out) {
 
 NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_key) {
     u8 *state = s->session, *hidden = s->hidden, *buffer = s->buffer, *log = s->log;
-    REQUIRE(state[OFF(SessionState, status)] == STATUS_WAITING, NotWaiting);
+    REQUIRE(state[OFF(SessionState, status)] == STATUS_WAITING_PLAYERS, NotWaiting);
     REQUIRE(!key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)), SamePlayer);
     REQUIRE(args[OFF(Args, character)] <= MAX_CHARACTER, OutOfRange);
     state[OFF(SessionState, status)] = STATUS_ACTIVE;
@@ -149,8 +122,8 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
     st32(state + OFF(SessionState, frame), 0);
     st64(state + OFF(SessionState, last_update), unix_time());
     state[OFF(SessionState, players[1].character)] = args[OFF(Args, character)];
-    start_position(state + OFF(SessionState, players[0]), -START_X, 1);
-    start_position(state + OFF(SessionState, players[1]), START_X, 0);
+    start_position(state + OFF(SessionState, players[0]), START_X_1, START_FACING_1);
+    start_position(state + OFF(SessionState, players[1]), START_X_2, START_FACING_2);
     st32(hidden + OFF(HiddenState, frame), 0);
     zero(hidden + OFF(HiddenState, feedback), 16);
     genesis(session_key, state, hidden + OFF(HiddenState, chain_hash));
@@ -166,7 +139,7 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
 
 NOINLINE u64 end_session(const u8 *args, const Structs *s) {
     u8 *state = s->session, status = state[OFF(SessionState, status)];
-    REQUIRE(status == STATUS_WAITING || status == STATUS_ACTIVE, NotActive);
+    REQUIRE(status == STATUS_WAITING_PLAYERS || status == STATUS_ACTIVE, NotActive);
     REQUIRE(key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)) ||
                 key_eq(args + OFF(Args, player), state + OFF(SessionState, player2)),
             NotAPlayer);

@@ -3,7 +3,7 @@
 #define COMPONENT SessionState
 #define COMPONENT_ID ID_SESSION_STATE
 #define COMPONENT_DISC DISC_SessionState
-#define METADATA OFF(SessionState, authority)
+#define METADATA OFF(SessionState, bolt_metadata)
 #define SESSION_COMPONENT
 #include "delegation.h"
 

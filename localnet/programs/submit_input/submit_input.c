@@ -1,12 +1,7 @@
 /* System submit-input: a player's controller for the coming frame, or the one after. */
 #include "system.h"
 
-/* Binary args (docs/formats.md, Systems). */
-typedef struct PACKED { u8 version, player[32], input[8]; u32 frame; } Args;
-AT(Args, player, 1, 32);
-AT(Args, input, 33, 8);
-AT(Args, frame, 41, 4);
-SIZE(Args, 45);
+typedef InputArgs Args;
 
 #define INPUT_KEYS 9
 

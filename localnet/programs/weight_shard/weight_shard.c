@@ -3,7 +3,7 @@
 #define COMPONENT WeightShard
 #define COMPONENT_ID ID_WEIGHT_SHARD
 #define COMPONENT_DISC DISC_WeightShard
-#define METADATA OFF(WeightShard, metadata_authority)
+#define METADATA OFF(WeightShard, bolt_metadata)
 #define AUTHORITY_FIELD OFF(WeightShard, authority)
 #include "component.h"
 

@@ -4,15 +4,6 @@
 #include "accounts.h"
 #include "awm_layout.h"
 
-enum WorldError {
-    WorldInvalidAuthority = 6000,
-    InvalidSystemOutput,
-    WorldAccountMismatch,
-    TooManyAuthorities,
-    AuthorityNotFound,
-    SystemNotApproved,
-};
-
 enum AnchorError {
     FallbackNotFound = 101,
     DidNotDeserialize = 102,
@@ -26,16 +17,11 @@ enum AnchorError {
     SysvarMismatch = 3015,
 };
 
-typedef struct PACKED { u8 discriminator[8]; u64 id, entities; u32 authorities; u8 keys[0]; } World;
-AT(World, id, 8, 8);
-AT(World, entities, 16, 8);
-AT(World, authorities, 24, 4);
-AT(World, keys, 28, 0);
-
-#define REGISTRY_SIZE 16
+/* Behind the count of authorities: their keys. */
+#define KEYS (OFF(World, authorities) + 4)
+#define REGISTRY_SIZE sizeof(Registry)
 #define WORLD_SIZE 33   /* no authorities, no systems */
 #define ENTITY_SIZE 33
-#define MAX_AUTHORITIES 128
 #define MAX_ACCOUNTS 64
 #define MAX_DATA 2048   /* bytes of one CPI's data */
 
@@ -80,8 +66,8 @@ typedef struct { u32 n_keys; u8 *keys, *permissionless; u32 systems_len; u8 *sys
 INLINE u64 view_world(const Account *world, WorldView *v) {
     TRY(check_typed(world, ID_WORLD, DISC_World, WORLD_SIZE));
     v->n_keys = ld32(world->data + OFF(World, authorities));
-    v->keys = world->data + OFF(World, keys);
-    u64 end = OFF(World, keys) + 32 * (u64)v->n_keys;
+    v->keys = world->data + KEYS;
+    u64 end = KEYS + 32 * (u64)v->n_keys;
     REQUIRE(end + 5 <= world->data_len, DidNotDeserialize);
     v->permissionless = world->data + end;
     v->systems_len = ld32(world->data + end + 1);
@@ -106,7 +92,7 @@ INLINE u64 n_systems(const WorldView *v) {
 INLINE u64 check_world_pda(const Account *world, u64 id) {
     u64 id_be = be64(id);
     u8 bump, pda[32];
-    Slice seeds[2] = {LITERAL("world"), {(const u8 *)&id_be, 8}};
+    Slice seeds[2] = {LITERAL(SEED_WORLD), {(const u8 *)&id_be, 8}};
     sol_try_find_program_address(seeds, 2, ID_WORLD, pda, &bump);
     REQUIRE(key_eq(pda, world->key), ConstraintSeeds);
     return 0;
@@ -118,7 +104,7 @@ NOINLINE u64 initialize_registry(Account *a, const Input *input) {
     TRY(check_payer(&a[1]));
     TRY(check_system_program(&a[2]));
     u8 bump, pda[32];
-    Slice seeds[2] = {LITERAL("registry"), {&bump, 1}};
+    Slice seeds[2] = {LITERAL(SEED_REGISTRY), {&bump, 1}};
     sol_try_find_program_address(seeds, 1, ID_WORLD, pda, &bump);
     REQUIRE(key_eq(pda, a[0].key), ConstraintSeeds);
     SignerSeeds signer = {seeds, 2};
@@ -137,14 +123,14 @@ NOINLINE u64 initialize_new_world(Account *a, const Input *input) {
     REQUIRE(registry->is_writable, ConstraintMut);
     u64 id = ld64(registry->data + 8), id_be = be64(id);
     u8 bump, pda[32];
-    Slice seeds[3] = {LITERAL("world"), {(const u8 *)&id_be, 8}, {&bump, 1}};
+    Slice seeds[3] = {LITERAL(SEED_WORLD), {(const u8 *)&id_be, 8}, {&bump, 1}};
     sol_try_find_program_address(seeds, 2, ID_WORLD, pda, &bump);
     REQUIRE(key_eq(pda, world->key), ConstraintSeeds);
     SignerSeeds signer = {seeds, 3};
     TRY(create(&a[0], world, WORLD_SIZE, ID_WORLD, &signer));
     st64(world->data, DISC_World);
     st64(world->data + OFF(World, id), id);
-    world->data[OFF(World, keys)] = 1; /* permissionless, behind no authorities */
+    world->data[KEYS] = 1; /* permissionless, behind no authorities */
     st64(registry->data + 8, id + 1);
     return 0;
 }
@@ -166,7 +152,7 @@ NOINLINE u64 add_entity(Account *a, const Input *input) {
     REQUIRE(check_world_pda(world, id) == 0, WorldAccountMismatch);
     u64 id_be = be64(id), number_be = extra ? 0 : be64(number);
     u8 bump, pda[32];
-    Slice seeds[5] = {LITERAL("entity"), {(const u8 *)&id_be, 8}, {(const u8 *)&number_be, 8}, {&bump, 1}};
+    Slice seeds[5] = {LITERAL(SEED_ENTITY), {(const u8 *)&id_be, 8}, {(const u8 *)&number_be, 8}, {&bump, 1}};
     u64 n = 3;
     if (extra) {
         REQUIRE(len - 5 <= 32, ConstraintSeeds); /* the longest seed there is */

@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from wire.strategies import KEYS, PLAYERS, exactly
 
 from awm_crank.errors import LayoutError
-from awm_crank.wire import chain, ids
+from awm_crank.wire import frame_records, ids
 from awm_crank.wire.accounts import FrameRecord, HiddenState, SessionState
 
 U32 = st.integers(0, (1 << 32) - 1)
@@ -23,14 +23,14 @@ SOURCES = st.tuples(st.integers(0, 2), st.integers(0, 2)).map(bytes)
 def test_genesis(session: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes) -> None:
     """Genesis hashes its tag, both keys, stage, seed, max_frames and the start players, in that order."""
     data = b"awm:genesis:v1" + bytes(session) + bytes(model) + struct.pack("<BQI", stage, seed, max_frames) + players
-    assert chain.genesis(session, model, stage, seed, max_frames, players) == sha256(data).digest()
+    assert frame_records.genesis(session, model, stage, seed, max_frames, players) == sha256(data).digest()
 
 
 @given(exactly(32), U32, exactly(16), SOURCES, PLAYERS, exactly(16))
 def test_advance(previous: bytes, frame: int, inputs: bytes, sources: bytes, players: bytes, feedback: bytes) -> None:
     """A frame's hash covers the previous one and all that the frame is."""
     data = previous + struct.pack("<I", frame) + inputs + sources + players + feedback
-    assert chain.advance(previous, frame, inputs, sources, players, feedback) == sha256(data).digest()
+    assert frame_records.advance(previous, frame, inputs, sources, players, feedback) == sha256(data).digest()
 
 
 def test_every_part_moves_the_hash() -> None:
@@ -38,7 +38,7 @@ def test_every_part_moves_the_hash() -> None:
     parts = [bytes(32), bytes(16), bytes(2), bytes(64), bytes(16)]
 
     def of(values: list[bytes], frame: int = 1) -> bytes:
-        return chain.advance(values[0], frame, *values[1:])
+        return frame_records.advance(values[0], frame, *values[1:])
 
     hashes = {of(parts), of(parts, 2)}
     for index, part in enumerate(parts):
@@ -49,19 +49,19 @@ def test_every_part_moves_the_hash() -> None:
 def test_wrong_sizes_are_refused() -> None:
     """Parts of another size are refused, so that no two frames hash alike by shifting bytes."""
     with pytest.raises(LayoutError, match="32, 15, 2, 64, 16"):
-        chain.advance(bytes(32), 1, bytes(15), bytes(2), bytes(64), bytes(16))
+        frame_records.advance(bytes(32), 1, bytes(15), bytes(2), bytes(64), bytes(16))
     with pytest.raises(LayoutError, match="frame; expected a u32"):
-        chain.advance(bytes(32), -1, bytes(16), bytes(2), bytes(64), bytes(16))
+        frame_records.advance(bytes(32), -1, bytes(16), bytes(2), bytes(64), bytes(16))
     with pytest.raises(LayoutError, match="seed; expected a u64"):
-        chain.genesis(ids.WORLD, ids.WORLD, 32, 1 << 64, 0, bytes(64))
+        frame_records.genesis(ids.WORLD, ids.WORLD, 32, 1 << 64, 0, bytes(64))
     with pytest.raises(LayoutError, match="players"):
-        chain.final_state_sha256(1, bytes(63), b"", bytes(16))
+        frame_records.final_state_sha256(1, bytes(63), b"", bytes(16))
 
 
 def test_final_state() -> None:
     """The final hash covers frame, players, recurrent state and feedback, in that order, as hex."""
     expected = sha256(b"\x07\0\0\0" + b"p" * 64 + b"state" + b"f" * 16).hexdigest()
-    assert chain.final_state_sha256(7, b"p" * 64, b"state", b"f" * 16) == expected
+    assert frame_records.final_state_sha256(7, b"p" * 64, b"state", b"f" * 16) == expected
 
 
 @given(U32, exactly(16), SOURCES, st.integers(0, 255), PLAYERS, exactly(32))
@@ -69,7 +69,7 @@ def test_record_round_trips(
     frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes, chain_hash: bytes
 ) -> None:
     """A record decodes to what it was made from."""
-    raw = chain.record(frame, inputs, sources, stage, players, chain_hash)
+    raw = frame_records.record(frame, inputs, sources, stage, players, chain_hash)
     record = FrameRecord.decode(raw)
     assert (record.frame, record.inputs, record.sources, record.stage) == (frame, inputs, sources, stage)
     assert (record.players, record.chain_hash) == (players, chain_hash[:8])
@@ -83,15 +83,19 @@ def test_record_round_trips(
 def test_record_refuses_wrong_sizes(wrong: tuple[bytes, bytes, bytes]) -> None:
     """A record's parts have their sizes."""
     with pytest.raises(LayoutError):
-        chain.record(1, wrong[0], wrong[1], 32, wrong[2], bytes(8))
+        frame_records.record(1, wrong[0], wrong[1], 32, wrong[2], bytes(8))
 
 
 @given(PLAYERS, exactly(16), exactly(16), st.integers(0, 255))
 def test_block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> None:
     """A frame block is 97 bytes, and its parts come back out of it."""
-    block = chain.block(players, feedback, inputs, stage)
+    block = frame_records.block(players, feedback, inputs, stage)
     assert block == players + feedback + inputs + bytes([stage])
-    assert (chain.block_players(block), chain.block_feedback(block), chain.block_inputs(block)) == (
+    assert (
+        frame_records.block_players(block),
+        frame_records.block_feedback(block),
+        frame_records.block_inputs(block),
+    ) == (
         players,
         feedback,
         inputs,
@@ -103,15 +107,15 @@ def test_block_of_session() -> None:
     key = ids.WORLD
     session = SessionState(2, 9, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key)
     hidden = HiddenState(1, 1, 1, 1, 9, True, key, key, 0, bytes(32), b"f" * 16, 0, bytes(32), 0, key)
-    assert chain.block_of_session(session, hidden, b"i" * 16) == b"p" * 64 + b"f" * 16 + b"i" * 16 + b"\x20"
+    assert frame_records.block_of_session(session, hidden, b"i" * 16) == b"p" * 64 + b"f" * 16 + b"i" * 16 + b"\x20"
     later = SessionState(2, 10, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key)
     with pytest.raises(LayoutError, match="expected 10, as SessionState, found 9"):
-        chain.block_of_session(later, hidden, bytes(16))
+        frame_records.block_of_session(later, hidden, bytes(16))
 
 
 def test_chosen_inputs() -> None:
     """A ready player's input is fresh; another's is held, or neutral."""
     both = b"a" * 8 + b"b" * 8
-    assert chain.chosen_inputs(both, (True, True), hold=True) == (both, b"\0\0")
-    assert chain.chosen_inputs(both, (True, False), hold=True) == (both, b"\0\1")
-    assert chain.chosen_inputs(both, (False, True), hold=False) == (bytes(8) + b"b" * 8, b"\2\0")
+    assert frame_records.chosen_inputs(both, (True, True), hold=True) == (both, b"\0\0")
+    assert frame_records.chosen_inputs(both, (True, False), hold=True) == (both, b"\0\1")
+    assert frame_records.chosen_inputs(both, (False, True), hold=False) == (bytes(8) + b"b" * 8, b"\2\0")

@@ -1,0 +1,91 @@
+"""Base classes of the contract's structs: decode from bytes, encode to bytes, check the account around them."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from ..errors import LayoutError
+from .layouts import Buffer, Layout
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """A struct that is not an account of its own."""
+
+    LAYOUT: ClassVar[Layout]
+
+    @classmethod
+    def decode(cls, data: Buffer) -> Self:
+        """Reads exactly the struct's bytes.
+
+        Raises:
+            LayoutError: the data has another length, or a value is out of range.
+        """
+        if len(data) != cls.LAYOUT.size:
+            raise LayoutError(cls.LAYOUT.name, expected=f"{cls.LAYOUT.size} bytes", found=f"{len(data)} bytes")
+        return cls(*cls.LAYOUT.unpack(data))
+
+    def encode(self) -> bytes:
+        """The struct's bytes. Raises LayoutError when a value does not fit or is out of range."""
+        return self.LAYOUT.pack(msgspec.structs.astuple(self))
+
+
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """An account whose data is one struct of fixed size."""
+
+    LAYOUT: ClassVar[Layout]
+
+    @classmethod
+    def decode(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
+        """Reads an account's data.
+
+        Args:
+            data: all of the account's data.
+            owner: the account's owner; checked when given.
+            address: the account's address, for the error's text.
+
+        Raises:
+            AccountError: the owner or the discriminator is wrong.
+            LayoutError: the data is too short or too long, or a value is out of range.
+        """
+        cls.LAYOUT.check_account(data, owner, address)
+        return cls(*cls.LAYOUT.unpack(data, address))
+
+    def encode(self) -> bytes:
+        """The account's data. Raises LayoutError when a value does not fit or is out of range."""
+        return self.LAYOUT.pack(msgspec.structs.astuple(self))
+
+    def body(self) -> bytes:
+        """The struct without its discriminator: what `update` takes and what a system returns."""
+        return self.encode()[8:]
+
+
+class TailAccount(Account, frozen=True, gc=False):
+    """An account with bytes after its struct. The last field holds them."""
+
+    @classmethod
+    def decode(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
+        """Reads an account's data as `Account.decode` does, and checks that the tail fits the struct's own words."""
+        cls.LAYOUT.check_account(data, owner, address, tail=True)
+        account = cls(*cls.LAYOUT.unpack(data, address), bytes(data[cls.LAYOUT.size :]))
+        account._check_tail(address)
+        return account
+
+    @classmethod
+    def decode_head(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
+        """Reads the struct alone, from data fetched with a dataSlice. The last field is empty whatever follows."""
+        cls.LAYOUT.check_account(data, owner, address, tail=True)
+        return cls(*cls.LAYOUT.unpack(data, address), b"")
+
+    def encode(self) -> bytes:
+        """The account's data, tail included."""
+        *head, tail = msgspec.structs.astuple(self)
+        return self.LAYOUT.pack(head) + bytes(tail)
+
+    def _check_tail(self, address: object) -> None:
+        raise NotImplementedError
+
+    def _refuse_tail(self, address: object, expected: str, found: int) -> None:
+        raise LayoutError(f"{self.LAYOUT.where(address)}: bytes after the struct", expected=expected, found=found)

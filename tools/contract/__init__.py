@@ -1,0 +1,14 @@
+"""Reads `idl/contract/*.toml` and writes from it what every language needs. `tools/generate.py` is the command."""
+
+from collections.abc import Callable
+
+from contract import c_programs, docs_tables, idls, python_tables
+from contract.model import Contract
+
+WRITERS: tuple[Callable[[Contract], dict[str, str]], ...] = (
+    idls.files,
+    c_programs.files,
+    python_tables.files,
+    docs_tables.files,
+)
+"""Each gives file → text."""
