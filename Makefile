@@ -46,4 +46,4 @@ lock:  ## pin the dependencies anew
 	for name in ci runtime build; do \
 	  $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help setup check fmt test ci demo bench docs programs lock
+.PHONY: help setup check fmt test ci demo bench docs generate programs lock
