@@ -50,7 +50,10 @@ async def execute(args: argparse.Namespace) -> int:
     async with Chain(args.rpc) as chain:
         world = await setup.find_or_create_world(chain, payer, args.world)
         try:
-            published = await publish.publish(chain, payer, world, cartridge, progress=progress)
+            published = await publish.publish(
+                chain, payer, world, cartridge, progress=progress,
+                announce=lambda model: common.note(f"model {model}; if it is cut off, run it again: it goes on"),
+            )  # fmt: skip
         finally:
             progress.done()
     common.result(

@@ -27,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-frames", type=common.unsigned(32), default=0, metavar="N", help="when it ends (default 0: unlimited)"
     )
     create.add_argument("--seed", type=common.unsigned(64), default=0, metavar="N", help="its seed (default 0)")
+    create.add_argument("--resume", metavar="ADDRESS", help="finish the session that a failed create has begun")
     join = steps.add_parser("join", help="join a session, as player 2: it begins")
     end = steps.add_parser("end", help="end a session, as either player")
     close = steps.add_parser("close", help="close an ended session's accounts, as player 1, and return the rent")
@@ -73,6 +74,7 @@ async def execute(args: argparse.Namespace) -> int:
     if args.step == "create":
         model = common.address(args.model, "model")
         writer = common.address(args.writer, "writer")
+        resume = common.address(args.resume, "session") if args.resume else None
     else:
         address = common.address(args.session, "session")
     player = common.keypair(args) if args.step != "show" else None
@@ -95,7 +97,8 @@ async def execute(args: argparse.Namespace) -> int:
             async with Chain(args.base_rpc or args.rpc) as base:
                 made = await session.create(
                     chain, player, world, model, writer=writer, character=args.character, stage=args.stage,
-                    max_frames=args.max_frames, seed=args.seed, base=base,
+                    max_frames=args.max_frames, seed=args.seed, base=base, resume=resume,
+                    announce=lambda found: common.note(f"session {found.session}, entity {found.entity}"),
                 )  # fmt: skip
             common.result(args, {"session": str(made.session), "entity": str(made.entity)})
         else:

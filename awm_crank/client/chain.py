@@ -1,4 +1,8 @@
-"""The cold path to a chain, over solana-py: reads, and transactions that are sent and confirmed, or refused by name.
+"""The commands' way to a chain, over solana-py: reads, and transactions that are confirmed, or refused by name.
+
+A request that gets no answer, or an answer that says "not now", is sent again (see `patience`). A transaction is known
+by its signature before it is sent, so a lost answer costs nothing: the chain is asked whether it landed. It is signed
+again only when it certainly did not land and cannot land any more.
 
 Requests go through solana-py's `send_rpc_request`, whose answers stay plain JSON: the typed methods hand errors to
 solders' parsers, which end in PanicException (no `Exception`) on several codes that validators give
@@ -9,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -24,17 +30,20 @@ from solders.keypair import Keypair
 from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
+from tenacity import AsyncRetrying
 
-from ..errors import AccountError, AwmError, ProgramError, RpcError
+from ..errors import AccountError, AwmError, RpcError
 from ..wire.failures import error_in_words, transaction_error
 from ..wire.interface import check_world_logs
 from ..wire.jsonrpc import MAX_ACCOUNTS
+from . import patience
+from .patience import PATIENCE_S, BusyError
 
 PREFLIGHT_FAILURE = -32002
 _REBROADCAST_S = 2.0
-_TRIES = 10
-_PAUSE_S = 0.05
-"""Between tries of what a program could not do just then; longer than a slot of those chains that do so."""
+_ARRIVAL_S = 2.0
+"""How long a transaction whose answer was lost may take to show up before a refusal of its copy is believed."""
+_LANDED = ("processed", "confirmed", "finalized")
 
 
 class ChainAccount(msgspec.Struct, frozen=True):
@@ -53,12 +62,20 @@ class Chain:
         url: its HTTP address.
         commitment: of every read, and how far a sent transaction must be before `send` returns.
         timeout_s: for one request.
+        patience_s: for one call or transaction, all tries together.
     """
 
-    def __init__(self, url: str, *, commitment: str = "confirmed", timeout_s: float = 30.0) -> None:
+    def __init__(
+        self, url: str, *, commitment: str = "confirmed", timeout_s: float = 15.0, patience_s: float = PATIENCE_S
+    ) -> None:
         self.url = url
         self.commitment = commitment
-        self._client = AsyncClient(url, commitment=Commitment(commitment), timeout=timeout_s, http2=False)
+        self._patience_s = patience_s
+        self._answered = False
+        # solana-py would send a request again by itself, a transaction too, and hide that the first answer was lost
+        self._client = AsyncClient(
+            url, commitment=Commitment(commitment), timeout=timeout_s, http2=False, max_transport_retries=0
+        )
 
     async def __aenter__(self) -> Chain:
         return self
@@ -73,23 +90,37 @@ class Chain:
         await self._client.close()
 
     async def call(self, method: str, *params: Any) -> Any:
-        """One JSON-RPC call's `result`.
+        """The `result` of one JSON-RPC call, which is sent again while it may pass.
 
         Raises:
             RpcError: no answer, no JSON-RPC, or an error; `code` and `data` as the endpoint gave them.
         """
+        async for attempt in self._asking():
+            with attempt:
+                return await self._ask(method, *params)
+        raise AssertionError("unreachable: the last try raises")
+
+    async def _ask(self, method: str, *params: Any) -> Any:
+        """One try. Raises BusyError where another may pass, else RpcError."""
         try:
-            return await self._client.send_rpc_request(JsonRpcRequest(method=method, params=list(params)), Any)
+            result = await self._client.send_rpc_request(JsonRpcRequest(method=method, params=list(params)), Any)
         except SolanaJsonRpcError as error:
-            raise RpcError(f"{method}: {error.message}", code=error.code, data=error.data) from None
+            self._answered = True
+            text = f"{method}: {error.message}"
+            if patience.busy_code(error.code):
+                raise BusyError(text, code=error.code, data=error.data, acted=False) from None
+            raise RpcError(text, code=error.code, data=error.data) from None
         except SolanaRpcException as error:
-            cause = error.__cause__ or error
-            raise RpcError(
-                f"cannot reach {self.url}: {cause or type(cause).__name__}", hint="check the URL", recoverable=True
-            ) from None
+            raise patience.no_answer(self.url, error.__cause__ or error) from None
         except ValueError:
-            # pydantic's ValidationError is one, and so is what no JSON ends in
-            raise RpcError(f"{self.url} gave no JSON-RPC answer to {method}", hint="check the URL") from None
+            # pydantic's ValidationError is one, and so is what the JSON parser raises
+            text = f"{self.url} gave no JSON-RPC answer to {method}"
+            raise BusyError(text, acted=True, reached=False, hint="check the URL") from None
+        self._answered = True
+        return result
+
+    def _asking(self) -> AsyncRetrying:
+        return patience.asking(self._patience_s, known=lambda: self._answered)
 
     async def account(self, key: Pubkey) -> ChainAccount | None:
         """An account, or None where there is none."""
@@ -160,50 +191,70 @@ class Chain:
 
         Args:
             payer: pays and signs first.
-            signers: further signers; the payer may stand among them.
+            signers: further signers; the payer may be one of them.
 
         Raises:
             ProgramError: a program refused it; names program, instruction and error.
             RpcError: it did not land in time, or the endpoint refused it.
         """
-        for left in reversed(range(_TRIES)):
-            try:
-                return await self._send(instructions, payer, *signers)
-            except ProgramError as error:
-                # what was refused has changed nothing, so there is nothing to be done twice
-                if not error.recoverable or not left:
-                    raise
-            await asyncio.sleep(_PAUSE_S)
-        raise AssertionError
-
-    async def _send(self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair) -> str:
-        raw, last_height = await self._signed(instructions, payer, *signers)
-        signature = await self._broadcast(raw)
-        await self._confirm(signature, raw, last_height)
-        return signature
+        async for attempt in patience.signing(self._patience_s):
+            with attempt:
+                transaction, last_height = await self._signed(instructions, payer, *signers)
+                raw, signature = bytes(transaction), str(transaction.signatures[0])
+                await self._broadcast(raw, signature)
+                await self._confirm(signature, raw, last_height)
+                return signature
+        raise AssertionError("unreachable: the last try raises")
 
     async def _signed(
         self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair
-    ) -> tuple[bytes, int]:
+    ) -> tuple[VersionedTransaction, int]:
         """A transaction on the latest blockhash, and the last block height at which it counts."""
         blockhash, last_height = await self.blockhash()
         message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
         by_key = {each.pubkey(): each for each in (payer, *signers)}
         needed = message.account_keys[: message.header.num_required_signatures]
-        return bytes(VersionedTransaction(message, [by_key[key] for key in needed])), last_height
+        return VersionedTransaction(message, [by_key[key] for key in needed]), last_height
 
     async def simulate(self, instructions: Sequence[Instruction], payer: Keypair) -> None:
         """Has the endpoint try a transaction that changes nothing. Raises what `send` would."""
-        raw, _ = await self._signed(instructions, payer)
+        transaction, _ = await self._signed(instructions, payer)
         options = {"encoding": "base64", "commitment": self.commitment}
-        value = (await self.call("simulateTransaction", base64.b64encode(raw).decode(), options))["value"]
+        raw = base64.b64encode(bytes(transaction)).decode()
+        value = (await self.call("simulateTransaction", raw, options))["value"]
         if value["err"] is not None:
             raise _refusal(value["err"], value.get("logs") or [])
 
-    async def _broadcast(self, raw: bytes, *, preflight: bool = True) -> str:
+    async def _broadcast(self, raw: bytes, signature: str) -> None:
+        """Hands a transaction to the endpoint; returns once it may be on its way. Raises what refuses it."""
+        acted = False
+        async for attempt in self._asking():
+            with attempt:
+                try:
+                    await self._send_raw(raw)
+                except BusyError as error:
+                    acted = acted or error.acted
+                    if acted:
+                        error.hint = f"look for transaction {signature}, which may have landed, and run this again"
+                        if await self._status(signature) is not None:
+                            return
+                    raise
+                except AwmError as error:
+                    refused = error.data if isinstance(error, RpcError) else None
+                    # the first copy has landed; or it may be on its way still, and will land or expire
+                    if refused == "AlreadyProcessed" or (acted and refused == "BlockhashNotFound"):
+                        return
+                    # the refusal may be of a copy: what the first one did can make the program refuse another
+                    if not (acted and await self._arrives(signature)):
+                        raise
+                return
+
+    async def _send_raw(self, raw: bytes, *, preflight: bool = True) -> None:
         options = {"encoding": "base64", "preflightCommitment": self.commitment, "skipPreflight": not preflight}
         try:
-            return str(await self.call("sendTransaction", base64.b64encode(raw).decode(), options))
+            await self._ask("sendTransaction", base64.b64encode(raw).decode(), options)
+        except BusyError:
+            raise
         except RpcError as error:
             if error.code == PREFLIGHT_FAILURE and isinstance(error.data, dict) and error.data.get("err"):
                 raise _refusal(error.data["err"], error.data.get("logs") or []) from None
@@ -212,31 +263,45 @@ class Chain:
                 raise in_words from None
             raise
 
+    async def _status(self, signature: str) -> Any:
+        return (await self.call("getSignatureStatuses", [signature]))["value"][0]
+
+    async def _arrives(self, signature: str) -> bool:
+        deadline = time.monotonic() + _ARRIVAL_S
+        while await self._status(signature) is None:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
     async def _confirm(self, signature: str, raw: bytes, last_height: int | None) -> None:
         # short first waits serve a localnet, longer ones a cluster
         wait, since_broadcast, total = 0.01, 0.0, 0.0
-        wanted = ("processed", "confirmed", "finalized").index(self.commitment)
+        expired = False
         while True:
-            status = (await self.call("getSignatureStatuses", [signature]))["value"][0]
+            status = await self._status(signature)
             if status is not None:
                 if status["err"] is not None:
                     raise _refusal(status["err"], await self._logs(signature))
                 reached = status.get("confirmationStatus") or "processed"
-                if ("processed", "confirmed", "finalized").index(reached) >= wanted:
+                if _LANDED.index(reached) >= _LANDED.index(self.commitment):
                     return
+            elif expired:
+                raise RpcError(
+                    f"transaction {signature} did not land before its blockhash expired",
+                    hint="run the command again", recoverable=True,
+                )  # fmt: skip
             elif total > 1 and last_height is not None:
                 height = int(await self.call("getBlockHeight", {"commitment": self.commitment}))
-                if height > last_height:
-                    raise RpcError(
-                        f"transaction {signature} did not land before its blockhash expired",
-                        hint="run the command again",
-                        recoverable=True,
-                    )
+                # it may have landed in the last block that takes it, after its status was read
+                expired = height > last_height
             elif total > 60:
                 raise RpcError(f"transaction {signature} did not land in 60 s", recoverable=True)
-            if raw and status is None and since_broadcast >= _REBROADCAST_S:
-                # no preflight: it would refuse what has landed meanwhile
-                await self._broadcast(raw, preflight=False)
+            if raw and status is None and not expired and since_broadcast >= _REBROADCAST_S:
+                # a refusal of the copy says nothing: its status does
+                with contextlib.suppress(AwmError):
+                    # no preflight: it would refuse what has landed meanwhile
+                    await self._send_raw(raw, preflight=False)
                 since_broadcast = 0.0
             await asyncio.sleep(wait)
             total += wait

@@ -159,14 +159,16 @@ def manifest(wanted: Plan) -> ModelManifest:
 
 
 async def publish(
-    chain: Chain, authority: Keypair, world: Pubkey, cartridge: Cartridge, *, progress: Progress | None = None
-) -> Published:
+    chain: Chain, authority: Keypair, world: Pubkey, cartridge: Cartridge, *, progress: Progress | None = None,
+    announce: Callable[[Pubkey], object] = lambda _: None,
+) -> Published:  # fmt: skip
     """Publishes a cartridge, or finishes a publish that was cut off; then loads it back and compares every byte.
 
     Args:
         chain: the base chain.
         authority: pays, and alone may take it back.
-        world: whose entities the accounts stand on.
+        world: gets the entities of the accounts.
+        announce: called with the model's address before anything is sent.
 
     Raises:
         AccountError: the authority cannot pay the rent.
@@ -174,6 +176,7 @@ async def publish(
         ProgramError, RpcError: as `Chain.send`.
     """
     wanted = plan(cartridge, authority.pubkey(), world, await world_id(chain, world))
+    announce(wanted.model)
     return await carry_out(chain, authority, wanted, progress=progress)
 
 

@@ -1,19 +1,25 @@
 """Sessions from the players' side: create, join, end, close, show.
 
-A session is named by its SessionState account; its other accounts derive from the entity that stands in it.
+The address of a session is that of its SessionState account, which holds the entity. All its other addresses derive
+from the entity.
+
+Each step looks at the chain first and does only what is missing, so a step that failed can be run again.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import msgspec
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from ..errors import AccountError, CartridgeError
+from ..errors import AccountError, AwmError, CartridgeError
 from ..wire import bolt, ids, programs
 from ..wire.accounts import (
     ACTIVE,
+    ENDED,
     WAITING_PLAYERS,
     Checkpoint,
     FrameLog,
@@ -55,7 +61,7 @@ class SessionAccounts(msgspec.Struct, frozen=True):
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """All of a session's accounts, read at one slot; None where an account is not there (yet, or any more)."""
+    """All of a session's accounts, read at one slot; None where an account does not exist (yet, or any more)."""
 
     accounts: SessionAccounts
     session: SessionState
@@ -68,18 +74,18 @@ class SessionView(msgspec.Struct, frozen=True):
 
     @property
     def of_one_frame(self) -> bool:
-        """Whether all accounts that are there are of the frame that the session is at."""
+        """Whether all accounts that exist hold the frame that the session is at."""
         frame, begun = self.session.frame, self.session.player2 != ids.ZERO_KEY
-        told = (
+        agree = (
             self.hidden is None or self.hidden.frame == frame,
             self.inputs is None or not begun or self.inputs.frame == frame + 1,
             self.log is None or self.log.total_frames == frame,
         )
-        return all(told)
+        return all(agree)
 
     @property
     def genesis(self) -> bytes:
-        """The chain hash of frame 0. It holds from JOIN on."""
+        """The chain hash of frame 0, 32 bytes; valid once player 2 has joined."""
         session = self.session
         return genesis(
             self.accounts.session, session.model, session.stage, session.seed, session.max_frames, self.start_players
@@ -87,7 +93,7 @@ class SessionView(msgspec.Struct, frozen=True):
 
     @property
     def start_players(self) -> bytes:
-        """Both PlayerStates of frame 0; characters never change, so the present ones tell."""
+        """Both PlayerStates of frame 0, 64 bytes. Characters never change, so those of the present frame serve."""
         characters = [self.session.players[at + 31] for at in (0, 32)]
         return start_players(*characters)
 
@@ -103,49 +109,84 @@ class Closed(msgspec.Struct, frozen=True):
 async def create(
     chain: Chain, player: Keypair, world: Pubkey, model: Pubkey, *,
     writer: Pubkey, character: int = 0, stage: int = FINAL_DESTINATION, max_frames: int = 0, seed: int = 0,
-    base: Chain | None = None,
+    base: Chain | None = None, resume: Pubkey | None = None,
+    announce: Callable[[SessionAccounts], object] = lambda _: None,
 ) -> SessionAccounts:  # fmt: skip
-    """Makes a session on a new entity of `world`, with `player` as player 1.
+    """Makes a session on a new entity of `world`, with `player` as player 1: first the accounts, then CREATE.
 
     Args:
         model: key of a ready manifest; its shape goes into the hidden state.
         writer: whose frames the session takes: the crank's key.
-        base: where the model is, where that is another chain.
+        base: where the model is, if that is another chain.
+        resume: the session account or the entity of a creation that was cut off, which is finished instead.
+        announce: called with the addresses before anything is sent; again when another client took that entity.
 
     Raises:
-        AccountError, CartridgeError: no manifest there, or one that is not ready.
-        ProgramError, RpcError: as `Chain.send`.
+        AccountError, CartridgeError: no manifest there, or one that is not ready; or nothing to resume.
+        ProgramError, RpcError: as `Chain.send`. Where accounts may be left half made, the hint says how to go on.
     """
     account = await (base or chain).need(model, "model manifest")
     manifest = ModelManifest.decode(account.data, owner=account.owner, address=model)
     if not manifest.ready:
         raise CartridgeError(f"manifest {model} is not ready", hint="finish `awm-crank publish` first")
-    entity = await setup.create_entity(chain, player, world, ids.SESSION_COMPONENTS)
-    args = Lifecycle(
-        CREATE, player.pubkey(), character, stage, model, max_frames, seed,
-        manifest.d_inner, manifest.d_state, manifest.num_layers, writer,
-    )  # fmt: skip
-    await chain.send([_lifecycle(player, world, entity, args)], player)
-    return SessionAccounts.of(entity)
+    made: list[SessionAccounts] = []
+
+    def tell(entity: Pubkey) -> None:
+        made.append(SessionAccounts.of(entity))
+        announce(made[-1])
+
+    try:
+        if resume is None:
+            await setup.create_entity(chain, player, world, ids.SESSION_COMPONENTS, announce=tell)
+        elif await _resumed(chain, player, resume, tell):
+            return made[-1]
+        args = Lifecycle(
+            CREATE, player.pubkey(), character, stage, model, max_frames, seed,
+            manifest.d_inner, manifest.d_state, manifest.num_layers, writer,
+        )  # fmt: skip
+        await chain.send([_lifecycle(player, world, made[-1].entity, args)], player)
+    except AwmError as error:
+        if made and error.recoverable:
+            error.hint = f"awm-crank session create --resume {made[-1].session} with the same options"
+        raise
+    return made[-1]
+
+
+async def _resumed(chain: Chain, player: Keypair, address: Pubkey, tell: Callable[[Pubkey], object]) -> bool:
+    """Finds what an earlier `create` has made; returns whether the session is complete."""
+    found = await chain.need(address, "session to resume")
+    if found.owner == ids.WORLD:
+        address = SessionAccounts.of(address).session
+    state = await load_session(chain, address)
+    tell(state.entity)
+    if state.player1 == ids.ZERO_KEY:
+        return False
+    if state.player1 != player.pubkey():
+        raise AccountError(f"session {address} is another player's", expected=player.pubkey(), found=state.player1)
+    return True
 
 
 async def join(chain: Chain, player: Keypair, world: Pubkey, session: Pubkey, *, character: int = 0) -> None:
-    """Joins as player 2: the session becomes active, frame 0 stands."""
+    """Joins as player 2: the session becomes active at frame 0. Does nothing if `player` has joined already."""
     state = await load_session(chain, session)
+    if state.player2 == player.pubkey() and state.status == ACTIVE:
+        return
     args = Lifecycle(JOIN, player.pubkey(), character)
     await chain.send([_lifecycle(player, world, state.entity, args)], player)
 
 
 async def end(chain: Chain, player: Keypair, world: Pubkey, session: Pubkey) -> None:
-    """Ends a waiting or active session; either player may."""
+    """Ends a waiting or active session; either player may. Does nothing if it has ended already."""
     state = await load_session(chain, session)
+    if state.status == ENDED and player.pubkey() in (state.player1, state.player2):
+        return
     await chain.send([_lifecycle(player, world, state.entity, Lifecycle(END, player.pubkey()))], player)
 
 
 async def close(chain: Chain, player: Keypair, session: Pubkey) -> Closed:
-    """Closes all of an ended session's accounts, in one transaction, or what an earlier try has left of them.
+    """Closes all accounts of an ended session in one transaction, or those that an earlier try has left.
 
-    Checkpoints' and ring's rent goes to the writer, who paid it; the components' to player 1.
+    The rent of checkpoints and ring goes to the writer, who paid it; the rent of the components goes to player 1.
 
     Args:
         player: player 1.
@@ -160,7 +201,7 @@ async def close(chain: Chain, player: Keypair, session: Pubkey) -> Closed:
         raise AccountError(f"session {session} is still active", hint=f"awm-crank session end {session}")
     if key != state.player1:
         raise AccountError(f"session {session} can only be closed by its player 1", expected=state.player1, found=key)
-    # a crank prepares checkpoints and ring while player 2 is waited for, and the programs want END before these close
+    # the crank may make checkpoints and ring before player 2 joins; the programs close these only after END
     if state.status == WAITING_PLAYERS and (any(view.lamports[4:]) or view.log_size > FrameLog.LAYOUT.size):
         raise AccountError(
             f"session {session} was prepared by its writer already", hint=f"awm-crank session end {session}"
@@ -191,7 +232,7 @@ async def show(chain: Chain, session: Pubkey) -> SessionView:
     """Reads a session's accounts, all at one slot.
 
     Raises:
-        AccountError, LayoutError: no session there, or an account that is not what it should be.
+        AccountError, LayoutError: no session there, or an account of it is not what it should be.
     """
     entity = (await load_session(chain, session)).entity
     accounts = SessionAccounts.of(entity)
@@ -213,9 +254,10 @@ async def show(chain: Chain, session: Pubkey) -> SessionView:
 
 
 async def show_one_frame(chain: Chain, session: Pubkey) -> SessionView:
-    """As `show`, for a session that is being written: an endpoint may take a frame between two accounts that it reads.
+    """Like `show`, for a session that is being written.
 
-    Where the accounts are never seen of one frame, what was read last is returned: that is how they stand then.
+    The endpoint may take a frame while it reads the accounts one after another. So this reads again until all accounts
+    agree on the frame. If they never do, it returns what it read last.
 
     Raises:
         AccountError, LayoutError: as `show`.
@@ -232,7 +274,7 @@ async def load_session(chain: Chain, session: Pubkey) -> SessionState:
     """A session's own account.
 
     Raises:
-        AccountError, LayoutError: there is none, or it is no SessionState.
+        AccountError, LayoutError: there is none, or it is not a SessionState.
     """
     account = await chain.need(session, "session")
     return SessionState.decode(account.data, owner=account.owner, address=session)

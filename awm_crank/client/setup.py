@@ -1,8 +1,8 @@
-"""Worlds, entities and components: what stands before a session or a cartridge can."""
+"""Worlds, entities and components: what a session or a cartridge needs first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -13,7 +13,7 @@ from ..wire.accounts import Registry, World
 from .chain import Chain
 
 _RACES = 8
-"""Tries to get the next id of a world or entity while others take it."""
+"""Tries to get the next number of a world or entity while others take it."""
 
 
 async def worlds(chain: Chain) -> int:
@@ -46,10 +46,10 @@ async def create_world(chain: Chain, payer: Keypair) -> Pubkey:
 
 
 async def find_world(chain: Chain, named: str = "") -> Pubkey:
-    """The world to work in: the one named, else the permissionless world with the lowest id.
+    """The world to work in: the one named, else the permissionless world with the lowest number.
 
     Raises:
-        AccountError: the named one is none, or there is no permissionless world at all.
+        AccountError: the named one is not a world, or there is no permissionless world at all.
     """
     if named:
         key = parse_key(named, "world")
@@ -66,20 +66,22 @@ async def find_world(chain: Chain, named: str = "") -> Pubkey:
 
 
 async def find_or_create_world(chain: Chain, payer: Keypair, named: str = "") -> Pubkey:
-    """As `find_world`; on a chain that has none yet, a new one, paid by `payer`."""
+    """Like `find_world`, but makes a world on a chain that has none yet; `payer` pays."""
     if not named and await worlds(chain) == 0:
         return await create_world(chain, payer)
     return await find_world(chain, named)
 
 
 async def create_entity(
-    chain: Chain, payer: Keypair, world: Pubkey, components: Sequence[Pubkey], *, authority: Pubkey = ids.WORLD
-) -> Pubkey:
+    chain: Chain, payer: Keypair, world: Pubkey, components: Sequence[Pubkey], *, authority: Pubkey = ids.WORLD,
+    announce: Callable[[Pubkey], object] = lambda _: None,
+) -> Pubkey:  # fmt: skip
     """Makes the world's next entity with these components, in one transaction.
 
     Args:
         components: component programs, at most five so that the transaction fits.
-        authority: who may update them; the World id lets every apply through to the component's own checks.
+        authority: who may update them; with the World id, every apply reaches the component's own checks.
+        announce: called with the entity before its transaction is sent; again when another client took that entity.
 
     Raises:
         ProgramError, RpcError: as `Chain.send`.
@@ -88,12 +90,13 @@ async def create_entity(
         account = await chain.need(world, "world")
         state = World.decode(account.data, owner=account.owner, address=world)
         entity = bolt.entity_pda(state.id, state.entities)
+        announce(entity)
         instructions = [bolt.add_entity(payer.pubkey(), world, entity)]
         instructions += [bolt.initialize_component(payer.pubkey(), entity, each, authority) for each in components]
         try:
             await chain.send(instructions, payer)
         except ProgramError:
-            # another client may have taken the id in between: then the entity exists now
+            # another client may have taken the number in between: then the entity exists now
             if attempt == _RACES - 1 or await chain.account(entity) is None:
                 raise
             continue
@@ -105,11 +108,11 @@ def parse_key(text: str, what: str) -> Pubkey:
     """A base58 address given by a person.
 
     Raises:
-        AwmError: it is none; exit status 2.
+        AwmError: it is not an address; exit status 2.
     """
     try:
         return Pubkey.from_string(text)
     except ValueError:
-        error = AwmError(f"{what} {text!r} is no address", expected="32 bytes in base58")
+        error = AwmError(f"{what} {text!r} is not an address", expected="32 bytes in base58")
         error.exit_code = 2
         raise error from None

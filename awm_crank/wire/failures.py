@@ -103,4 +103,6 @@ def error_in_words(message: str) -> AwmError | None:
         return ProgramError(f"instruction {match[1]} refused: {match[3]}", recoverable=match[3] in _SYSVAR_AWAY)
     if message.endswith("Blockhash not found"):
         return transaction_error("BlockhashNotFound")
+    if message.endswith("already been processed"):
+        return transaction_error("AlreadyProcessed")
     return None

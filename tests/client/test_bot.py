@@ -191,7 +191,7 @@ async def test_refusals(arena: Arena) -> None:
         with pytest.raises(AccountError, match="is not on"):
             async with join(Keypair().pubkey(), stranger, arena.net.http):
                 pass
-        with pytest.raises(Exception, match="session 'x' is no address"):
+        with pytest.raises(Exception, match="session 'x' is not an address"):
             async with join("x", stranger, arena.net.http):
                 pass
         with pytest.raises(ConfigError, match="no WebSocket endpoint"):

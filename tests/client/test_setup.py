@@ -36,7 +36,7 @@ async def test_world_by_name(arena: Arena) -> None:
         assert await setup.find_world(chain) == arena.world
         with pytest.raises(AccountError):
             await setup.find_world(chain, str(arena.model))
-        with pytest.raises(AwmError, match="world 'w' is no address") as caught:
+        with pytest.raises(AwmError, match="world 'w' is not an address") as caught:
             await setup.find_world(chain, "w")
         assert caught.value.exit_code == 2
 

@@ -1,0 +1,128 @@
+"""When a command tries again, and how long it waits first.
+
+A command runs once, in front of a person. So it does not try for ever, as the crank does, but for its patience: a
+minute. An endpoint that has never answered, because the URL is wrong or nothing runs there, gets three seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+import httpx2
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from ..errors import ProgramError, RpcError
+
+PATIENCE_S = 60.0
+STRANGER_S = 3.0
+"""Patience with an endpoint that has never answered."""
+_LONGEST_PAUSE_S = 4.0
+_GROWING = wait_random_exponential(multiplier=0.1, max=_LONGEST_PAUSE_S)
+_SIGNINGS = 3
+# how endpoints say in JSON-RPC that they are busy or behind: Agave's node is behind (-32005) and minimum context slot
+# not reached (-32016); the rate limits of providers (-32007, -32429, 429)
+_BUSY_CODES = frozenset((-32005, -32007, -32016, -32429, 429))
+
+
+class BusyError(RpcError):
+    """A request without an answer of use that may pass if it is sent again.
+
+    `acted`: the endpoint may have carried it out all the same, because only the answer was lost. `reached`: something
+    that is plainly this endpoint answered. `retry_after_s`: how long the endpoint asks to wait, if it does.
+    """
+
+    def __init__(
+        self, what: str, *, acted: bool, reached: bool = True, retry_after_s: float | None = None,
+        code: int | None = None, data: object = None, hint: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(what, code=code, data=data, hint=hint, recoverable=True)
+        self.acted = acted
+        self.reached = reached
+        self.retry_after_s = retry_after_s
+
+
+def busy_code(code: int | None) -> bool:
+    """Whether a JSON-RPC error code says that the endpoint is busy or behind, rather than that it refuses."""
+    return code in _BUSY_CODES
+
+
+def no_answer(url: str, cause: BaseException | None) -> RpcError:
+    """What a failed HTTP request means: `BusyError` where another may pass.
+
+    Args:
+        url: the endpoint as it may be printed, without secrets.
+        cause: the HTTP client's exception.
+    """
+    if isinstance(cause, httpx2.HTTPStatusError):
+        # its own text has the whole URL, secrets included
+        status = cause.response.status_code
+        text = f"{url} answered HTTP {status}"
+        if status not in (408, 429) and status < 500:
+            return RpcError(text, code=status, hint="check the URL and its access key")
+        wait = retry_after(cause.response.headers.get("retry-after", ""))
+        return BusyError(text, code=status, acted=status >= 500, retry_after_s=wait, hint="run the command again")
+    started = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol)
+    reason = str(cause) or type(cause).__name__
+    return BusyError(f"cannot reach {url}: {reason}", acted=not started, reached=not started, hint="check the URL")
+
+
+def retry_after(value: str) -> float | None:
+    """Seconds of a `Retry-After` header, which holds seconds or a date; None without a usable one."""
+    if value.isascii() and value.isdigit() and len(value) <= 6:
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return max(moment.timestamp() - time.time(), 0.0)
+
+
+def asking(patience_s: float, *, known: Callable[[], bool]) -> AsyncRetrying:
+    """Tries a request again while it is `BusyError`.
+
+    Args:
+        patience_s: seconds from the first try.
+        known: whether the endpoint has ever answered.
+    """
+
+    def stop(state: RetryCallState) -> bool:
+        error = _error(state)
+        stranger = isinstance(error, BusyError) and not error.reached and not known()
+        limit = min(STRANGER_S, patience_s) if stranger else patience_s
+        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
+
+    return AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, BusyError)),
+        stop=stop, wait=_pause, sleep=asyncio.sleep, reraise=True,
+    )  # fmt: skip
+
+
+def signing(patience_s: float) -> AsyncRetrying:
+    """Signs a transaction again, on a fresh blockhash, when the last one certainly did not land and may land now.
+
+    Args:
+        patience_s: seconds from the first try. A transaction whose blockhash expired takes longer than that, so there
+            are three tries in any case.
+    """
+
+    def stop(state: RetryCallState) -> bool:
+        return (state.seconds_since_start or 0.0) > patience_s and state.attempt_number >= _SIGNINGS
+
+    def again(error: BaseException) -> bool:
+        return isinstance(error, RpcError | ProgramError) and error.recoverable and not isinstance(error, BusyError)
+
+    return AsyncRetrying(retry=retry_if_exception(again), stop=stop, wait=_pause, sleep=asyncio.sleep, reraise=True)
+
+
+def _pause(state: RetryCallState) -> float:
+    asked = getattr(_error(state), "retry_after_s", None)
+    return _GROWING(state) if asked is None else max(asked, _GROWING(state))
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
