@@ -71,6 +71,8 @@ class _Layer:
         self.conv_b = array("conv_b").astype(np.int32)
         self.dt_bias = array("dt_bias").astype(np.int64)
         self.alpha = array("alpha").astype(np.uint64)
+        # the largest alpha stands for any rate beyond it (numerics.md 6.4)
+        self.alpha_shift = np.where(self.alpha == 2**31 - 1, 0, 20).astype(np.uint64)
         self.d = array("d").astype(np.int32)[:, None]
         hs = array("hs").astype(np.int32)
         self.input_shift = 11 + 2 * f.f_c - hs
@@ -217,7 +219,7 @@ class ReferenceEngine:
         """Sections 6.4 and 6.5: advance `h` in place, return y (heads, headdim)."""
         shape, f, tables = self._shape, layer.f, self._tables
         dt = tables.softplus(dt_raw + layer.dt_bias)
-        t = np.minimum((dt.astype(np.uint64) * layer.alpha) >> np.uint64(20), np.uint64(2**31 - 1))
+        t = np.minimum((dt.astype(np.uint64) * layer.alpha) >> layer.alpha_shift, np.uint64(2**31 - 1))
         da = step * 18013 % 2**15
         a = np.minimum(32767, (tables.exp2neg(t).astype(np.int64) + 2 * da) >> 16).astype(np.int32)
         ed = np.array([max(0, int(v).bit_length() - 15) for v in dt], np.int64)

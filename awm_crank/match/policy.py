@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..engine import frame
 from ..engine.layout import EMBEDDINGS, PLAYER_FLOATS
-from ..engine.offline import checkpoint
+from ..engine.offline import checkpoint, files
 from ..errors import CheckpointError
 from ..wire import frame_records
 from .players import FULL_TILT, Agent, controller
@@ -91,7 +91,7 @@ class Policy:
                 hint="train one with tools/policy/imitate.py",
             ) from None  # fmt: skip
         if not arrays:
-            content = checkpoint.load_torch(data)
+            content = files.read(data)
             return cls(content.weights, content.encoding, content.context_len)
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:

@@ -32,7 +32,9 @@ AWM_INLINE head_step head_scalars(const awm_image *im, const awm_layer *ly, u32 
     const i32 hs = AT(im, const i8 *, ly->hs)[h];
     const i32 x = clamp32(dt_raw, -(1 << 26), 1 << 26) + AT(im, const i32 *, ly->dt_bias)[h];
     const u32 dt = softplus(lut_log(im), lut_exp(im), x);
-    const u64 decay = ((u64)dt * AT(im, const u32 *, ly->alpha)[h]) >> 20;
+    const u32 alpha = AT(im, const u32 *, ly->alpha)[h];
+    /* The largest alpha stands for any rate beyond it: whatever was in the state is gone within this frame. */
+    const u64 decay = ((u64)dt * alpha) >> (alpha == 0x7fffffffu ? 0 : 20);
     const u32 a31 = exp2neg(lut_exp(im), (u32)MIN(decay, 0x7fffffffu));
     const u32 length = bitlen32(dt), ed = length > 15 ? length - 15 : 0, bits = bitlen32(im->d_state - 1);
     head_step out;

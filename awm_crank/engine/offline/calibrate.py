@@ -125,6 +125,9 @@ def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: by
             _widen(ranges, f"{layer}.x", largest_x, (2, 3))
         elif kind == "b":
             unit = torch.exp2(torch.ceil(torch.log2(value.abs().amax(-1) + 1e-30)))[..., None, None]
+        elif kind == "dt":
+            _widen(ranges, f"{layer}.shortest", 1 / value.clamp(min=torch.finfo(value.dtype).tiny), (2,))
+            return
         elif kind == "push":
             _widen(ranges, f"{layer}.drive", value * unit, (2, 3))
         _widen(ranges, name, value, KEPT.get(kind, ()))
@@ -184,5 +187,6 @@ def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: 
             ctx = model.advance(state, vectors.reshape(len(lanes), len(rows), -1))
             model.outputs_batch(ctx.flatten(0, 1), [lane[n + 1][80:96] for lane in lanes for n in rows])
         if not last:
-            reach = (1 / -torch.expm1(logs)).clamp(max=REPEATS)
+            # a head whose dt never opens has a decay of exactly 1, and neither forgets nor takes in anything
+            reach = 1 / (-torch.expm1(logs)).clamp(min=1 / REPEATS)
             state.h *= reach[..., None, None].to(model.dtype)

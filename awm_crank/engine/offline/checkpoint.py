@@ -1,19 +1,19 @@
-"""Reading a trained checkpoint: a `.pt` file's bytes to named float arrays, or a refusal that says what it cannot run.
+"""Reading a trained checkpoint: named float arrays of a world model, or a refusal that says what cannot be run.
 
-The file is a dict of `model_state_dict`, `encoding_config`, `context_len` (reference: the system's description of
-FrameStackMamba2). Needs torch, which is the extra `model`; nothing here runs a model.
+A checkpoint has a state dict, an `encoding_config` and a `context_len`; `files.py` takes them out of the file. Nothing
+here runs a model.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from awm_crank.engine.layout import CTRL_DIM, D_CONV, EMBEDDINGS, PLAYER_CONTROLS, Shape
+from awm_crank.engine.offline import files
 from awm_crank.engine.offline.dequantize import HEAD_SLICES
 from awm_crank.errors import CheckpointError
 
@@ -41,6 +41,16 @@ _TRAINING_ONLY = {"hitstun_scale", "focal_offset"}
 """Settings that change nothing in the model that runs (hitstun_scale without the flag `hitstun`)."""
 
 
+_PLAIN = (bool, int, float, str, type(None))
+_OTHER_MODELS = {
+    "trunk.": "FrameStackMLP, a model without recurrent state",
+    "predictor.": "JEPA, a model that predicts in a latent space",
+    "encoder.": "JEPA, a model that predicts in a latent space",
+    "projector.": "JEPA, a model that predicts in a latent space",
+}
+"""How the names of another model's tensors begin, and what that model is."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that this project can run.
@@ -49,11 +59,13 @@ class Checkpoint:
         weights: state-dict name to float64 array, shaped as PyTorch holds it; exactly the names of `names(shape)`.
         scales: the encoding's scales, under the names of `SCALES`.
         shape: the sizes, read from the tensors.
+        notes: what was changed while reading, in sentences for the person who started the command.
     """
 
     weights: dict[str, Floats]
     scales: dict[str, float]
     shape: Shape
+    notes: tuple[str, ...] = ()
 
     @property
     def total_params(self) -> int:
@@ -86,56 +98,20 @@ def names(shape: Shape) -> dict[str, tuple[int, ...]]:
     return out
 
 
-def read(data: bytes) -> Checkpoint:
-    """Read a `.pt` file's bytes.
+def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> Checkpoint:
+    """Reads a checkpoint file's bytes; the arguments are those of `files.read`.
 
     Raises:
-        CheckpointError: not a checkpoint, an unsupported flag of its encoding_config (named), a tensor missing, left
-            over, misshapen or not finite; or torch is not installed.
+        CheckpointError: not a checkpoint, another kind of model (named), an unsupported flag of its encoding_config
+            (named), a tensor missing, left over, misshapen or not finite; or torch is not installed.
     """
-    content = load_torch(data)
-    return from_weights(content.weights, content.encoding)
-
-
-@dataclass(frozen=True)
-class Content:
-    """What stands in a `.pt` file: state-dict name to float64 array, and encoding_config and context_len unchecked."""
-
-    weights: dict[str, Floats]
-    encoding: object
-    context_len: object
-
-
-def load_torch(data: bytes) -> Content:
-    """Reads a `.pt` file's bytes, of a world model or of a policy. Raises CheckpointError as `read` does."""
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise CheckpointError("reading a checkpoint needs torch", hint="pip install 'awm-crank[model]'") from error
-    try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch's unpickler lets whatever its bytes provoke out: struct.error, TypeError, KeyError, …
-        raise CheckpointError(
-            "checkpoint file cannot be read",
-            expected="a .pt file of tensors and plain values (torch.load, weights_only)",
-            found=str(error).split("\n")[0],
-            hint="save it with torch.save({'model_state_dict': …, 'encoding_config': …, 'context_len': 10})",
-        ) from error
-    if not isinstance(content, dict) or "model_state_dict" not in content or "encoding_config" not in content:
-        found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise CheckpointError(
-            "checkpoint file", expected="a dict with model_state_dict and encoding_config", found=found
-        )
-    state = content["model_state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(t, torch.Tensor) for t in state.values()):
-        raise CheckpointError("checkpoint model_state_dict", expected="a dict of tensors", found=type(state).__name__)
-    weights = {str(k): t.to(torch.float64).numpy() for k, t in state.items()}
-    return Content(weights, content["encoding_config"], content.get("context_len"))
+    content = files.read(data, key=key, config=config)
+    return replace(from_weights(content.weights, content.encoding), notes=content.notes)
 
 
 def from_weights(weights: Mapping[str, Floats], encoding: object) -> Checkpoint:
     """Make a Checkpoint of named arrays and an encoding_config. Raises CheckpointError as `read` does."""
+    _check_kind(weights)
     scales, state_age_as_embed = parse_encoding(encoding)
     shape = _shape(weights, state_age_as_embed)
     expected = names(shape)
@@ -163,11 +139,21 @@ def parse_encoding(encoding: object) -> tuple[dict[str, float], bool]:
     Raises CheckpointError for a flag that is not supported, by name, and for a value out of range.
     """
     if not isinstance(encoding, dict):
-        raise CheckpointError("checkpoint encoding_config", expected="a dict", found=type(encoding).__name__)
+        raise CheckpointError(
+            "checkpoint encoding_config", expected="a dict",
+            found="none" if encoding is None else type(encoding).__name__,
+            hint="save the encoding's settings with the weights, or name them with --config FILE.json",
+        )  # fmt: skip
+    for key, value in encoding.items():
+        if not isinstance(key, str) or not isinstance(value, _PLAIN):
+            raise CheckpointError(
+                f"encoding_config {key}", expected="a name with a number, a text or nothing",
+                found=type(value if isinstance(key, str) else key).__name__,
+            )  # fmt: skip
     scales = dict(SCALES)
     for key, value in encoding.items():
         if key in SCALES:
-            if not isinstance(value, (int, float)) or not 1e-4 <= value <= 1:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1e-4 <= value <= 1:
                 raise CheckpointError(f"encoding_config {key}", expected="a number within 0.0001..1", found=value)
             scales[key] = float(value)
         elif key in _EMBEDDING_SIZES:
@@ -192,6 +178,22 @@ def float_units(scales: Mapping[str, float], state_age_as_embed: bool) -> Floats
     units += [] if state_age_as_embed else [s["state_age_scale"]]
     units += [s["hitlag_scale"], s["stocks_scale"], s["combo_count_scale"], 1.0, 1.0, 1.0]
     return np.array(units + [1 / 255] * 5 + [1.0] * (PLAYER_CONTROLS - 5))
+
+
+def _check_kind(weights: Mapping[str, Floats]) -> None:
+    if any(name.startswith("layers.0.mamba.") for name in weights):
+        return
+    for name in weights:
+        kind = next((what for prefix, what in _OTHER_MODELS.items() if name.startswith(prefix)), "")
+        if kind:
+            raise CheckpointError(
+                f"the checkpoint is of a {kind}", expected="FrameStackMamba2", hint="train with the architecture mamba2"
+            )
+    raise CheckpointError(
+        "the checkpoint has no Mamba2 layer",
+        expected="tensors layers.0.mamba.…",
+        found=f"{len(weights)} tensors, {', '.join(sorted(weights)[:3])} among them" if weights else "no tensors",
+    )
 
 
 def _shape(weights: Mapping[str, Floats], state_age_as_embed: bool) -> Shape:

@@ -79,6 +79,10 @@ def fraction_bits(largest: float, limit: float, low: int, high: int) -> int:
     return max(low, min(high, math.floor(math.log2(limit / largest))))
 
 
+FORGOTTEN = 2.0**-12
+"""What a head that forgets within a frame may keep of its state, as a part of it."""
+
+
 class _Quantizer:
     def __init__(self, checkpoint: Checkpoint, calibration: Calibration) -> None:
         self.checkpoint, self.w = checkpoint, dict(checkpoint.weights)
@@ -262,8 +266,7 @@ class _Quantizer:
         self.arrays[at + "row_gain"] = gains
         self.arrays[at + "d"] = _nearest(np.ldexp(w[mamba + "D"], f_d))
         self.arrays[at + "dt_bias"] = _nearest(np.ldexp(w[mamba + "dt_bias"], F_DT))
-        alpha = np.exp(w[mamba + "A_log"]) / math.log(2)
-        self.arrays[at + "alpha"] = np.maximum(1, _nearest(np.ldexp(alpha, 20)))
+        self.arrays[at + "alpha"] = self._decay_rates(n)
         return LayerFormats(
             f_in=f_in,
             f_in_w=self._norm(at + "norm", w[at + "norm.weight"], f_in),
@@ -280,6 +283,27 @@ class _Quantizer:
             s_out=s_out,
             eps_gate=round(EPS * shape.d_inner * 4.0 ** (f_y + f_z)),
         )
+
+    def _decay_rates(self, n: int) -> Ints:
+        """|A|·log2 e of each head in Q20, which holds rates below 2,048.
+
+        The largest integer stands for every larger rate: such a head forgets its whole state within a frame
+        (docs/numerics.md, section 6.4). A larger rate whose dt is so short that something is left cannot be held.
+        """
+        with np.errstate(over="ignore"):
+            rates = np.exp(self.w[f"layers.{n}.mamba.A_log"]) / math.log(2)
+        beyond = rates * 2**20 >= INT32_MAX
+        shortest = 1 / self.ranges[f"layers.{n}.shortest"].numpy().astype(np.float64)
+        left = np.exp2(-np.minimum(rates * shortest, 1000)) * beyond
+        if left.max() > FORGOTTEN:
+            head = int(left.argmax())
+            raise CheckpointError(
+                f"layer {n}, head {head}: it forgets at a rate that the format does not hold",
+                expected=f"an A_log of at most {math.log(2048 * math.log(2)):.2f}, or a dt at which nothing is left",
+                found=f"A_log {self.w[f'layers.{n}.mamba.A_log'][head]:.2f}, dt {shortest[head]:.1e}",
+            )
+        held = _nearest(np.ldexp(np.where(beyond, 0.0, rates), 20)).clip(1, INT32_MAX - 1)
+        return np.where(beyond, INT32_MAX, held)
 
     def _conv(self, n: int, f_x: int, f_c: int) -> int:
         at, mamba = f"layers.{n}.", f"layers.{n}.mamba."

@@ -176,6 +176,7 @@ class TorchModel:
         x = x.reshape(*x.shape[:2], s.num_heads, s.headdim)
         self.probe(at + "b", b)
         dt = F.softplus(dt + w[mamba + "dt_bias"])
+        self.probe(at + "dt", dt)
         decay = torch.exp(self.a[n] * dt)
         push = dt[..., None] * x
         self.probe(at + "push", push)

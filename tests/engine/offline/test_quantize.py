@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from awm_crank.demo.arena import DEMO_CARTRIDGE_SHA256
-from awm_crank.engine import frame
+from awm_crank.engine import frame, native
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.layout import Shape
+from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import balance, checkpoint, seeded_checkpoint
 from awm_crank.engine.offline.calibrate import calibrate, rollout
 from awm_crank.engine.offline.dequantize import dequantize, output_units
 from awm_crank.engine.offline.fidelity import row_bits
 from awm_crank.engine.offline.quantize import fraction_bits, quantize
 from awm_crank.engine.offline.torch_model import TorchModel
+from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.engine.seeded import Stream, random_inputs
-from awm_crank.errors import AwmError
+from awm_crank.errors import AwmError, CheckpointError
 
 SHAPE = Shape(64, 96, 8, 24, 2)
 SOURCE = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 5))
@@ -155,3 +157,43 @@ def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
         for head in range(SHAPE.num_heads):
             small, large = largest[head].argmin(), largest[head].argmax()
             assert gains[head, small] >= gains[head, large]
+
+
+def _changed(**tensors: float) -> checkpoint.Checkpoint:
+    weights = dict(SOURCE.weights)
+    for name, value in tensors.items():
+        weights[f"layers.0.mamba.{name}"] = np.full_like(weights[f"layers.0.mamba.{name}"], value)
+    return checkpoint.from_weights(weights, {})
+
+
+def test_a_head_that_never_opens_adds_nothing() -> None:
+    """Where dt is zero the state stays zero, and nothing becomes infinite in calibration."""
+    quantize(_changed(dt_bias=-20.0), name="narrow", frames=20)
+    engine = ReferenceEngine(quantize(_changed(dt_bias=-60.0), name="closed", frames=20))
+    assert not engine.start_state(frame.start_block(32, (1, 2))).h[0].any()
+
+
+def test_a_head_that_forgets_within_a_frame_does_so_in_integers() -> None:
+    """Every rate beyond the format is the largest integer, and means that nothing is left, on every path."""
+    block, inputs = frame.start_block(32, (1, 2)), bytes(16)
+    for rate in (8.0, 30.0, 100.0, 1000.0):
+        cart = quantize(_changed(A_log=rate, dt_bias=-1.0), name="short", frames=20)
+        assert (cart.arrays["layers.0.alpha"] == 2**31 - 1).all()
+        engine = ReferenceEngine(cart)
+        state, other = engine.start_state(block), engine.start_state(block)
+        other.h[0][:] = 0
+        natives = [NativeEngine(cart, path) for path, missing in native.paths().items() if not missing]
+        states = [each.start_state(block) for each in natives]
+        expected = engine.heads(engine.backbone(state, block), block, inputs)
+        # only the first layer forgets, so only its state is the same with and without a past
+        engine.backbone(other, block)
+        assert np.array_equal(state.h[0], other.h[0])
+        for each, own in zip(natives, states, strict=True):
+            assert each.heads(each.backbone(own, block), block, inputs) == expected
+            assert each.dump(own) == engine.dump(state)
+
+
+def test_a_rate_that_the_format_cannot_hold_is_refused() -> None:
+    """A head with a large rate and a tiny dt forgets a part only, which neither rate nor dt can say in integers."""
+    with pytest.raises(CheckpointError, match="it forgets at a rate that the format does not hold"):
+        quantize(_changed(A_log=10.0, dt_bias=-10.0), name="fast", frames=20)
