@@ -45,7 +45,7 @@ class Shell:
     def json(self, *words: str, key: Keypair | None = None) -> Any:
         """A command's JSON result; it must have succeeded."""
         status, out, err = self.run(*words, "--json", key=key)
-        assert (status, err) == (0, "")
+        assert (status, "Error" in err) == (0, False), err
         return json.loads(out)
 
 
