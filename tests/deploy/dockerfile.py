@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import string
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,16 +49,24 @@ class Stage:
         return found
 
 
-def parse(path: Path) -> list[Stage]:
-    """The stages of a Dockerfile."""
-    stages: list[Stage] = []
+def parse(path: Path) -> dict[str, Stage]:
+    """The stages of a Dockerfile by name, in order; a stage that builds on another one begins with its instructions."""
+    stages: dict[str, Stage] = {}
+    arguments: dict[str, str] = {}
     text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
+    current: Stage | None = None
     for line in re.sub(r"\\\n", " ", text).splitlines():
         word, _, rest = line.strip().partition(" ")
         if word.upper() == "FROM":
-            match = re.fullmatch(r"(\S+)(?:\s+AS\s+(\S+))?", rest.strip(), re.IGNORECASE)
-            assert match, line
-            stages.append(Stage(match[1], match[2] or ""))
+            match = re.fullmatch(r"(\S+) AS (\S+)", string.Template(rest.strip()).substitute(arguments))
+            assert match, f"{line}: every stage has a name"
+            under = stages.get(match[1])
+            current = Stage(under.base if under else match[1], match[2], list(under.steps) if under else [])
+            stages[current.name] = current
+        elif current is not None and word:
+            current.steps.append((word.upper(), rest.strip()))
         elif word:
-            stages[-1].steps.append((word.upper(), rest.strip()))
+            assert word.upper() == "ARG", line
+            name, _, value = rest.strip().partition("=")
+            arguments[name] = value
     return stages

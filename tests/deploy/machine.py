@@ -72,9 +72,9 @@ def _merge(under: Any, over: Any) -> Any:
 
 @dataclass
 class Image:
-    """What the Dockerfile makes: its last stage, and where its files are on this machine."""
+    """What the Dockerfile makes: its stages by name, and where the files of those that run are on this machine."""
 
-    stage: Stage
+    stages: dict[str, Stage]
     folders: dict[str, Path]
 
 
@@ -84,7 +84,7 @@ def build(folder: Path) -> Image:
     A file that a COPY lacks, a lock that does not fit, a wheel that does not build fail here as they would in Docker.
     """
     stages = parse(ROOT / "Dockerfile")
-    first, last = stages
+    first, last = stages["build"], stages["crank"]
     tree = {path: folder / path.strip("/") for path in ("/src", "/opt/awm", "/opt/build")}
     work = tree[first.last("WORKDIR")]
     work.mkdir(parents=True)
@@ -108,7 +108,7 @@ def build(folder: Path) -> Image:
             done = subprocess.run(["sh", "-ec", text], cwd=work, capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"RUN {text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     copied = {destination: tree[source] for origin, (source,), destination in last.copies() if origin == first.name}
-    return Image(last, copied)
+    return Image(stages, copied)
 
 
 @dataclass
@@ -225,7 +225,7 @@ class Machine:
         elif (foreign := self._foreign(spec["image"])) is not None:
             words = [*foreign, *spec.get("command", [])]
         else:
-            stage = self.image.stage
+            stage = self._stage(service)
             words = [*stage.words("ENTRYPOINT"), *spec.get("command", stage.words("CMD"))]
         words = [self._here(service, word) for word in words]
         with (service.folder / "log").open("wb") as log:
@@ -255,7 +255,7 @@ class Machine:
     def _environment(self, service: Service) -> dict[str, str]:
         environment = {"PATH": os.environ["PATH"] + ":/usr/sbin", "HOME": str(service.folder)}
         if self._foreign(service.spec["image"]) is None:
-            for name, value in self.image.stage.env.items():
+            for name, value in self._stage(service).env.items():
                 environment[name] = self._here(service, value.replace("$PATH", environment["PATH"]))
         for name, value in service.spec.get("environment", {}).items():
             environment[name] = self._here(service, value)
@@ -272,13 +272,20 @@ class Machine:
             text = re.sub(rf"(?<![\w.-]){re.escape(other.name)}(?=:\d)", other.address, text)
         return re.sub(r"\b(0\.0\.0\.0|127\.0\.0\.1)\b", service.address, text)
 
+    def _stage(self, service: Service) -> Stage:
+        """The stage that the service's image is; the file names it where it builds that image."""
+        named = service.spec["image"]
+        specs = [each.spec for each in self.services.values() if each.spec["image"] == named]
+        (target,) = {spec["build"]["target"] for spec in specs if "build" in spec}
+        return self.image.stages[target]
+
     @staticmethod
     def _foreign(image: str) -> list[str] | None:
         return next((words for name, words in FOREIGN.items() if image.startswith(name)), None)
 
     def _image_check(self, service: Service) -> dict[str, Any]:
         assert self._foreign(service.spec["image"]) is None, f"{service.name} has no health check"
-        options, _, words = self.image.stage.last("HEALTHCHECK").partition("CMD ")
+        options, _, words = self._stage(service).last("HEALTHCHECK").partition("CMD ")
         pairs = dict(re.findall(r"--(\w+)=(\w+)", options))
         return {"test": ["CMD", *yaml.safe_load(words)], **pairs, "retries": int(pairs["retries"]) * 20}
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from deploy.dockerfile import parse
 from deploy.machine import ROOT, Image, Machine, load
 from localnet.kinds.validators import CACHE
 
@@ -66,12 +67,26 @@ def test_profiles() -> None:
     assert by_profile["demo"] == {"players", "page"}
 
 
+def test_up_waits_for_what_can_be_healthy() -> None:
+    """`up --wait` ends: each service has a check of its own, its image's, or none; and no limit is asked for that an
+    engine without privileges cannot give."""
+    stages = parse(ROOT / "Dockerfile")
+    services = load(COMPOSE)["services"]
+    targets = {spec["image"]: spec["build"]["target"] for spec in services.values() if "build" in spec}
+    for name, spec in services.items():
+        assert "ulimits" not in spec, name
+        if spec["image"] in targets and "healthcheck" not in spec:
+            # the image's own check asks the crank
+            assert not stages[targets[spec["image"]]].all("HEALTHCHECK"), name
+    assert services["players"]["healthcheck"] == {"disable": True}
+
+
 def test_nothing_is_open_to_the_network() -> None:
     """Ports are published on this machine's loopback only, and our containers have no privileges."""
     for files in ((COMPOSE,), (COMPOSE, OPERATOR)):
         for name, spec in load(*files)["services"].items():
             assert all(port.startswith("127.0.0.1:") for port in spec.get("ports", [])), name
-            if spec["image"] == "awm-crank":
+            if spec["image"] in ("awm-crank", "awm-localnet"):
                 assert not spec.get("privileged"), name
     crank = load(COMPOSE)["services"]["crank"]
     assert (crank["cap_drop"], crank["read_only"]) == (["ALL"], True)
@@ -87,7 +102,8 @@ def test_operator_gets_the_crank_alone() -> None:
 
 
 def test_up_and_down(image: Image, tmp_path: Path) -> None:
-    """Chain, rollup, broker, crank in order, each waited for; a match is played and settles; all ends with status 0."""
+    """Chain, rollup, broker and crank start in order, each waits for the last; a match is played and settles; all end
+    with status 0."""
     with Machine(load(COMPOSE), image, tmp_path, 31, FILLED) as machine:
         crank = machine.up("crank")
         machine.wait_healthy("crank")

@@ -25,15 +25,20 @@ def test_linter_finds_nothing() -> None:
 
 
 def test_stages() -> None:
-    """Two stages on one Debian whose glibc is new enough; the second takes the first's result alone."""
-    build, image = parse(ROOT / "Dockerfile")
-    assert build.base == image.base
-    assert any(f":{release}" in image.base for release in GLIBC_2_39)
-    assert [origin for origin, _, _ in image.copies()] == [build.name]
-    assert image.last("USER") == "10001:10001"
-    wheels = [text for text in build.all("RUN") if "pip wheel" in text]
+    """All stages are on one Debian whose glibc is new enough. Images take the built environment alone; none runs as
+    root, and compilers and npm are in the localnet's only."""
+    stages = parse(ROOT / "Dockerfile")
+    assert list(stages) == ["build", "runtime", "localnet", "crank"]
+    assert {stage.base for stage in stages.values()} == {stages["build"].base}
+    assert any(f":{release}" in stages["build"].base for release in GLIBC_2_39)
+    for name in ("localnet", "crank"):
+        assert [(origin, sources) for origin, sources, _ in stages[name].copies()] == [("build", ["/opt/awm"])]
+        assert stages[name].last("USER") == "10001:10001"
+        installs = " ".join(stages[name].all("RUN"))
+        assert all((tool in installs.split()) == (name == "localnet") for tool in ("gcc", "npm", "libc6-dev"))
+    wheels = [text for text in stages["build"].all("RUN") if "pip wheel" in text]
     assert len(wheels) == 1, "the wheel is built once"
-    assert all("--require-hashes" in text for text in build.all("RUN") if "-r requirements/" in text)
+    assert all("--require-hashes" in text for text in stages["build"].all("RUN") if "-r requirements/" in text)
 
 
 def test_image_runs_what_was_tested() -> None:
@@ -51,7 +56,7 @@ def test_image_runs_what_was_tested() -> None:
 
 def test_context_has_what_is_copied() -> None:
     """.dockerignore lets through exactly what the Dockerfile copies."""
-    build, _ = parse(ROOT / "Dockerfile")
+    build = parse(ROOT / "Dockerfile")["build"]
     copied = {source for origin, sources, _ in build.copies() if not origin for source in sources}
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     let = {line[1:] for line in lines if line.startswith("!") and "*" not in line}

@@ -14,7 +14,7 @@ EXAMPLE = ROOT / "deploy" / "awm-crank.example.toml"
 
 def test_is_the_schema() -> None:
     """The file is what tools/example_config.py writes; run that after a change of the settings."""
-    spec = importlib.util.spec_from_file_location("example_config", ROOT / "scripts" / "example_config.py")
+    spec = importlib.util.spec_from_file_location("example_config", ROOT / "tools" / "example_config.py")
     assert spec is not None
     assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)

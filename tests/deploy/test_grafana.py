@@ -44,3 +44,12 @@ def test_layout() -> None:
         assert at["x"] + at["w"] <= 24
         cells |= mine
     assert all('instance=~"$instance"' in expression for expression in expressions())
+
+
+def test_data_source_is_chosen() -> None:
+    """Every panel and the variables ask the data source that is chosen above; none is named in the file."""
+    source, *others = BOARD["templating"]["list"]
+    assert (source["type"], source["query"]) == ("datasource", "prometheus")
+    chosen = {"type": "prometheus", "uid": "${" + source["name"] + "}"}
+    assert all(part["datasource"] == chosen for part in [*BOARD["panels"], *others])
+    assert not any("datasource" in target for panel in BOARD["panels"] for target in panel["targets"])
