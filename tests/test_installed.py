@@ -30,7 +30,15 @@ def test_processes_run_the_package_under_test() -> None:
 
 def test_installed_command_plays_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
     """IDLs, programs and cartridge come with the package: nothing of a checkout is needed to play a match."""
-    command = [str(Path(sys.executable).with_name("awm-crank")), "demo", "--frames", "60", "--json", "summary.json"]
+    command = [
+        str(Path(sys.executable).with_name("awm-crank")),
+        "demo",
+        "--frames",
+        "60",
+        "--json",
+        "--output",
+        "summary.json",
+    ]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -18,7 +18,8 @@ from viewer.browser import Browser
 
 from awm_crank.client.player import Seat, Table
 from awm_crank.config import Config
-from awm_crank.demo.arena import Arena, demo_cartridge
+from awm_crank.demo.arena import Arena
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.match.players import agent
 from awm_crank.viewer import PageServer
 from awm_crank.wire.transaction import Signer

@@ -14,10 +14,11 @@ from awm_crank.bench.report import Row
 from awm_crank.client.player import Table
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.accounting import FRAMES_PER_SECOND, Tally
-from awm_crank.demo.arena import Arena, demo_cartridge
+from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import Observer
 from awm_crank.demo.play import play_match
 from awm_crank.demo.summary import latency_of
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.wire import programs
 from awm_crank.wire.accounts import RECORD_SIZE
 

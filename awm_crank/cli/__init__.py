@@ -10,39 +10,38 @@ and a row in `COMMANDS`. Only the chosen command's module is imported, so `--hel
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from ..errors import AwmError, ConfigError
+from . import interrupt, shown
+from .parser import Parser
 
 # command -> what `awm-crank --help` says of it
 COMMANDS: dict[str, str] = {
-    "demo": "run a whole demo match on this machine: localnet, crank, two players, observer",
-    "run": "serve sessions (the crank)",
-    "doctor": "look at everything that a crank needs, and say what to do where it is wrong",
-    "localnet": "run the embedded validator with all programs in place",
-    "quantize": "make an INT8 cartridge from an FP32 checkpoint",
-    "fidelity": "compare a cartridge's integers with floating point, against what they must reach",
-    "publish": "put a cartridge on chain, or fork one that is there",
-    "unpublish": "take a published cartridge back and return its rent",
-    "session": "create, join, end, close or show a session",
+    "demo": "play a whole match on this machine: validator, crank, two players and an observer",
+    "run": "serve sessions until SIGTERM or Ctrl-C: this is the crank",
+    "doctor": "check everything that a crank needs, and say how to fix what is wrong",
+    "localnet": "run a local Solana validator with all of the project's programs",
+    "quantize": "convert an FP32 checkpoint to an INT8 cartridge",
+    "fidelity": "compare a cartridge with the floating-point model that it was made from",
+    "publish": "put a cartridge on chain, or fork a published model",
+    "unpublish": "delete a published model and return its rent",
+    "model": "list the published models",
+    "session": "list, create, join, end, close or show sessions",
     "play": "play a session with an agent, or a whole match without a chain",
-    "view": "show sessions in a browser, and feed frames to spectator pages",
-    "inspect": "show an account, a cartridge or a match file",
+    "view": "show live sessions in a browser, and serve frames to spectator pages",
+    "inspect": "show an account, a cartridge or a match file in words",
     "export": "write a session's match file",
     "verify": "recompute a session or a match file and compare every byte",
-    "bench": "measure step, codec and input-to-frame times",
+    "bench": "measure the speed of each part",
+    "key": "make a key file",
+    "completion": "print the completion script for bash, zsh or fish",
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message, hint=f"{self.prog} --help")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,43 +53,69 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         the exit status: the command's own, an error's `exit_code`, 130 after Ctrl-C.
     """
+    with interrupt.watching():
+        try:
+            status = _guarded(sys.argv[1:] if argv is None else list(argv))
+            interrupt.check()
+            return status
+        except KeyboardInterrupt:
+            interrupt.finish()
+            return interrupt.STATUS
+
+
+def _guarded(argv: list[str]) -> int:
     try:
-        return _run(sys.argv[1:] if argv is None else list(argv))
+        return _run(argv)
     except AwmError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return error.exit_code
+        interrupt.check()
+        return _failed(str(error), error.exit_code)
     except BrokenPipeError:
         # the reader went away (`| head`); what is still buffered must not raise again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        interrupt.check()
         if error.filename is None:
             raise
-        sys.stderr.write(f"Error: {error.filename}: {error.strerror}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+        return _failed(f"{error.filename}: {error.strerror}", 1)
+
+
+def _failed(text: str, status: int) -> int:
+    sys.stderr.write(f"Error: {shown.clean(text, keep=chr(10))}\n")
+    return status
+
+
+def build(configured: Collection[str] = tuple(COMMANDS)) -> Parser:
+    """The command line's parser, with the arguments of the commands in `configured`.
+
+    Each of those commands' modules is imported.
+    """
+    made = Parser(prog="awm-crank", description="The heartbeat of autonomous worlds on Solana.")
+    made.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, summary in COMMANDS.items():
+        description = summary[0].upper() + summary[1:] + "."
+        sub = commands.add_parser(name, help=summary, description=description)
+        if name in configured:
+            _module(name).configure(sub)
+    return made
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f".{name}", __name__)
 
 
 def _run(argv: list[str]) -> int:
-    parser = _Parser(prog="awm-crank", description="The heartbeat of autonomous worlds on Solana.")
-    parser.add_argument("--version", action="store_true", help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    module = importlib.import_module(f".{chosen}", __name__) if chosen in COMMANDS else None
-    for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == chosen and module is not None:
-            module.configure(sub)
-    args = parser.parse_args(argv)
+    chosen = next((word for word in argv if not word.startswith("-")), "")
+    args = build([chosen] if chosen in COMMANDS else []).parse_args(argv)
     if args.version:
         from importlib.metadata import version
 
         sys.stdout.write(f"awm-crank {version('awm-crank')}\n")
         return 0
-    if module is None:
+    if args.command is None:
         raise ConfigError("no command given", hint="awm-crank --help")
-    result = module.execute(args)
+    result = _module(args.command).execute(args)
     if asyncio.iscoroutine(result):
-        result = asyncio.run(result)
+        result = interrupt.run(result)
     return int(result or 0)

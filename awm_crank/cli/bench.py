@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
-from pathlib import Path
 from typing import Any
 
 from ..bench.report import Row, as_json, table
 from ..errors import ConfigError
+from . import output
+from .parser import Parser
 
 # name -> what it measures; the module is `awm_crank.bench.<name>` and is imported only when it runs
 BENCHES: dict[str, str] = {
@@ -29,44 +29,57 @@ REPORTS: dict[str, str] = {
 _SECONDS = {"live": 60.0}
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Names of benchmarks and where the figures go."""
-    common, further = ("; ".join(f"{name}: {text}" for name, text in each.items()) for each in (BENCHES, REPORTS))
-    listed = f"which (the first {len(BENCHES)} unless named). {common}. Further: {further}"
+def configure(parser: Parser) -> None:
+    """Adds the names of the benchmarks and what they take."""
+    usual, further = ("; ".join(f"{name}: {text}" for name, text in each.items()) for each in (BENCHES, REPORTS))
+    listed = f"what to measure. Without a name: {usual}. Only by name: {further}"
     parser.add_argument("names", nargs="*", metavar="NAME", help=listed)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
-    parser.add_argument("--seconds", type=float, help="how long each figure is measured (default 2; live: 60)")
+    output.add_json_file(parser, words=(*BENCHES, *REPORTS))
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="seconds to measure each figure for (default: 2; live: 60)"
+    )
     live = parser.add_argument_group("live")
-    live.add_argument("--kind", choices=("embedded", "magicblock", "rollup", "solana"), default="embedded")
-    live.add_argument("--sessions", type=int, default=1, metavar="N", help="matches at once (default 1)")
-    live.add_argument("--shape", choices=("tiny", "demo", "4.3M", "19.9M"), default="4.3M", help="the model's")
-    live.add_argument("--option", action="append", default=[], metavar="WORD", help="a word for awm-crank localnet")
+    live.add_argument(
+        "--kind", choices=("embedded", "magicblock", "rollup", "solana"), default="embedded",
+        help="the validator to play on (default: embedded)",
+    )  # fmt: skip
+    live.add_argument("--sessions", type=int, default=1, metavar="N", help="matches at the same time (default: 1)")
+    live.add_argument(
+        "--shape", choices=("tiny", "demo", "4.3M", "19.9M"), default="4.3M", help="size of the model (default: 4.3M)"
+    )
+    live.add_argument(
+        "--option", action="append", default=[], metavar="WORD", help="a further word for `awm-crank localnet`"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Runs the benchmarks and prints one table, after the reports that were asked for.
+    """Runs the benchmarks and prints one table, after the reports that the user named.
 
     Raises:
         ConfigError: no benchmark has that name.
     """
+    path = output.json_file(args)
     known = [*BENCHES, *REPORTS]
     unknown = [name for name in args.names if name not in known]
     if unknown:
         raise ConfigError(f"no benchmark is called {unknown[0]!r}", hint=f"one of {', '.join(known)}")
     rows: list[Row] = []
     reports: dict[str, Any] = {}
+    texts: list[str] = []
     for name in args.names or BENCHES:
-        sys.stderr.write(f"measuring {name} …\n")
+        output.note(f"measuring {name} …")
         module = importlib.import_module(f"awm_crank.bench.{name}")
         if name in REPORTS:
             text, reports[name] = module.report(args.seconds or _SECONDS.get(name, 2.0), **_further(name, args))
-            sys.stdout.write(text)
+            texts.append(text)
         else:
             rows += module.measure(args.seconds or 2.0)
     if rows:
-        sys.stdout.write(table(rows) + "\n")
+        texts.append(table(rows) + "\n")
+    if not args.json or path:
+        output.say("".join(texts))
     if args.json:
-        args.json.write_bytes(as_json(rows, reports) + b"\n")
+        output.json_to(path, as_json(rows, reports))
     return 0
 
 

@@ -1,12 +1,11 @@
-"""What several commands share: endpoints, keys, numbers, targets, and how they print."""
+"""What several commands share: the options for endpoints, keys and numbers, and reading what they name."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 
@@ -22,48 +21,72 @@ CARTRIDGE_MAGIC = b"AWMCART\0"
 
 
 def add_rpc(parser: argparse.ArgumentParser) -> None:
-    """`--rpc URL`: where the sessions are."""
-    parser.add_argument("--rpc", default=LOCALNET, type=url, metavar="URL", help=f"RPC endpoint (default {LOCALNET})")
+    """`--rpc URL`: the chain or rollup that the sessions are on."""
+    parser.add_argument("--rpc", default=LOCALNET, type=url, metavar="URL", help=f"RPC endpoint (default: {LOCALNET})")
 
 
 def add_base_rpc(parser: argparse.ArgumentParser) -> None:
-    """`--base-rpc URL`: where the model is, where that is another chain than the sessions'."""
-    parser.add_argument("--base-rpc", type=url, metavar="URL", help="the base chain's, with the model (default: --rpc)")
+    """`--base-rpc URL`: the base chain, which has the model when the sessions are on a rollup."""
+    parser.add_argument(
+        "--base-rpc", type=url, metavar="URL", help="RPC endpoint of the chain that has the model (default: --rpc)"
+    )
+
+
+def add_ws(parser: argparse.ArgumentParser) -> None:
+    """`--ws URL`: the WebSocket endpoint that goes with `--rpc`."""
+    parser.add_argument(
+        "--ws", default="", metavar="URL", help="WebSocket endpoint (default: the host of --rpc, its port plus one)"
+    )
 
 
 def add_keypair(parser: argparse.ArgumentParser) -> None:
-    """`--keypair FILE`: who signs and pays."""
+    """`--keypair FILE`: the key that signs and pays."""
     parser.add_argument(
-        "--keypair", default=SOLANA_KEY, type=Path, metavar="FILE", help=f"key file that signs (default {SOLANA_KEY})"
-    )
+        "--keypair", default=SOLANA_KEY, type=Path, metavar="FILE",
+        help=f"file of the key that signs and pays (default: {SOLANA_KEY})",
+    )  # fmt: skip
 
 
 def add_world(parser: argparse.ArgumentParser) -> None:
     """`--world ADDRESS`: the BOLT world to work in."""
     parser.add_argument(
-        "--world", default="", metavar="ADDRESS", help="BOLT world (default: the permissionless one with the lowest id)"
+        "--world", default="", metavar="ADDRESS", help="BOLT world (default: the open one with the lowest id)"
     )
 
 
 def add_cartridge(parser: argparse._ActionsContainer, otherwise: str) -> None:
-    """`--cartridge FILE`: the world; `otherwise` says which one without it."""
+    """`--cartridge FILE`: the model's file; `otherwise` says which model is used without it."""
     parser.add_argument("--cartridge", type=Path, metavar="FILE", help=f"cartridge file (default: {otherwise})")
 
 
 def add_engine(parser: argparse._ActionsContainer) -> None:
-    """`--engine NAME`: which engine computes."""
+    """`--engine NAME`: the engine that computes the frames."""
     # the names of engine/choose.py, which is not imported for --help
     parser.add_argument(
-        "--engine", default="native", choices=("native", "reference"), help="what computes (default native)"
-    )
+        "--engine", default="native", choices=("native", "reference"),
+        help="what computes the frames: the C engine, or the slow NumPy reference (default: native)",
+    )  # fmt: skip
+
+
+def add_stage(parser: argparse._ActionsContainer) -> None:
+    """`--stage N`: the stage's id."""
+    parser.add_argument(
+        "--stage", type=unsigned(8), default=32, metavar="N",
+        help="stage id; 32 is Final Destination, 31 Battlefield (default: 32)",
+    )  # fmt: skip
 
 
 def unsigned(bits: int) -> Callable[[str], int]:
-    """An argparse type: a whole number of so many bits."""
+    """An argparse type: a whole number from 0 that fits into so many bits."""
+    return number(0, (1 << bits) - 1)
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """An argparse type: a whole number from `low` to `high`, both included; neither is negative."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < 1 << bits):
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 0..{(1 << bits) - 1}")
+        if not (text.isascii() and text.isdigit() and len(text) <= 20 and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
         return int(text)
 
     return parse
@@ -72,36 +95,50 @@ def unsigned(bits: int) -> Callable[[str], int]:
 def url(text: str) -> str:
     """An argparse type: an RPC endpoint's address."""
     if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is no http:// or https:// address")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an http:// or https:// address")
     return text
 
 
+def websocket(args: argparse.Namespace) -> str:
+    """The WebSocket endpoint of `--ws`, or the one that goes with `--rpc`.
+
+    Raises:
+        ConfigError: `--rpc` has no port to count from.
+    """
+    from ..config import websocket_url
+
+    try:
+        return args.ws or websocket_url(args.rpc)
+    except ConfigError as error:
+        raise ConfigError(error.what, found=error.found, hint="name it with --ws URL") from None
+
+
 def keypair(args: argparse.Namespace) -> Keypair:
-    """The key of `--keypair`. Raises KeyFileError."""
+    """The key in the file of `--keypair`. Raises KeyFileError."""
     from ..client.keys import load_keypair
 
     return load_keypair(args.keypair)
 
 
 def address(text: str, what: str) -> Pubkey:
-    """An address given on the command line.
+    """An address from the command line; `what` names it in the error.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the text is not an address.
     """
     from solders.pubkey import Pubkey
 
     try:
         return Pubkey.from_string(text)
     except ValueError:
-        raise ConfigError(f"{what} {text!r} is no address", expected="32 bytes in base58") from None
+        raise ConfigError(f"{what} {text!r} is not an address", expected="32 bytes in base58") from None
 
 
 def file_or_address(text: str) -> Path | Pubkey:
-    """What `inspect` and `verify` are given: a file where there is one of that name, else an address.
+    """The target of `inspect` and `verify`: the file of that name if there is one, otherwise an address.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the text is neither.
     """
     from solders.pubkey import Pubkey
 
@@ -118,7 +155,7 @@ def read(path: Path) -> bytes:
     """A file's bytes.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -127,10 +164,11 @@ def read(path: Path) -> bytes:
 
 
 def cartridge(args: argparse.Namespace) -> Cartridge | None:
-    """The cartridge of `--cartridge`, None where none is named.
+    """The cartridge of `--cartridge`; None without that option.
 
     Raises:
-        ConfigError, CartridgeError: it cannot be read, or is none.
+        ConfigError: the file cannot be read.
+        CartridgeError: the file is not a cartridge.
     """
     from ..engine.cartridge import Cartridge
 
@@ -138,57 +176,7 @@ def cartridge(args: argparse.Namespace) -> Cartridge | None:
 
 
 def demo_cartridge() -> Cartridge:
-    """The cartridge that comes with the package."""
-    from importlib import resources
+    """The cartridge that comes with the package. Raises CartridgeError when its file has been changed."""
+    from ..engine import packaged
 
-    from ..engine.cartridge import Cartridge
-
-    return Cartridge.parse((resources.files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes())
-
-
-def say(text: str) -> None:
-    """A line on stdout: what the user asked for."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    sys.stdout.flush()
-
-
-def note(text: str) -> None:
-    """A line on stderr: what goes on meanwhile."""
-    sys.stderr.write(text + "\n")
-
-
-class ProgressLine:
-    """A line on stderr that is written over; on anything but a terminal, nothing."""
-
-    def __init__(self, unit: str = "") -> None:
-        self._unit = unit
-        self._live = sys.stderr.isatty()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows how much of `what` is done."""
-        if self._live:
-            share = 100 * done // total if total else 100
-            sys.stderr.write(f"\r\x1b[K{what}: {done:,} of {total:,}{self._unit} ({share} %)")
-            sys.stderr.flush()
-
-    def done(self) -> None:
-        """Takes the line away."""
-        if self._live:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """`--json`: the result for programs."""
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-
-
-def result(args: argparse.Namespace, values: dict[str, Any]) -> None:
-    """Prints a command's result: names and values, or JSON where that was asked for."""
-    if args.json:
-        import msgspec
-
-        say(msgspec.json.encode(values).decode())
-    else:
-        for name, value in values.items():
-            say(f"{name.replace('_', ' '):<16}{f'{value:,}' if isinstance(value, int) else value}")
+    return packaged.demo_cartridge()

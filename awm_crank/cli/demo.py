@@ -11,54 +11,56 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ConfigError
-from . import common
+from . import common, output
+from .parser import Parser
 
 DEFAULT_FRAMES = 1800
 _MAX_FRAMES = 2**32 - 1
 _TERMINATED = "SIGTERM"
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """How long, from which seed, and what is kept."""
-    shown = f"frames to play, without the live view (default {DEFAULT_FRAMES}, with it)"
-    parser.add_argument("--frames", type=int, metavar="N", help=shown)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary as JSON, and show no live view")
-    parser.add_argument("--seed", type=int, default=1, help="of the session and its players (default 1)")
+def configure(parser: Parser) -> None:
+    """Adds what to play, and which files to keep."""
+    parser.add_argument(
+        "--frames", type=common.number(1, _MAX_FRAMES), metavar="N",
+        help=f"play N frames and show progress instead of the live view (default: {DEFAULT_FRAMES}, with the view)",
+    )  # fmt: skip
+    output.add_json_file(parser)
+    parser.add_argument(
+        "--seed", type=common.unsigned(63), default=1, metavar="N", help="seed of the session and players (default: 1)"
+    )
     match = Path("awm-demo-match.json")
-    parser.add_argument("--match", type=Path, default=match, metavar="FILE", help=f"the match file (default {match})")
-    page = "play yourself, in a browser: bots fight on, and one waits for you, until Ctrl-C"
+    parser.add_argument(
+        "--match", type=Path, default=match, metavar="FILE", help=f"write the match file to FILE (default: {match})"
+    )
+    page = "play against a bot yourself, in a browser, until Ctrl-C"
     parser.add_argument("--page", action="store_true", help=page)
     common.add_cartridge(parser, "the demo's")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep keys, configuration and logs in a new folder")
 
 
 async def execute(args: argparse.Namespace) -> int:
-    """Runs the demo; 0 only if the observer saw every frame land, in order.
+    """Runs the demo. The status is 0 only if the observer saw every frame land, in order.
 
     Raises:
-        ConfigError: a number out of range, or a file that cannot be written there.
-        CartridgeError: the file of --cartridge is none.
+        ConfigError: a file's folder does not exist.
+        CartridgeError: the file of --cartridge is not a cartridge.
         AwmError: as `demo.run.run_demo`.
     """
-    frames = DEFAULT_FRAMES if args.frames is None else args.frames
-    if not 1 <= frames <= _MAX_FRAMES:
-        raise ConfigError("--frames", expected=f"1 to {_MAX_FRAMES}", found=frames)
-    if not 0 <= args.seed < 2**63:
-        raise ConfigError("--seed", expected="0 to 2^63 - 1", found=args.seed)
-    for option, path in (("--match", args.match), ("--json", args.json)):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{option} {path}: its folder does not exist", hint="make the folder first")
+    path = output.json_file(args)
+    if not args.match.absolute().parent.is_dir():
+        raise ConfigError(f"--match {args.match}: its folder does not exist", hint="make the folder first")
     # heavy, and not needed for --help
-    from ..demo.arena import demo_cartridge
     from ..demo.run import Options, run_demo
     from ..demo.summary import as_text
 
-    cartridge = common.cartridge(args) or demo_cartridge()
-    view = args.frames is None and args.json is None and sys.stdout.isatty()
+    cartridge = common.cartridge(args) or common.demo_cartridge()
+    view = args.frames is None and not args.json and sys.stdout.isatty()
+    frames = args.frames or DEFAULT_FRAMES
     options = Options(frames=frames, seed=args.seed, match_file=args.match, keep=args.keep, view=view)
     task = asyncio.current_task()
     assert task
-    # as Ctrl-C: everything that was started is stopped in order
+    # all processes stop in order, as after Ctrl-C
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel, _TERMINATED)
     try:
         if args.page:
@@ -71,13 +73,13 @@ async def execute(args: argparse.Namespace) -> int:
         if error.args == (_TERMINATED,):
             return 128 + signal.SIGTERM
         raise
-    sys.stdout.write(as_text(summary) + "\n")
+    if not args.json or path:
+        output.say(as_text(summary))
     if args.json:
         shown = {**msgspec.to_builtins(summary), "passed": summary.passed}
-        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(shown)) + b"\n")
+        output.json_to(path, msgspec.json.format(msgspec.json.encode(shown)))
     return 0 if summary.passed else 1
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"· {text}\n")
-    sys.stderr.flush()
+    output.note(f"· {text}")

@@ -1,4 +1,4 @@
-"""`awm-crank doctor`: looks at everything a crank needs, before it is started or when something is wrong."""
+"""`awm-crank doctor`: checks everything a crank needs, before you start it or when something is wrong."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import common
+from . import output, shown
+from .parser import Parser
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Configuration, key, what else to look at."""
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the crank's configuration")
-    parser.add_argument("--keypair", type=Path, metavar="FILE", help="the key file, instead of the configuration's")
-    parser.add_argument("--cartridge", metavar="FILE|ADDRESS", help="a cartridge file or published model to look at")
+def configure(parser: Parser) -> None:
+    """Adds the configuration, and what to check beyond it."""
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the crank's configuration file")
     parser.add_argument(
-        "--write", type=Path, action="append", default=[], metavar="PATH", help="a file that the crank is to write"
+        "--keypair", type=Path, metavar="FILE", help="key file to check instead of the one in the configuration"
     )
-    common.add_json(parser)
+    parser.add_argument("--cartridge", metavar="FILE|ADDRESS", help="also check a cartridge file or a published model")
+    parser.add_argument(
+        "--write", type=Path, action="append", default=[], metavar="PATH",
+        help="also check that the crank can write PATH",
+    )  # fmt: skip
+    output.add_json(parser)
 
 
 async def execute(args: argparse.Namespace) -> int:
-    """Prints a line for each thing looked at, with what to do where it is wrong; 0 when all are well."""
-    import msgspec
-
+    """Prints a line for each check, and how to fix what is wrong. The status is 0 when nothing is wrong."""
     from .checks import examine
 
     findings = await examine(args.config, keypair=args.keypair, cartridge=args.cartridge, write=tuple(args.write))
     if args.json:
-        common.say(msgspec.json.encode(findings).decode())
+        output.say(output.as_json(findings))
     else:
         marks = {"ok": "\x1b[32mok\x1b[0m   ", "warn": "\x1b[33mwarn\x1b[0m ", "wrong": "\x1b[31mwrong\x1b[0m"}
         plain = not sys.stdout.isatty()
         for finding in findings:
             mark = f"{finding.verdict:<5}" if plain else marks[finding.verdict]
-            common.say(f"{mark}  {finding.what:<12} {finding.found}")
+            lines = f"{mark}  {finding.what:<12} {shown.clean(finding.found)}\n"
             if finding.fix:
-                common.say(f"{'':<20} → {finding.fix}")
+                lines += f"{'':<20} → {shown.clean(finding.fix)}\n"
+            # not by output.say, which would escape the marks' colors too
+            sys.stdout.write(lines)
     return int(any(finding.verdict == "wrong" for finding in findings))

@@ -1,28 +1,34 @@
-"""`awm-crank export SESSION -o FILE`: a session's match file, from its records on chain."""
+"""`awm-crank export SESSION -o FILE`: writes a session's match file from its records on chain."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from . import common
+from . import common, output
+from .parser import Parser
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Session, file, and whether to follow."""
+def configure(parser: Parser) -> None:
+    """Adds the session and the file."""
     parser.add_argument("session", metavar="SESSION", help="the session's address")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="where the match file goes")
-    parser.add_argument("--follow", action="store_true", help="record until the session ends, then write")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="write the match file to FILE")
+    parser.add_argument("--follow", action="store_true", help="keep recording until the session ends, then write")
     common.add_rpc(parser)
     common.add_base_rpc(parser)
-    common.add_json(parser)
+    output.add_json(parser)
 
 
 async def execute(args: argparse.Namespace) -> int:
-    """Records and writes; a match whose beginning the ring has lost is refused, saying what it holds."""
+    """Records and writes.
+
+    Raises:
+        AccountError: there is no such session, or its ring no longer has the first frames; names those it has.
+    """
     from ..client import session
     from ..client.chain import Chain
     from ..client.recorder import Recorder
+    from ..match import outcome
     from ..net.rpc import RpcClient
     from ..wire.accounts import ModelManifest
 
@@ -35,6 +41,6 @@ async def execute(args: argparse.Namespace) -> int:
         if args.follow:
             await recorder.follow()
         match = await recorder.match_file(manifest.cartridge_hash)
-    args.output.write_bytes(match.encode())
-    common.result(args, {"file": str(args.output), "frames": match.meta.frames, "chain_hash": match.meta.chain_hash})
+    output.write(args.output, match.encode())
+    output.result(args, {"file": str(args.output)} | outcome.summary(match))
     return 0

@@ -1,46 +1,48 @@
-"""`awm-crank fidelity`: how faithful a cartridge's integers are, beside what they must reach."""
+"""`awm-crank fidelity`: compares a cartridge's integers with floating point, and with the goals they must reach."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 
-from ..errors import CheckpointError, ConfigError
-from . import common
+from ..errors import CheckpointError
+from . import common, output
+from .parser import Parser
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Files, and how much is compared."""
+def configure(parser: Parser) -> None:
+    """Adds the files, and how much to compare."""
     common.add_cartridge(parser, "the demo's")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="what it was made of (default: its own dequantized weights)"
-    )
+        "--checkpoint", type=Path, metavar="FILE",
+        help="the checkpoint that the cartridge was made from (default: the cartridge's own weights as floats)",
+    )  # fmt: skip
     parser.add_argument(
-        "--frames", type=common.unsigned(20), default=10_000, metavar="N", help="frames of each session (10,000)"
-    )
-    parser.add_argument("--starts", type=common.unsigned(12), default=200, metavar="N", help="closed loops (200)")
+        "--frames", type=common.number(2, 2**20 - 1), default=10_000, metavar="N",
+        help="frames to compare in each session (default: 10000)",
+    )  # fmt: skip
     parser.add_argument(
-        "--recorded", type=Path, metavar="FILE", help="97-byte frame blocks of real matches to compare on"
+        "--starts", type=common.number(1, 2**12 - 1), default=200, metavar="N",
+        help="closed-loop runs to compare (default: 200)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recorded", type=Path, metavar="FILE", help="also compare on real frames: a file of 97-byte frame blocks"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
+    output.add_json_file(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Prints the table; status 1 where a row misses its goal.
+    """Prints the table. The status is 1 when a row misses its goal.
 
     Raises:
-        ConfigError: a file that cannot be read or written, or a number that is too small.
+        ConfigError: a file cannot be read or written.
         CheckpointError: torch is not installed, or the files do not belong together.
         EngineError: the native engine is not built.
     """
+    path = output.json_file(args)
     from ..engine.native import NativeEngine
     from ..engine.offline import checkpoint
 
-    if args.frames < 2:
-        raise ConfigError("--frames", expected="2 or more", found=args.frames)
-    if not args.starts:
-        raise ConfigError("--starts", expected="1 or more", found=0)
     source = checkpoint.read(common.read(args.checkpoint)) if args.checkpoint else None
     recorded = common.read(args.recorded) if args.recorded else b""
     cartridge = common.cartridge(args) or common.demo_cartridge()
@@ -50,21 +52,17 @@ def execute(args: argparse.Namespace) -> int:
         hint = "pip install 'awm-crank[model]'"
         raise CheckpointError("comparing with floating point needs torch", hint=hint) from error
 
-    began = time.monotonic()
-    table = fidelity_table.build(
-        NativeEngine(cartridge),
-        source,
-        frames=args.frames,
-        starts=args.starts,
-        recorded=recorded,
-        tick=lambda what: common.note(f"{time.monotonic() - began:6.1f} s  {what} …"),
-    )
-    common.say(table.text())
+    with output.Progress() as progress:
+        table = fidelity_table.build(
+            NativeEngine(cartridge),
+            source,
+            frames=args.frames,
+            starts=args.starts,
+            recorded=recorded,
+            tick=lambda what: progress(what, 0, 0),
+        )
+    if not args.json or path:
+        output.say(table.text())
     if args.json:
-        import msgspec
-
-        try:
-            args.json.write_bytes(msgspec.json.encode(table.as_json()) + b"\n")
-        except OSError as error:
-            raise ConfigError(f"{args.json} cannot be written: {error.strerror}", hint="name another file") from error
+        output.json_to(path, output.as_json(table.as_json()).encode())
     return 0 if table.passed else 1

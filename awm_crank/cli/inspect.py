@@ -1,4 +1,4 @@
-"""`awm-crank inspect ADDRESS|FILE`: any account of ours or of World, a cartridge or a match file, in words."""
+"""`awm-crank inspect ADDRESS|FILE`: shows an account of the project or of World, a cartridge or a match file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import common
+from . import common, output, shown
+from .parser import Parser
 
 if TYPE_CHECKING:
     from ..client.chain import Chain
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """What to look at, and where."""
+def configure(parser: Parser) -> None:
+    """Adds what to show."""
     parser.add_argument("target", metavar="ADDRESS|FILE", help="an account's address, a cartridge or a match file")
     common.add_rpc(parser)
 
@@ -28,11 +29,11 @@ async def execute(args: argparse.Namespace) -> int:
         if data[:8] == common.CARTRIDGE_MAGIC:
             from ..engine.cartridge import Cartridge
 
-            common.say(f"Cartridge {target}\n{view.cartridge(Cartridge.parse(data))}")
+            output.say(f"Cartridge {target}\n{view.cartridge(Cartridge.parse(data))}")
         else:
             from ..match.file import parse
 
-            common.say(f"Match {target}\n{view.match(parse(data, source=str(target)))}")
+            output.say(f"Match {target}\n{view.match(parse(data, source=str(target)))}")
         return 0
     from ..client.chain import Chain
 
@@ -41,7 +42,7 @@ async def execute(args: argparse.Namespace) -> int:
         kind, text = view.account(account.data, account.owner, target)
         if kind == "ModelManifest":
             text += await _lineage(chain, account.data)
-    common.say(f"{kind} {target}\n{text}{'lamports':<24}{account.lamports:,}")
+    output.say(f"{kind} {target}\n{text}{'balance':<24}{shown.sol(account.lamports)}")
     return 0
 
 

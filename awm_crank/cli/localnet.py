@@ -1,4 +1,4 @@
-"""`awm-crank localnet`: the embedded validator, in the foreground."""
+"""`awm-crank localnet`: runs a local validator in the foreground."""
 
 from __future__ import annotations
 

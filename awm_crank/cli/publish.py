@@ -1,6 +1,6 @@
-"""`awm-crank publish CARTRIDGE`: puts a cartridge on chain; run again, it goes on where it was cut off.
+"""`awm-crank publish CARTRIDGE`: puts a cartridge on chain. Run again after an interruption, it continues.
 
-`--fork MANIFEST` makes a model of one's own that shares what did not change (docs/cartridge.md, "Forks").
+`--fork MODEL` publishes a model that shares its unchanged shards with another one (docs/cartridge.md, "Forks").
 """
 
 from __future__ import annotations
@@ -9,29 +9,32 @@ import argparse
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import common
+from . import common, output
+from .parser import Parser
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """File, what it is forked from, endpoint, key, world."""
+def configure(parser: Parser) -> None:
+    """Adds the file, the model to fork, the key and the world."""
     parser.add_argument(
-        "cartridge", nargs="?", type=Path, metavar="CARTRIDGE", help="cartridge file (.awm); a fork may do without"
+        "cartridge", nargs="?", type=Path, metavar="CARTRIDGE", help="cartridge file (.awm); optional with --fork"
     )
-    parser.add_argument("--fork", metavar="MANIFEST", help="the model to fork: shards that are the same are shared")
+    parser.add_argument("--fork", metavar="MODEL", help="fork this published model; equal shards are shared")
     parser.add_argument(
-        "--shard", action="append", default=[], type=_shard, metavar="I=FILE", help="a fork's shard I, replaced"
-    )
+        "--shard", action="append", default=[], type=_shard, metavar="I=FILE",
+        help="with --fork: replace shard number I by FILE; may be repeated",
+    )  # fmt: skip
     common.add_rpc(parser)
     common.add_keypair(parser)
     common.add_world(parser)
-    common.add_json(parser)
+    output.add_json(parser)
 
 
 async def execute(args: argparse.Namespace) -> int:
-    """Publishes, verifies what is on chain, prints the model's address.
+    """Publishes, checks what is on chain, and prints the model's address.
 
     Raises:
-        ConfigError: arguments that do not go together.
+        ConfigError: the options do not go together, or the file cannot be read.
+        CartridgeError: the file is not a cartridge.
     """
     from ..client import publish, setup
     from ..client.chain import Chain
@@ -42,21 +45,18 @@ async def execute(args: argparse.Namespace) -> int:
     if args.fork:
         return await _fork(args)
     if args.cartridge is None:
-        raise ConfigError("no cartridge named", hint="awm-crank publish CARTRIDGE, or publish --fork MANIFEST")
+        raise ConfigError("no cartridge named", hint="awm-crank publish CARTRIDGE, or publish --fork MODEL")
     data = common.read(args.cartridge)
     payer = common.keypair(args)
     cartridge = Cartridge.parse(data)
-    progress = common.ProgressLine(" bytes")
     async with Chain(args.rpc) as chain:
         world = await setup.find_or_create_world(chain, payer, args.world)
-        try:
+        with output.Progress("bytes") as progress:
             published = await publish.publish(
                 chain, payer, world, cartridge, progress=progress,
-                announce=lambda model: common.note(f"model {model}; if it is cut off, run it again: it goes on"),
+                announce=lambda model: output.note(f"model {model}; after an interruption, run the command again"),
             )  # fmt: skip
-        finally:
-            progress.done()
-    common.result(
+    output.result(
         args,
         {
             "model": str(published.model),
@@ -78,16 +78,13 @@ async def _fork(args: argparse.Namespace) -> int:
     payer = common.keypair(args)
     cartridge = Cartridge.parse(common.read(args.cartridge)) if args.cartridge else None
     replaced = {index: common.read(path) for index, path in args.shard}
-    progress = common.ProgressLine(" bytes")
     async with Chain(args.rpc) as chain:
         world = await setup.find_world(chain, args.world)
-        try:
+        with output.Progress("bytes") as progress:
             forked = await fork.fork(
                 chain, payer, world, parent, cartridge=cartridge, replaced=replaced, progress=progress
             )
-        finally:
-            progress.done()
-    common.result(
+    output.result(
         args,
         {
             "model": str(forked.published.model),

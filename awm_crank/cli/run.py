@@ -1,36 +1,47 @@
-"""`awm-crank run`: serves sessions until SIGTERM."""
+"""`awm-crank run`: serves sessions until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from .. import config
-from ..client.keys import load_keypair
-from ..daemon import Daemon
-from ..net import loop
-from ..telemetry import logs
-from ..wire.transaction import Signer
+from .parser import Parser
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the configuration, TOML")
+def configure(parser: Parser) -> None:
+    """Adds the configuration, and the files to write."""
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration file (TOML)")
     parser.add_argument(
-        "--keypair", type=Path, metavar="FILE", help="the writer's key file, instead of the configuration's"
+        "--keypair", type=Path, metavar="FILE", help="key file of the writer, instead of the configuration's"
     )
-    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="written once the crank serves")
-    parser.add_argument("--stats", type=Path, metavar="FILE", help="written at the end: counters and latencies, JSON")
+    parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write FILE when the crank is ready to serve")
+    parser.add_argument(
+        "--stats", type=Path, metavar="FILE", help="write counters and latencies to FILE at the end, as JSON"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Runs the daemon. Raises ConfigError, KeyFileError before it starts."""
+    """Runs the daemon. Standard output has its log: lines for people on a terminal, JSON in a pipe or a file.
+
+    Raises:
+        ConfigError, KeyFileError: before it starts.
+    """
+    from .. import config
+    from ..client.keys import load_keypair
+    from ..daemon import Daemon
+    from ..net import loop
+    from ..telemetry import logs
+    from ..wire.transaction import Signer
+    from . import interrupt
+
     settings = config.load(args.config)
     signer = Signer(bytes(load_keypair(args.keypair or Path(settings.crank.keypair))))
     logs.configure(settings.log.level)
 
     async def serve() -> None:
-        await Daemon(settings, signer, ready_file=args.ready_file, stats_file=args.stats).run()
+        daemon = Daemon(settings, signer, ready_file=args.ready_file, stats_file=args.stats)
+        with interrupt.stopping_by(daemon.interrupted):
+            await daemon.run()
 
     loop.run(serve())
     return 0

@@ -1,26 +1,29 @@
-"""`awm-crank unpublish MODEL`: closes a manifest and its shards and returns their rent."""
+"""`awm-crank unpublish MODEL`: closes a model's manifest and shards, and returns their rent."""
 
 from __future__ import annotations
 
 import argparse
 
-from . import common
+from . import common, output
+from .parser import Parser
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Model, endpoint, key."""
-    parser.add_argument("model", metavar="MODEL", help="the manifest's address")
-    parser.add_argument("--force", action="store_true", help="also where forks use its shards; it breaks them")
+def configure(parser: Parser) -> None:
+    """Adds the model and the key."""
+    parser.add_argument("model", metavar="MODEL", help="the model's address, as `publish` printed it")
+    parser.add_argument(
+        "--force", action="store_true", help="unpublish even if forks use its shards; this breaks the forks"
+    )
     common.add_rpc(parser)
     common.add_keypair(parser)
-    common.add_json(parser)
+    output.add_json(parser)
 
 
 async def execute(args: argparse.Namespace) -> int:
-    """Unpublishes and prints what came back.
+    """Unpublishes, and prints the rent that came back.
 
     Raises:
-        AccountError: forks use its shards, and no --force was given.
+        AccountError: forks use the model's shards, and --force is missing.
     """
     from ..client import publish
     from ..client.chain import Chain
@@ -29,5 +32,5 @@ async def execute(args: argparse.Namespace) -> int:
     authority = common.keypair(args)
     async with Chain(args.rpc) as chain:
         returned = await publish.unpublish(chain, authority, model, force=args.force)
-    common.result(args, {"model": str(model), "returned_lamports": returned})
+    output.result(args, {"model": str(model), "returned_lamports": returned})
     return 0

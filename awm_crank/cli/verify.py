@@ -1,4 +1,4 @@
-"""`awm-crank verify SESSION|FILE`: recomputes a match; every byte agrees, or the first that differs is named."""
+"""`awm-crank verify SESSION|FILE`: recomputes a match, and names the first byte that differs."""
 
 from __future__ import annotations
 
@@ -7,73 +7,79 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AccountError, CartridgeError, VerifyError
-from . import common
+from . import common, interrupt, output
+from .parser import Parser
 
 if TYPE_CHECKING:
     from solders.pubkey import Pubkey
 
     from ..engine.cartridge import Cartridge
     from ..match.file import MatchFile
-    from ..match.verify import Verdict
+    from ..match.verify import Snapshot, Verdict
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """What to verify, and with which cartridge."""
+def configure(parser: Parser) -> None:
+    """Adds what to verify, and with which cartridge."""
     parser.add_argument("target", metavar="SESSION|FILE", help="a session's address, or a match file")
     parser.add_argument(
         "--rpc", type=common.url, metavar="URL",
-        help=f"RPC endpoint (SESSION: default {common.LOCALNET}; FILE: compared with it where given)",
+        help=f"RPC endpoint (default for a SESSION: {common.LOCALNET}); a FILE is also compared with the chain there",
     )  # fmt: skip
     common.add_base_rpc(parser)
-    common.add_cartridge(parser, "the chain's, or the package's where the match was played with that")
+    common.add_cartridge(parser, "the chain's, or the demo's if the match was played with that")
     common.add_engine(parser)
-    common.add_json(parser)
+    output.add_json(parser)
 
 
-async def execute(args: argparse.Namespace) -> int:
-    """Verifies; status 1 and the first difference on stderr when something differs.
+def execute(args: argparse.Namespace) -> int:
+    """Verifies. When a byte differs, the status is 1 and the first difference is on standard error.
 
     Raises:
-        VerifyError: a byte differs; names frame, field, offset, both values.
+        VerifyError: a byte differs; names the frame, the field, the offset and both values.
     """
     target = common.file_or_address(args.target)
-    progress = common.ProgressLine(" frames")
-    try:
-        if isinstance(target, Path):
-            verdict = await _file(args, target, progress)
-        else:
-            verdict = await _session(args, target, progress)
-    finally:
-        progress.done()
+    # plain code around the event loop, so that Ctrl-C interrupts the long computation
+    verdict = _file(args, target) if isinstance(target, Path) else _session(args, target)
     verdict.check()
-    begun = "from its start" if verdict.start == 0 else f"from the checkpoint of frame {verdict.start}"
     if args.json:
         values = {"agrees": True, "start": verdict.start, "last": verdict.last, "chain_hash": verdict.chain_hash.hex()}
-        common.result(args, values)
-    else:
-        common.say(f"every byte agrees, {begun} to frame {verdict.last}; chain hash {verdict.chain_hash.hex()}")
+        output.result(args, values)
+        return 0
+    begun = "from its start" if verdict.start == 0 else f"from the checkpoint of frame {verdict.start}"
+    output.say(f"every byte agrees, {begun} to frame {verdict.last}; chain hash {verdict.chain_hash.hex()}")
     return 0
 
 
-async def _file(args: argparse.Namespace, path: Path, progress: common.ProgressLine) -> Verdict:
+def _file(args: argparse.Namespace, path: Path) -> Verdict:
     from ..engine import choose
     from ..match import file, verify
 
     match = file.parse(common.read(path), source=str(path))
-    cartridge = await _cartridge_of(args, match)
-    verdict = verify.verify_file(
-        match, choose.build(cartridge, args.engine), cartridge.sha256,
-        progress=lambda n, of: progress("verifying", n, of),
-    )  # fmt: skip
+    cartridge = interrupt.run(_cartridge_of(args, match))
+    with output.Progress("frames") as progress:
+        verdict = verify.verify_file(
+            match, choose.build(cartridge, args.engine), cartridge.sha256,
+            progress=lambda n, of: progress("verifying", n, of),
+        )  # fmt: skip
     if args.rpc is not None:
-        await _compare_with_chain(args, match)
+        interrupt.run(_compare_with_chain(args, match))
     return verdict
 
 
-async def _session(args: argparse.Namespace, address: Pubkey, progress: common.ProgressLine) -> Verdict:
+def _session(args: argparse.Namespace, address: Pubkey) -> Verdict:
+    from ..engine import choose
+    from ..match import verify
+
+    snapshot, cartridge = interrupt.run(_fetch(args, address))
+    engine = choose.build(cartridge, args.engine)
+    with output.Progress("frames") as progress:
+        return verify.verify_session(snapshot, engine, progress=lambda n, of: progress("verifying", n, of))
+
+
+async def _fetch(args: argparse.Namespace, address: Pubkey) -> tuple[Snapshot, Cartridge]:
+    """All of a session's accounts at one frame, and the cartridge that it is played with."""
     from ..client import publish, session
     from ..client.chain import Chain
-    from ..engine import choose
     from ..match import verify
 
     rpc = args.rpc or common.LOCALNET
@@ -88,13 +94,11 @@ async def _session(args: argparse.Namespace, address: Pubkey, progress: common.P
     snapshot = verify.Snapshot(
         address, view.session, view.hidden, view.inputs, view.log, view.checkpoints, view.start_players
     )
-    return verify.verify_session(
-        snapshot, choose.build(cartridge, args.engine), progress=lambda n, of: progress("verifying", n, of)
-    )
+    return snapshot, cartridge
 
 
 async def _cartridge_of(args: argparse.Namespace, match: MatchFile) -> Cartridge:
-    """The cartridge named, the chain's, or the packaged demo's where it is the one the file was played with."""
+    """The cartridge of `--cartridge`, else the chain's, else the demo's if the match was played with that."""
     from ..client import publish
     from ..client.chain import Chain
     from ..match import offline
@@ -109,20 +113,20 @@ async def _cartridge_of(args: argparse.Namespace, match: MatchFile) -> Cartridge
     if demo.sha256.hex() == match.meta.cartridge_sha256:
         return demo
     raise CartridgeError(
-        "the match's cartridge is not at hand", expected=f"SHA-256 {match.meta.cartridge_sha256}",
-        hint="name it with --cartridge FILE, or its chain with --rpc URL",
+        "the cartridge that the match was played with is missing", expected=f"SHA-256 {match.meta.cartridge_sha256}",
+        hint="name its file with --cartridge FILE, or its chain with --rpc URL",
     )  # fmt: skip
 
 
 async def _compare_with_chain(args: argparse.Namespace, match: MatchFile) -> None:
-    """What the chain says of the session: players, frame, and the last chain hash."""
+    """Compares players, frames and the last chain hash with the session's accounts on chain."""
     from ..client import session
     from ..client.chain import Chain
     from ..match import offline
 
     meta = match.meta
     if meta.model == str(offline.NO_MODEL):
-        raise VerifyError("this match was played offline: no chain knows it", hint="leave --rpc out")
+        raise VerifyError("this match was played offline, so no chain has it", hint="leave --rpc out")
     async with Chain(args.rpc, commitment="processed") as chain:
         view = await session.show(chain, common.address(meta.session, "session"))
     found = {
@@ -132,4 +136,4 @@ async def _compare_with_chain(args: argparse.Namespace, match: MatchFile) -> Non
     }  # fmt: skip
     for name, on_chain in found.items():
         if getattr(meta, name) != on_chain:
-            raise VerifyError(f"meta.{name} is not the chain's", expected=on_chain, found=getattr(meta, name))
+            raise VerifyError(f"meta.{name} is not what the chain has", expected=on_chain, found=getattr(meta, name))

@@ -138,10 +138,9 @@ class Daemon:
     # -- start, loop, stop ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serves until SIGTERM or SIGINT, then leaves a checkpoint of every session; a second signal exits at once."""
+        """Serves until SIGTERM, then leaves a checkpoint of every session; a second signal exits at once."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
+        loop.add_signal_handler(signal.SIGTERM, self._signalled, signal.SIGTERM)
         jobs = (self._blockhash.keep_fresh(), self._find_world(), self._watch_load())
         background = [asyncio.create_task(job) for job in jobs]
         if self.config.in_rollup():
@@ -190,6 +189,10 @@ class Daemon:
                     self._log.error("internal error", exc_info=error)
                 self._broken = error
                 self._stopping.set()
+
+    def interrupted(self) -> None:
+        """Ends the service as SIGTERM does: what the command calls at Ctrl-C."""
+        self._signalled(signal.SIGINT)
 
     def _signalled(self, number: signal.Signals) -> None:
         if self._stopping.is_set():

@@ -7,7 +7,6 @@ to them over HTTP, and reads their logs only for readiness and for the crank's s
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,16 +24,9 @@ from awm_crank.demo.processes import Child, Children
 from awm_crank.engine.cartridge import Cartridge
 
 # of engine/data/demo.awm (docs/world.md): pinned, since quantizing anew gives other bytes on another processor
-DEMO_CARTRIDGE_SHA256 = "7d646f7bd10ebd03352e61673b9aef69f3310a09e81913365b60d6f63ad98ffa"
 _START_S = 60.0
 Say = Callable[[str], None]
 _SPEND_LIMIT = 50_000_000_000
-
-
-def demo_cartridge() -> Cartridge:
-    """The cartridge in the package. Raises CartridgeError when it is not the pinned one."""
-    data = (files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes()
-    return Cartridge.parse(data, sha256=bytes.fromhex(DEMO_CARTRIDGE_SHA256))
 
 
 class Arena:

@@ -175,21 +175,23 @@ async def _serve(options: Options, announce: Callable[[Localnet], None]) -> None
     net = Localnet(options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    # Ctrl-C raises KeyboardInterrupt here: the command tells it apart by its status
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     if options.until_eof:
         loop.add_reader(0, _read_on, stop)
     gc.collect()
     gc.freeze()
     gc.disable()
-    await net.listen()
-    announce(net)
-    await stop.wait()
-    await net.close()
+    try:
+        await net.listen()
+        announce(net)
+        await stop.wait()
+    finally:
+        await net.close()
 
 
 def serve(options: Options, announce: Callable[[Localnet], None]) -> None:
-    """Runs a localnet until SIGTERM or Ctrl-C.
+    """Runs a localnet until SIGTERM; Ctrl-C closes it and raises KeyboardInterrupt.
 
     Args:
         announce: called once, when both ports are open.

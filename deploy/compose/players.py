@@ -16,7 +16,7 @@ from awm_crank.client.chain import Chain
 from awm_crank.client.keys import load_keypair
 from awm_crank.client.player import Seat, Table
 from awm_crank.config import websocket_url
-from awm_crank.demo.arena import demo_cartridge
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.match.players import agent
 from awm_crank.wire.transaction import Signer
 

@@ -17,7 +17,7 @@ from awm_crank.errors import RpcError
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The figures of two matches, through the command."""
     path: Path = tmp_path_factory.mktemp("live") / "figures.json"
-    words = ["bench", "live", "--sessions", "2", "--seconds", "2", "--shape", "tiny", "--json", str(path)]
+    words = ["bench", "live", "--sessions", "2", "--seconds", "2", "--shape", "tiny", "--json", "--output", str(path)]
     assert cli.main(words) == 0
     figures: dict[str, Any] = json.loads(path.read_text())["live"]
     return figures

@@ -28,7 +28,7 @@ def test_report_is_printed_and_written(
     monkeypatch.setitem(sys.modules, "awm_crank.bench.own", module)
     monkeypatch.setitem(REPORTS, "own", "a test's")
     out = tmp_path / "bench.json"
-    assert main(["bench", "own", "--seconds", "3", "--json", str(out)]) == 0
+    assert main(["bench", "own", "--seconds", "3", "--json", "--output", str(out)]) == 0
     assert capsys.readouterr().out == "measured for 3.0 s\n"
     assert json.loads(out.read_text())["own"] == {"step": 1.5}
 
@@ -42,7 +42,7 @@ def test_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 def test_figures_are_printed_and_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """The table goes to standard output, the same rows to the JSON file."""
     out = tmp_path / "bench.json"
-    assert main(["bench", "codec", "--seconds", "0.02", "--json", str(out)]) == 0
+    assert main(["bench", "codec", "--seconds", "0.02", "--json", "--output", str(out)]) == 0
     table = capsys.readouterr().out
     for row in json.loads(out.read_text())["rows"]:
         assert row["name"] in table

@@ -184,8 +184,8 @@ def test_verify_wants_the_cartridge(shell: Shell) -> None:
     wanted = shell.arena.cartridge.sha256.hex()
     assert (status, err) == (
         1,
-        f"Error: the match's cartridge is not at hand; expected SHA-256 {wanted}. "
-        "Try: name it with --cartridge FILE, or its chain with --rpc URL\n",
+        f"Error: the cartridge that the match was played with is missing; expected SHA-256 {wanted}. "
+        "Try: name its file with --cartridge FILE, or its chain with --rpc URL\n",
     )
     status, _, err = shell.run("verify", str(path), "--cartridge", str(other), rpc=False)
     assert status == 1
@@ -201,7 +201,7 @@ def test_verify_file_against_the_chain(shell: Shell) -> None:
     document["meta"]["player1"] = document["meta"]["player2"]
     path.write_text(json.dumps(document))
     status, _, err = shell.run("verify", str(path))
-    assert (status, err.startswith("Error: meta.player1 is not the chain's; expected ")) == (1, True)
+    assert (status, err.startswith("Error: meta.player1 is not what the chain has; expected ")) == (1, True)
 
 
 def test_inspect_everything(shell: Shell) -> None:
@@ -218,7 +218,7 @@ def test_inspect_everything(shell: Shell) -> None:
     for target, kind in targets.items():
         status, out, _ = shell.run("inspect", target)
         assert (status, out.splitlines()[0]) == (0, f"{kind} {target}")
-        assert out.splitlines()[-1].startswith("lamports")
+        assert out.splitlines()[-1].startswith("balance")
     status, _, err = shell.run("inspect", str(player1.pubkey()))
     assert (status, "is none that awm-crank knows" in err) == (1, True)
     cartridge, match = shell.folder / "m.awm", shell.folder / "match.json"
@@ -240,7 +240,7 @@ def test_play(shell: Shell) -> None:
     status, _, err = shell.run("play", made["session"], "--ws", shell.arena.net.ws, key=writer)
     assert (status, err) == (
         1,
-        f"Error: {writer.pubkey()} is no player of session {made['session']}. "
+        f"Error: {writer.pubkey()} is not a player of session {made['session']}. "
         f"Try: awm-crank session join {made['session']}\n",
     )
 
@@ -251,7 +251,7 @@ def test_play(shell: Shell) -> None:
             world="", json=True, keypair=shell.folder / f"{player1.pubkey()}.json", offline=False, output=None,
             opponent=None, cartridge=None,
         )  # fmt: skip
-        playing = asyncio.create_task(play.execute(args))
+        playing = asyncio.create_task(play.on_chain(args))
         async with shell.arena.chain() as chain:
             crank = MiniCrank(chain, writer, shell.arena.world, accounts, shell.arena.engine)
             await crank.open()
@@ -268,3 +268,44 @@ def test_play(shell: Shell) -> None:
     asyncio.run(both())
     played = json.loads(shell.capsys.readouterr().out)
     assert (played["frame"], played["inputs_sent"], played["resent"]) == (3, 3, 0)
+
+
+def test_session_list(shell: Shell) -> None:
+    """`session list` has the open sessions, the newest first, and with --all the ended ones too."""
+    made, player1, _ = played(shell)
+    address = str(made.session)
+    (row,) = [each for each in shell.json("session", "list") if each["session"] == address]
+    assert (row["status"], row["frame"], row["winner"], row["stage"]) == ("Active", FRAMES, None, "Final Destination")
+    assert row["duration_s"] == round(FRAMES / 60, 3)
+    shell.json("session", "end", address, key=player1)
+    assert address not in {each["session"] for each in shell.json("session", "list")}
+    everything = shell.json("session", "list", "--all")
+    assert address in {each["session"] for each in everything}
+    times = [each["created_at"] for each in everything]
+    assert times == sorted(times, reverse=True)
+    status, out, _ = shell.run("session", "list", "--all")
+    assert status == 0
+    assert out.splitlines()[0].split()[:3] == ["session", "status", "frame"]
+    assert re.search(rf"^{address} .* Final Destination +20[0-9-]+ [0-9:]+ UTC ", out, re.MULTILINE)
+
+
+def test_model_list(shell: Shell) -> None:
+    """`model list` has every published model by name, all or those of one key."""
+    (row,) = [each for each in shell.json("model", "list") if each["model"] == str(shell.arena.model)]
+    cartridge = shell.arena.cartridge
+    assert (row["name"], row["version"], row["ready"]) == (cartridge.name, cartridge.version, True)
+    assert row["sha256"] == cartridge.sha256.hex()
+    assert row in shell.json("model", "list", "--authority", row["authority"])
+    assert shell.json("model", "list", "--authority", str(Keypair().pubkey())) == []
+    status, out, _ = shell.run("model", "list")
+    assert (status, row["model"] in out) == (0, True)
+    assert shell.run("model", "list", "--authority", "x")[2].startswith("Error: authority 'x' is not an address")
+
+
+def test_winner_and_duration(shell: Shell) -> None:
+    """export says how long the match was, and that nobody has won while it goes on."""
+    made, _, _ = played(shell)
+    path = shell.folder / "match.json"
+    exported = shell.json("export", str(made.session), "-o", str(path))
+    assert (exported["frames"], exported["duration_s"], exported["winner"]) == (FRAMES, round(FRAMES / 60, 3), None)
+    assert re.search(r"^duration +0\.1 s$", shell.run("session", "show", str(made.session))[1], re.MULTILINE)

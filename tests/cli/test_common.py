@@ -40,20 +40,3 @@ def test_file_before_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert common.file_or_address(name) == Path(name)
     with pytest.raises(ConfigError):
         common.file_or_address("nothing")
-
-
-def test_result_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A result is aligned text, or one JSON object."""
-    common.result(argparse.Namespace(json=False), {"bytes_sent": 1234567, "model": "abc"})
-    common.result(argparse.Namespace(json=True), {"bytes_sent": 1234567, "model": "abc"})
-    assert capsys.readouterr().out == (
-        'bytes sent      1,234,567\nmodel           abc\n{"bytes_sent":1234567,"model":"abc"}\n'
-    )
-
-
-def test_progress_only_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where stderr is no terminal, progress leaves no trace."""
-    line = common.ProgressLine(" bytes")
-    line("write", 1, 2)
-    line.done()
-    assert capsys.readouterr() == ("", "")

@@ -12,18 +12,20 @@ from demo.test_summary import GOOD
 
 from awm_crank.cli import main
 from awm_crank.demo import run
-from awm_crank.demo.arena import demo_cartridge
 from awm_crank.demo.summary import Summary
 from awm_crank.engine import seeded
 from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.packaged import demo_cartridge
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--frames", "0"], "--frames; expected 1 to 4294967295, found 0"),
-        (["--seed", "-1"], "--seed; expected 0 to 2^63 - 1, found -1"),
+        (["--frames", "0"], "--frames: '0' is not a whole number from 1 to 4294967295"),
+        (["--seed", "-1"], "--seed: '-1' is not a whole number from 0 to 9223372036854775807"),
+        (["--json", "--output", "/nowhere/at/all.json"], "its folder does not exist"),
         (["--json", "/nowhere/at/all.json"], "its folder does not exist"),
+        (["--output", "s.json"], "--output goes with --json. Try: awm-crank demo --json --output s.json"),
         (["--match", "/nowhere/at/all.json"], "its folder does not exist"),
         (["--cartridge", "/nowhere/at/all.awm"], "all.awm cannot be read"),
     ],
@@ -57,7 +59,7 @@ def test_exit_status_is_the_observers_word(
 
     monkeypatch.setattr(run, "run_demo", played)
     out = tmp_path / "summary.json"
-    assert main(["demo", "--frames", "60", "--json", str(out)]) == status
+    assert main(["demo", "--frames", "60", "--json", "--output", str(out)]) == status
     written = json.loads(out.read_text())
     keys = {"frames", "on_time", "late", "missed", "latency_ms", "session", "final_state_sha256", "match_file"}
     assert keys <= set(written)

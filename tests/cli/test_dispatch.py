@@ -33,7 +33,7 @@ def install(monkeypatch: pytest.MonkeyPatch, execute: object) -> None:
             ["demo", "--frames", "many"],
             "Error: argument --frames: invalid int value: 'many'. Try: awm-crank demo --help\n",
         ),
-        (["demo", "--fast"], "Error: unrecognized arguments: --fast. Try: awm-crank --help\n"),
+        (["demo", "--fast"], "Error: unrecognized arguments: --fast. Try: awm-crank demo --help\n"),
     ],
 )
 def test_misuse(

@@ -26,7 +26,7 @@ def files(folder: Path, seed: int) -> list[str]:
 def test_a_wrong_checkpoint_is_status_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table says which rows fail, the file holds the same, and the status tells scripts."""
     out = tmp_path / "table.json"
-    assert main(["fidelity", *files(tmp_path, 2), *FEW, "--json", str(out)]) == 1
+    assert main(["fidelity", *files(tmp_path, 2), *FEW, "--json", "--output", str(out)]) == 1
     text, table = capsys.readouterr().out, json.loads(out.read_bytes())
     bad = [row for row in table["rows"] if not row["passed"]]
     assert text.count("FAIL") == len(bad) + 1

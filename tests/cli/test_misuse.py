@@ -14,7 +14,7 @@ KEY = str(Keypair.from_seed(bytes(32)).pubkey())
 NOWHERE = "http://127.0.0.1:9"
 
 MISUSES: list[tuple[list[str], str, int]] = [
-    (["publish"], "no cartridge named. Try: awm-crank publish CARTRIDGE, or publish --fork MANIFEST", 2),
+    (["publish"], "no cartridge named. Try: awm-crank publish CARTRIDGE, or publish --fork MODEL", 2),
     (["publish", "{tmp}/no.awm"], "{tmp}/no.awm cannot be read: No such file or directory. Try: check the path", 2),
     (["publish", "{tmp}"], "{tmp} cannot be read: Is a directory. Try: check the path", 2),
     (
@@ -23,7 +23,7 @@ MISUSES: list[tuple[list[str], str, int]] = [
     ),
     (
         ["publish", "{tmp}/text", "--rpc", "localhost:8899"],
-        "argument --rpc: 'localhost:8899' is no http:// or https:// address. Try: awm-crank publish --help", 2,
+        "argument --rpc: 'localhost:8899' is not an http:// or https:// address. Try: awm-crank publish --help", 2,
     ),
     (
         ["publish", "{tmp}/text", "--keypair", "{tmp}/no.json"],
@@ -35,7 +35,7 @@ MISUSES: list[tuple[list[str], str, int]] = [
         "key file {tmp}/open.json is open to other users; expected mode 0600, found 0644. "
         "Try: chmod 600 {tmp}/open.json", 2,
     ),
-    (["unpublish", "0x1"], "model '0x1' is no address; expected 32 bytes in base58", 2),
+    (["unpublish", "0x1"], "model '0x1' is not an address; expected 32 bytes in base58", 2),
     (["session"], "no step given. Try: awm-crank session --help", 2),
     (
         ["session", "create", "--model", KEY],
@@ -43,27 +43,28 @@ MISUSES: list[tuple[list[str], str, int]] = [
     ),
     (
         ["session", "create", "--model", "m", "--writer", KEY],
-        "model 'm' is no address; expected 32 bytes in base58", 2,
+        "model 'm' is not an address; expected 32 bytes in base58", 2,
     ),
     (
         ["session", "create", "--model", KEY, "--writer", "w"],
-        "writer 'w' is no address; expected 32 bytes in base58", 2,
+        "writer 'w' is not an address; expected 32 bytes in base58", 2,
     ),
     (
         ["session", "create", "--model", KEY, "--writer", KEY, "--seed", "-1"],
-        "argument --seed: '-1' is no whole number of 0..18446744073709551615. Try: awm-crank session create --help", 2,
+        "argument --seed: '-1' is not a whole number from 0 to 18446744073709551615. "
+        "Try: awm-crank session create --help", 2,
     ),
     (
         ["session", "create", "--model", KEY, "--writer", KEY, "--stage", "256"],
-        "argument --stage: '256' is no whole number of 0..255. Try: awm-crank session create --help", 2,
+        "argument --stage: '256' is not a whole number from 0 to 255. Try: awm-crank session create --help", 2,
     ),
-    (["session", "join", "s"], "session 's' is no address; expected 32 bytes in base58", 2),
+    (["session", "join", "s"], "session 's' is not an address; expected 32 bytes in base58", 2),
     (
         ["session", "join", KEY, "--keypair", "{tmp}/text"],
         "key file {tmp}/text is malformed; expected a JSON array of 64 numbers, as solana-keygen writes it, "
         "found 1 numbers", 2,
     ),
-    (["session", "show", "s"], "session 's' is no address; expected 32 bytes in base58", 2),
+    (["session", "show", "s"], "session 's' is not an address; expected 32 bytes in base58", 2),
     (
         ["session", "show", KEY, "--rpc", NOWHERE],
         f"cannot reach {NOWHERE}: All connection attempts failed. Try: check the URL", 1,
@@ -74,7 +75,7 @@ MISUSES: list[tuple[list[str], str, int]] = [
     ),
     (
         ["play", KEY, "--rpc", "http://example.test", "--keypair", "{tmp}/key.json"],
-        "no WebSocket endpoint; found http://example.test. Try: name it with --ws", 2,
+        "no WebSocket endpoint; found http://example.test. Try: name it with --ws URL", 2,
     ),
     (["inspect", "{tmp}/no"], "{tmp}/no is neither a file nor an address. Try: check the path", 2),
     (
@@ -86,11 +87,11 @@ MISUSES: list[tuple[list[str], str, int]] = [
         "cartridge: length; expected at least 2048 bytes, found 9. Try: fetch or quantize it again", 1,
     ),
     (["export", KEY], "the following arguments are required: -o/--output. Try: awm-crank export --help", 2),
-    (["export", "s", "-o", "{tmp}/m.json"], "session 's' is no address; expected 32 bytes in base58", 2),
+    (["export", "s", "-o", "{tmp}/m.json"], "session 's' is not an address; expected 32 bytes in base58", 2),
     (["verify", "s"], "s is neither a file nor an address. Try: check the path", 2),
     (
         ["verify", "{tmp}/text", "--rpc", "ws://h"],
-        "argument --rpc: 'ws://h' is no http:// or https:// address. Try: awm-crank verify --help", 2,
+        "argument --rpc: 'ws://h' is not an http:// or https:// address. Try: awm-crank verify --help", 2,
     ),
 ]  # fmt: skip
 

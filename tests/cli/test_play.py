@@ -37,7 +37,7 @@ def test_offline_match_verifies(match: Path, capsys: pytest.CaptureFixture[str])
     assert cli.main(["verify", str(match), "--engine", "reference"]) == 0
     assert told["chain_hash"] in capsys.readouterr().out
     assert cli.main(["verify", str(match), "--rpc", "http://127.0.0.1:1"]) == 1
-    assert "this match was played offline: no chain knows it" in capsys.readouterr().err
+    assert "this match was played offline, so no chain has it" in capsys.readouterr().err
 
 
 def test_engines_agree(match: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,8 +33,8 @@ def test_serves_until_sigterm() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["nonsense"], "session 'nonsense' is no address"),
-        (["--port", "70000"], "'70000' is no port"),
+        (["nonsense"], "session 'nonsense' is not an address"),
+        (["--port", "70000"], "'70000' is not a whole number from 0 to 65535"),
         (["--rpc", "http://example.test"], "name it with --ws"),
     ],
 )

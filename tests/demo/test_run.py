@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from demo.cartridges import knockout
 
-from awm_crank.demo.arena import demo_cartridge
 from awm_crank.demo.run import Options, run_demo
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.errors import AwmError
 from awm_crank.match import file
@@ -27,7 +27,17 @@ DEMO = [sys.executable, "-m", "awm_crank", "demo"]
 def demo(folder: Path, *arguments: str) -> dict[str, object]:
     """Runs the demo command to its end and returns its JSON."""
     out = folder / "summary.json"
-    command = [*DEMO, "--frames", str(FRAMES), "--json", str(out), "--match", str(folder / "match.json"), *arguments]
+    command = [
+        *DEMO,
+        "--frames",
+        str(FRAMES),
+        "--json",
+        "--output",
+        str(out),
+        "--match",
+        str(folder / "match.json"),
+        *arguments,
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     summary: dict[str, object] = json.loads(out.read_text())

@@ -21,8 +21,9 @@ from demo.cartridges import enduring
 from awm_crank import config
 from awm_crank.client.player import Seat, Table
 from awm_crank.client.recorder import Recorder
-from awm_crank.demo.arena import Arena, demo_cartridge
+from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import MatchWatch, Observer
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.match.file import MatchFile
 from awm_crank.match.players import agent

@@ -19,8 +19,9 @@ from viewer.proxy import Proxy
 from awm_crank.client.player import Seat, Table
 from awm_crank.client.session import SessionAccounts
 from awm_crank.config import Config
-from awm_crank.demo.arena import Arena, demo_cartridge
+from awm_crank.demo.arena import Arena
 from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.match import file, players
 from awm_crank.viewer import PageServer

@@ -7,6 +7,7 @@ says what each integer stands for.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -47,8 +48,9 @@ SH_B_MIN = 3
 
 
 def quantize(
-    checkpoint: Checkpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0, blocks: bytes = b""
-) -> Cartridge:
+    checkpoint: Checkpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0, blocks: bytes = b"",
+    tick: Callable[[str], None] = lambda _what: None,
+) -> Cartridge:  # fmt: skip
     """Calibrate a checkpoint and write its cartridge.
 
     Args:
@@ -56,6 +58,7 @@ def quantize(
         name: at most 32 bytes of UTF-8.
         version: the author's, u16.
         frames, seed, blocks: see `calibrate`.
+        tick: called with the name of each part as it begins.
 
     Raises:
         CheckpointError: activations or weights that no format fits.
@@ -63,7 +66,9 @@ def quantize(
     """
     torch.set_num_threads(1)
     model = TorchModel.of_checkpoint(checkpoint, torch.float32)
+    tick("calibrating")
     calibration = calibrate(model, frames=frames, seed=seed, blocks=blocks)
+    tick("rounding the weights")
     return build(checkpoint, calibration, name=name, version=version)
 
 

@@ -29,7 +29,9 @@ class _Told(BaseException):
 
 
 def serve(kind: str, plan: Plan, announce: Callable[[Running], None], *, until_eof: bool) -> None:
-    """Starts a localnet, announces it, and serves until SIGTERM, SIGINT, or the end of standard input where wanted.
+    """Starts a localnet, announces it, and serves until SIGTERM or, where wanted, the end of standard input.
+
+    Ctrl-C stops the validators too, and raises KeyboardInterrupt.
 
     Raises:
         ConfigError, SetupError: it does not start, or ended by itself.
@@ -62,16 +64,14 @@ def scratch(folder: Path | None) -> Iterator[Path]:
 def _signals() -> Iterator[None]:
     def told(*_: object) -> None:
         # once: what follows is the orderly end, and that must not be cut short
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise _Told
 
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = signal.signal(signal.SIGTERM, told)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, before)
 
 
 def ready_line(running: Running) -> str:

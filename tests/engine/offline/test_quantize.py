@@ -1,14 +1,11 @@
 """Quantization: how near the integers come, and what is refused."""
 
-import hashlib
 from dataclasses import replace
-from importlib.resources import files
 
 import numpy as np
 import pytest
 import torch
 
-from awm_crank.demo.arena import DEMO_CARTRIDGE_SHA256
 from awm_crank.engine import frame, native
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.layout import Shape
@@ -133,15 +130,6 @@ def test_huge_weights_are_quantized_or_refused(name: str) -> None:
         assert str(error)
     else:
         assert Cartridge.parse(cart.data).sha256 == cart.sha256
-
-
-def test_demo_cartridge_is_the_pinned_one() -> None:
-    """The file in the package has the hash that the demo asks for, is small, and is the trained world's shape."""
-    data = (files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes()
-    assert hashlib.sha256(data).hexdigest() == DEMO_CARTRIDGE_SHA256
-    assert len(data) < 1_000_000
-    shape = Cartridge.parse(data).shape
-    assert (shape.num_layers, shape.d_model, shape.d_state, shape.state_age_as_embed) == (3, 160, 16, True)
 
 
 def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
