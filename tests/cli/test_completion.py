@@ -20,7 +20,9 @@ def run(words: list[str], script: str, cwd: Path) -> str:
 
 BASH = """
 source completion
-complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _complete; printf '%s\\n' "${COMPREPLY[@]}"; }
+complete_words() {
+  COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _complete; printf '%s\\n' "${COMPREPLY[@]}"
+}
 _complete() { "$(complete -p awm-crank | sed 's/.*-F \\([^ ]*\\) .*/\\1/')" awm-crank "${COMP_WORDS[COMP_CWORD]}" ''; }
 """
 

@@ -53,9 +53,9 @@ def test_fork_and_lineage(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "no cartridge named. Try: awm-crank publish CARTRIDGE, or publish --fork MANIFEST"),
+        ((), "no cartridge named. Try: awm-crank publish CARTRIDGE, or publish --fork MODEL"),
         (("m.awm", "--shard", "0=a"), "--shard goes with --fork and without a cartridge. Try: "),
-        (("--fork", "x"), "model 'x' is no address; expected 32 bytes in base58"),
+        (("--fork", "x"), "model 'x' is not an address; expected 32 bytes in base58"),
         (("--fork", "x", "--shard", "0"), "argument --shard: '0' is not of the form I=FILE, such as 1=shard1.bin"),
     ],
 )
