@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "match": {"errors", "wire", "engine"},
     "env": {"errors", "wire", "engine", "match"},
     "net": {"errors", "wire"},
-    "telemetry": {"errors", "config", "wire"},
+    "telemetry": {"errors", "config", "wire", "engine", "session"},
     "localnet": {"errors", "wire"},
     "client": {"errors", "config", "wire", "engine", "match", "net"},
     "viewer": {"errors", "wire", "match", "net"},

@@ -24,14 +24,17 @@ ELSEWHERE: dict[str, str] = {
     "cli/verify.py": "cli/test_commands.py",
     "client/upload.py": "client/test_publish.py",
     "daemon/delegated.py": "daemon/test_rollup.py",
-    "daemon/path.py": "daemon/test_daemon.py",
-    "daemon/served.py": "daemon/test_daemon.py",
+    "daemon/crank.py": "daemon/test_daemon.py",
+    "daemon/discovery.py": "daemon/test_daemon.py",
+    "daemon/roster.py": "daemon/test_daemon.py",
+    "daemon/session.py": "daemon/test_daemon.py",
     "wire/codec.py": "wire/test_accounts.py",
     "wire/structs.py": "wire/test_accounts.py",
     "session/commands.py": "session/test_machine.py",
-    "session/desk.py": "session/test_opening.py",
+    "session/effects.py": "session/test_opening.py",
     "session/events.py": "session/test_machine.py",
     "session/frames.py": "session/test_serving.py",
+    "session/settings.py": "session/test_machine.py",
 }
 
 MODULES = sorted(

@@ -1,21 +1,26 @@
-"""The daemon: sessions served, frame after frame. `path.py` is the way of a frame; the rest is its parts.
+"""The daemon: it serves sessions, frame after frame. Open `crank.py` first; it is the main loop.
 
-| module         | what it owns                                                            |
-| -------------- | ----------------------------------------------------------------------- |
-| `path.py`      | the wiring: subscribe, decode, machine, step, send, confirm; start, stop |
-| `served.py`    | one session's machine with its accounts                                 |
-| `admission.py` | who is served: how many, within which measured load, for how much rent  |
-| `compute.py`   | engine steps, those that fall due together in one call                  |
-| `outbox.py`    | transactions signed and sent, those of one loop turn in one request     |
-| `reader.py`    | accounts read, those wanted together in one request                     |
-| `models.py`    | models loaded, verified, and the engine that runs them                  |
-| `worlds.py`    | the world, where the configuration names none                           |
-| `view.py`      | page and frame feed for spectators, a process of its own                |
-| `phases.py`    | when each session ticks, so that none waits for another                 |
-| `timers.py`    | the one timer                                                           |
-| `passages.py`  | crash tests' fault points                                               |
+| module            | what it does                                                                |
+| ----------------- | --------------------------------------------------------------------------- |
+| `crank.py`        | the main loop: decode, machine, step, send, confirm; start and stop         |
+| `discovery.py`    | finds the sessions that this key may write                                  |
+| `delegated.py`    | finds those that were delegated to the rollup                               |
+| `roster.py`       | admits sessions and lets them go                                            |
+| `admission.py`    | decides whether there is room for one more session                          |
+| `rent.py`         | limits what sessions' accounts may cost                                     |
+| `session.py`      | one served session: its machine, its accounts' keys                         |
+| `compute.py`      | runs engine steps; those that are due together share one call               |
+| `outbox.py`       | signs and sends transactions; those of one loop turn share one request      |
+| `reader.py`       | reads accounts; those that are wanted together share one request            |
+| `models.py`       | loads and verifies models, and builds their engines                         |
+| `worlds.py`       | checks the World program and finds the world                                |
+| `page.py`         | runs the live page and the frame feed, in a process of their own            |
+| `phases.py`       | spreads the sessions' ticks over the period                                 |
+| `timers.py`       | wakes sessions; `alarm.py` is the one timer underneath                      |
+| `tasks.py`        | runs tasks, and ends the service when one of them fails                     |
+| `fault_points.py` | crash tests' fault points                                                   |
 """
 
-from .path import Daemon
+from .crank import Daemon
 
 __all__ = ["Daemon"]

@@ -22,7 +22,7 @@ missed tick of a session that is served. The few hundred frames of some seconds 
 _MIN_FRAMES = 30
 
 
-class Look(NamedTuple):
+class LoadSample(NamedTuple):
     """What one look saw, totals since the process's start."""
 
     wall_ns: int
@@ -41,7 +41,7 @@ class Admission:
 
     def __init__(self, limits: Crank) -> None:
         self._limits = limits
-        self._last: Look | None = None
+        self._last: LoadSample | None = None
         self._load = 0.0
         """of one core, smoothed"""
         self._serving = 0
@@ -49,7 +49,7 @@ class Admission:
         self.refused: dict[Pubkey, bytes] = {}
         """hidden-state account → its data, of sessions that wait for room"""
 
-    def looked(self, look: Look, *, serving: int, opening: int) -> None:
+    def sampled(self, look: LoadSample, *, serving: int, opening: int) -> None:
         """Takes a look at the load. While sessions are being opened, what that costs says nothing about frames."""
         last, self._last = self._last, look
         if last is None:

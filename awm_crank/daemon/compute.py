@@ -10,14 +10,14 @@ from collections.abc import Callable
 from ..engine import Engine
 from ..session import commands, events
 from ..telemetry.stats import Latencies
-from .passages import Passages
-from .served import Served
+from .fault_points import FaultPoints
+from .session import ServedSession
 
 BATCH = 8
 """Steps in one call. Sharing the weights saves a fifth of a step (4.3M shape: 70 µs alone, 55 in a batch of 2 to 16);
 more in one call would save nothing and keep the loop from its sockets for longer."""
 
-_Live = tuple[Served, commands.RunBackbone]
+_Live = tuple[ServedSession, commands.RunBackbone]
 _Step = commands.RunBackbone | commands.WarmUp
 
 
@@ -28,21 +28,21 @@ class Compute:
         deliver: given `Computed` or `WarmedUp`.
         failed: given a session whose step raised, and what.
         step: each live step's time goes there.
-        passages: fault points.
+        fault_points: fault points.
 
     The heads are not batched: they run inside the machine, when the inputs are known, and take 6 µs (4 in a batch).
     """
 
     def __init__(
         self,
-        deliver: Callable[[Served, events.Event], object],
-        failed: Callable[[Served, Exception], object],
+        deliver: Callable[[ServedSession, events.Event], object],
+        failed: Callable[[ServedSession, Exception], object],
         step: Latencies,
-        passages: Passages,
+        fault_points: FaultPoints,
     ) -> None:
-        self._deliver, self._failed, self._step, self._passages = deliver, failed, step, passages
+        self._deliver, self._failed, self._step, self._fault_points = deliver, failed, step, fault_points
         self._live: deque[_Live] = deque()
-        self._catching_up: deque[tuple[Served, _Step]] = deque()
+        self._catching_up: deque[tuple[ServedSession, _Step]] = deque()
         self._due = False
 
     @property
@@ -55,7 +55,7 @@ class Compute:
         """Steps of sessions that are being restored, waiting."""
         return len(self._catching_up)
 
-    def want(self, served: Served, command: _Step) -> None:
+    def want(self, served: ServedSession, command: _Step) -> None:
         """Runs a step soon."""
         if isinstance(command, commands.RunBackbone) and command.live:
             self._live.append((served, command))
@@ -109,7 +109,7 @@ class Compute:
         for served, command in together:
             self._one(served, command)
 
-    def _one(self, served: Served, command: _Step) -> None:
+    def _one(self, served: ServedSession, command: _Step) -> None:
         began = time.perf_counter_ns()
         try:
             if isinstance(command, commands.WarmUp):
@@ -123,7 +123,7 @@ class Compute:
             if command.live:
                 self._step.add(time.perf_counter_ns() - began)
             else:
-                self._passages.at("replay")
+                self._fault_points.at("replay")
         self._deliver(served, event)
 
 

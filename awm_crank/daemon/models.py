@@ -14,7 +14,7 @@ from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc
 from ..wire.accounts import ModelManifest, WeightShard
-from .passages import Passages
+from .fault_points import FaultPoints
 
 
 class Models:
@@ -23,11 +23,11 @@ class Models:
     Args:
         base: the base chain's endpoint.
         settings: which engine.
-        passages: fault points.
+        fault_points: fault points.
     """
 
-    def __init__(self, base: RpcClient, settings: config.Engine, passages: Passages) -> None:
-        self._base, self._settings, self._passages = base, settings, passages
+    def __init__(self, base: RpcClient, settings: config.Engine, fault_points: FaultPoints) -> None:
+        self._base, self._settings, self._fault_points = base, settings, fault_points
         self._log = logs.get()
         self._loading: dict[Pubkey, asyncio.Task[Engine]] = {}
 
@@ -52,7 +52,7 @@ class Models:
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
     async def _load(self, model: Pubkey) -> Engine:
-        self._passages.at("model")
+        self._fault_points.at("model")
         began = time.monotonic()
         data, owner = await self._account(model, f"model {model}")
         manifest = ModelManifest.decode(data, owner=owner, address=model)

@@ -21,15 +21,15 @@ from ..telemetry.stats import Stats
 from ..wire import bolt, ids
 from ..wire.args import Frame
 from ..wire.transaction import Signed, Template, args_slot
-from .passages import Passages
-from .served import Served
+from .fault_points import FaultPoints
+from .session import ServedSession
 
 GATHER_S = 0.008
 """How long chunks that travel beside frames wait for those of other sessions: half a period, nobody waits for them."""
 _FRAME_COMPUTE_UNITS = 600_000
 
-_Frame = tuple[Served, int, Signed]
-_Sending = tuple[Served, tuple[commands.Transaction, ...]]
+_Frame = tuple[ServedSession, int, Signed]
+_Sending = tuple[ServedSession, tuple[commands.Transaction, ...]]
 
 
 class Outbox:
@@ -42,7 +42,7 @@ class Outbox:
         deliver: given `Sent` for each transaction, never from inside `frame` or `send`.
         spawn: runs a request as a task.
         stats: signing and sending times go there.
-        passages: fault points.
+        fault_points: fault points.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class Outbox:
         sender: Sender,
         me: Pubkey,
         world: Callable[[], Pubkey | None],
-        deliver: Callable[[Served, events.Event], object],
+        deliver: Callable[[ServedSession, events.Event], object],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         stats: Stats,
-        passages: Passages,
+        fault_points: FaultPoints,
     ) -> None:
         self._sender, self._me, self._world = sender, me, world
-        self._deliver, self._spawn, self._stats, self._passages = deliver, spawn, stats, passages
+        self._deliver, self._spawn, self._stats, self._fault_points = deliver, spawn, stats, fault_points
         self._frames: list[_Frame] = []
         self._chunks: list[_Sending] = []
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
-    def frame(self, served: Served, command: commands.SendFrame) -> None:
+    def frame(self, served: ServedSession, command: commands.SendFrame) -> None:
         """Signs a frame now and sends it at the end of this turn of the loop."""
         args = Frame(
             command.frame, command.epoch, command.inputs, command.sources, command.players, command.feedback
@@ -76,12 +76,12 @@ class Outbox:
             asyncio.get_running_loop().call_soon(self._deliver, served, events.Sent(command.ticket, refusal(error)))
             return
         self._stats.sign.add(time.perf_counter_ns() - began)
-        self._passages.at("before-send")
+        self._fault_points.at("before-send")
         if not self._frames:
             asyncio.get_running_loop().call_soon(self._flush)
         self._frames.append((served, command.ticket, transaction))
 
-    def _template(self, served: Served, args: bytes) -> Template:
+    def _template(self, served: ServedSession, args: bytes) -> Template:
         world = self._world()
         if world is None:
             raise ConfigError("no world known yet", hint="set chain.world, or create a permissionless world")
@@ -99,21 +99,21 @@ class Outbox:
     async def _post_frames(self, frames: list[_Frame]) -> None:
         stats = self._stats
         for _ in frames:
-            self._passages.soon("in-flight")
+            self._fault_points.soon("in-flight")
         began = time.perf_counter_ns()
         errors = await self._sender.send_all([transaction for _, _, transaction in frames])
         took = time.perf_counter_ns() - began
         for (served, ticket, _), error in zip(frames, errors, strict=True):
             stats.send.add(took)
             stats.refused_frames += error is not None
-            self._passages.at("after-send")
+            self._fault_points.at("after-send")
             self._deliver(served, events.Sent(ticket, None if error is None else refusal(error)))
 
     # -- everything else ----------------------------------------------------------------------------------------------
 
-    def send(self, served: Served, transactions: tuple[commands.Transaction, ...]) -> None:
+    def send(self, served: ServedSession, transactions: tuple[commands.Transaction, ...]) -> None:
         """Signs and sends these as one batch; chunks beside frames (no preflight) may find company on the way."""
-        self._passages.at(transactions[0].point)
+        self._fault_points.at(transactions[0].point)
         if transactions[0].preflight:
             self._spawn(self._post([(served, transactions)]))
             return
@@ -143,7 +143,7 @@ class Outbox:
         except AwmError as error:
             outcomes = [error] * len(asked)
         for _, transactions in group:
-            self._passages.at(f"{transactions[0].point}-sent")
+            self._fault_points.at(f"{transactions[0].point}-sent")
         for (served, transaction), outcome in zip(asked, outcomes, strict=True):
             answer = None if outcome is None else refusal(outcome)
             self._deliver(served, events.Sent(transaction.ticket, answer))

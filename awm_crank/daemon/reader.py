@@ -11,7 +11,7 @@ from ..net.rpc import RpcClient
 from ..session import events
 from ..session.events import Role
 from ..wire import jsonrpc
-from .served import Served
+from .session import ServedSession
 
 _SMALL = 3
 """Roles that one answer can hold of many sessions; more means the big accounts as well."""
@@ -29,29 +29,29 @@ class Reader:
     def __init__(
         self,
         rpc: RpcClient,
-        deliver: Callable[[Served, events.Event], object],
+        deliver: Callable[[ServedSession, events.Event], object],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._rpc, self._deliver, self._spawn = rpc, deliver, spawn
-        self._wanted: dict[Served, set[Role]] = {}
+        self._wanted: dict[ServedSession, set[Role]] = {}
 
     def __len__(self) -> int:
         """Sessions whose accounts are to be read in this turn."""
         return len(self._wanted)
 
-    def want(self, served: Served, roles: Iterable[Role]) -> None:
+    def want(self, served: ServedSession, roles: Iterable[Role]) -> None:
         """Reads these of a session's accounts, all at one moment."""
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._start)
         self._wanted.setdefault(served, set()).update(roles)
 
-    def drop(self, served: Served) -> None:
+    def drop(self, served: ServedSession) -> None:
         """The session is served no more."""
         self._wanted.pop(served, None)
 
     def _start(self) -> None:
         wanted, self._wanted = self._wanted, {}
-        group: list[tuple[Served, list[Role]]] = []
+        group: list[tuple[ServedSession, list[Role]]] = []
         count = 0
         for served, roles in wanted.items():
             # the big accounts would make one answer of many sessions too large
@@ -67,7 +67,7 @@ class Reader:
         if group:
             self._spawn(self._read(group))
 
-    async def _read(self, group: list[tuple[Served, list[Role]]]) -> None:
+    async def _read(self, group: list[tuple[ServedSession, list[Role]]]) -> None:
         keys = [served.keys[role] for served, roles in group for role in roles]
         try:
             answer = await self._rpc.post(jsonrpc.get_multiple_accounts(1, keys))

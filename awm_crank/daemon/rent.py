@@ -1,4 +1,4 @@
-"""What sessions' accounts may cost: the rent that lies in them, and the limit on all of it together."""
+"""The rent of sessions' accounts: how much of it there is, and the limit on all of it together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from ..wire import jsonrpc, programs
 
 
 class Rent:
-    """The rent of each session's accounts, as far as this process knows them.
+    """The rent in each session's accounts, as far as this process knows them.
 
     Args:
         limits: `total_spend_limit_lamports`.
+        rpc: the sessions' endpoint, to find out which sessions were closed.
     """
 
-    def __init__(self, limits: Crank) -> None:
+    def __init__(self, limits: Crank, rpc: RpcClient) -> None:
         self._limit = limits.total_spend_limit_lamports
+        self._rpc = rpc
         self._spent: dict[Pubkey, int] = {}
 
     @property
@@ -30,41 +32,51 @@ class Rent:
         return sum(self._spent.values())
 
     def charge(self, entity: Pubkey, lamports: int) -> None:
-        """A session's accounts hold that much."""
+        """Notes that a session's accounts hold that much."""
         self._spent[entity] = lamports
 
     def too_dear(self, entity: Pubkey, lamports: int) -> str:
-        """Why a session's accounts may not be made; empty where they may, and then they are charged."""
+        """Charges a session's accounts, if the limit allows. Returns why it does not, or an empty string."""
         spent = self.spent - self._spent.get(entity, 0)
         if spent + lamports > self._limit:
             return (
-                f"its accounts would cost {lamports} lamports beyond the {spent} that lie in other sessions'; "
-                f"crank.total_spend_limit_lamports allows {self._limit}"
+                f"its accounts would cost {lamports} lamports, and other sessions' accounts hold {spent}; "
+                f"crank.total_spend_limit_lamports allows {self._limit} in all"
             )
         self.charge(entity, lamports)
         return ""
+
+    async def ask(self, entity: Pubkey, lamports: int, live: Set[Pubkey]) -> str:
+        """As `too_dear`, but before it refuses it finds out which sessions were closed.
+
+        Args:
+            live: entities of the sessions that are being served, which are not closed.
+        """
+        refusal = self.too_dear(entity, lamports)
+        if refusal:
+            await self._forget_closed(live)
+            refusal = self.too_dear(entity, lamports)
+        return refusal
 
     def charged(self) -> list[Pubkey]:
         """The entities whose accounts are charged."""
         return list(self._spent)
 
     def closed(self, entity: Pubkey) -> None:
-        """A session's accounts are gone, and their rent is back."""
+        """Notes that a session's accounts are closed, so that their rent is free again."""
         self._spent.pop(entity, None)
 
-
-async def settle(rent: Rent, rpc: RpcClient, live: Set[Pubkey]) -> None:
-    """Finds the sessions, but for the `live` ones, that were closed meanwhile."""
-    charged = [entity for entity in rent.charged() if entity not in live]
-    for at in range(0, len(charged), jsonrpc.MAX_ACCOUNTS):
-        entities = charged[at : at + jsonrpc.MAX_ACCOUNTS]
-        keys = [programs.checkpoint_pda(entity, 0) for entity in entities]
-        try:
-            answer = await rpc.post(jsonrpc.get_multiple_accounts(1, keys))
-            found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
-        except AwmError as error:
-            logs.get().warning("cannot look for closed sessions", problem=str(error))
-            return
-        for entity, account in zip(entities, found, strict=True):
-            if account is None:
-                rent.closed(entity)
+    async def _forget_closed(self, live: Set[Pubkey]) -> None:
+        charged = [entity for entity in self.charged() if entity not in live]
+        for at in range(0, len(charged), jsonrpc.MAX_ACCOUNTS):
+            entities = charged[at : at + jsonrpc.MAX_ACCOUNTS]
+            keys = [programs.checkpoint_pda(entity, 0) for entity in entities]
+            try:
+                answer = await self._rpc.post(jsonrpc.get_multiple_accounts(1, keys))
+                found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
+            except AwmError as error:
+                logs.get().warning("cannot look for closed sessions", problem=str(error))
+                return
+            for entity, account in zip(entities, found, strict=True):
+                if account is None:
+                    self.closed(entity)

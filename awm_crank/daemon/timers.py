@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..telemetry.stats import Latencies
 from .alarm import Alarm
-from .served import Served
+from .session import ServedSession
 
 
 class Timers:
@@ -19,10 +19,10 @@ class Timers:
         lag: how much later than wanted each was woken goes there.
     """
 
-    def __init__(self, ring: Callable[[Served], object], lag: Latencies) -> None:
+    def __init__(self, ring: Callable[[ServedSession], object], lag: Latencies) -> None:
         self._ring_one = ring
         self._lag = lag
-        self._heap: list[tuple[int, int, Served]] = []
+        self._heap: list[tuple[int, int, ServedSession]] = []
         self._alarm = Alarm(self._ring)
         self._set_for: int | None = None
 
@@ -30,7 +30,7 @@ class Timers:
         """Moments waited for, those given up meanwhile included."""
         return len(self._heap)
 
-    def wake_at(self, served: Served, when: int | None) -> None:
+    def wake_at(self, served: ServedSession, when: int | None) -> None:
         """Wakes the session at that time (ns, monotonic), and not at the time wanted before; None: no more."""
         served.wake = when
         if when is not None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.cartridge import Cartridge
+from ..engine.position import first_block
 from ..errors import ConfigError
-from ..match.game import start_block
 from ..match.stages import FINAL_DESTINATION
 from ..wire.start import start_players
 from . import coding
@@ -60,7 +60,7 @@ class Batch:
         self.count = count
         self.max_frames = max_frames
         self._engine = NativeEngine(cartridge, threads=threads)
-        self._start = start_block(start_players(*characters), stage)
+        self._start = first_block(start_players(*characters), stage)
         self._fresh = self._engine.start_state(self._start)
         self.reset()
 

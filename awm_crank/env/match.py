@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ..engine import choose
 from ..engine.cartridge import Cartridge
+from ..engine.position import out_of_stocks
 from ..errors import ConfigError
 from ..match import view
-from ..match.game import Game, is_last, out_of_stocks
+from ..match.game import Game
 from ..match.stages import FINAL_DESTINATION
 from ..wire.accounts import FRESH
 from ..wire.start import start_players
@@ -132,7 +133,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         gained = coding.rewards(before, coding.fighters([self._game.block]))[0]
         players = self._game.players
         knocked_out = out_of_stocks(players)
-        over = is_last(self._game.frame, players, self.max_frames)
+        over = self._game.position.is_last(self.max_frames)
         seen, infos = self._observe(), self._infos()
         if over:
             self.agents = []

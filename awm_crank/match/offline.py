@@ -18,7 +18,7 @@ from ..wire import bolt, frame_records, ids
 from ..wire.accounts import FRESH
 from ..wire.start import start_players
 from . import file
-from .game import Game, is_last
+from .game import Game
 from .players import Agent
 from .stages import FINAL_DESTINATION
 
@@ -63,7 +63,7 @@ def play(
     )
     records = []
     sources = bytes((FRESH, FRESH))
-    while not is_last(game.frame, game.players, max_frames):
+    while not game.position.is_last(max_frames):
         frame = game.frame + 1
         inputs = b"".join(agent(seed, player, frame, game.players) for player, agent in enumerate(agents))
         records.append(game.advance(inputs, sources))

@@ -10,6 +10,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..engine.api import Engine
+from ..engine.position import Position
 from ..errors import LayoutError, VerifyError
 from ..wire import bolt, frame_records, ids
 from ..wire.accounts import (
@@ -26,7 +27,7 @@ from ..wire.accounts import Checkpoint as CheckpointAccount
 from . import stages
 from .difference import BLOCK, CHECKPOINT, RECORD, Difference
 from .file import MatchFile, frame_object
-from .game import Game, is_last
+from .game import Game
 
 Progress = Callable[[int, int], object]
 """Called with the frame just checked and the last one."""
@@ -106,13 +107,12 @@ class Replay:
         expected = game.advance(inputs, sources)
         self._must(RECORD.first(frame, "record", expected, record))
         self.frame = frame
-        self._over = is_last(frame, game.players, max_frames)
+        self._over = game.position.is_last(max_frames)
 
     def compare_checkpoint(self, checkpoint: CheckpointAccount, place: str) -> None:
         """A checkpoint of the frame that the replay stands at. Raises _Differs."""
         game = self.game
-        head = frame_records.block_inputs(game.block) + game.players + frame_records.block_feedback(game.block)
-        expected = game.frame.to_bytes(4, "little") + head + game.chain_hash + bytes(4) + game.engine.dump(game.state)
+        expected = game.position.checkpoint_header() + game.engine.dump(game.state)
         self._must(CHECKPOINT.first(game.frame, place, expected, checkpoint.hashed))
 
     def _check_input(self, frame: int, player: int, given: bytes, source: int) -> None:
@@ -294,16 +294,12 @@ def _from_start(snapshot: Snapshot, engine: Engine) -> Replay:
 def _from_checkpoint(snapshot: Snapshot, slot: int, engine: Engine) -> Replay:
     checkpoint = _checkpoint(snapshot, slot)
     block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, snapshot.session.stage)
-    game = Game(engine, engine.load(checkpoint.state), checkpoint.frame, block, checkpoint.chain_hash)
-    replay = Replay(game, (None, None))
+    position = Position(checkpoint.frame, block, checkpoint.chain_hash)
+    replay = Replay(Game(engine, engine.load(checkpoint.state), position), (None, None))
     if checkpoint.frame in snapshot.log.holds():
         # the record of the checkpoint's own frame is checked against its header: nothing before it is known
         record = _record(snapshot.log, checkpoint.frame)
-        expected = frame_records.record(
-            checkpoint.frame, checkpoint.inputs, record[20:22], snapshot.session.stage, checkpoint.players,
-            checkpoint.chain_hash,
-        )  # fmt: skip
-        difference = RECORD.first(checkpoint.frame, "record", expected, record)
+        difference = RECORD.first(checkpoint.frame, "record", position.record(record[20:22]), record)
         if difference is not None:
             raise _Differs(difference)
     return replay

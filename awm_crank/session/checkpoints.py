@@ -11,11 +11,11 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
-from msgspec import Struct
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from ..wire import frame_records, layouts, programs
+from ..engine.position import Position
+from ..wire import layouts, programs
 from ..wire.accounts import Checkpoint
 from ..wire.failures import Code
 from .commands import Point, Transaction
@@ -58,31 +58,12 @@ def cadence(
     return Cadence(interval, max(ring_capacity, MIN_RING, 2 * interval + interval // 2))
 
 
-class Header(Struct, frozen=True):
-    """The frame that a checkpoint is of: its 97-byte block and the chain hash after it."""
-
-    frame: int
-    block: bytes
-    chain_hash: bytes
-
-    def encode(self) -> bytes:
-        """Account bytes [80, 216): frame, inputs, players, feedback, chain hash, four zeros."""
-        frame = self.frame.to_bytes(4, "little")
-        block = self.block
-        players, feedback, inputs = (
-            frame_records.block_players(block),
-            frame_records.block_feedback(block),
-            frame_records.block_inputs(block),
-        )
-        return frame + inputs + players + feedback + self.chain_hash + bytes(4)
-
-
 class CheckpointWriter:
     """One checkpoint on its way to its account.
 
     Args:
         writer, entity, slot: whose, and which account; never that of the last good checkpoint.
-        header: the frame.
+        position: the frame.
         state: its recurrent state, as `engine.dump` gave it before the backbone consumed the frame.
         chunk_bytes: state bytes in one instruction.
 
@@ -91,17 +72,17 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, writer: Pubkey, entity: Pubkey, slot: int, header: Header, state: bytes, *, chunk_bytes: int
+        self, writer: Pubkey, entity: Pubkey, slot: int, position: Position, state: bytes, *, chunk_bytes: int
     ) -> None:
         self.slot = slot
-        self.frame = header.frame
+        self.frame = position.frame
         self.failed: str | None = None
         self.done = False
         self.wants_account = False
         self.asked = False
         """somebody has gone to fetch the account"""
         self._writer, self._entity = writer, entity
-        self._header, self._state, self._size = header, state, chunk_bytes
+        self._position, self._state, self._size = position, state, chunk_bytes
         self._chunks: deque[int] = deque()
         self._all_chunks()
         self._begun = False
@@ -140,18 +121,17 @@ class CheckpointWriter:
 
     def _transaction(self, what: int, ticket: int, preflight: bool = True) -> Transaction:
         self._flying[ticket] = what
-        header = self._header
+        position = self._position
         point: Point = "checkpoint-chunk"
         if what == self._BEGIN:
             point = "checkpoint-begin"
-            block = header.block
             instruction = programs.checkpoint_begin(
-                self._writer, self._entity, self.slot, header.frame, frame_records.block_inputs(block),
-                frame_records.block_players(block), frame_records.block_feedback(block), header.chain_hash,
+                self._writer, self._entity, self.slot, position.frame, position.inputs, position.players,
+                position.feedback, position.chain_hash,
             )  # fmt: skip
         elif what == self._FINALIZE:
             point = "checkpoint-finalize"
-            digest = sha256(header.encode() + self._state).digest()
+            digest = sha256(position.checkpoint_header() + self._state).digest()
             instruction = programs.checkpoint_finalize(self._writer, self._entity, self.slot, digest)
         else:
             data = self._state[what : what + self._size]
@@ -201,7 +181,7 @@ class CheckpointWriter:
             return
         account = Checkpoint.decode_head(data)
         header_at = layouts.CHECKPOINT.offset("frame")
-        if data[header_at:head] != self._header.encode():
+        if data[header_at:head] != self._position.checkpoint_header():
             self._restart()
             return
         if account.finalized:

@@ -126,7 +126,7 @@ class Spend(Command, frozen=True):
     held: bool
 
 
-class Log(Command, frozen=True):
+class LogLine(Command, frozen=True):
     """A line for the operator."""
 
     level: Level

@@ -1,7 +1,7 @@
-"""Where a session stands, from its accounts alone: the last finalized checkpoint, then the ring's records.
+"""Finds where a session is from its accounts alone: the last finalized checkpoint, then the ring's records.
 
-The engine is deterministic, so the checkpoint plus the records' inputs give every later state. What is recomputed is
-compared with what is written, frame by frame; a crank whose engine disagrees with the chain must not write on.
+The engine is deterministic, so a checkpoint and the inputs in the records give every later state. Each recomputed frame
+is compared with its record: a crank whose engine disagrees with the chain must not write.
 """
 
 from __future__ import annotations
@@ -11,37 +11,36 @@ from hashlib import sha256
 from msgspec import Struct
 
 from ..engine.api import Context, Engine
+from ..engine.position import Position, start_of_session
 from ..errors import CheckpointError, VerifyError
-from ..wire import frame_records, ids
-from ..wire.accounts import NEUTRAL_INPUT, Checkpoint, FrameLog, FrameRecord, HiddenState, SessionState
-from ..wire.bolt import component_pda
+from ..wire import frame_records
+from ..wire.accounts import Checkpoint, FrameLog, FrameRecord, HiddenState, SessionState
 from ..wire.start import start_players
-from .checkpoints import Header
 from .events import Role
 
 
-class Start(Struct, frozen=True):
-    """Where recomputing begins, and the records that lead from there to the chain's frame.
+class RecoveryPlan(Struct, frozen=True):
+    """Where recomputing starts, and the records that lead from there to the chain's frame.
 
-    `state` is a checkpoint's recurrent state, None for frame 0, which the warm-up gives.
+    `state` is a checkpoint's recurrent state. None means frame 0, whose state the engine's warm-up gives.
     """
 
-    header: Header
+    start: Position
     state: bytes | None
     records: tuple[bytes, ...]
-    end: Header
+    end: Position
 
 
-def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> Start:
-    """The start that a session's six accounts give.
+def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> RecoveryPlan:
+    """Plans the recovery from a session's six accounts.
 
     Args:
-        in_rollup: a checkpoint may have vanished (a rollup that is started again has lost them): frame 0 is the start
-            then, as long as the ring reaches back to it.
+        in_rollup: accept that a checkpoint has vanished, since a rollup loses them when it restarts. Recomputing then
+            starts at frame 0, which works as long as the ring still holds the first record.
 
     Raises:
-        CheckpointError: the last good checkpoint is not there or not what the header says.
-        LayoutError, AccountError: an account that cannot be read, or a record that the ring no longer holds.
+        CheckpointError: the last good checkpoint is missing, or is not the one that the hidden state names.
+        LayoutError, AccountError: an account cannot be read, or the ring no longer holds a record that is needed.
     """
     session = SessionState.decode(accounts["session"] or b"")
     hidden = HiddenState.decode(accounts["hidden"] or b"")
@@ -50,16 +49,16 @@ def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> St
     if hidden.initialized and not (in_rollup and _vanished(accounts, hidden)):
         checkpoint = _good_checkpoint(accounts, hidden)
         block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, session.stage)
-        header, state = Header(checkpoint.frame, block, checkpoint.chain_hash), checkpoint.state
+        start, state = Position(checkpoint.frame, block, checkpoint.chain_hash), checkpoint.state
     else:
         players = start_players(session.players[31], session.players[63])
-        key = component_pda(ids.SESSION_STATE, session.entity)
-        first = frame_records.genesis(key, session.model, session.stage, session.seed, session.max_frames, players)
-        header = Header(0, frame_records.block(players, bytes(16), NEUTRAL_INPUT * 2, session.stage), first)
-    records = tuple(log.record(frame) for frame in range(header.frame + 1, session.frame + 1))
-    inputs = FrameRecord.decode(records[-1]).inputs if records else frame_records.block_inputs(header.block)
-    end = Header(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)
-    return Start(header, state, records, end)
+        start = start_of_session(
+            session.entity, session.model, session.stage, session.seed, session.max_frames, players
+        )
+    records = tuple(log.record(frame) for frame in range(start.frame + 1, session.frame + 1))
+    inputs = FrameRecord.decode(records[-1]).inputs if records else start.inputs
+    end = Position(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)
+    return RecoveryPlan(start, state, records, end)
 
 
 def _role(hidden: HiddenState) -> Role:
@@ -67,7 +66,7 @@ def _role(hidden: HiddenState) -> Role:
 
 
 def _vanished(accounts: dict[Role, bytes | None], hidden: HiddenState) -> bool:
-    """Whether the last good checkpoint is not there, or an empty one is in its place."""
+    """Whether the last good checkpoint is missing, or an empty account has taken its place."""
     data = accounts[_role(hidden)]
     return not data or Checkpoint.decode_head(data).chain_hash == bytes(32)
 
@@ -90,55 +89,51 @@ def _good_checkpoint(accounts: dict[Role, bytes | None], hidden: HiddenState) ->
     return checkpoint
 
 
-class Replay:
-    """Recomputes frame by frame: `block` is what the backbone consumes next, `advance` takes its context.
+class CatchUp:
+    """Recomputes from a plan's start to its end, one frame at a time.
 
-    Raises (both methods):
-        VerifyError: what is recomputed differs from what is written; `what` names the frame.
+    `position` is the frame whose block the backbone consumes next; `advance` takes the context that results.
+
+    Raises (constructor and `advance`):
+        VerifyError: a recomputed frame differs from what is on chain. `what` names the frame.
     """
 
-    def __init__(self, engine: Engine, start: Start) -> None:
-        self.engine = engine
-        self.block = start.header.block
-        self.frame = start.header.frame
-        self._chain_hash = start.header.chain_hash
-        self._records = start.records
-        self._first = start.header.frame + 1
-        self._end = start.end
+    def __init__(self, engine: Engine, plan: RecoveryPlan) -> None:
+        self.position = plan.start
+        self._engine, self._plan = engine, plan
         if self.done:
             self._check_end()
 
     @property
     def done(self) -> bool:
-        """Nothing left to recompute."""
-        return self.frame == self._end.frame
+        """Whether the chain's frame is reached."""
+        return self.position.frame == self._plan.end.frame
 
     def advance(self, context: Context) -> None:
-        """One frame further, by the next record's inputs."""
-        record = FrameRecord.decode(self._records[self.frame + 1 - self._first])
-        frame, inputs = self.frame + 1, record.inputs
-        block = self.engine.heads(context, self.block, inputs)
-        players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
-        chain_hash = frame_records.advance(self._chain_hash, frame, inputs, record.sources, players, feedback)
-        if players != record.players:
-            raise _differs(f"PlayerStates of frame {frame}", record.players, players)
-        if chain_hash[:8] != record.chain_hash:
-            raise _differs(f"chain hash of frame {frame}", record.chain_hash, chain_hash[:8])
-        self.frame, self.block, self._chain_hash = frame, block, chain_hash
+        """Computes the next frame from its record's inputs, and compares it with the record."""
+        plan = self._plan
+        record = FrameRecord.decode(plan.records[self.position.frame - plan.start.frame])
+        found = self.position.next(self._engine, context, record.inputs, record.sources)
+        if found.players != record.players:
+            raise _differs(f"PlayerStates of frame {found.frame}", record.players, found.players)
+        if found.chain_hash[:8] != record.chain_hash:
+            raise _differs(f"chain hash of frame {found.frame}", record.chain_hash, found.chain_hash[:8])
+        self.position = found
         if self.done:
             self._check_end()
 
     def _check_end(self) -> None:
-        if self._chain_hash != self._end.chain_hash:
-            raise _differs(f"chain hash of frame {self.frame}", self._end.chain_hash, self._chain_hash)
-        if self.block != self._end.block:
-            raise _differs(f"frame {self.frame}", self._end.block, self.block)
+        found, end = self.position, self._plan.end
+        if found.chain_hash != end.chain_hash:
+            raise _differs(f"chain hash of frame {found.frame}", end.chain_hash, found.chain_hash)
+        if found.block != end.block:
+            raise _differs(f"frame {found.frame}", end.block, found.block)
 
 
 def _differs(what: str, written: bytes, recomputed: bytes) -> VerifyError:
     return VerifyError(
-        f"{what}: recomputed otherwise than written",
+        f"{what}: the recomputed bytes differ from those on chain",
         expected=written.hex(),
         found=recomputed.hex(),
-        hint="run awm-crank verify on the session; the model or the programs may not be those that wrote it",
+        hint="run awm-crank verify on the session; another model or other programs may have written it",
     )

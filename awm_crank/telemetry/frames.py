@@ -1,4 +1,4 @@
-"""A landed frame as observers see it: compact bytes, JSON, and the moments of a match (hit, KO) between two frames."""
+"""How observers see a landed frame: as compact bytes, as JSON, and as events (a hit, a KO) between two frames."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ..session.commands import Landed
 from ..wire import layouts
 from ..wire.accounts import PlayerState
 
@@ -16,26 +17,16 @@ _PLAYER_SIZE = layouts.PLAYER_STATE.size
 _PERCENT = layouts.PLAYER_STATE.span("percent")
 _STOCKS = layouts.PLAYER_STATE.span("stocks")
 _FIXED = {"x", "y", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y"}
-"""Fields in 1/256."""
+"""The fields that count in 1/256 of a game unit."""
 
 
-class Shown(msgspec.Struct, frozen=True, gc=False):
-    """A frame that landed: its number, 97-byte block, chain hash, whether it was on time, and when (monotonic ns)."""
-
-    frame: int
-    block: bytes
-    chain_hash: bytes
-    on_time: bool
-    landed_at: int
-
-
-def compact(frame: Shown) -> bytes:
-    """109 bytes: frame u32 @0, frame block 97 @4, the chain hash's first 8 bytes @101 (docs/formats.md)."""
+def compact(frame: Landed) -> bytes:
+    """109 bytes: frame u32 @0, frame block (97 bytes) @4, the chain hash's first 8 bytes @101 (docs/formats.md)."""
     return frame.frame.to_bytes(4, "little") + frame.block + frame.chain_hash[:8]
 
 
-def readable(frame: Shown) -> bytes:
-    """A JSON object: frame, stage, players with the names of PlayerState and true units, inputs in hex."""
+def readable(frame: Landed) -> bytes:
+    """A JSON object: frame, stage, players (PlayerState's field names, in game units), and inputs in hex."""
     block = frame.block
     value = {
         "frame": frame.frame,
@@ -49,7 +40,7 @@ def readable(frame: Shown) -> bytes:
 
 
 def moments(before: bytes, after: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Hits and KOs between two frame blocks that follow each other: name and fields.
+    """Yields each hit and KO between two consecutive frame blocks, as its name and its fields.
 
     `hit`: player, percent, damage. `ko`: player, stocks. Players are 1 and 2.
     """

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import config
 from ..errors import AwmError
+from ..session.commands import Landed
 from . import logs, systemd
-from .frames import Shown, moments
+from .frames import moments
 from .health import STARTING, Health, summary
 from .stats import Gauges, Observed
 
@@ -27,32 +28,15 @@ _STATUS_INTERVAL_S = 5.0
 _GOODBYE_S = 3.0
 
 
-class Landed(Protocol):
-    """A frame that landed, as the session machine tells it."""
-
-    @property
-    def frame(self) -> int: ...
-    @property
-    def landed_at(self) -> int: ...
-    @property
-    def on_time(self) -> bool: ...
-    @property
-    def block(self) -> bytes: ...
-    @property
-    def before(self) -> bytes: ...
-    @property
-    def chain_hash(self) -> bytes: ...
-
-
-class Daemon(Observed, Protocol):
-    """What is read of the daemon."""
+class ObservedCrank(Observed, Protocol):
+    """What is read of the crank."""
 
     def unready(self) -> str:
         """Why it is not ready; empty when it is."""
 
 
 class Hub:
-    """Telemetry of one daemon.
+    """Telemetry of one crank.
 
     Args:
         settings: the whole configuration.
@@ -65,10 +49,10 @@ class Hub:
     """
 
     def __init__(
-        self, settings: config.Config, key: str, daemon: Daemon, balance: Callable[[], Awaitable[int]]
+        self, settings: config.Config, key: str, crank: ObservedCrank, balance: Callable[[], Awaitable[int]]
     ) -> None:
         self._settings = settings.telemetry
-        self._daemon = daemon
+        self._crank = crank
         self._balance = balance
         self._log = logs.get()
         self._gauges = Gauges()
@@ -79,10 +63,10 @@ class Hub:
             from .http import Endpoint
             from .metrics import Metrics
 
-            metrics = Metrics(daemon, self._gauges)
+            metrics = Metrics(crank, self._gauges)
             self._endpoint = Endpoint(
                 settings.telemetry.listen, metrics=metrics.render, unhealthy=self.unhealthy,
-                unready=lambda: [why] if (why := self._daemon.unready()) else [],
+                unready=lambda: [why] if (why := self._crank.unready()) else [],
             )  # fmt: skip
         self._publisher: Publisher | None = None
         if settings.mqtt.url:
@@ -143,9 +127,9 @@ class Hub:
             return
         for kind, fields in moments(landed.before, landed.block):
             publisher.event(session, kind, frame=landed.frame, **fields)
-        publisher.frame(session, Shown(landed.frame, landed.block, landed.chain_hash, landed.on_time, landed.landed_at))
+        publisher.frame(session, landed)
 
-    def said(self, session: str, event: str, fields: dict[str, object]) -> None:
+    def logged(self, session: str, event: str, fields: dict[str, object]) -> None:
         """A session's machine said something; some of it is an event for subscribers."""
         publisher = self._publisher
         if publisher is None:
@@ -176,9 +160,9 @@ class Hub:
         return self._health.problems(time.monotonic_ns())
 
     def _look(self) -> None:
-        now, daemon = time.monotonic_ns(), self._daemon
-        unready = daemon.unready()
-        due = {str(machine.entity): frame for machine in daemon.machines() if (frame := machine.due(now))}
+        now, crank = time.monotonic_ns(), self._crank
+        unready = crank.unready()
+        due = {str(machine.entity): frame for machine in crank.machines() if (frame := machine.due(now))}
         was, gauges = self._health.unready, self._gauges
         self._health.turned(now, due, unready)
         problems = self._health.problems(now)
@@ -189,7 +173,7 @@ class Hub:
         gauges.healthy, gauges.ready = not problems, not unready
         gauges.oldest_due_s = self._health.oldest_due_s(now)
         if self._publisher is not None:
-            self._publisher.sessions = sum(1 for _ in daemon.machines())
+            self._publisher.sessions = sum(1 for _ in crank.machines())
 
     async def _monitor(self) -> None:
         watched = systemd.watchdog_s() is not None
@@ -198,7 +182,7 @@ class Hub:
         while True:
             wanted = loop.time() + MONITOR_INTERVAL_S
             await asyncio.sleep(MONITOR_INTERVAL_S)
-            self._daemon.stats.loop_lag.add(max(0, round((loop.time() - wanted) * 1e9)))
+            self._crank.stats.loop_lag.add(max(0, round((loop.time() - wanted) * 1e9)))
             self._look()
             if not self._announced:
                 # an endpoint that is not there yet is no reason to be killed; a loop that does not turn is
@@ -213,7 +197,7 @@ class Hub:
                     systemd.notify(f"STATUS={status}")
 
     def _serving(self) -> str:
-        return f"serving {sum(machine.stage == 'serve' for machine in self._daemon.machines())} sessions"
+        return f"serving {sum(machine.stage == 'serve' for machine in self._crank.machines())} sessions"
 
     async def _watch_balance(self) -> None:
         while True:

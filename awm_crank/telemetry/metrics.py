@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .stats import BUCKETS_MS, Gauges, Latencies, Observed, Staged
+from ..session.machine import SessionMachine
+from .stats import BUCKETS_MS, Gauges, Latencies, Observed
 
 STAGES = ("look", "watch", "assess", "join", "restore", "serve", "done")
 """What `awm_sessions` always has a sample of; others come when a session is there."""
@@ -92,7 +93,7 @@ class Metrics(Collector):
         )  # fmt: skip
         yield from self._state(machines)
 
-    def _state(self, machines: list[Staged]) -> Iterator[Metric]:
+    def _state(self, machines: list[SessionMachine]) -> Iterator[Metric]:
         gauges = self._gauges
         sessions = GaugeMetricFamily("awm_sessions", "Sessions by stage.", labels=["stage"])
         stages = dict.fromkeys(STAGES, 0)

@@ -21,8 +21,9 @@ import msgspec
 
 from .. import config
 from ..errors import ConfigError
+from ..session.commands import Landed
 from . import logs
-from .frames import Shown, compact, readable
+from .frames import compact, readable
 from .stats import Gauges
 
 STATUS_INTERVAL_S = 10.0
@@ -35,7 +36,7 @@ _QUIET = logging.Logger("aiomqtt", logging.CRITICAL)
 
 class _Message(NamedTuple):
     topic: str
-    content: Shown | dict[str, Any]
+    content: Landed | dict[str, Any]
     form: str
 
 
@@ -84,7 +85,7 @@ class Publisher:
 
     # -- what the daemon hands over; nothing here awaits ------------------------------------------------------------
 
-    def frame(self, session: str, frame: Shown) -> None:
+    def frame(self, session: str, frame: Landed) -> None:
         """A frame that landed; published unless the session had one within the configured time."""
         now, interval = frame.landed_at, self._interval_ns
         due = self._next_frame.get(session, now)
@@ -217,7 +218,7 @@ def _secrets(settings: config.Mqtt) -> tuple[str | None, ssl.SSLContext | None]:
 
 def _payload(message: _Message) -> bytes:
     content = message.content
-    if isinstance(content, Shown):
+    if isinstance(content, Landed):
         return compact(content) if message.form == "compact" else readable(content)
     return msgspec.json.encode(content)
 

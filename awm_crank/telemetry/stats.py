@@ -10,45 +10,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ..session.commands import Landed
+from ..session.machine import SessionMachine
+
 _KEPT = 16_384
 _PERCENTILES = (50, 90, 99, 100)
 BUCKETS_MS = (0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8, 12, 16.667, 25, 50, 100, 250, 500, 1000, 5000)
 """Upper bounds of the histograms' buckets."""
 _BOUNDS_NS = tuple(round(bound * 1e6) for bound in BUCKETS_MS)
-
-
-class LandedFrame(Protocol):
-    """What is told of a frame that landed; times in ns."""
-
-    @property
-    def tick_due(self) -> int: ...
-    @property
-    def sent_at(self) -> int: ...
-    @property
-    def landed_at(self) -> int: ...
-    @property
-    def ready_at(self) -> int: ...
-    @property
-    def wanted_at(self) -> int: ...
-    @property
-    def known_at(self) -> int: ...
-
-
-class Ticks(Protocol):
-    """A session's tick counters."""
-
-    on_time: int
-    late: int
-    missed: int
-
-
-class Machine(Protocol):
-    """What is read of a session's machine."""
-
-    @property
-    def counters(self) -> msgspec.Struct: ...
-    @property
-    def schedule(self) -> Any: ...
 
 
 class Latencies:
@@ -99,7 +68,7 @@ class Stats:
         self._gone: dict[str, Any] = {}
         self._sessions = 0
 
-    def landed(self, frame: LandedFrame) -> None:
+    def landed(self, frame: Landed) -> None:
         """A frame stands on chain."""
         self.land.add(frame.landed_at - frame.sent_at)
         self.tick.add(frame.landed_at - frame.tick_due)
@@ -110,7 +79,7 @@ class Stats:
         """A session is not served, or not yet, for want of room or rent."""
         self.refused_sessions[reason] = self.refused_sessions.get(reason, 0) + 1
 
-    def gone(self, machine: Machine) -> None:
+    def gone(self, machine: SessionMachine) -> None:
         """A session is served no more."""
         self._sessions += 1
         _add(self._gone, _counts(machine))
@@ -123,7 +92,7 @@ class Stats:
             "tick_to_land": self.tick,
         }  # fmt: skip
 
-    def counts(self, machines: Iterable[Machine]) -> dict[str, Any]:
+    def counts(self, machines: Iterable[SessionMachine]) -> dict[str, Any]:
         """Counters summed over all sessions, those that are gone included."""
         counts: dict[str, Any] = {"sessions": 0, "sessions_ended": self._sessions}
         _add(counts, self._gone)
@@ -135,7 +104,7 @@ class Stats:
             "slow_frames": self.slow_frames, "refused_sessions": dict(self.refused_sessions),
         }  # fmt: skip
 
-    def report(self, machines: Iterable[Machine]) -> dict[str, Any]:
+    def report(self, machines: Iterable[SessionMachine]) -> dict[str, Any]:
         """The counters, and percentiles by stage in ms."""
         stages = {
             **self.stages, "ready_to_sent": self.decide, "wanted_to_known": self.known, "timer_lag": self.timer_lag,
@@ -159,22 +128,12 @@ class Gauges:
         self.mqtt_dropped = 0
 
 
-class Staged(Machine, Protocol):
-    """A session's machine."""
-
-    @property
-    def stage(self) -> str: ...
-    @property
-    def entity(self) -> Any: ...
-    def due(self, now: int) -> int: ...
-
-
 class Observed(Protocol):
     """What metrics and health read of the daemon."""
 
     stats: Stats
 
-    def machines(self) -> Iterable[Staged]:
+    def machines(self) -> Iterable[SessionMachine]:
         """The machines of all sessions served."""
 
     def queues(self) -> dict[str, int]:
@@ -184,7 +143,7 @@ class Observed(Protocol):
         """Which path computes; empty before the first model."""
 
 
-def _counts(machine: Machine) -> dict[str, Any]:
+def _counts(machine: SessionMachine) -> dict[str, Any]:
     schedule = machine.schedule
     ticks = {"on_time": schedule.on_time, "late": schedule.late, "missed": schedule.missed}
     return {**msgspec.structs.asdict(machine.counters), **ticks}

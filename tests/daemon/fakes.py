@@ -8,29 +8,29 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from awm_crank.daemon.served import Served
+from awm_crank.config import Config
+from awm_crank.daemon.session import ServedSession, machine_settings
 from awm_crank.session import events
-from awm_crank.session.desk import Settings
 
 
-def session() -> Served:
+def session() -> ServedSession:
     """A session of nobody in particular."""
-    return Served(Pubkey.new_unique(), Settings(me=Pubkey.new_unique()))
+    return ServedSession(Pubkey.new_unique(), machine_settings(Config(), Pubkey.new_unique()))
 
 
 class Hands:
     """Takes events and tasks."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[Served, events.Event]] = []
-        self.faults: list[tuple[Served, Exception]] = []
+        self.events: list[tuple[ServedSession, events.Event]] = []
+        self.faults: list[tuple[ServedSession, Exception]] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    def deliver(self, served: Served, event: events.Event) -> None:
+    def deliver(self, served: ServedSession, event: events.Event) -> None:
         """An event for a session's machine."""
         self.events.append((served, event))
 
-    def failed(self, served: Served, error: Exception) -> None:
+    def failed(self, served: ServedSession, error: Exception) -> None:
         """A session's step raised."""
         self.faults.append((served, error))
 

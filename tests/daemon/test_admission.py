@@ -5,7 +5,7 @@ from __future__ import annotations
 from solders.pubkey import Pubkey
 
 from awm_crank.config import Crank
-from awm_crank.daemon.admission import Admission, Look
+from awm_crank.daemon.admission import Admission, LoadSample
 
 SECOND = 1_000_000_000
 
@@ -14,8 +14,8 @@ def loaded(share: float, serving: int, *, slow: int = 0, limits: Crank | None = 
     """An admission that saw ten seconds of `share` of a core for `serving` sessions."""
     admission = Admission(limits or Crank())
     for n in range(11):
-        look = Look(n * SECOND, round(n * share * SECOND), n * 60 * serving, n * slow)
-        admission.looked(look, serving=serving, opening=0)
+        look = LoadSample(n * SECOND, round(n * share * SECOND), n * 60 * serving, n * slow)
+        admission.sampled(look, serving=serving, opening=0)
     return admission
 
 
@@ -47,8 +47,8 @@ def test_nothing_measured() -> None:
 def test_opening_counts_for_nothing() -> None:
     """What restoring a session costs is not taken for what frames cost."""
     admission = loaded(0.1, serving=2)
-    busy = Look(12 * SECOND, 3 * SECOND, 2000, 0)
-    admission.looked(busy, serving=2, opening=1)
+    busy = LoadSample(12 * SECOND, 3 * SECOND, 2000, 0)
+    admission.sampled(busy, serving=2, opening=1)
     assert admission.load < 0.11
 
 
@@ -57,7 +57,7 @@ def test_endpoint() -> None:
     admission = loaded(0.1, serving=2, slow=30)
     assert (admission.full(2) or ("", ""))[0] == "endpoint"
     for n in range(11, 30):
-        admission.looked(Look(n * SECOND, n * SECOND // 10, n * 120, 300), serving=2, opening=0)
+        admission.sampled(LoadSample(n * SECOND, n * SECOND // 10, n * 120, 300), serving=2, opening=0)
     assert admission.full(2) is None
 
 

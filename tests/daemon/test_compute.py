@@ -8,7 +8,7 @@ from typing import Any
 from daemon.fakes import Hands, session
 
 from awm_crank.daemon.compute import BATCH, Compute
-from awm_crank.daemon.passages import Passages
+from awm_crank.daemon.fault_points import FaultPoints
 from awm_crank.engine.frame import start_block
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.seeded import SHAPES, cartridge
@@ -53,7 +53,7 @@ class Lone:
 def make() -> tuple[Compute, Hands, Latencies]:
     """A compute and what it hands over to."""
     hands, step = Hands(), Latencies()
-    return Compute(hands.deliver, hands.failed, step, Passages("")), hands, step
+    return Compute(hands.deliver, hands.failed, step, FaultPoints("")), hands, step
 
 
 def live(engine: Any, state: Any, serial: int = 1, block: bytes = BLOCK) -> commands.RunBackbone:

@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 from awm_crank import config
 from awm_crank.client import session
 from awm_crank.client.session import SessionView
-from awm_crank.daemon.path import Daemon
+from awm_crank.daemon.crank import Daemon
 from awm_crank.engine import ReferenceEngine
 from awm_crank.session import setup
 from awm_crank.wire import bolt, ids, layouts
@@ -262,21 +262,19 @@ async def test_refusal_costs_the_others_nothing() -> None:
     is computed, sent or waited for, and the one that is served is told of nothing, so no tick of it is the dearer."""
     daemon = Daemon(config.Config(crank=config.Crank(max_sessions=1)), Signer(bytes(Keypair())))
     taken, refused = Pubkey.new_unique(), [Pubkey.new_unique() for _ in range(3)]
-    daemon._admit(*hidden_state(taken))
+    daemon._roster.admit(*hidden_state(taken))
     (machine,) = daemon.machines()
     assert machine.entity == taken
     # what the one that was taken wants is under way
     before = (daemon.queues(), list(daemon._pubsub._subscriptions), machine.stage)
     for entity in refused * 2:
-        daemon._admit(*hidden_state(entity))
+        daemon._roster.admit(*hidden_state(entity))
     assert daemon.machines() == [machine]
     assert daemon.stats.refused_sessions == {"sessions": 3}
     queues, subscriptions, stage = before
     assert daemon.queues() == {**queues, "waiting": 3}
     assert (list(daemon._pubsub._subscriptions), machine.stage) == (subscriptions, stage)
-    for task in daemon._tasks:
-        task.cancel()
-    await asyncio.gather(*daemon._tasks, return_exceptions=True)
+    await daemon._tasks.cancel()
 
 
 def hidden_state(entity: Pubkey) -> tuple[Pubkey, bytes]:

@@ -52,12 +52,12 @@ async def test_a_broken_session(monkeypatch: pytest.MonkeyPatch, log: io.StringI
 
     monkeypatch.setattr(SessionMachine, "handle", handle)
     for entity in (good, bad, bad):
-        daemon._heard(hidden(entity))
-    assert {served.entity for served in daemon._served.values()} == {good}
+        daemon._notified(hidden(entity))
+    assert {served.entity for served in daemon._roster} == {good}
     assert "ZeroDivisionError" in log.getvalue()
     # and it is not taken up again
-    daemon._heard(hidden(bad))
-    assert len(daemon._served) == 1
+    daemon._notified(hidden(bad))
+    assert len(daemon._roster) == 1
 
 
 @pytest.mark.parametrize("data", [b"", bytes(layouts.HIDDEN_STATE.size), bytes(9999)])
@@ -65,8 +65,8 @@ async def test_strange_accounts(data: bytes) -> None:
     """An account that is no hidden state of its entity begins no session."""
     daemon = Daemon(Config(), Signer(bytes(KEY)))
     note: Any = hidden(Pubkey.new_unique())
-    daemon._heard(AccountChanged(note.tag, note.key, 1, note.owner, 1, data))
-    assert not daemon._served
+    daemon._notified(AccountChanged(note.tag, note.key, 1, note.owner, 1, data))
+    assert not len(daemon._roster)
 
 
 async def test_broken_background(monkeypatch: pytest.MonkeyPatch) -> None:

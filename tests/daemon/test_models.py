@@ -6,7 +6,7 @@ import pytest
 from solders.keypair import Keypair
 
 from awm_crank import config
-from awm_crank.daemon.path import Daemon
+from awm_crank.daemon.crank import Daemon
 from awm_crank.engine.native import choose
 from awm_crank.errors import ConfigError, EngineError
 from awm_crank.wire.transaction import Signer

@@ -8,9 +8,9 @@ from typing import Any
 from daemon.fakes import Hands, session
 from solders.pubkey import Pubkey
 
+from awm_crank.daemon.fault_points import FaultPoints
 from awm_crank.daemon.outbox import GATHER_S, Outbox
-from awm_crank.daemon.passages import Passages
-from awm_crank.daemon.served import Served
+from awm_crank.daemon.session import ServedSession
 from awm_crank.errors import AwmError, ProgramError, RpcError
 from awm_crank.session import commands, events
 from awm_crank.telemetry.stats import Stats
@@ -51,7 +51,7 @@ class FakeSender:
 def make(world: Pubkey | None = ME) -> tuple[Outbox, FakeSender, Hands, Stats]:
     """An outbox and its surroundings."""
     sender, hands, stats = FakeSender(), Hands(), Stats()
-    outbox = Outbox(sender, ME, lambda: world, hands.deliver, hands.spawn, stats, Passages(""))  # type: ignore[arg-type]
+    outbox = Outbox(sender, ME, lambda: world, hands.deliver, hands.spawn, stats, FaultPoints(""))  # type: ignore[arg-type]
     return outbox, sender, hands, stats
 
 
@@ -60,7 +60,7 @@ def frame(ticket: int) -> commands.SendFrame:
     return commands.SendFrame(ticket, 1, 1, bytes(16), bytes(2), bytes(64), bytes(16))
 
 
-def chunk(served: Served, ticket: int, *, preflight: bool = False) -> commands.Transaction:
+def chunk(served: ServedSession, ticket: int, *, preflight: bool = False) -> commands.Transaction:
     """A chunk of a checkpoint, beside frames unless it has preflight."""
     instruction = programs.checkpoint_write(ME, served.entity, 0, 0, b"x")
     return commands.Transaction(ticket, "checkpoint-chunk", (instruction,), preflight)

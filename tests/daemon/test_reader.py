@@ -10,7 +10,7 @@ from daemon.fakes import Hands, session
 from awm_crank.daemon.reader import Reader
 from awm_crank.errors import RpcError
 from awm_crank.session import events
-from awm_crank.session.desk import ALL, SMALL
+from awm_crank.session.effects import ALL, SMALL
 
 
 class Endpoint:

@@ -7,7 +7,7 @@ import time
 
 from daemon.fakes import session
 
-from awm_crank.daemon.served import Served
+from awm_crank.daemon.session import ServedSession
 from awm_crank.daemon.timers import Timers
 from awm_crank.telemetry.stats import Latencies
 
@@ -16,7 +16,7 @@ MS = 1_000_000
 
 async def test_in_order() -> None:
     """Each session is woken once, in the order of its moment, and never before it."""
-    rung: list[tuple[Served, int]] = []
+    rung: list[tuple[ServedSession, int]] = []
     timers = Timers(lambda served: rung.append((served, time.monotonic_ns())), Latencies())
     first, second = session(), session()
     now = time.monotonic_ns()
@@ -32,7 +32,7 @@ async def test_in_order() -> None:
 
 async def test_changed_mind() -> None:
     """A later moment replaces the one before, an earlier one too, and None takes it back."""
-    rung: list[tuple[Served, int]] = []
+    rung: list[tuple[ServedSession, int]] = []
     timers = Timers(lambda served: rung.append((served, time.monotonic_ns())), Latencies())
     later, sooner, never = session(), session(), session()
     now = time.monotonic_ns()
@@ -50,9 +50,9 @@ async def test_changed_mind() -> None:
 
 async def test_past() -> None:
     """A moment that has passed rings at once, but not from inside the call; and one may be set from inside a ring."""
-    rung: list[Served] = []
+    rung: list[ServedSession] = []
 
-    def ring(served: Served) -> None:
+    def ring(served: ServedSession) -> None:
         rung.append(served)
         if len(rung) < 3:
             timers.wake_at(served, time.monotonic_ns())

@@ -100,7 +100,7 @@ def test_scheduling_can_be_taken_out(tmp_path: Path) -> None:
 
 
 def test_the_view_can_be_put_last() -> None:
-    """What awm_crank/daemon/view.py does to the page's process is allowed: it yields, and dies alone of want."""
+    """What awm_crank/daemon/page.py does to the page's process is allowed: it yields, and dies alone of want."""
     lines = [line.strip() for line in UNIT.read_text().splitlines()]
     denied = lines.index("SystemCallFilter=~@privileged @resources")
     assert lines.index("SystemCallFilter=setpriority") > denied

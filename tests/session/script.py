@@ -16,11 +16,13 @@ from typing import Any, TypeVar
 import msgspec
 from solders.pubkey import Pubkey
 
+from awm_crank.config import Config
+from awm_crank.daemon.session import machine_settings
 from awm_crank.session import commands, events
 from awm_crank.session.commands import Command
-from awm_crank.session.desk import Settings
 from awm_crank.session.events import Refusal, Role
 from awm_crank.session.machine import SessionMachine
+from awm_crank.session.settings import Settings
 from awm_crank.wire import frame_records as chainhash
 from awm_crank.wire import ids, layouts
 from awm_crank.wire.accounts import (
@@ -333,7 +335,7 @@ class Script:
         self.spent: list[commands.Spend] = []
         self.rent_refusal = ""
         """what is answered to a wish to spend"""
-        self.logs: list[commands.Log] = []
+        self.logs: list[commands.LogLine] = []
         self.landed: list[commands.Landed] = []
         self.released: commands.Release | None = None
         self.mute = False
@@ -352,7 +354,7 @@ class Script:
         for command in self.commands:
             if isinstance(command, commands.WakeAt):
                 self.wake = command.when
-            elif isinstance(command, commands.Log):
+            elif isinstance(command, commands.LogLine):
                 self.logs.append(command)
             elif isinstance(command, commands.Landed):
                 self.landed.append(command)
@@ -371,7 +373,7 @@ class Script:
     def wants(self, kind: type[Command]) -> bool:
         return any(isinstance(command, kind) for command in self.commands)
 
-    def said(self, event: str) -> list[commands.Log]:
+    def said(self, event: str) -> list[commands.LogLine]:
         return [log for log in self.logs if log.event == event]
 
     def notify(self, *roles: Role) -> None:
@@ -471,8 +473,8 @@ class Script:
 
 def settings(**changes: Any) -> Settings:
     """Quick checkpoints on a small ring, waiting for inputs."""
-    values = {"me": ME, "late_policy": "wait", "min_interval_frames": 40, "ring_capacity": 256, "chunk_bytes": 500}
-    return Settings(**{**values, **changes})
+    values = {"late_policy": "wait", "min_interval_frames": 40, "ring_capacity": 256, "chunk_bytes": 500}
+    return msgspec.structs.replace(machine_settings(Config(), ME), **{**values, **changes})
 
 
 def begin(chain: FakeChain, engine: FakeEngine | None = None, now: int = 1_000 * MS, **changes: Any) -> Script:

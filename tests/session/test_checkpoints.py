@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from session.script import ENTITY, ME, refusal
 
-from awm_crank.session.checkpoints import MAX_TRIES, CheckpointWriter, Header, cadence
+from awm_crank.engine.position import Position
+from awm_crank.session.checkpoints import MAX_TRIES, CheckpointWriter, cadence
 from awm_crank.session.commands import Transaction
 from awm_crank.wire import layouts
 from awm_crank.wire.accounts import Checkpoint
 from awm_crank.wire.failures import Code
 
 BLOCK = bytes(range(97))
-HEADER = Header(77, BLOCK, bytes([5] * 32))
+HEADER = Position(77, BLOCK, bytes([5] * 32))
 STATE = bytes(n % 251 for n in range(2_345))
 
 
@@ -39,7 +40,7 @@ def begun() -> tuple[CheckpointWriter, count[int]]:
     return one, tickets
 
 
-def account(*, finalized: bool = False, state: bytes = STATE, header: Header = HEADER) -> bytes:
+def account(*, finalized: bool = False, state: bytes = STATE, header: Position = HEADER) -> bytes:
     """The checkpoint's account."""
     block = header.block
     return Checkpoint(
@@ -51,7 +52,7 @@ def account(*, finalized: bool = False, state: bytes = STATE, header: Header = H
 def test_header_bytes() -> None:
     """The header is the account's bytes from `frame` to the state, as the program hashes them."""
     data = account()
-    assert HEADER.encode() == data[layouts.CHECKPOINT.offset("frame") : layouts.CHECKPOINT.size]
+    assert HEADER.checkpoint_header() == data[layouts.CHECKPOINT.offset("frame") : layouts.CHECKPOINT.size]
 
 
 def test_order() -> None:
@@ -70,7 +71,7 @@ def test_order() -> None:
     for transaction in (*first, *second):
         assert one.answered(transaction.ticket, None)
     (finalize,) = one.next(4, draw)
-    assert bytes(finalize.instructions[0].data)[9:] == sha256(HEADER.encode() + STATE).digest()
+    assert bytes(finalize.instructions[0].data)[9:] == sha256(HEADER.checkpoint_header() + STATE).digest()
     one.answered(finalize.ticket, None)
     assert one.done
     assert one.next(4, draw) == ()
@@ -159,7 +160,7 @@ def test_repair() -> None:
 def test_repair_of_another_header() -> None:
     """An account that is of another frame is begun anew."""
     one, tickets = finalize_refused()
-    one.compare(account(header=Header(40, BLOCK, bytes([5] * 32))))
+    one.compare(account(header=Position(40, BLOCK, bytes([5] * 32))))
     assert points(one.next(9, tickets.__next__)) == ["checkpoint-begin"]
 
 

@@ -12,7 +12,7 @@ from session.script import FakeChain, FakeEngine, begin
 
 from awm_crank.errors import AwmError, CheckpointError, LayoutError, VerifyError
 from awm_crank.session.events import Role
-from awm_crank.session.recovery import Replay, locate
+from awm_crank.session.recovery import CatchUp, locate
 from awm_crank.wire.accounts import ACTIVE
 
 
@@ -26,13 +26,13 @@ def played(frames: int) -> FakeChain:
 LONG = played(90)
 
 
-def replay(chain: FakeChain) -> Replay:
+def replay(chain: FakeChain) -> CatchUp:
     """Recomputes to the end."""
-    engine, start = FakeEngine(), locate(chain.accounts)
-    one = Replay(engine, start)
-    state = engine.start_state(start.header.block) if start.state is None else engine.load(start.state)
+    engine, plan = FakeEngine(), locate(chain.accounts)
+    one = CatchUp(engine, plan)
+    state = engine.start_state(plan.start.block) if plan.state is None else engine.load(plan.state)
     while not one.done:
-        one.advance(engine.backbone(state, one.block))
+        one.advance(engine.backbone(state, one.position.block))
     return one
 
 
@@ -46,16 +46,16 @@ def copy_of(chain: FakeChain) -> FakeChain:
 def test_from_frame_0() -> None:
     """Without a checkpoint the start is the start position with the genesis hash, and all records follow."""
     chain = played(12)
-    start = locate(chain.accounts)
-    assert (start.header.frame, start.state, len(start.records)) == (0, None, 12)
-    assert replay(chain).frame == 12
+    plan = locate(chain.accounts)
+    assert (plan.start.frame, plan.state, len(plan.records)) == (0, None, 12)
+    assert replay(chain).position.frame == 12
 
 
 def test_from_a_checkpoint() -> None:
     """With one, the start is its frame, and only later records follow."""
-    start = locate(LONG.accounts)
-    assert (start.header.frame, len(start.records)) == (80, 10)
-    assert replay(LONG).frame == 90
+    plan = locate(LONG.accounts)
+    assert (plan.start.frame, len(plan.records)) == (80, 10)
+    assert replay(LONG).position.frame == 90
 
 
 def test_nothing_to_replay() -> None:
@@ -149,8 +149,8 @@ def test_vanished_checkpoint() -> None:
     empty.put("checkpoint_b", finalized=False, frame=0, chain_hash=bytes(32))
     wrong.put("checkpoint_b", state=bytes(2_000))
     for chain in (gone, empty):
-        start = locate(chain.accounts, in_rollup=True)
-        assert (start.header.frame, start.state, len(start.records)) == (0, None, 90)
+        plan = locate(chain.accounts, in_rollup=True)
+        assert (plan.start.frame, plan.state, len(plan.records)) == (0, None, 90)
         with pytest.raises(CheckpointError):
             locate(chain.accounts)
     with pytest.raises(CheckpointError, match="another hash"):

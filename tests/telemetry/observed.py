@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from awm_crank.session.desk import Counters
+from awm_crank.session.commands import Landed
+from awm_crank.session.settings import Counters
 from awm_crank.telemetry.stats import Stats
 
 
@@ -25,7 +26,15 @@ class Machine:
         return self.due_frame
 
 
-class Daemon:
+def landed(
+    frame: int, block: bytes, chain_hash: bytes = bytes(32), on_time: bool = True, landed_at: int = 0,
+    before: bytes = bytes(97),
+) -> Landed:  # fmt: skip
+    """A frame that landed, of which only what observers see matters."""
+    return Landed(frame, 0, 0, 0, 0, 0, landed_at, on_time, block, before, chain_hash)
+
+
+class Crank:
     """Everything that the hub reads."""
 
     def __init__(self, *machines: Machine) -> None:

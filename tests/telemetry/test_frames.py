@@ -6,8 +6,9 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+from telemetry.observed import landed
 
-from awm_crank.telemetry.frames import COMPACT_SIZE, Shown, compact, moments, readable
+from awm_crank.telemetry.frames import COMPACT_SIZE, compact, moments, readable
 from awm_crank.wire.accounts import PlayerState
 
 
@@ -18,7 +19,7 @@ def block(one: PlayerState, two: PlayerState) -> bytes:
 
 def test_compact() -> None:
     """Frame number, block and the hash's head, at the documented offsets."""
-    shown = Shown(0x01020304, block(PlayerState(x=1), PlayerState()), bytes(range(32)), True, 5)
+    shown = landed(0x01020304, block(PlayerState(x=1), PlayerState()), bytes(range(32)), True, 5)
     data = compact(shown)
     assert len(data) == COMPACT_SIZE == 109
     assert data[:4] == bytes([4, 3, 2, 1])
@@ -28,7 +29,7 @@ def test_compact() -> None:
 
 def test_readable() -> None:
     """Players in game units and by name, inputs as hex, as one JSON object."""
-    shown = Shown(9, block(PlayerState(x=-640, percent=42, stocks=3), PlayerState(y=128)), bytes(32), False, 5)
+    shown = landed(9, block(PlayerState(x=-640, percent=42, stocks=3), PlayerState(y=128)), bytes(32), False, 5)
     value = json.loads(readable(shown))
     assert (value["frame"], value["on_time"], value["stage"]) == (9, False, 32)
     one, two = value["players"]

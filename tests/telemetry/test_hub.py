@@ -1,4 +1,4 @@
-"""The hub: what it makes of what the daemon tells and shows."""
+"""The hub: what it makes of what the crank tells and shows."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
 import pytest
 from telemetry.broker import Broker
-from telemetry.observed import Daemon, Machine
+from telemetry.observed import Crank, Machine, landed
 from telemetry.test_mqtt import ear, until
 
 from awm_crank.config import Config, Mqtt, Telemetry
 from awm_crank.errors import RpcError
+from awm_crank.session.commands import Landed
 from awm_crank.telemetry.hub import MONITOR_INTERVAL_S, Hub
 from awm_crank.wire.accounts import PlayerState
 
@@ -82,14 +81,14 @@ async def answers(hub: Hub, healthz: int, readyz: int) -> None:
 async def test_health_and_readiness() -> None:
     """A frame due for a second clears health alone, a lost endpoint readiness alone; both come back."""
     machine = Machine()
-    daemon = Daemon(machine)
-    async with running(Hub(LISTENING, "key", daemon, no_balance)) as hub:
+    crank = Crank(machine)
+    async with running(Hub(LISTENING, "key", crank, no_balance)) as hub:
         await answers(hub, 200, 200)
-        daemon.why = "not connected"
+        crank.why = "not connected"
         await asyncio.sleep(1.6)
         await answers(hub, 200, 503)
         assert "awm_ready 0.0" in (await ask(hub, "metrics"))[1]
-        daemon.why, machine.due_frame = "", 5
+        crank.why, machine.due_frame = "", 5
         await answers(hub, 503, 200)
         assert "frame 5" in (await ask(hub, "healthz"))[1]
         await asyncio.sleep(MONITOR_INTERVAL_S + 0.1)
@@ -102,9 +101,9 @@ async def test_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """More time is asked for until it serves, then the watchdog patted while healthy, endpoint or not."""
     manager = Manager(tmp_path / "notify", monkeypatch)
     machine = Machine()
-    daemon = Daemon(machine)
-    daemon.why = "not connected"
-    async with running(Hub(Config(), "key", daemon, no_balance)) as hub:
+    crank = Crank(machine)
+    crank.why = "not connected"
+    async with running(Hub(Config(), "key", crank, no_balance)) as hub:
         heard: list[str] = []
         await until(lambda: heard.extend(manager.heard()) or "EXTEND_TIMEOUT_USEC=10000000" in heard)
         assert not {"READY=1", "WATCHDOG=1"} & set(heard)
@@ -127,38 +126,35 @@ async def test_balance_and_lag() -> None:
     async def balance() -> int:
         return 123
 
-    daemon = Daemon()
-    async with running(Hub(LISTENING, "key", daemon, balance)) as hub:
+    crank = Crank()
+    async with running(Hub(LISTENING, "key", crank, balance)) as hub:
         await asyncio.sleep(0.6)
         text = (await ask(hub, "metrics"))[1]
     assert "awm_balance_lamports 123.0" in text
-    assert daemon.stats.loop_lag.count >= 2
+    assert crank.stats.loop_lag.count >= 2
 
 
-def landed(frame: int, percent: int, stocks: int = 4, before: tuple[int, int] = (0, 4)) -> Any:
+def fought(frame: int, percent: int, stocks: int = 4, before: tuple[int, int] = (0, 4)) -> Landed:
     """A frame in which player 2 has these."""
 
     def block(percent: int, stocks: int) -> bytes:
         return PlayerState(stocks=4).encode() + PlayerState(percent=percent, stocks=stocks).encode() + bytes(33)
 
-    return SimpleNamespace(
-        frame=frame, landed_at=frame * 10**9, on_time=True, block=block(percent, stocks), before=block(*before),
-        chain_hash=bytes(32),
-    )  # fmt: skip
+    return landed(frame, block(percent, stocks), landed_at=frame * 10**9, before=block(*before))
 
 
 async def test_a_match_as_events(tmp_path: Path) -> None:
     """Created, joined, hit, KO, resync, resumed, ended: each once, in order, with its frame."""
     with Broker(tmp_path) as broker:
         settings = Config(mqtt=Mqtt(url=broker.url, qos=1))
-        async with ear(broker) as heard, running(Hub(settings, "key", Daemon(), no_balance)) as hub:
-            hub.said("S", "ready", {"waiting_for": "player 2"})
-            hub.said("S", "serving", {"frame": 0})
-            hub.landed("S", landed(1, 0))
-            hub.landed("S", landed(2, 12))
-            hub.landed("S", landed(3, 0, 3, (12, 4)))
-            hub.said("S", "resync", {"why": "lost"})
-            hub.said("S", "serving", {"frame": 3})
+        async with ear(broker) as heard, running(Hub(settings, "key", Crank(), no_balance)) as hub:
+            hub.logged("S", "ready", {"waiting_for": "player 2"})
+            hub.logged("S", "serving", {"frame": 0})
+            hub.landed("S", fought(1, 0))
+            hub.landed("S", fought(2, 12))
+            hub.landed("S", fought(3, 0, 3, (12, 4)))
+            hub.logged("S", "resync", {"why": "lost"})
+            hub.logged("S", "serving", {"frame": 3})
             hub.released("S", 4, "ended")
             await until(lambda: len(heard.events()) == 7)
             await until(lambda: len(heard.on("/frame")) == 3)
@@ -175,9 +171,9 @@ async def test_found_already_joined(tmp_path: Path) -> None:
     """A session found after player 2 joined was created as well; one found in the middle is resumed only."""
     with Broker(tmp_path) as broker:
         settings = Config(mqtt=Mqtt(url=broker.url))
-        async with ear(broker) as heard, running(Hub(settings, "key", Daemon(), no_balance)) as hub:
-            hub.said("S", "serving", {"frame": 0})
-            hub.said("T", "serving", {"frame": 70})
+        async with ear(broker) as heard, running(Hub(settings, "key", Crank(), no_balance)) as hub:
+            hub.logged("S", "serving", {"frame": 0})
+            hub.logged("T", "serving", {"frame": 70})
             hub.released("T", 80, "another process writes this session now")
             hub.released("never served", 0, "ended")
             await until(lambda: len(heard.events()) == 4)
@@ -190,7 +186,7 @@ async def test_nothing_configured_costs_nothing() -> None:
     """Without an address and a broker nothing is listened on, nothing queued, and no library of theirs loaded."""
     code = (
         "import sys; from awm_crank.config import Config; from awm_crank.telemetry.hub import Hub; "
-        "hub = Hub(Config(), 'key', None, None); hub.said('S', 'serving', {'frame': 0}); assert hub.queues() == {}; "
+        "hub = Hub(Config(), 'key', None, None); hub.logged('S', 'serving', {'frame': 0}); assert hub.queues() == {}; "
         "print([name for name in ('aiomqtt', 'prometheus_client', 'aiohttp') if name in sys.modules])"
     )
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Prometheus metrics of what the daemon counts."""
+"""Prometheus metrics of what the crank counts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import subprocess
 from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
-from telemetry.observed import Daemon, Machine
+from telemetry.observed import Crank, Machine
 
-from awm_crank.session.desk import Counters
+from awm_crank.session.settings import Counters
 from awm_crank.telemetry.metrics import Metrics
 from awm_crank.telemetry.stats import BUCKETS_MS, Gauges
 
@@ -23,16 +23,16 @@ def samples(metrics: Metrics) -> dict[str, float]:
     return found
 
 
-def busy() -> Daemon:
+def busy() -> Crank:
     """One session live, one gone."""
     one = Machine("one", "serve", Counters(frames=10, resyncs=1, refusals={"RING_FULL": 2}))
     one.schedule = SimpleNamespace(on_time=8, late=2, missed=3)
     gone = Machine("two", "done", Counters(frames=5, refusals={"RING_FULL": 1, "other": 4}))
-    daemon = Daemon(one, Machine("three", "restore"))
-    daemon.stats.gone(gone)
-    daemon.stats.disconnections = 7
-    daemon.stats.refused_frames = 4
-    return daemon
+    crank = Crank(one, Machine("three", "restore"))
+    crank.stats.gone(gone)
+    crank.stats.disconnections = 7
+    crank.stats.refused_frames = 4
+    return crank
 
 
 def test_counts() -> None:
@@ -57,10 +57,10 @@ def test_counts() -> None:
 
 def test_histograms() -> None:
     """Buckets cumulate, each value in the first bucket that holds it; sum in seconds."""
-    daemon = Daemon()
+    crank = Crank()
     for milliseconds in (1, 4, 4.001, 9_000):
-        daemon.stats.step.add(round(milliseconds * 1e6))
-    found = samples(Metrics(daemon, Gauges()))
+        crank.stats.step.add(round(milliseconds * 1e6))
+    found = samples(Metrics(crank, Gauges()))
     assert found["awm_step_seconds_bucket{le=0.001}"] == 1
     assert found["awm_step_seconds_bucket{le=0.004}"] == 2
     assert found["awm_step_seconds_bucket{le=0.008}"] == 3
@@ -73,7 +73,7 @@ def test_histograms() -> None:
 def test_gauges() -> None:
     """What is not known yet has no sample; what is, has."""
     gauges = Gauges()
-    metrics = Metrics(Daemon(), gauges)
+    metrics = Metrics(Crank(), gauges)
     assert "awm_balance_lamports" not in samples(metrics)
     assert "awm_mqtt_connected" not in samples(metrics)
     gauges.balance, gauges.mqtt_connected, gauges.ready, gauges.mqtt_dropped = 10**9, False, True, 5

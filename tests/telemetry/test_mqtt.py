@@ -13,11 +13,13 @@ from typing import Any
 import aiomqtt
 import pytest
 from telemetry.broker import Broker
+from telemetry.observed import landed
 
 from awm_crank.config import Mqtt
 from awm_crank.errors import ConfigError
+from awm_crank.session.commands import Landed
 from awm_crank.telemetry import mqtt
-from awm_crank.telemetry.frames import COMPACT_SIZE, Shown
+from awm_crank.telemetry.frames import COMPACT_SIZE
 from awm_crank.telemetry.mqtt import Publisher
 from awm_crank.telemetry.stats import Gauges
 
@@ -25,9 +27,9 @@ KEY = "So11111111111111111111111111111111111111112"
 MS = 1_000_000
 
 
-def shown(frame: int, at_ms: float = 0) -> Shown:
+def shown(frame: int, at_ms: float = 0) -> Landed:
     """A frame that landed."""
-    return Shown(frame, bytes(97), bytes([frame % 256]) * 32, True, round(at_ms * MS))
+    return landed(frame, bytes(97), bytes([frame % 256]) * 32, True, round(at_ms * MS))
 
 
 class Ear:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from awm_crank.session.desk import Counters
+from awm_crank.session.settings import Counters
 from awm_crank.telemetry.stats import Latencies, Stats
 
 

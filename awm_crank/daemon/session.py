@@ -1,19 +1,20 @@
-"""One session being served: its machine, its accounts, and what carries its commands out."""
+"""One session that the crank serves: its machine, the keys of its accounts, and what the daemon keeps for it."""
 
 from __future__ import annotations
 
 from solders.pubkey import Pubkey
 
+from .. import config
 from ..net.pubsub import Subscription
-from ..session.desk import Settings
 from ..session.events import Role
 from ..session.machine import SessionMachine
+from ..session.settings import Settings
 from ..telemetry import logs
 from ..wire import bolt, ids, programs
 from ..wire.transaction import Template
 
 
-class Served:
+class ServedSession:
     """A session's machine and the keys of its accounts."""
 
     def __init__(self, entity: Pubkey, settings: Settings) -> None:
@@ -32,9 +33,27 @@ class Served:
         self.name = str(session)
         self.log = logs.get().bind(session=self.name, entity=str(entity))
         self.template: Template | None = None
-        """of its run-inference transaction, once there was one"""
+        """The template of its run-inference transaction, once one was sent."""
         self.subscriptions: list[Subscription] = []
         self.gone = False
-        """let go; nothing reaches its machine any more"""
+        """The session was released: its machine gets no further events."""
         self.wake: int | None = None
-        """when its machine wants to be woken"""
+        """When its machine wants to be woken (ns, monotonic)."""
+
+
+def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
+    """What every session's machine needs of the configuration. `me` is the crank's own key."""
+    crank, checkpoints = settings.crank, settings.checkpoints
+    return Settings(
+        me=me,
+        adopt=crank.adopt_unbound_sessions,
+        late_policy=crank.late_policy,
+        frame_period_us=crank.frame_period_us,
+        spend_limit_lamports=crank.spend_limit_lamports,
+        send_timeout_ms=crank.send_timeout_ms,
+        ring_capacity=checkpoints.ring_capacity,
+        min_interval_frames=checkpoints.min_interval_frames,
+        chunk_bytes=checkpoints.chunk_bytes,
+        chunks_per_frame=checkpoints.chunks_per_frame,
+        in_rollup=settings.in_rollup(),
+    )

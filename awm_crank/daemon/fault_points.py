@@ -1,4 +1,7 @@
-"""For crash tests only: the process kills itself at a named point's n-th passage (docs/session.md, "Fault points")."""
+"""For crash tests only: the process kills itself when it reaches a named point for the n-th time.
+
+docs/session.md lists the points under "Fault points".
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import sys
 _SOON_S = 0.0005
 
 
-class Passages:
-    """Counts passages of one point.
+class FaultPoints:
+    """Counts how often the process reaches one point.
 
     Args:
-        setting: `fault_kill_at`, "point:n"; empty for none.
+        setting: `fault_kill_at`, such as `claim:2`. Empty means that nothing kills the process.
     """
 
     def __init__(self, setting: str) -> None:
@@ -22,14 +25,14 @@ class Passages:
         self._left = int(count or 0)
 
     def at(self, point: str) -> None:
-        """The path passes this point now."""
+        """The process has reached this point."""
         if point == self._point:
             self._left -= 1
             if self._left == 0:
                 self._kill()
 
     def soon(self, point: str) -> None:
-        """As `at`, but dies half a millisecond later, with a request under way."""
+        """As `at`, but the process dies half a millisecond later, when a request is under way."""
         if point == self._point:
             self._left -= 1
             if self._left == 0:

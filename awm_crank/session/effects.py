@@ -1,62 +1,21 @@
-"""What both halves of a session machine share: who we are, where commands go, and pauses between tries."""
+"""What both halves of a session machine share: its settings, the commands it emits, and its pause before a retry."""
 
 from __future__ import annotations
 
-from msgspec import Struct, field
 from solders.pubkey import Pubkey
 
-from .commands import Command, Fetch, Level, Log, Release
+from .commands import Command, Fetch, Level, LogLine, Release
 from .events import Role
-from .inputs import LatePolicy
+from .settings import MILLISECOND, Counters, Settings
 
-MILLISECOND = 1_000_000
 ALL: tuple[Role, ...] = ("session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b")
 SMALL: tuple[Role, ...] = ("session", "hidden", "inputs")
 MAX_TRIES = 8
 """Tries at one thing (claim, set-up, final checkpoint) that gets nowhere, before the session is let go."""
 
 
-class Settings(Struct, frozen=True):
-    """What the machine needs of the configuration; names and meanings as there."""
-
-    me: Pubkey
-    adopt: bool = False
-    late_policy: LatePolicy = "hold"
-    frame_period_us: int = 0
-    phase: int | None = None
-    """where in the clock's periods this session's ticks lie (ns); None: where its first frame happens to"""
-    spend_limit_lamports: int = 10_000_000_000
-    send_timeout_ms: int = 400
-    ring_capacity: int = 768
-    min_interval_frames: int = 120
-    chunk_bytes: int = 936
-    chunks_per_frame: int = 1
-    in_rollup: bool = False
-    """sessions live on another chain than the model"""
-
-    @property
-    def send_timeout_ns(self) -> int:
-        """`send_timeout_ms` in nanoseconds."""
-        return self.send_timeout_ms * MILLISECOND
-
-
-class Counters(Struct):
-    """What happened, for the operator."""
-
-    frames: int = 0
-    replayed: int = 0
-    filled_inputs: int = 0
-    """inputs that did not come and were held or set neutral"""
-    timeouts: int = 0
-    resyncs: int = 0
-    ring_full: int = 0
-    checkpoints: int = 0
-    checkpoint_failures: int = 0
-    refusals: dict[str, int] = field(default_factory=dict)
-
-
-class Desk:
-    """Commands of the event at hand (`out`), the moment it came (`now`), and the one pause before another try."""
+class Effects:
+    """The commands of the event being handled (`out`), when it came (`now`), and the one pause before a retry."""
 
     def __init__(self, entity: Pubkey, settings: Settings) -> None:
         self.entity = entity
@@ -76,7 +35,7 @@ class Desk:
 
     def log(self, level: Level, event: str, **fields: object) -> None:
         """Has something to say."""
-        self.emit(Log(level, event, fields))
+        self.emit(LogLine(level, event, fields))
 
     def number(self) -> int:
         """A ticket or serial never used before."""

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from awm_crank.daemon.passages import Passages
+from awm_crank.daemon.fault_points import FaultPoints
 
 
 @pytest.fixture
@@ -25,25 +25,25 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_at(killed: list[int]) -> None:
-    """Passages of the named point are counted, others not, and the n-th kills."""
-    passages = Passages("claim:2")
+    """FaultPoints of the named point are counted, others not, and the n-th kills."""
+    fault_points = FaultPoints("claim:2")
     for point in ("claim", "model", "claim", "claim"):
         assert killed == ([] if point == "model" else killed)
-        passages.at(point)
+        fault_points.at(point)
     assert killed == [signal.SIGKILL]
 
 
 def test_none(killed: list[int]) -> None:
     """Without a setting nothing kills."""
-    passages = Passages("")
-    passages.at("")
-    passages.at("claim")
+    fault_points = FaultPoints("")
+    fault_points.at("")
+    fault_points.at("claim")
     assert not killed
 
 
 async def test_soon(killed: list[int]) -> None:
     """`soon` kills a little later, when what it announces has begun."""
-    Passages("in-flight:1").soon("in-flight")
+    FaultPoints("in-flight:1").soon("in-flight")
     assert not killed
     await asyncio.sleep(0.02)
     assert killed == [signal.SIGKILL]

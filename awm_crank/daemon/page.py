@@ -26,7 +26,7 @@ _PAUSE_MAX_S = 60.0
 _MODULE = "awm_crank.viewer.beside"
 
 
-class View:
+class PageProcess:
     """Page and feed of one daemon.
 
     Args:
@@ -40,7 +40,7 @@ class View:
         rpc, ws = settings.view_endpoints()
         view = settings.view
         # over standard input: an endpoint's token would stand in the list of processes
-        self._told = msgspec.json.encode({
+        self._request = msgspec.json.encode({
             "host": view.host, "page_port": view.page_port, "feed_port": view.feed_port, "rpc": rpc, "ws": ws,
             "feed_ws": settings.rollup_ws(),
         })  # fmt: skip
@@ -98,7 +98,7 @@ class View:
         assert process.stdin is not None
         # its end is the daemon's end, however that comes about
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(self._told + b"\n")
+            process.stdin.write(self._request + b"\n")
             process.stdin.flush()
         return process
 

@@ -1,0 +1,400 @@
+"""The crank's main loop. A frame's whole path, read from top to bottom:
+
+    subscribe → decode → session machine → engine step → encode → sign and send → confirm (the account's own change)
+
+The machines decide and this module carries out what they want. A notification runs through its machine, and everything
+that the machine wants is started before the next notification is read; nothing in between awaits. Each step has its
+own module (see the package's docstring).
+
+| queue         | holds                               | bound                 | when full       | reader         |
+| ------------- | ----------------------------------- | --------------------- | --------------- | -------------- |
+| notifications | nothing: each is handled when read  | –                     | TCP pushes back | `_notified`    |
+| `_compute`    | steps of the engine                 | one a session         | cannot be full  | compute.py     |
+| `_reader`     | accounts to read, by session        | roles are merged      | cannot be full  | reader.py      |
+| `_outbox`     | transactions of this loop turn      | what machines await   | machines wait   | outbox.py      |
+| `_tasks`      | HTTP requests under way             | what machines await   | machines wait   | the event loop |
+| `_timers`     | when machines want to be woken      | one a session + stale | cannot be full  | timers.py      |
+| `_roster`     | sessions that wait for room         | what the chain holds  | logged, kept    | roster.py      |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from ..config import Config
+from ..engine import choose
+from ..errors import AwmError
+from ..net.pubsub import AccountChanged, Connected, Disconnected, PubSub, Subscribed, Subscription, SubscriptionRefused
+from ..net.pubsub import Event as Notification
+from ..net.rpc import RpcClient
+from ..net.sender import Blockhash, Sender
+from ..session import commands, events
+from ..session.events import Role
+from ..session.machine import SessionMachine
+from ..session.schedule import Schedule
+from ..telemetry import logs
+from ..telemetry.hub import Hub
+from ..telemetry.stats import Stats
+from ..wire import filters, ids
+from ..wire.transaction import Signer
+from . import worlds
+from .compute import Compute
+from .delegated import Delegated
+from .discovery import Discovery
+from .fault_points import FaultPoints
+from .models import Models
+from .outbox import Outbox
+from .page import PageProcess
+from .reader import Reader
+from .rent import Rent
+from .roster import Roster
+from .session import ServedSession, machine_settings
+from .tasks import Tasks
+from .timers import Timers
+
+_STOP_S = 30.0
+_STALE_BLOCKHASH_S = 3.0
+_GC_THRESHOLDS = (50_000, 20, 50)
+"""Reference counting frees everything that a frame allocates, and a walk over all live objects would cost ticks."""
+
+
+class Daemon:
+    """Serves every session of one key until it is told to stop.
+
+    Args:
+        config: the configuration.
+        signer: the writer's key.
+        ready_file: a file to write, as JSON, once the crank serves.
+        stats_file: a file to write, as JSON, when the crank ends.
+
+    Raises:
+        EngineError, ConfigError: the configured engine cannot run on this machine. No other takes its place.
+    """
+
+    def __init__(
+        self, config: Config, signer: Signer, *, ready_file: Path | None = None, stats_file: Path | None = None
+    ) -> None:
+        self.config = config
+        self.stats = Stats()
+        self._me = signer.pubkey
+        self._ready_file, self._stats_file = ready_file, stats_file
+        self._log = logs.get()
+        self._engine_path = choose.path_of(config.engine.kernel, config.engine.path)
+        self._period_ns = round(Schedule(config.crank.frame_period_us).period_ns)
+        self._tasks = Tasks()
+        faults = FaultPoints(config.fault_kill_at)
+        # endpoints
+        self._base = RpcClient(config.chain.base_http, timeout_s=60.0)
+        self._rpc = RpcClient(config.rollup_http())
+        self._blockhash = Blockhash(self._rpc)
+        self._pubsub = PubSub(config.rollup_ws(), self._notified)
+        self._world = worlds.WorldWatch(self._base, config.chain.world)
+        # which sessions
+        writers = [self._me, ids.ZERO_KEY] if config.crank.adopt_unbound_sessions else [self._me]
+        self._roster = Roster(
+            config.crank, machine_settings(config, self._me), self._period_ns, self.stats,
+            lambda served: self._handle(served, events.Begin()),
+        )  # fmt: skip
+        self._discovery = Discovery(self._pubsub, self._rpc, writers, self._roster.admit, self._tasks.spawn)
+        self._delegated = (
+            Delegated(self._base, config.chain.base_ws, self._rpc, writers, self._roster.admit)
+            if config.in_rollup()
+            else None
+        )
+        # what carries out the machines' commands
+        self._rent = Rent(config.crank, self._rpc)
+        self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
+        self._outbox = Outbox(
+            Sender(self._rpc, signer, self._blockhash), self._me, lambda: self._world.key, self._handle,
+            self._tasks.spawn, self.stats, faults,
+        )  # fmt: skip
+        self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
+        self._models = Models(self._base, config.engine, faults)
+        self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
+        self._faults = faults
+        self._telemetry = Hub(config, str(self._me), self, self._balance)
+        self._page = PageProcess(config) if config.view.enabled else None
+
+    # -- start, loop, stop ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or `interrupted`, then writes a checkpoint of every session.
+
+        A second signal ends the process at once.
+
+        Raises:
+            AwmError: what makes serving impossible, such as a World of another interface.
+        """
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._signalled, signal.SIGTERM)
+        engine, tasks = self.config.engine, self._tasks
+        self._log.info(
+            "starting", key=str(self._me), rollup=self._rpc.url, pid=os.getpid(), engine=engine.kernel,
+            path=self._engine_path, threads=engine.threads,
+        )  # fmt: skip
+        try:
+            await self._telemetry.open()
+            self._discovery.subscribe()
+            tasks.keep(*self._telemetry.jobs(), self._blockhash.keep_fresh(), self._world.run(), self._pubsub.run())
+            tasks.keep(self._roster.watch_load(), self._announce())
+            if self._delegated is not None:
+                tasks.keep(self._delegated.run())
+            if self._page is not None:
+                tasks.keep(self._page.run())
+            if self.config.log.stats_interval_s:
+                tasks.keep(self._report(self.config.log.stats_interval_s))
+            await tasks.stopping.wait()
+            await self._stop()
+            if tasks.broken is not None:
+                raise tasks.broken
+        finally:
+            await tasks.cancel()
+            self._timers.close()
+            await self._models.close()
+            await self._rpc.close()
+            await self._base.close()
+            await self._telemetry.close()
+            self._finish()
+
+    def interrupted(self) -> None:
+        """Ends the service as SIGTERM does. The command calls it at Ctrl-C."""
+        self._signalled(signal.SIGINT)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if self._tasks.stopping.is_set():
+            os._exit(128 + number)
+        self._log.info("stopping", signal=number.name, sessions=len(self._roster))
+        self._telemetry.stopping()
+        self._tasks.stopping.set()
+
+    async def _announce(self) -> None:
+        # a World of another interface ends the service: nobody must hear before that it serves
+        await self._world.checked.wait()
+        await self._discovery.read.wait()
+        await self._blockhash.known.wait()
+        line = {"key": str(self._me), "pid": os.getpid(), "sessions": len(self._roster)}
+        if self._ready_file is not None:
+            partial = self._ready_file.with_suffix(".partial")
+            partial.write_bytes(msgspec.json.encode(line))
+            partial.replace(self._ready_file)
+        self._log.info("ready", **line)
+        self._telemetry.ready()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+
+    async def _stop(self) -> None:
+        """Writes a checkpoint of every live session."""
+        roster = self._roster
+        roster.closed = True
+        for served in roster:
+            self._handle(served, events.Stop())
+        if len(roster):
+            roster.empty.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STOP_S):
+                    await roster.empty.wait()
+        for served in roster:
+            served.log.error("stopped without a checkpoint", frame=served.machine.frame)
+
+    def _finish(self) -> None:
+        report = self.stats.report(self.machines())
+        self._log.info("stopped", **report)
+        if self._stats_file is not None:
+            self._stats_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+
+    async def _report(self, interval_s: int) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            self._log.info("stats", **self.stats.report(self.machines()))
+
+    # -- what telemetry reads -------------------------------------------------------------------------------------
+
+    def machines(self) -> list[SessionMachine]:
+        """The machines of all served sessions."""
+        return self._roster.machines()
+
+    def queues(self) -> dict[str, int]:
+        """Each queue's name and length."""
+        return {
+            "computing": self._compute.live, "catching_up": self._compute.catching_up, "fetching": len(self._reader),
+            "tasks": len(self._tasks), "timers": len(self._timers), "waiting": self._roster.waiting(),
+            **self._telemetry.queues(),
+        }  # fmt: skip
+
+    def engine_path(self) -> str:
+        """What computes: "reference", or the native kernel's instruction set."""
+        return self._engine_path
+
+    def unready(self) -> str:
+        """Why no session can be served just now. Empty when sessions can be served."""
+        if self._tasks.stopping.is_set():
+            return "stopping"
+        if not self._world.checked.is_set():
+            return f"no World seen yet at {self._base.url}"
+        if not self._pubsub.connected:
+            return f"not connected to {self._pubsub.url}"
+        if not (self._discovery.read.is_set() and self._discovery.confirmed):
+            return f"not subscribed at {self._pubsub.url}"
+        if self._blockhash.age_s() > _STALE_BLOCKHASH_S:
+            return f"no fresh blockhash from {self._rpc.url}"
+        return ""
+
+    async def _balance(self) -> int:
+        answer = await self._rpc.call("getBalance", [str(self._me)])
+        return int(answer["value"])
+
+    # -- decode: what the chain says ------------------------------------------------------------------------------
+
+    def _notified(self, event: Notification) -> None:
+        if isinstance(event, AccountChanged):
+            if isinstance(event.tag, tuple):
+                served, role = event.tag
+                self._handle(served, events.Changed(role, event.data))
+                return
+            assert event.key is not None
+            key = Pubkey.from_string(event.key)
+            known = self._roster.find(key)
+            if known is not None:
+                self._faults.at("confirm")
+                self._handle(known, events.Changed("hidden", event.data))
+            else:
+                self._roster.admit(key, event.data)
+        elif isinstance(event, Subscribed):
+            subscription = event.subscription
+            if self._discovery.subscribed(subscription):
+                self._watching(*self._roster)
+            elif isinstance(subscription.tag, tuple):
+                self._watching(subscription.tag[0])
+        elif isinstance(event, SubscriptionRefused):
+            self._log.error("subscription refused", problem=str(event.error))
+        elif isinstance(event, Disconnected):
+            self.stats.disconnections += 1
+            self._log.warning("not connected", reason=event.reason, url=self._pubsub.url)
+        elif isinstance(event, Connected):
+            self._log.info("connected", url=self._pubsub.url, attempt=event.attempt)
+
+    def _watching(self, *sessions: ServedSession) -> None:
+        for served in sessions:
+            confirmed = all(each.confirmed.is_set() for each in served.subscriptions)
+            if served.subscriptions and confirmed and self._discovery.confirmed:
+                self._handle(served, events.Watching())
+
+    # -- the machine, and what it wants ---------------------------------------------------------------------------
+
+    def _handle(self, served: ServedSession, event: events.Event) -> None:
+        """Gives a machine an event and starts everything that it wants. Nothing in here awaits."""
+        if served.gone:
+            return
+        try:
+            wanted = served.machine.handle(event, time.monotonic_ns())
+        except Exception as error:
+            self._fault(served, error)
+            return
+        for command in wanted:
+            match command:
+                case commands.SendFrame():
+                    self._outbox.frame(served, command)
+                case commands.RunBackbone():
+                    self._compute.want(served, command)
+                case commands.WakeAt():
+                    self._timers.wake_at(served, command.when)
+                case commands.Landed():
+                    self._landed(served, command)
+                case commands.Send():
+                    self._outbox.send(served, command.transactions)
+                case commands.Fetch():
+                    self._reader.want(served, command.roles)
+                case commands.LogLine():
+                    getattr(served.log, command.level)(command.event, **command.fields)
+                    self._telemetry.logged(served.name, command.event, command.fields)
+                case commands.Watch():
+                    self._watch(served)
+                case commands.Unwatch():
+                    self._unwatch(served)
+                case commands.LoadModel():
+                    self._tasks.spawn(self._load(served, command.model))
+                case commands.WarmUp():
+                    self._faults.at("warm-up")
+                    self._compute.want(served, command)
+                case commands.Spend():
+                    self._spend(served, command)
+                case commands.Release():
+                    self._release(served, command)
+
+    def _fault(self, served: ServedSession, error: Exception) -> None:
+        """A fault of ours in one session. It is let go, and the others are served on."""
+        served.log.error("internal error", exc_info=error)
+        self._release(served, commands.Release("internal error", ok=False))
+
+    def _landed(self, served: ServedSession, frame: commands.Landed) -> None:
+        self.stats.landed(frame)
+        self.stats.slow_frames += frame.landed_at - frame.sent_at > self._period_ns
+        self._telemetry.landed(served.name, frame)
+        served.log.debug("landed", frame=frame.frame, on_time=frame.on_time)
+
+    def _watch(self, served: ServedSession) -> None:
+        self._unsubscribe(served)
+
+        def account(role: Role) -> Subscription:
+            return self._pubsub.account(str(served.keys[role]), tag=(served, role))
+
+        def program(role: Role, program: Pubkey, wanted: filters.Filters) -> Subscription:
+            return self._pubsub.program(str(program), filters=wanted, tag=(served, role))
+
+        served.subscriptions = [
+            account("session"),
+            program("session", ids.SESSION_STATE, filters.ended(served.entity)),
+            # under `wait` neither a single input is of use, nor the buffer that a frame has emptied
+            program("inputs", ids.INPUT_BUFFER, filters.both_inputs(served.entity))
+            if self.config.crank.late_policy == "wait"
+            else account("inputs"),
+        ]
+
+    def _unsubscribe(self, served: ServedSession) -> None:
+        for subscription in served.subscriptions:
+            self._pubsub.unsubscribe(subscription)
+
+    def _unwatch(self, served: ServedSession) -> None:
+        session, *others = served.subscriptions
+        self._pubsub.unsubscribe(session)
+        served.subscriptions = others
+
+    async def _load(self, served: ServedSession, model: Pubkey) -> None:
+        try:
+            engine = await self._models.get(model)
+        except AwmError as error:
+            self._handle(served, events.ModelFailed(error))
+            return
+        # the model stays in memory, so garbage collection need not walk it
+        gc.freeze()
+        self._handle(served, events.ModelLoaded(engine))
+
+    def _spend(self, served: ServedSession, command: commands.Spend) -> None:
+        if command.held:
+            self._rent.charge(served.entity, command.lamports)
+        else:
+            self._tasks.spawn(self._ask_for_rent(served, command.lamports))
+
+    async def _ask_for_rent(self, served: ServedSession, lamports: int) -> None:
+        refusal = await self._rent.ask(served.entity, lamports, {each.entity for each in self._roster})
+        if refusal:
+            self.stats.refuse("rent")
+        self._handle(served, events.Granted(refusal))
+
+    def _release(self, served: ServedSession, command: commands.Release) -> None:
+        served.gone = True
+        self._unsubscribe(served)
+        self._reader.drop(served)
+        self.stats.gone(served.machine)
+        self._telemetry.released(served.name, served.machine.frame, command.reason)
+        self._roster.release(served, again=command.again)

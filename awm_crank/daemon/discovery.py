@@ -1,0 +1,79 @@
+"""Finds the sessions that this crank may write: hidden states that name its key as the writer.
+
+The endpoint notifies every change of them, which is also how a served session learns that its frame landed. Each
+(re)subscription is followed by one read of all of them, so that nothing that happened before it is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from ..errors import AwmError
+from ..net.pubsub import PubSub, Subscription
+from ..net.rpc import RpcClient
+from ..telemetry import logs
+from ..wire import filters, ids, jsonrpc
+
+_AGAIN_S = 1.0
+
+
+class Discovery:
+    """Subscribes to the hidden states of some writers.
+
+    Args:
+        pubsub: the sessions' WebSocket; its notifications of these subscriptions come to `changed`.
+        rpc: the sessions' RPC endpoint.
+        writers: the keys whose sessions are looked for.
+        found: called with the hidden-state account and its bytes, for each one read after a subscription.
+        spawn: runs a coroutine as a task.
+    """
+
+    def __init__(
+        self,
+        pubsub: PubSub,
+        rpc: RpcClient,
+        writers: Sequence[Pubkey],
+        found: Callable[[Pubkey, bytes], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._pubsub, self._rpc, self._found, self._spawn = pubsub, rpc, found, spawn
+        self._writers = writers
+        self._subscriptions: list[Subscription] = []
+        self.read = asyncio.Event()
+        """Set once the sessions were read for the first time."""
+
+    def subscribe(self) -> None:
+        """Subscribes. Call it once."""
+        for writer in self._writers:
+            wanted = filters.of_writer(writer)
+            self._subscriptions.append(self._pubsub.program(str(ids.HIDDEN_STATE), filters=wanted, tag=writer))
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the endpoint has confirmed every subscription of the present connection."""
+        return all(subscription.confirmed.is_set() for subscription in self._subscriptions)
+
+    def subscribed(self, subscription: Subscription) -> bool:
+        """Takes a confirmation, and returns whether it was one of these subscriptions."""
+        if subscription not in self._subscriptions:
+            return False
+        self._spawn(self._read(subscription.tag))
+        return True
+
+    async def _read(self, writer: Pubkey) -> None:
+        request = jsonrpc.get_program_accounts(1, ids.HIDDEN_STATE, filters.of_writer(writer))
+        while True:
+            try:
+                answer = await self._rpc.post(request)
+                accounts = jsonrpc.decode_result(answer, jsonrpc.ProgramAccountsResult, "getProgramAccounts").value
+                break
+            except AwmError as error:
+                logs.get().warning("cannot look for sessions", problem=str(error))
+                await asyncio.sleep(_AGAIN_S)
+        for account in accounts:
+            self._found(account.key, account.account.raw)
+        self.read.set()

@@ -1,0 +1,126 @@
+"""The sessions that the crank serves, and those that wait for room."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from .. import config
+from ..session.machine import SessionMachine
+from ..session.settings import Settings
+from ..telemetry import logs
+from ..telemetry.stats import Stats
+from ..wire import bolt, ids, layouts
+from .admission import PERIOD_S, Admission, LoadSample
+from .phases import Phases
+from .session import ServedSession
+
+_ENTITY = layouts.HIDDEN_STATE.span("entity")
+
+
+class Roster:
+    """Admits sessions, and lets them go.
+
+    Args:
+        limits: how many sessions, and how much load.
+        settings: what every session's machine is given, apart from its phase.
+        period_ns: from tick to tick; ticks of different sessions are spread over it.
+        stats: counts the refused sessions.
+        begin: called with each session that was admitted.
+    """
+
+    def __init__(
+        self,
+        limits: config.Crank,
+        settings: Settings,
+        period_ns: int,
+        stats: Stats,
+        begin: Callable[[ServedSession], object],
+    ) -> None:
+        self._settings, self._stats, self._begin = settings, stats, begin
+        self._served: dict[Pubkey, ServedSession] = {}
+        """Hidden-state account → session."""
+        self._left: set[Pubkey] = set()
+        """Hidden-state accounts of sessions that were let go for good."""
+        self._admission = Admission(limits)
+        self._phases = Phases(period_ns)
+        self.closed = False
+        """No session is admitted any more."""
+        self.empty = asyncio.Event()
+        """Set when the last session was released."""
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def __iter__(self) -> Iterator[ServedSession]:
+        return iter(list(self._served.values()))
+
+    def find(self, key: Pubkey) -> ServedSession | None:
+        """The session of a hidden-state account."""
+        return self._served.get(key)
+
+    def machines(self) -> list[SessionMachine]:
+        """The machines of all sessions."""
+        return [served.machine for served in self._served.values()]
+
+    def waiting(self) -> int:
+        """How many sessions wait for room."""
+        return len(self._admission.refused)
+
+    def admit(self, key: Pubkey, data: bytes) -> None:
+        """Begins to serve a hidden-state account's session.
+
+        Nothing happens when it is served already, was let go for good, or is no session's account. A session that
+        there is no room for is kept until there is.
+        """
+        if self.closed or key in self._left or key in self._served or len(data) != layouts.HIDDEN_STATE.size:
+            return
+        entity = Pubkey.from_bytes(data[_ENTITY.offset : _ENTITY.offset + _ENTITY.size])
+        if bolt.component_pda(ids.HIDDEN_STATE, entity) != key:
+            return
+        full = self._admission.full(len(self._served))
+        if full is not None:
+            word, why = full
+            if self._admission.keep(key, data):
+                self._stats.refuse(word)
+                logs.get().warning("session refused for now", entity=str(entity), reason=why)
+            return
+        self._admission.refused.pop(key, None)
+        settings = msgspec.structs.replace(self._settings, phase=self._phases.take())
+        served = self._served[key] = ServedSession(entity, settings)
+        self._begin(served)
+
+    def release(self, served: ServedSession, *, again: bool) -> None:
+        """Lets a session go. `again`: a later change of its hidden state may bring it back."""
+        key = served.keys["hidden"]
+        self._served.pop(key, None)
+        if served.phase is not None:
+            self._phases.give_back(served.phase)
+        if not self._served:
+            self.empty.set()
+        if not again:
+            self._left.add(key)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Admits one session that waits. The next one follows when this one's load was measured."""
+        refused = self._admission.refused
+        if refused and not self.closed and self._admission.full(len(self._served)) is None:
+            key = next(iter(refused))
+            self.admit(key, refused.pop(key))
+
+    async def watch_load(self) -> None:
+        """Measures the load and admits sessions that wait, for ever."""
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            stages = [machine.stage for machine in self.machines()]
+            serving = stages.count("serve")
+            opening = len(stages) - serving - stages.count("join")
+            stats = self._stats
+            sample = LoadSample(time.monotonic_ns(), time.process_time_ns(), stats.land.count, stats.slow_frames)
+            self._admission.sampled(sample, serving=serving, opening=opening)
+            self._make_room()

@@ -1,0 +1,50 @@
+"""What a session machine needs of the configuration, and what it counts."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+from solders.pubkey import Pubkey
+
+from .inputs import LatePolicy
+
+MILLISECOND = 1_000_000
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings of one session machine. `config.py` documents each of them and holds its default."""
+
+    me: Pubkey
+    """The crank's own key: the machine serves sessions that this key may write."""
+    adopt: bool
+    late_policy: LatePolicy
+    frame_period_us: int
+    spend_limit_lamports: int
+    send_timeout_ms: int
+    ring_capacity: int
+    min_interval_frames: int
+    chunk_bytes: int
+    chunks_per_frame: int
+    in_rollup: bool
+    """Sessions live in a rollup, which is another chain than the model's."""
+    phase: int | None = None
+    """Where this session's ticks fall within the clock's periods (ns). None: wherever its first frame happens to."""
+
+    @property
+    def send_timeout_ns(self) -> int:
+        """`send_timeout_ms` in nanoseconds."""
+        return self.send_timeout_ms * MILLISECOND
+
+
+class Counters(Struct):
+    """What happened in one session, for the operator."""
+
+    frames: int = 0
+    replayed: int = 0
+    filled_inputs: int = 0
+    """Inputs that came too late, so that the last one was held or a neutral one was used."""
+    timeouts: int = 0
+    resyncs: int = 0
+    ring_full: int = 0
+    checkpoints: int = 0
+    checkpoint_failures: int = 0
+    refusals: dict[str, int] = field(default_factory=dict)
