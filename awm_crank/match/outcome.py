@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.position import out_of_stocks
 from ..wire.accounts import FrameRecord, PlayerState
 from .file import MatchFile
-from .game import out_of_stocks
 
 FRAMES_PER_SECOND = 60
 PLAYER1 = "player 1"
