@@ -15,6 +15,7 @@ PACKAGE = ROOT / "awm_crank"
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "config": {"errors"},
+    "launch": set(),
     "wire": {"errors"},
     "engine": {"errors", "wire"},
     "session": {"errors", "wire", "engine"},
@@ -22,10 +23,11 @@ ALLOWED: dict[str, set[str]] = {
     "env": {"errors", "wire", "engine", "match"},
     "net": {"errors", "wire"},
     "telemetry": {"errors", "config", "wire", "engine", "session"},
-    "localnet": {"errors", "wire"},
+    "localnet": {"errors", "launch", "wire"},
     "client": {"errors", "config", "wire", "engine", "match", "net"},
     "viewer": {"errors", "wire", "match", "net"},
-    "daemon": {"errors", "config", "wire", "engine", "session", "net", "telemetry"},
+    "rig": {"errors", "config", "launch", "wire", "engine", "client", "localnet"},
+    "daemon": {"errors", "config", "launch", "wire", "engine", "session", "net", "telemetry"},
 }
 UNRESTRICTED = {"cli", "demo", "bench", "__init__", "__main__"}
 PURE = {"wire", "engine", "session", "match"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from awm_crank.cli import COMMANDS
+from awm_crank.launch import own_command
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -31,9 +31,7 @@ def test_links_resolve(page: Path) -> None:
 def test_commands_in_docs_exist() -> None:
     """Every `awm-crank <command>` that README and docs show is a command of the program."""
     shown = {m for page in PAGES for m in re.findall(r"`(?:\.venv[\w-]*/bin/)?awm-crank ([a-z]+)", page.read_text())}
-    helped = subprocess.run(
-        [sys.executable, "-m", "awm_crank", "--help"], capture_output=True, text=True, check=True
-    ).stdout
+    helped = subprocess.run(own_command("awm_crank", "--help"), capture_output=True, text=True, check=True).stdout
     assert shown
     assert {command for command in shown if not re.search(rf"\b{command}\b", helped)} == set()
 

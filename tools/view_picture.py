@@ -18,9 +18,9 @@ from viewer.browser import Browser
 
 from awm_crank.client.player import Seat, Table
 from awm_crank.config import Config
-from awm_crank.demo.arena import Arena
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.match.players import agent
+from awm_crank.rig.arena import open_arena
 from awm_crank.viewer import PageServer
 from awm_crank.wire.transaction import Signer
 
@@ -31,7 +31,7 @@ async def take(out: Path, seed: int, frame: int, agents: list[str]) -> None:
     """Plays until `frame` is on the screen, and a picture of it is in `out`."""
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        arena = await stack.enter_async_context(Arena(Path(folder), demo_cartridge(), print, crank=Config()))
+        arena = await stack.enter_async_context(open_arena(Path(folder), demo_cartridge(), print, crank=Config()))
         table = await stack.enter_async_context(Table(arena.http, arena.ws))
         page = await stack.enter_async_context(PageServer(rpc=arena.http, ws=arena.ws, port=0))
         browser = await stack.enter_async_context(Browser())

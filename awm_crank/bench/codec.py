@@ -18,7 +18,7 @@ from solders.pubkey import Pubkey
 from solders.rpc.responses import AccountNotification, parse_websocket_message
 from solders.transaction import VersionedTransaction
 
-from awm_crank.bench.report import Row, median_us
+from awm_crank.bench.report import Comparison, median_us
 from awm_crank.net.pubsub import AccountChanged, Event, PubSub
 from awm_crank.wire import bolt, ids
 from awm_crank.wire.accounts import ACTIVE, InputBuffer, SessionState, peek_inputs, peek_session
@@ -129,7 +129,7 @@ def sample_frame() -> tuple[Frame, Instruction, Keypair]:
     return frame, apply, keypair
 
 
-def measure(seconds: float) -> list[Row]:
+def measure(seconds: float) -> list[Comparison]:
     """Median times of one frame's reading and of its writing, in µs."""
     session_data, inputs_data = sample_accounts()
     session = notification(session_data, ids.SESSION_STATE, 1)
@@ -141,7 +141,7 @@ def measure(seconds: float) -> list[Row]:
     ours, theirs = OurWriter(keypair, apply), TheirWriter(keypair, apply)
     share = seconds / 4
     return [
-        Row(
+        Comparison(
             name="decode a frame",
             unit="µs",
             ours=median_us(lambda: reader.read(session, inputs), share),
@@ -149,7 +149,7 @@ def measure(seconds: float) -> list[Row]:
             other=median_us(lambda: their_read(session_text, inputs_text), share),
             other_how="solders' parse_websocket_message, struct",
         ),
-        Row(
+        Comparison(
             name="encode and sign a frame",
             unit="µs",
             ours=median_us(lambda: ours.write(frame, blockhash), share),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from awm_crank.bench.report import Row
+from awm_crank.bench.report import Comparison
 from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.net import loop
 from awm_crank.net.rpc import RpcClient
@@ -19,11 +19,11 @@ _BODY = b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}'.ljust(1200)
 _WARM = 20
 
 
-def measure(seconds: float) -> list[Row]:
+def measure(seconds: float) -> list[Comparison]:
     """CPU time of one request after another, in µs."""
     ours, theirs = loop.run(_both(seconds))
     return [
-        Row(
+        Comparison(
             name="send a request, client's CPU",
             unit="µs",
             ours=ours,

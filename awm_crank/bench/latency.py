@@ -10,15 +10,15 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from awm_crank.bench.report import Row
+from awm_crank.bench.report import Comparison
 from awm_crank.client.player import Table
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.accounting import FRAMES_PER_SECOND, Tally
-from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import Observer
 from awm_crank.demo.play import play_match
 from awm_crank.demo.summary import latency_of
 from awm_crank.engine.packaged import demo_cartridge
+from awm_crank.rig.arena import Arena, open_arena
 from awm_crank.wire import programs
 from awm_crank.wire.accounts import RECORD_SIZE
 
@@ -35,7 +35,7 @@ async def start_naive(arena: Arena, match: SessionAccounts, frames: int) -> None
     sizes = (shape.num_layers, shape.d_model, shape.d_inner, shape.d_state, shape.num_heads)
     where = ["--http", arena.http, "--ws", arena.ws, "--world", str(arena.world), "--entity", str(match.entity)]
     what = ["--key", str(arena.folder / "crank.json"), "--shape", *map(str, sizes)]
-    arena.crank = arena.children.start_own("naive", *where, *what, module="awm_crank.bench.naive_crank")
+    arena.crank_process = arena.children.start_own("naive", *where, *what, module="awm_crank.bench.naive_crank")
 
 
 async def compare(frames: int) -> tuple[Tally, Tally]:
@@ -49,28 +49,27 @@ async def compare(frames: int) -> tuple[Tally, Tally]:
     part = -(-frames // _ROUNDS)
     with tempfile.TemporaryDirectory(prefix="awm-bench-") as folder:
         async with (
-            Arena(Path(folder), demo_cartridge()) as arena,
+            open_arena(Path(folder), demo_cartridge()) as arena,
             Observer(arena.http, arena.ws) as observer,
             Table(arena.http, arena.ws) as table,
         ):
 
-            async def created(match: SessionAccounts) -> None:
+            async def on_created(match: SessionAccounts) -> None:
                 await start_naive(arena, match, part)
 
             for seed in range(_ROUNDS):
                 if seed:
-                    arena.start_crank()
-                    await arena.crank_ready()
+                    await arena.start_crank().ready()
                 played = await play_match(arena, observer, table, seed=seed, max_frames=part)
                 ours.add(played.watch.accounting.tally)
-                await arena.crank.stop()
-                played = await play_match(arena, observer, table, seed=seed, max_frames=part, created=created)
+                await arena.crank_process.stop()
+                played = await play_match(arena, observer, table, seed=seed, max_frames=part, on_created=on_created)
                 theirs.add(played.watch.accounting.tally)
-                await arena.crank.stop()
+                await arena.crank_process.stop()
     return ours, theirs
 
 
-def measure(seconds: float) -> list[Row]:
+def measure(seconds: float) -> list[Comparison]:
     """Median and 99th percentile in ms, over 300 frames at least."""
     frames = max(_MIN_FRAMES, round(seconds * FRAMES_PER_SECOND))
     ours, theirs = asyncio.run(compare(frames))
@@ -78,6 +77,6 @@ def measure(seconds: float) -> list[Row]:
     how = f"awm-crank run, {ours.frames} frames, {ours.missed} ticks missed"
     other_how = f"solana-py, solders and PyTorch, {theirs.frames} frames, {theirs.missed} ticks missed"
     return [
-        Row(name=f"input to frame, {name}", unit="ms", ours=a, ours_how=how, other=b, other_how=other_how)
+        Comparison(name=f"input to frame, {name}", unit="ms", ours=a, ours_how=how, other=b, other_how=other_how)
         for name, a, b in (("p50", mine.p50, other.p50), ("p99", mine.p99, other.p99))
     ]

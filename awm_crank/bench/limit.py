@@ -14,9 +14,8 @@ from collections.abc import Sequence
 import msgspec
 from solders.keypair import Keypair
 
-from awm_crank.bench.place import Match, Place, patiently
+from awm_crank.bench.place import BenchPlace, Pairing, patiently
 from awm_crank.bench.processes import usage
-from awm_crank.errors import RpcError
 from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, ids, jsonrpc, programs
 from awm_crank.wire.accounts import RECORD_SIZE, SessionState, peek_session
@@ -32,8 +31,6 @@ _SLICE_FRAMES = 24
 """Frames a session that are signed at a time."""
 _UNITS = 600_000
 _GROWS_AT_ONCE = 8
-_SPARE = 2
-"""Sessions that may not come to begin."""
 _PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
 _SETTLE_S = 5.0
 
@@ -54,7 +51,7 @@ class Limit(msgspec.Struct, frozen=True):
 class _Session:
     """Templates of one session's frames, with constant players."""
 
-    def __init__(self, place: Place, match: Match, writer: Signer, state: SessionState) -> None:
+    def __init__(self, place: BenchPlace, match: Pairing, writer: Signer, state: SessionState) -> None:
         entity = match.accounts.entity
         self.match = match
         self.frame = 0
@@ -91,37 +88,24 @@ class _Session:
         return inputs, jsonrpc.send_transaction(2, signed)
 
 
-async def prepare(place: Place, count: int, writer: Keypair, ring: int = RING) -> list[Match]:
-    """Sessions whose ring is grown and that have begun. Raises AwmError.
-
-    A rollup on a busy machine clones one session in some sixty so that it stays unwritable: another one takes its
-    place, a few times.
-    """
-    matches: list[Match] = []
-    for seed in range(count + _SPARE):
-        try:
-            matches.append(await _begin(place, seed, writer, ring))
-        except RpcError:
-            if seed - len(matches) >= _SPARE:
-                raise
-        if len(matches) == count:
-            break
-    return matches
+async def prepare(place: BenchPlace, count: int, writer: Keypair, ring: int = RING) -> list[Pairing]:
+    """Sessions that have begun and whose ring is grown. Raises AwmError."""
+    return [await _begin(place, seed, writer, ring) for seed in range(count)]
 
 
-async def _begin(place: Place, seed: int, writer: Keypair, ring: int) -> Match:
+async def _begin(place: BenchPlace, seed: int, writer: Keypair, ring: int) -> Pairing:
     key = writer.pubkey()
-    match = await place.create(seed, key, ring=ring, checkpoint_bytes=1024)
+    match = await place.pairing(seed, key, ring=ring, checkpoint_bytes=1024)
     grow = programs.ring_grow(key, match.accounts.entity, ring)
     needed = -(-ring * RECORD_SIZE // programs.GROWTH)
     for at in range(0, needed, _GROWS_AT_ONCE):
         some = [grow] * min(_GROWS_AT_ONCE, needed - at)
         await patiently(lambda some=some: place.chain.send(some, writer))  # type: ignore[misc]
-    await place.join(match)
+    await place.begin(match)
     return match
 
 
-async def measure(place: Place, seconds: float, ring: int) -> Limit:
+async def measure(place: BenchPlace, seconds: float, ring: int) -> Limit:
     """Sends for about that long, or until RING frames are sent. Raises AwmError.
 
     Args:
@@ -178,7 +162,7 @@ async def _send(rpc: RpcClient, batches: list[bytes]) -> int:
     return refused
 
 
-async def _landed(place: Place, matches: Sequence[Match], wanted: int) -> int:
+async def _landed(place: BenchPlace, matches: Sequence[Pairing], wanted: int) -> int:
     """Frames that stand on chain, once all do or time is up."""
     deadline = time.monotonic() + _SETTLE_S
     while True:

@@ -19,20 +19,17 @@ from typing import Any
 
 import msgspec
 
-from awm_crank import config
 from awm_crank.bench import limit
-from awm_crank.bench.live_players import Match as Playing
-from awm_crank.bench.live_players import Players
-from awm_crank.bench.place import Match, Place
+from awm_crank.bench.live_players import Players, Seats
+from awm_crank.bench.place import BenchPlace, Pairing
 from awm_crank.bench.processes import Usage, machine, scheduling, usage
-from awm_crank.client.keys import write_keypair
 from awm_crank.demo.accounting import MatchAccounting, Tally, percentile
 from awm_crank.demo.observer import MatchWatch
-from awm_crank.demo.processes import Child, Children
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.seeded import lasting
-from awm_crank.errors import AwmError
+from awm_crank.localnet.rig import LocalnetProcess
 from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
+from awm_crank.rig.processes import Child, Children
 from awm_crank.session.checkpoints import cadence
 from awm_crank.wire import filters, ids
 
@@ -63,7 +60,7 @@ class Watcher:
         self.losses: list[str] = []
         """why the connection was lost, each time"""
 
-    async def open(self, matches: Sequence[Match]) -> None:
+    async def open(self, matches: Sequence[Pairing]) -> None:
         """Returns when all subscriptions are confirmed. Raises AwmError."""
         asked = []
         for match in matches:
@@ -105,15 +102,14 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
     cartridge = lasting(shape)
     with tempfile.TemporaryDirectory(prefix="awm-bench-") as name:
         folder = Path(name)
-        async with Place(kind, options, cartridge) as place, Children(folder) as children:
-            settings = place.settings("crank.json")
-            write_keypair(folder / "crank.json", place.crank_key)
-            (folder / "crank.toml").write_text(config.dump(settings))
-            crank = children.start_own(
-                "crank", "run", "--config", str(folder / "crank.toml"), "--stats", str(folder / "stats.json")
-            )
-            log = _Log(crank)
-            await log.until("ready", lambda found: any("key" in line for line in found))
+        async with (
+            LocalnetProcess(kind, *options) as net,
+            await BenchPlace.make(net, folder, cartridge) as place,
+            Children(folder) as children,
+        ):
+            settings = place.settings()
+            crank = place.crank(settings)
+            await crank.ready()
             state = NativeEngine(cartridge).state_size
             rule = settings.checkpoints
             ring = cadence(
@@ -121,24 +117,24 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
                 min_interval=rule.min_interval_frames, ring_capacity=rule.ring_capacity,
             ).capacity  # fmt: skip
             matches = [
-                await place.create(seed, place.crank_key.pubkey(), ring=ring, checkpoint_bytes=state)
+                await place.pairing(seed, place.crank_key.pubkey(), ring=ring, checkpoint_bytes=state)
                 for seed in range(count)
             ]
-            await log.until("ready", lambda found: sum("waiting_for" in line for line in found) == count)
+            await crank.wait_for("ready", count=count, waiting_for="player 2")
             watcher = Watcher(place.net.ws, place.period_s)
             await watcher.open(matches)
             players = _start_players(folder, place, matches, children)
             for match in matches:
-                await place.join(match)
-            await log.until("schedule", lambda found: len(found) == count)
-            for line in log.found["schedule"]:
+                await place.begin(match)
+            await crank.wait_for("schedule", count=count)
+            for line in crank.lines("schedule"):
                 watch = next(each for each in watcher.watches if str(each.session_key) == line["session"])
                 watch.accounting.set_schedule(line["t0"])
             watched = await _watch(seconds, place, crank, players, watcher)
             await players.stop()
             await watcher.close()
             await crank.stop()
-            stats = msgspec.json.decode((folder / "stats.json").read_bytes())
+            stats = msgspec.json.decode(crank.stats_path.read_bytes())
             bare = await _bare_timer(children, min(5.0, max(1.0, seconds)))
             carried = await limit.measure(place, min(_LIMIT_S, seconds), ring) if place.kind != "solana" else None
         watched["losses"] = watcher.losses
@@ -149,11 +145,11 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
     }  # fmt: skip
 
 
-def _start_players(folder: Path, place: Place, matches: Sequence[Match], children: Children) -> Child:
+def _start_players(folder: Path, place: BenchPlace, matches: Sequence[Pairing], children: Children) -> Child:
     wanted = Players(
         place.net.http, place.net.ws, str(place.world),
         [
-            Playing(str(accounts.entity), seed, (list(bytes(first)), list(bytes(second))))
+            Seats(str(accounts.entity), seed, (list(bytes(first)), list(bytes(second))))
             for accounts, (first, second), seed in matches
         ],
     )  # fmt: skip
@@ -163,7 +159,7 @@ def _start_players(folder: Path, place: Place, matches: Sequence[Match], childre
     return children.start_own("players", str(path), module="awm_crank.bench.live_players")
 
 
-async def _watch(seconds: float, place: Place, crank: Child, players: Child, watcher: Watcher) -> dict[str, Any]:
+async def _watch(seconds: float, place: BenchPlace, crank: Child, players: Child, watcher: Watcher) -> dict[str, Any]:
     """Waits, and says how many frames came and what that cost."""
     await asyncio.sleep(_WARM_S)
     processes = {
@@ -224,27 +220,6 @@ async def _bare_timer(children: Children, seconds: float) -> dict[str, float]:
     await child.stop()
     found: dict[str, float] = msgspec.json.decode(line)
     return found
-
-
-class _Log:
-    """The crank's log lines by event, as they come."""
-
-    def __init__(self, crank: Child) -> None:
-        self._crank = crank
-        self.found: dict[str, list[dict[str, Any]]] = {}
-
-    async def until(self, event: str, enough: Any) -> None:
-        """Reads on until the lines of an event are enough. Raises AwmError."""
-        deadline = time.monotonic() + _START_S
-        while not enough(self.found.get(event, [])):
-            for text in self._crank.tail.lines():
-                if text.startswith("{"):
-                    line = msgspec.json.decode(text)
-                    self.found.setdefault(line.get("event", ""), []).append(line)
-            self._crank.require_running()
-            if self.found.get("not served") or time.monotonic() > deadline:
-                raise AwmError(f"the crank did not come to {event!r}; its last words:\n{self._crank.last_words()}")
-            await asyncio.sleep(0.02)
 
 
 def as_text(figures: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ from awm_crank.net import loop
 from awm_crank.wire.transaction import Signer
 
 
-class Match(msgspec.Struct):
-    """One session's players."""
+class Seats(msgspec.Struct):
+    """One session, and the keys of its two players."""
 
     entity: str
     seed: int
@@ -35,7 +35,7 @@ class Players(msgspec.Struct):
     http: str
     ws: str
     world: str
-    matches: list[Match]
+    matches: list[Seats]
 
 
 async def play(wanted: Players) -> None:

@@ -38,10 +38,10 @@ _PERIOD_S = 1 / 60
 def stepper(shape: list[int]) -> Callable[[], object]:
     """A PyTorch step of a model of this shape; nothing where PyTorch is not installed."""
     try:
-        from awm_crank.bench.torch_step import Shape, step
+        from awm_crank.bench.torch_step import TorchSizes, step
     except ImportError:
         return lambda: None
-    return step(Shape(*shape))
+    return step(TorchSizes(*shape))
 
 
 async def serve(

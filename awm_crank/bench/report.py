@@ -15,7 +15,7 @@ _MIN_S = 0.2
 _MAX_CALLS = 20_000
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One measured figure in `unit`, ours and the other way's. `other` is None where it was NOT RUN; `other_how` says
     why."""
 
@@ -48,7 +48,7 @@ def median_us(call: Callable[[], object], min_s: float = _MIN_S) -> float:
     return statistics.median(times) / 1e3
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[Comparison]) -> str:
     """The rows as aligned text: name, ours, the other way's, ratio; below, what each was."""
     cells = [("", "awm-crank", "off the shelf", "ratio")]
     for row in rows:
@@ -63,7 +63,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join([*lines, "", *notes])
 
 
-def as_json(rows: list[Row], reports: dict[str, Any] | None = None) -> bytes:
+def as_json(rows: list[Comparison], reports: dict[str, Any] | None = None) -> bytes:
     """The rows as a JSON object: `machine`, `rows`, each with its ratio, and further reports under their names."""
     machine: dict[str, Any] = {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

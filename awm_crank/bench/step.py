@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from awm_crank.bench.report import Row, median_us
+from awm_crank.bench.report import Comparison, median_us
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.engine.seeded import SHAPES, cartridge
 from awm_crank.wire import frame_records
@@ -18,13 +18,13 @@ def torch_us(shape: tuple[int, int, int, int, int], seconds: float) -> tuple[flo
         shape: layers, d_model, d_inner, d_state, heads.
     """
     try:
-        from awm_crank.bench.torch_step import Shape, step
+        from awm_crank.bench.torch_step import TorchSizes, step
     except ImportError:
         return None, "NOT RUN: PyTorch is not installed (pip install 'awm-crank[model]')"
-    return median_us(step(Shape(*shape)), seconds), "PyTorch FP32, nn modules, one thread, state carried"
+    return median_us(step(TorchSizes(*shape)), seconds), "PyTorch FP32, nn modules, one thread, state carried"
 
 
-def measure(seconds: float) -> list[Row]:
+def measure(seconds: float) -> list[Comparison]:
     """Median times of a whole step, and of the half that is left once the inputs are there, in µs."""
     shape = SHAPES[_SHAPE]
     engine = ReferenceEngine(cartridge(shape, 1))
@@ -40,7 +40,7 @@ def measure(seconds: float) -> list[Row]:
     sizes = (shape.num_layers, shape.d_model, shape.d_inner, shape.d_state, shape.num_heads)
     theirs, how = torch_us(sizes, share)
     return [
-        Row(
+        Comparison(
             name="step",
             unit="µs",
             ours=median_us(step, share),
@@ -48,7 +48,7 @@ def measure(seconds: float) -> list[Row]:
             other=theirs,
             other_how=how,
         ),
-        Row(
+        Comparison(
             name="step, from inputs on",
             unit="µs",
             ours=median_us(lambda: engine.heads(context, block, inputs), share),

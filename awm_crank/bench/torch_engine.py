@@ -16,8 +16,8 @@ from awm_crank.engine.layout import Shape
 WINDOW = 10
 
 
-def _sizes(shape: Shape) -> torch_step.Shape:
-    return torch_step.Shape(shape.num_layers, shape.d_model, shape.d_inner, shape.d_state, shape.num_heads)
+def _sizes(shape: Shape) -> torch_step.TorchSizes:
+    return torch_step.TorchSizes(shape.num_layers, shape.d_model, shape.d_inner, shape.d_state, shape.num_heads)
 
 
 class _OneRow(nn.Module):
@@ -87,7 +87,7 @@ def _window(shape: Shape) -> Callable[[], object]:
     controllers = torch.rand(26)
 
     def layer(module: nn.Module, residual: torch.Tensor) -> torch.Tensor:
-        assert isinstance(module, torch_step._Layer)
+        assert isinstance(module, torch_step._TorchLayer)
         z, xbc, dt = torch.split(module.in_proj(module.norm(residual)), [inner, channels, heads], dim=1)
         padded = functional.pad(xbc.T[None], (3, 0))
         conv = functional.conv1d(padded, module.conv_weight[:, None], module.conv_bias, groups=channels)[0].T

@@ -22,7 +22,7 @@ _PLAYER_HEADS = (400, 8, 3, 3, 32, 64)
 _SHARED_HEADS = (8, 10, 6, 6)
 
 
-class Shape(NamedTuple):
+class TorchSizes(NamedTuple):
     """Sizes that fix the model; headdim is d_inner / heads."""
 
     layers: int
@@ -32,8 +32,8 @@ class Shape(NamedTuple):
     heads: int
 
 
-class _Layer(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+class _TorchLayer(nn.Module):
+    def __init__(self, shape: TorchSizes) -> None:
         super().__init__()
         self.shape = shape
         self.channels = shape.d_inner + 2 * shape.d_state
@@ -65,12 +65,12 @@ class _Layer(nn.Module):
 
 
 class _Model(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TorchSizes) -> None:
         super().__init__()
         embeddings = (*_PLAYER_EMBEDDINGS, *_PLAYER_EMBEDDINGS, _STAGE_EMBEDDING)
         self.embeddings = nn.ModuleList(nn.Embedding(*size) for size in embeddings)
         self.frame_proj = nn.Linear(2 * _FLOATS + sum(width for _, width in embeddings), shape.d_model)
-        self.layers = nn.ModuleList(_Layer(shape) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(_TorchLayer(shape) for _ in range(shape.layers))
         self.final_norm = nn.RMSNorm(shape.d_model, eps=1e-5)
         self.ctrl_proj = nn.Linear(_CONTROLLER_FLOATS, shape.d_model)
         heads = (*_SHARED_HEADS, *_PLAYER_HEADS, *_PLAYER_HEADS)
@@ -87,7 +87,7 @@ class _Model(nn.Module):
         return shared + [float(logits.argmax()) for logits in out[len(_SHARED_HEADS) :]]
 
 
-def step(shape: Shape) -> Callable[[], list[float]]:
+def step(shape: TorchSizes) -> Callable[[], list[float]]:
     """A call that steps a random model of this shape by one frame and returns the decoded heads as numbers.
 
     PyTorch keeps one thread: at batch one more threads only add their hand-over.

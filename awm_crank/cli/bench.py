@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-from ..bench.report import Row, as_json, table
+from ..bench.report import Comparison, as_json, table
 from ..errors import ConfigError
 from . import output
 from .parser import Parser
@@ -63,7 +63,7 @@ def execute(args: argparse.Namespace) -> int:
     unknown = [name for name in args.names if name not in known]
     if unknown:
         raise ConfigError(f"no benchmark is called {unknown[0]!r}", hint=f"one of {', '.join(known)}")
-    rows: list[Row] = []
+    rows: list[Comparison] = []
     reports: dict[str, Any] = {}
     texts: list[str] = []
     for name in args.names or BENCHES:

@@ -51,13 +51,13 @@ async def execute(args: argparse.Namespace) -> int:
     if not args.match.absolute().parent.is_dir():
         raise ConfigError(f"--match {args.match}: its folder does not exist", hint="make the folder first")
     # heavy, and not needed for --help
-    from ..demo.run import Options, run_demo
+    from ..demo.run import DemoOptions, run_demo
     from ..demo.summary import as_text
 
     cartridge = common.cartridge(args) or common.demo_cartridge()
     view = args.frames is None and not args.json and sys.stdout.isatty()
     frames = args.frames or DEFAULT_FRAMES
-    options = Options(frames=frames, seed=args.seed, match_file=args.match, keep=args.keep, view=view)
+    options = DemoOptions(frames=frames, seed=args.seed, match_file=args.match, keep=args.keep, view=view)
     task = asyncio.current_task()
     assert task
     # all processes stop in order, as after Ctrl-C

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import msgspec
 
 from .. import config
+from ..launch import own_command, own_environment
 from ..telemetry import logs
 
 LOWEST_PRIORITY = 19
@@ -83,13 +83,10 @@ class PageProcess:
             self._log.warning("view ended", status=status)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # this very package, wherever the current folder is; -P since that may hold another one
-        root = str(Path(__file__).parents[2])
-        paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            # a session of its own: Ctrl-C is the daemon's to handle
-            start_new_session=True, env={**os.environ, "PYTHONPATH": paths},
+            own_command(_MODULE), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            # a session of its own: the daemon decides what Ctrl-C ends
+            start_new_session=True, env=own_environment(),
         )  # fmt: skip
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, LOWEST_PRIORITY)

@@ -22,7 +22,7 @@ _EPSILON_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class JudgedFrame:
     """How one frame was judged. `latency_s` is from the later of (tick due, last input notified) to landed."""
 
     number: int
@@ -72,7 +72,7 @@ class MatchAccounting:
     def __init__(self, period_s: float = PERIOD_S) -> None:
         self.period_s = period_s
         self.tally = Tally()
-        self.judged: list[Frame] = []
+        self.judged: list[JudgedFrame] = []
         self.faults: list[str] = []
         """frames that came out of order, twice, or after a gap, in words; empty in a match that may pass"""
         self._t0: float | None = None
@@ -145,13 +145,13 @@ class MatchAccounting:
             self.tally.latencies_s[index] = frame.latency_s
             self._count(frame, 1)
 
-    def _frame(self, number: int, tick: int, at: float, input_at: float | None) -> Frame:
+    def _frame(self, number: int, tick: int, at: float, input_at: float | None) -> JudgedFrame:
         assert self._t0 is not None
         due = self._t0 + tick * self.period_s
         latency = at - (due if input_at is None else max(due, input_at))
-        return Frame(number, tick, at, latency, at <= due + self.period_s + _EPSILON_S, input_at)
+        return JudgedFrame(number, tick, at, latency, at <= due + self.period_s + _EPSILON_S, input_at)
 
-    def _count(self, frame: Frame, by: int) -> None:
+    def _count(self, frame: JudgedFrame, by: int) -> None:
         tally = self.tally
         tally.frames += by
         if frame.on_time:

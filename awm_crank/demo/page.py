@@ -13,12 +13,12 @@ from pathlib import Path
 from awm_crank.client import session
 from awm_crank.client.player import Seat, Table
 from awm_crank.config import Config
-from awm_crank.demo.arena import Arena
 from awm_crank.demo.play import AGENTS
 from awm_crank.demo.run import arena_folder
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.errors import AwmError
 from awm_crank.match.players import agent
+from awm_crank.rig.arena import Arena, open_arena
 from awm_crank.viewer import FEED_PORT, PAGE_PORT, Feed, PageServer
 from awm_crank.wire.transaction import Signer
 
@@ -55,7 +55,7 @@ async def run_page(
         folder = arena_folder(keep, stack)
         # a person's input may come late: frames never wait for it, as they do in the demo's reproducible match
         async with (
-            Arena(folder, cartridge, say, crank=Config()) as arena,
+            open_arena(folder, cartridge, say, crank=Config()) as arena,
             Table(arena.http, arena.ws) as table,
             PageServer(rpc=arena.http, ws=arena.ws, port=port) as page,
             Feed(arena.ws, port=feed_port) as feed,
@@ -75,7 +75,7 @@ async def run_page(
 
 async def _watch(arena: Arena) -> None:
     while True:
-        arena.children.require_running()
+        arena.require_running()
         await asyncio.sleep(0.5)
 
 

@@ -11,25 +11,25 @@ from dataclasses import dataclass
 from awm_crank.client.player import Outcome, Seat, Table
 from awm_crank.client.recorder import Recorder
 from awm_crank.client.session import SessionAccounts
-from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import MatchWatch, Observer
 from awm_crank.errors import AwmError
 from awm_crank.match.players import agent
+from awm_crank.rig.arena import Arena
 from awm_crank.wire.transaction import Signer
 
 # agents that depend on nothing but seed, frame and the frame before, so that a demo is the same on every machine
 AGENTS = ("fighter", "fighter")
-LOOK_S = 1 / 15
+REFRESH_S = 1 / 15
 """seconds between two looks at the match"""
 _STALL_S = 30.0
 # the ring holds 256 frames at least, more than four seconds of them
 _RECORD_S = 1.0
-Look = Callable[[SessionAccounts, MatchWatch], None]
-Created = Callable[[SessionAccounts], Awaitable[None]]
+OnRefresh = Callable[[SessionAccounts, MatchWatch], None]
+OnCreated = Callable[[SessionAccounts], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Played:
+class EndedMatch:
     """A match that has ended."""
 
     match: SessionAccounts
@@ -53,22 +53,22 @@ async def play_match(
     *,
     seed: int,
     max_frames: int,
-    look: Look | None = None,
-    created: Created | None = None,
-) -> Played:
+    on_refresh: OnRefresh | None = None,
+    on_created: OnCreated | None = None,
+) -> EndedMatch:
     """Plays a match until it has ended.
 
     Args:
-        look: called some times a second while the match runs.
-        created: called once the session is there, before player 2 joins.
+        on_refresh: called some times a second while the match runs.
+        on_created: called once the session is there, before player 2 joins.
 
     Raises:
         AwmError: a process ended, or no frame came for 30 s.
     """
     match = await arena.create(seed, max_frames)
     watch = await observer.watch(match.entity)
-    if created is not None:
-        await created(match)
+    if on_created is not None:
+        await on_created(match)
     seats = [
         Seat(Signer(bytes(keypair)), number, agent(name))
         for number, (keypair, name) in enumerate(zip(arena.players, AGENTS, strict=True))
@@ -82,10 +82,10 @@ async def play_match(
         frame, moved = 0, time.monotonic()
         while not watch.over.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(REFRESH_S):
                     await watch.over.wait()
-            if look is not None:
-                look(match, watch)
+            if on_refresh is not None:
+                on_refresh(match, watch)
             for task in (schedule, playing, recording):
                 if task.done():
                     task.result()
@@ -94,13 +94,13 @@ async def play_match(
             elif time.monotonic() - moved > _STALL_S:
                 raise AwmError(
                     f"no frame for {_STALL_S:g} s after frame {frame}; the crank's last words:\n"
-                    f"{arena.crank.last_words()}\n",
+                    f"{arena.crank_process.last_words()}\n",
                     hint="keep the logs with --keep DIR",
                 )
-            arena.children.require_running()
+            arena.require_running()
         async with asyncio.timeout(_STALL_S):
             await recording
-            return Played(match, watch, await schedule, await playing, recorder)
+            return EndedMatch(match, watch, await schedule, await playing, recorder)
     finally:
         tasks = (schedule, playing, recording)
         for task in tasks:

@@ -11,19 +11,19 @@ from pathlib import Path
 from awm_crank.client.player import Table
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.accounting import Tally
-from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import MatchWatch, Observer
-from awm_crank.demo.play import Look, Played, play_match
+from awm_crank.demo.play import EndedMatch, OnRefresh, play_match
 from awm_crank.demo.summary import Summary, latency_of
-from awm_crank.demo.viewer import Viewer, snapshot
+from awm_crank.demo.viewer import Viewer, picture
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.errors import AwmError
+from awm_crank.rig.arena import Arena, open_arena
 from awm_crank.viewer import PageServer
 from awm_crank.wire.accounts import SessionState
 
 
 @dataclass(frozen=True)
-class Options:
+class DemoOptions:
     """What a demo is asked for. `keep` holds keys, configuration and logs; None uses a folder that is removed."""
 
     frames: int
@@ -43,7 +43,7 @@ class _Progress:
     matches: int = 0
 
 
-async def run_demo(options: Options, say: Callable[[str], None], cartridge: Cartridge) -> Summary:
+async def run_demo(options: DemoOptions, say: Callable[[str], None], cartridge: Cartridge) -> Summary:
     """Runs the demo and returns its summary; the match file is the last match's.
 
     Args:
@@ -51,12 +51,12 @@ async def run_demo(options: Options, say: Callable[[str], None], cartridge: Cart
         cartridge: what is played.
 
     Raises:
-        AwmError: something could not be started, or stalled; its hint says what to look at.
+        AwmError: something could not be started, or stalled; its hint says where to look.
     """
     with contextlib.ExitStack() as stack:
         folder = arena_folder(options.keep, stack)
         async with (
-            Arena(folder, cartridge, say) as arena,
+            open_arena(folder, cartridge, say) as arena,
             Observer(arena.http, arena.ws) as observer,
             Table(arena.http, arena.ws) as table,
             contextlib.AsyncExitStack() as pages,
@@ -100,15 +100,15 @@ def arena_folder(keep: Path | None, stack: contextlib.ExitStack) -> Path:
 
 
 async def _next_match(
-    options: Options, arena: Arena, observer: Observer, table: Table, progress: _Progress, viewer: Viewer | None
-) -> tuple[Played, int]:
+    options: DemoOptions, arena: Arena, observer: Observer, table: Table, progress: _Progress, viewer: Viewer | None
+) -> tuple[EndedMatch, int]:
     """Plays one more match and adds its counts; returns it and its seed."""
     seed = options.seed + progress.matches
     progress.matches += 1
     before = progress.tally
-    look = None if viewer is None else _look(viewer, options, progress.matches, seed, before)
+    on_refresh = None if viewer is None else _refresher(viewer, options, progress.matches, seed, before)
     wanted = options.frames - before.frames
-    played = await play_match(arena, observer, table, seed=seed, max_frames=wanted, look=look)
+    played = await play_match(arena, observer, table, seed=seed, max_frames=wanted, on_refresh=on_refresh)
     accounting = played.watch.accounting
     if not accounting.last_frame:
         progress.faults.append(f"match {progress.matches} ended without a frame")
@@ -118,14 +118,14 @@ async def _next_match(
     return played, seed
 
 
-def _look(viewer: Viewer, options: Options, match: int, seed: int, before: Tally) -> Look:
-    def look(accounts: SessionAccounts, watch: MatchWatch) -> None:
+def _refresher(viewer: Viewer, options: DemoOptions, match: int, seed: int, before: Tally) -> OnRefresh:
+    def on_refresh(accounts: SessionAccounts, watch: MatchWatch) -> None:
         if watch.session_data:
             state, session = SessionState.decode(watch.session_data), str(accounts.session)
-            shown = snapshot(
+            shown = picture(
                 session=session, state=state, match=match, seed=seed, wanted=options.frames, before=before,
                 now=watch.accounting,
             )  # fmt: skip
             viewer.show(shown)
 
-    return look
+    return on_refresh

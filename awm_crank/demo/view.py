@@ -25,7 +25,7 @@ _STAGE_ROWS = 14
 _MAX_COLUMNS = 100
 
 
-class Fighter(msgspec.Struct, frozen=True):
+class DrawnFighter(msgspec.Struct, frozen=True):
     """What the view shows of one player; x, y in game units, percent as damage."""
 
     x: float
@@ -36,7 +36,7 @@ class Fighter(msgspec.Struct, frozen=True):
     action: int
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of the demo. Times in milliseconds, counts over all matches."""
 
     match: int
@@ -45,7 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     frame: int
     done: int
     wanted: int
-    fighters: tuple[Fighter, Fighter]
+    fighters: tuple[DrawnFighter, DrawnFighter]
     ground: float
     """half the stage's width"""
     platforms: tuple[tuple[float, float, float], ...] = ()
@@ -61,16 +61,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     missed: int = 0
 
 
-def draw_stage(snapshot: Snapshot, columns: int, rows: int = _STAGE_ROWS) -> Text:
+def draw_stage(picture: Picture, columns: int, rows: int = _STAGE_ROWS) -> Text:
     """The stage as `rows` lines of `columns` characters: ground, platforms and both fighters, who hide nothing else.
 
     The picture spans 1.3 stage widths, and wider up to the blast zones when a fighter is out there; a fighter beyond
     the picture stands at its edge.
     """
-    reach = max([snapshot.ground * 1.3, *(abs(fighter.x) * 1.05 for fighter in snapshot.fighters)])
-    reach = min(reach, max(-snapshot.blast[0], snapshot.blast[1]))
-    top = min(max([90.0, *(fighter.y * 1.1 + 15 for fighter in snapshot.fighters)]), snapshot.blast[2])
-    bottom = max(min([-25.0, *(fighter.y * 1.1 for fighter in snapshot.fighters)]), snapshot.blast[3])
+    reach = max([picture.ground * 1.3, *(abs(fighter.x) * 1.05 for fighter in picture.fighters)])
+    reach = min(reach, max(-picture.blast[0], picture.blast[1]))
+    top = min(max([90.0, *(fighter.y * 1.1 + 15 for fighter in picture.fighters)]), picture.blast[2])
+    bottom = max(min([-25.0, *(fighter.y * 1.1 for fighter in picture.fighters)]), picture.blast[3])
 
     def column(x: float) -> int:
         return min(columns - 1, max(0, round((x + reach) / (2 * reach) * (columns - 1))))
@@ -79,12 +79,12 @@ def draw_stage(snapshot: Snapshot, columns: int, rows: int = _STAGE_ROWS) -> Tex
         return min(rows - 1, max(0, round((top - y) / (top - bottom) * (rows - 1))))
 
     cells: list[list[tuple[str, str]]] = [[(" ", "")] * columns for _ in range(rows)]
-    for left, right, height in snapshot.platforms:
+    for left, right, height in picture.platforms:
         for at in range(column(left), column(right) + 1):
             cells[row(height)][at] = ("─", "bright_black")
-    for at in range(column(-snapshot.ground), column(snapshot.ground) + 1):
+    for at in range(column(-picture.ground), column(picture.ground) + 1):
         cells[row(0)][at] = ("━", "white")
-    for number, fighter in enumerate(snapshot.fighters):
+    for number, fighter in enumerate(picture.fighters):
         line, at = max(0, row(fighter.y) - 1), column(fighter.x)
         style = f"bold {COLOURS[number]}"
         cells[line][at] = (str(number + 1), style)
@@ -100,12 +100,12 @@ def draw_stage(snapshot: Snapshot, columns: int, rows: int = _STAGE_ROWS) -> Tex
     return text
 
 
-def _fighters(snapshot: Snapshot) -> Table:
+def _fighters(picture: Picture) -> Table:
     table = Table.grid(expand=True, padding=(0, 1))
     table.add_column(justify="left", ratio=1)
     table.add_column(justify="right", ratio=1)
     cards = []
-    for number, fighter in enumerate(snapshot.fighters):
+    for number, fighter in enumerate(picture.fighters):
         card = Text(no_wrap=True)
         card.append(f"Player {number + 1}  ", f"bold {COLOURS[number]}")
         card.append("●" * fighter.stocks + "○" * (4 - fighter.stocks), COLOURS[number])
@@ -116,34 +116,34 @@ def _fighters(snapshot: Snapshot) -> Table:
     return table
 
 
-def _timing(snapshot: Snapshot) -> Table:
+def _timing(picture: Picture) -> Table:
     table = Table.grid(expand=True, padding=(0, 2))
     for _ in range(3):
         table.add_column(no_wrap=True)
     table.add_row(
-        f"frame [bold]{snapshot.done}[/] of {snapshot.wanted}",
-        f"[bold]{snapshot.fps:.1f}[/] frames/s",
-        f"latency [bold]{snapshot.last_ms:.1f}[/] ms  p50 {snapshot.p50_ms:.1f}  p99 {snapshot.p99_ms:.1f}",
+        f"frame [bold]{picture.done}[/] of {picture.wanted}",
+        f"[bold]{picture.fps:.1f}[/] frames/s",
+        f"latency [bold]{picture.last_ms:.1f}[/] ms  p50 {picture.p50_ms:.1f}  p99 {picture.p99_ms:.1f}",
     )
-    late, missed = ("yellow" if snapshot.late else "green"), ("bold red" if snapshot.missed else "green")
+    late, missed = ("yellow" if picture.late else "green"), ("bold red" if picture.missed else "green")
     table.add_row(
-        f"on time [green]{snapshot.on_time}[/]",
-        f"late [{late}]{snapshot.late}[/]",
-        f"missed ticks [{missed}]{snapshot.missed}[/]  seed {snapshot.seed}",
+        f"on time [green]{picture.on_time}[/]",
+        f"late [{late}]{picture.late}[/]",
+        f"missed ticks [{missed}]{picture.missed}[/]  seed {picture.seed}",
     )
     return table
 
 
-def render(snapshot: Snapshot, columns: int) -> Panel:
+def render(picture: Picture, columns: int) -> Panel:
     """The whole view for a terminal `columns` wide."""
     width = max(40, min(columns, _MAX_COLUMNS))
     body = Group(
-        Align.center(draw_stage(snapshot, width - 6)),
-        _fighters(snapshot),
+        Align.center(draw_stage(picture, width - 6)),
+        _fighters(picture),
         Text("─" * (width - 6), "bright_black", no_wrap=True),
-        _timing(snapshot),
+        _timing(picture),
     )
-    title = f"match {snapshot.match} · session {snapshot.session[:8]}… · frame {snapshot.frame}"
+    title = f"match {picture.match} · session {picture.session[:8]}… · frame {picture.frame}"
     return Panel(body, title=title, subtitle="every frame read back from Solana accounts", width=width, padding=(0, 2))
 
 
@@ -166,7 +166,7 @@ def main() -> None:
             line = newest[0]
             if line is not None and line is not drawn:
                 drawn = line
-                live.update(render(msgspec.json.decode(line, type=Snapshot), console.width), refresh=True)
+                live.update(render(msgspec.json.decode(line, type=Picture), console.width), refresh=True)
             if over:
                 return
 

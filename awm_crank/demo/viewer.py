@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from types import TracebackType
 from typing import Any, Self
@@ -11,8 +10,8 @@ from typing import Any, Self
 import msgspec
 
 from awm_crank.demo.accounting import MatchAccounting, Tally, percentile
-from awm_crank.demo.processes import own_command
-from awm_crank.demo.view import Fighter, Snapshot
+from awm_crank.demo.view import DrawnFighter, Picture
+from awm_crank.launch import own_command, own_environment
 from awm_crank.match.stages import geometry
 from awm_crank.wire.accounts import PlayerState, SessionState
 
@@ -20,10 +19,10 @@ _RECENT_FRAMES = 600
 _RATE_FRAMES = 60
 
 
-def fighter(state: bytes) -> Fighter:
+def fighter(state: bytes) -> DrawnFighter:
     """A PlayerState (32 bytes) as the view shows it."""
     player = PlayerState.decode(state)
-    return Fighter(
+    return DrawnFighter(
         player.x / 256, player.y / 256, player.percent, player.stocks, player.facing, player.action_state
     )  # fmt: skip
 
@@ -49,9 +48,9 @@ def frames_per_second(accounting: MatchAccounting) -> float:
     return (len(recent) - 1) / (recent[-1].landed_at - recent[0].landed_at)
 
 
-def snapshot(
+def picture(
     *, session: str, state: SessionState, match: int, seed: int, wanted: int, before: Tally, now: MatchAccounting
-) -> Snapshot:
+) -> Picture:
     """One moment of the demo.
 
     Args:
@@ -67,20 +66,19 @@ def snapshot(
         "p99_ms": percentile(recent, 0.99) * 1e3, "on_time": before.on_time + now.tally.on_time,
         "late": before.late + now.tally.late, "missed": before.missed + now.tally.missed, **stage_of(state.stage),
     }  # fmt: skip
-    return msgspec.convert(fields, Snapshot)
+    return msgspec.convert(fields, Picture)
 
 
 class Viewer:
-    """The live view's process; entering starts it, leaving lets it draw its last snapshot and end."""
+    """The live view's process; entering starts it, leaving lets it draw its last picture and end."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # a session of its own: Ctrl-C is the demo's to handle
-        command, environment = own_command("awm_crank.demo.view")
+        # a session of its own: the demo decides what Ctrl-C ends
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, start_new_session=True, env={**os.environ, **environment}
+            own_command("awm_crank.demo.view"), stdin=subprocess.PIPE, start_new_session=True, env=own_environment()
         )
         return self
 
@@ -98,8 +96,8 @@ class Viewer:
             self._process.kill()
             self._process.wait()
 
-    def show(self, shown: Snapshot) -> None:
-        """Hands a snapshot over; one to a view that is gone is dropped."""
+    def show(self, shown: Picture) -> None:
+        """Hands a picture over; one to a view that is gone is dropped."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(msgspec.json.encode(shown) + b"\n")

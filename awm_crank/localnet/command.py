@@ -16,10 +16,10 @@ from ..errors import ConfigError, KeyFileError
 from .kinds import packages
 from .kinds import serve as kinds_serve
 from .kinds.cache import Cache, default_folder
-from .kinds.plan import Plan, Running
+from .kinds.plan import LocalnetPlan, Running
 from .kinds.rollup import BASE_SLOT_MS
 from .kinds.serve import STARTERS
-from .server import Localnet, Options, serve
+from .server import Localnet, LocalnetOptions, serve
 
 LAMPORTS_PER_SOL = 1_000_000_000
 DEFAULT_SOL = 1000.0
@@ -109,9 +109,9 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def plan_of(args: argparse.Namespace, options: Options, folder: Path) -> Plan:
+def plan_of(args: argparse.Namespace, options: LocalnetOptions, folder: Path) -> LocalnetPlan:
     """What another kind than the embedded one is started with."""
-    return Plan(
+    return LocalnetPlan(
         folder=folder,
         host=args.host,
         cache=(args.cache or default_folder()).expanduser().resolve(),
@@ -128,7 +128,7 @@ def plan_of(args: argparse.Namespace, options: Options, folder: Path) -> Plan:
     )
 
 
-def options_of(args: argparse.Namespace) -> Options:
+def options_of(args: argparse.Namespace) -> LocalnetOptions:
     """The options of a parsed command line; raises ConfigError, KeyFileError."""
     if not 0 <= args.port <= 65534:
         raise ConfigError("--port", expected="0 to 65534", found=args.port)
@@ -150,7 +150,7 @@ def options_of(args: argparse.Namespace) -> Options:
             raise ConfigError(f"{path} is no file", hint="give the path of an existing file")
     fund = [_funded(text) for text in args.fund]
     fund += [(_key_file(path).pubkey(), int(DEFAULT_SOL * LAMPORTS_PER_SOL)) for path in args.keypair]
-    return Options(
+    return LocalnetOptions(
         host=args.host,
         port=args.port,
         slot_ms=slot_ms,
@@ -169,7 +169,7 @@ def _base(text: str) -> str:
     return text
 
 
-def _for_rollup(options: Options, cache: Path) -> Options:
+def _for_rollup(options: LocalnetOptions, cache: Path) -> LocalnetOptions:
     """With the programs and accounts that a rollup wants to find on its base chain. Raises SetupError."""
     dumps = packages.base_chain_accounts(Cache(cache))
     programs = [(_key(file.stem, str(file)), file) for file in sorted(dumps.glob("*.so"))]

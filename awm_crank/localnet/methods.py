@@ -28,7 +28,7 @@ from .faults import (
 from .jsonrpc import Handler
 from .params import blob, config, key, keys, number, parse_key, parse_signature, required, supported_version, text
 from .pubsub import Hub
-from .views import Filters, View, is_u64
+from .views import AccountView, Filters, is_u64
 
 CORE_VERSION = "3.1.12"
 """The Agave version whose RPC this one follows."""
@@ -84,7 +84,7 @@ class Methods:
 
     def get_account_info(self, params: list[Any]) -> bytes:
         address = key(params, 0)
-        view = View.parse(self._config(params, 1))
+        view = AccountView.parse(self._config(params, 1))
         account = self._bank.account(address)
         if account is None:
             return self._context(b"null")
@@ -93,7 +93,7 @@ class Methods:
 
     def get_multiple_accounts(self, params: list[Any]) -> bytes:
         wanted = keys(required(params, 0), 100)
-        view = View.parse(self._config(params, 1), "base64")
+        view = AccountView.parse(self._config(params, 1), "base64")
         rows = []
         for address in wanted:
             account = self._bank.account(address)
@@ -105,7 +105,7 @@ class Methods:
     def get_program_accounts(self, params: list[Any]) -> bytes:
         program = Pubkey.from_bytes(key(params, 0))
         settings = self._config(params, 1)
-        view = View.parse(settings)
+        view = AccountView.parse(settings)
         filters = Filters.parse(settings.get("filters"))
         rows = []
         for address, account in self._bank.svm.get_program_accounts(program):
@@ -362,7 +362,7 @@ class Methods:
     def _simulated_accounts(self, wanted: object, outcome: Simulation) -> bytes:
         if not isinstance(wanted, dict):
             raise invalid_params("Invalid params: invalid type: accounts must be an object.")
-        view = View.parse(wanted, "base64")
+        view = AccountView.parse(wanted, "base64")
         if view.encoding in ("binary", "base58"):
             raise invalid_params("base58 encoding not supported")
         addresses = keys(wanted.get("addresses"), 64)

@@ -20,7 +20,7 @@ from .faults import invalid_params
 from .jsonrpc import Handler
 from .ledger import fault_json, key_text
 from .params import config, key, parse_key, parse_signature, required
-from .views import Filters, View, is_u64
+from .views import AccountView, Filters, is_u64
 
 _CLOCK = bytes(CLOCK)
 _UNKNOWN = object()
@@ -115,7 +115,7 @@ class Hub:
 
     def _subscribe_account(self, client: Client, kind: str, params: list[Any]) -> bytes:
         address = key(params, 0)
-        view = View.parse(config(params, 1, self._bank.slot))
+        view = AccountView.parse(config(params, 1, self._bank.slot))
         if address not in self._accounts:
             self._last[address] = self._bank.account(address)
         return b"%d" % self._add(kind, client, address, view).number
@@ -123,7 +123,7 @@ class Hub:
     def _subscribe_program(self, client: Client, kind: str, params: list[Any]) -> bytes:
         address = key(params, 0)
         settings = config(params, 1, self._bank.slot)
-        view = (View.parse(settings), Filters.parse(settings.get("filters")))
+        view = (AccountView.parse(settings), Filters.parse(settings.get("filters")))
         return b"%d" % self._add(kind, client, address, view).number
 
     def _subscribe_signature(self, client: Client, kind: str, params: list[Any]) -> bytes:
@@ -201,7 +201,7 @@ class Hub:
         if last is not _UNKNOWN and last == account:
             return
         self._last[address] = account
-        rendered: dict[View, bytes] = {}
+        rendered: dict[AccountView, bytes] = {}
         if views is not None:
             for view, subscriptions in views.items():
                 rendered[view] = value = view.render(account)

@@ -1,4 +1,4 @@
-"""A localnet in a process of its own, for tests, benches and the demo.
+"""A localnet in a process of its own, for tests, benchmarks and the demo.
 
 with EmbeddedLocalnet() as net:        # or `async with`
     net.http, net.ws, net.faucet
@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ import msgspec
 from solders.keypair import Keypair
 
 from ..errors import AwmError
+from ..launch import own_command, own_environment
 from . import rpc
 from .kinds import prepare
 
@@ -39,8 +39,8 @@ class LocalnetProcess:
     Args:
         kind: embedded, magicblock, solana or rollup.
         options: further words of `awm-crank localnet`'s command line.
-        log: file for what the process prints; without it a temporary one, shown when the start fails.
-        port: of HTTP; 0 takes free ones.
+        log: file for what the process prints; a temporary one if None. If the start fails, the error shows its end.
+        port: of HTTP; 0 takes a free one.
 
     `http` and `ws` are its addresses, `base_http` and `base_ws` those of the base chain (the same, but for a rollup);
     `validators` are the process ids of what runs under it. The process ends with the `with` block, and with its parent.
@@ -82,7 +82,7 @@ class LocalnetProcess:
     def start(self) -> Self:
         """Starts the process; returns when both ports are open. Raises AwmError with its last words."""
         words = ["--kind", self.kind, "--until-eof", "--port", str(self._port)]
-        command = [sys.executable, "-m", "awm_crank.localnet", *words]
+        command = own_command("awm_crank.localnet", *words, *self._options)
         with contextlib.ExitStack() as stack:
             if self._log is not None:
                 log: Any = stack.enter_context(self._log.open("ab"))
@@ -90,11 +90,12 @@ class LocalnetProcess:
                 read_from.seek(0, os.SEEK_END)
             else:
                 log = read_from = stack.enter_context(tempfile.TemporaryFile())
-            # what it prints goes to the file and not to a pipe, so that nobody has to read on; the pipe to its
-            # standard input closes with this process, and ends it
+            # It prints to a file, which needs no reader, unlike a pipe. The pipe to its standard input closes when this
+            # process ends, however it ends, and that ends the localnet. A session of its own keeps Ctrl-C from it.
             self._process = subprocess.Popen(
-                [*command, *self._options], stdin=subprocess.PIPE, stdout=log, stderr=log, bufsize=0
-            )
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, bufsize=0, start_new_session=True,
+                env=own_environment(),
+            )  # fmt: skip
             self._await_ready(read_from)
         return self
 
@@ -122,8 +123,16 @@ class LocalnetProcess:
                 )
             time.sleep(0.01)
 
+    def require_running(self) -> None:
+        """Raises AwmError if the process has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise AwmError(
+                f"the localnet process ended by itself with status {self._process.returncode}",
+                hint="read its log" if self._log is None else f"read {self._log} (keep it with --keep DIR)",
+            )
+
     def stop(self) -> None:
-        """Ends the process; nothing where it has ended."""
+        """Ends the process. Does nothing if it has ended already."""
         process, self._process = self._process, None
         if process is None:
             return

@@ -32,7 +32,7 @@ from .pubsub import Hub
 _CATCH_UP_SLOTS = 64
 
 
-class Options(msgspec.Struct, kw_only=True):
+class LocalnetOptions(msgspec.Struct, kw_only=True):
     """What a localnet is started with.
 
     Args:
@@ -61,7 +61,7 @@ class Options(msgspec.Struct, kw_only=True):
 class Localnet:
     """One localnet: build it, `listen`, and `close`."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: LocalnetOptions) -> None:
         self._options = options
         faucet = Keypair()
         self.bank = Bank(slot_ms=options.slot_ms, now=time.time(), genesis=os.urandom(32), history=options.history)
@@ -171,7 +171,7 @@ def _read_on(stop: asyncio.Event) -> None:
         stop.set()
 
 
-async def _serve(options: Options, announce: Callable[[Localnet], None]) -> None:
+async def _serve(options: LocalnetOptions, announce: Callable[[Localnet], None]) -> None:
     net = Localnet(options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -190,7 +190,7 @@ async def _serve(options: Options, announce: Callable[[Localnet], None]) -> None
         await net.close()
 
 
-def serve(options: Options, announce: Callable[[Localnet], None]) -> None:
+def serve(options: LocalnetOptions, announce: Callable[[Localnet], None]) -> None:
     """Runs a localnet until SIGTERM; Ctrl-C closes it and raises KeyboardInterrupt.
 
     Args:

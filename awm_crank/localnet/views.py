@@ -20,7 +20,7 @@ _ZSTD = zstandard.ZstdCompressor(level=1)
 _U64_MAX = 2**64 - 1
 
 
-class View(msgspec.Struct, frozen=True):
+class AccountView(msgspec.Struct, frozen=True):
     """How an account's data is to be shown. Equal views of one account have equal text, so they share one encoding.
 
     Args:
@@ -33,7 +33,7 @@ class View(msgspec.Struct, frozen=True):
     length: int = 0
 
     @classmethod
-    def parse(cls, config: dict[str, object], default: str = "binary") -> View:
+    def parse(cls, config: dict[str, object], default: str = "binary") -> AccountView:
         """From a request's configuration object; raises RequestError for what is no view."""
         encoding = config.get("encoding")
         if encoding is None:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from awm_crank import cli
-from awm_crank.bench import limit, live
-from awm_crank.errors import RpcError
+from awm_crank.bench import live
 
 
 @pytest.fixture(scope="module")
@@ -65,21 +64,3 @@ def test_text(written: dict[str, Any]) -> None:
     text = live.as_text(written)
     for part in ("2 sessions of the tiny shape on embedded", "ready_to_sent", "validator", "limit:", "bare timer"):
         assert part in text
-
-
-@pytest.mark.parametrize(("failing", "begun"), [((), 3), ((0, 2), 3), ((0, 1, 2), 0)])
-async def test_spare_sessions(failing: tuple[int, ...], begun: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that does not come to begin is replaced, two of them at most."""
-
-    async def begin(_place: object, seed: int, _writer: object, _ring: int) -> int:
-        if seed in failing:
-            raise RpcError("cannot be written")
-        return seed
-
-    monkeypatch.setattr(limit, "_begin", begin)
-    if begun:
-        matches = await limit.prepare(None, 3, None)  # type: ignore[arg-type]
-        assert matches == [seed for seed in range(3 + len(failing)) if seed not in failing]
-    else:
-        with pytest.raises(RpcError):
-            await limit.prepare(None, 3, None)  # type: ignore[arg-type]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from awm_crank.bench.report import Row, as_json, median_us, table
+from awm_crank.bench.report import Comparison, as_json, median_us, table
 
 ROWS = [
-    Row(name="step", unit="µs", ours=200.0, ours_how="reference", other=600.0, other_how="PyTorch"),
-    Row(name="latency", unit="ms", ours=2.5, ours_how="crank", other=None, other_how="NOT RUN: no torch"),
+    Comparison(name="step", unit="µs", ours=200.0, ours_how="reference", other=600.0, other_how="PyTorch"),
+    Comparison(name="latency", unit="ms", ours=2.5, ours_how="crank", other=None, other_how="NOT RUN: no torch"),
 ]
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 import urllib.request
 
 import pytest
 
 from awm_crank.cli import main
+from awm_crank.launch import own_command
 
 
 def test_serves_until_sigterm() -> None:
     """Both addresses are printed, the page names the endpoint asked for, and SIGTERM ends it with status 0."""
     serve = ["view", "--rpc", "http://127.0.0.1:4242", "--host", "127.0.0.7", "--port", "0"]
-    command = [sys.executable, "-m", "awm_crank", *serve]
+    command = own_command("awm_crank", *serve)
     with subprocess.Popen([*command, "--feed-port", "0"], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

@@ -1,88 +1,30 @@
-"""A crank process on an embedded localnet with a published cartridge, for the tests of this folder."""
+"""Matches that play themselves on a localnet, what they come to, and a proxy that breaks things."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from solders.pubkey import Pubkey
+import msgspec
 
 from awm_crank import config
-from awm_crank.client import publish, session, setup
-from awm_crank.client.chain import Chain
-from awm_crank.client.keys import write_keypair
+from awm_crank.client import session
 from awm_crank.client.player import Seat, Table
 from awm_crank.client.session import SessionAccounts, SessionView
 from awm_crank.engine import ReferenceEngine
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.seeded import lasting
-from awm_crank.localnet.rig import EmbeddedLocalnet
+from awm_crank.localnet.rig import LocalnetProcess
 from awm_crank.match.players import agent
+from awm_crank.rig import place as rig
+from awm_crank.rig.crank import CrankProcess
 from awm_crank.wire import frame_records
 from awm_crank.wire.transaction import Signer
-
-
-class CrankProcess:
-    """`awm-crank run` as an operator starts it; its log's lines as they are written."""
-
-    def __init__(self, folder: Path, settings: config.Config, name: str = "crank") -> None:
-        self.log_path = folder / f"{name}.log"
-        self.stats_path = folder / f"{name}.stats.json"
-        path = folder / f"{name}.toml"
-        path.write_text(config.dump(settings))
-        self._ready = folder / f"{name}.ready"
-        self._ready.unlink(missing_ok=True)
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "awm_crank", "run", "--config", str(path), "--ready-file", str(self._ready),
-                    "--stats", str(self.stats_path),
-                ],
-                stdout=log, stderr=log,
-            )  # fmt: skip
-
-    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        """The log so far, or the lines of one event."""
-        parsed = []
-        for line in self.log_path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                parsed.append(json.loads(line))
-        return [line for line in parsed if event is None or line.get("event") == event]
-
-    async def ready(self, timeout_s: float = 20.0) -> None:
-        """Waits until it serves."""
-        await until(lambda: self._ready.exists() or self.process.poll() is not None, timeout_s)
-        assert self.process.poll() is None, self.log_path.read_text()[-3000:]
-
-    async def ended(self, timeout_s: float = 20.0, *, what: str = "its end") -> int:
-        """Waits for its end; returns the exit status."""
-        await until(lambda: self.process.poll() is not None, timeout_s, what=what)
-        return self.process.returncode
-
-    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signals it and waits for its end."""
-        self.process.send_signal(number)
-        return await self.ended()
-
-    def cpu_seconds(self) -> float:
-        """Processor time that it has used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def kill(self) -> None:
-        """SIGKILL; nothing where it has ended."""
-        self.process.kill()
-        self.process.wait()
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 20.0, *, what: str = "it") -> None:
@@ -93,33 +35,23 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0, *, what:
         await asyncio.sleep(0.005)
 
 
-class Place:
-    """Localnet, world, model, keys; matches on it and crank processes for them."""
-
-    def __init__(self, net: EmbeddedLocalnet, connection: Chain, world: Pubkey, model: Pubkey, folder: Path) -> None:
-        self.net, self.chain, self.world, self.model, self.folder = net, connection, world, model, folder
-        self.players = (net.funded(), net.funded())
-        self.crank_key = net.funded()
-        self.key_path = folder / "crank.json"
-        write_keypair(self.key_path, self.crank_key)
-        self._cranks: list[CrankProcess] = []
+class Place(rig.Place):
+    """A place with a small model, for one test: settings by name, matches that play themselves."""
 
     @classmethod
-    async def make(cls, net: EmbeddedLocalnet, folder: Path, made: Cartridge | None = None) -> Place:
-        """Publishes a seeded cartridge (tiny unless given) into a world."""
-        connection = Chain(net.http, commitment="processed")
-        world = await setup.find_or_create_world(connection, net.faucet)
-        done = await publish.publish(connection, net.faucet, world, made or lasting())
-        return cls(net, connection, world, done.model, folder)
+    async def make(cls, net: LocalnetProcess, folder: Path, cartridge: Cartridge | None = None) -> Self:
+        """Publishes a cartridge, a tiny seeded one unless another is given."""
+        return await super().make(net, folder, cartridge or lasting())
 
     def settings(self, **changes: Any) -> config.Config:
-        """A configuration for this place; `changes` of `crank`, or `checkpoints` and `fault_kill_at` by name."""
+        """A configuration for this place. `changes` are settings of `crank`, or `checkpoints`, `fault_kill_at`,
+        `rollup_http` and `rollup_ws` by name."""
         checkpoints = changes.pop("checkpoints", config.Checkpoints())
         fault = changes.pop("fault_kill_at", "")
-        rollup = {name: changes.pop(name) for name in ("rollup_http", "rollup_ws") if name in changes}
+        chains = {name: changes.pop(name) for name in ("rollup_http", "rollup_ws") if name in changes}
         values = {"late_policy": "wait", "keypair": str(self.key_path), **changes}
         return config.Config(
-            chain=config.Chain(**{"base_http": self.net.http, "rollup_ws": self.net.ws, **rollup}),
+            chain=msgspec.structs.replace(self.chains(), world="", **chains),
             crank=config.Crank(**values),
             checkpoints=checkpoints,
             log=config.Log(level="debug"),
@@ -128,20 +60,7 @@ class Place:
 
     def crank(self, settings: config.Config | None = None, name: str = "crank") -> CrankProcess:
         """Starts a crank."""
-        process = CrankProcess(self.folder, settings or self.settings(), name)
-        self._cranks.append(process)
-        return process
-
-    async def create(self, *, writer: Pubkey | None = None, max_frames: int = 0, seed: int = 7) -> SessionAccounts:
-        """A session for the crank's key, waiting for player 2."""
-        return await session.create(
-            self.chain, self.players[0], self.world, self.model,
-            writer=self.crank_key.pubkey() if writer is None else writer, max_frames=max_frames, seed=seed,
-        )  # fmt: skip
-
-    async def join(self, match: SessionAccounts) -> None:
-        """Player 2 joins."""
-        await session.join(self.chain, self.players[1], self.world, match.session)
+        return super().crank(settings or self.settings(), name)
 
     async def play(self, match: SessionAccounts, seed: int = 7) -> None:
         """Both players play until the session ends."""
@@ -162,13 +81,6 @@ class Place:
             assert time.monotonic() < deadline, f"frame {view.session.frame}, status {view.session.status}"
             await asyncio.sleep(0.02)
         return view
-
-    async def close(self) -> None:
-        """Ends every crank that is left, and the connection."""
-        for crank in self._cranks:
-            if crank.process.poll() is None:
-                crank.kill()
-        await self.chain.close()
 
 
 def finished(view: SessionView) -> bool:

@@ -56,7 +56,7 @@ async def test_log_holds_no_secret(place: Place) -> None:
     crank = place.crank()
     await crank.ready()
     await crank.stop()
-    text = crank.log_path.read_text()
+    text = crank.log.read_text()
     assert len(crank.lines()) == len(text.splitlines())
     secret = bytes(place.crank_key)
     assert secret[:32].hex() not in text

@@ -157,7 +157,7 @@ async def test_endpoint_without_websocket_is_refused(place: Place) -> None:
     """A setting that cannot work ends the crank at its start, by name."""
     crank = serving(place, rpc="https://seen.example")
     assert await crank.ended() == 2
-    assert "view.ws" in crank.log_path.read_text()
+    assert "view.ws" in crank.log.read_text()
 
 
 async def test_token_is_not_shown(place: Place) -> None:

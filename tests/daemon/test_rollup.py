@@ -10,18 +10,15 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 import tenacity
 from daemon.rig import Place, expected_records, finished, lasting, until
 from localnet.kinds.validators import CACHE
 from solders.keypair import Keypair
 
-from awm_crank import cli, config
+from awm_crank import cli
 from awm_crank.client import rollup, session
-from awm_crank.client.chain import Chain
 from awm_crank.client.keys import write_keypair
 from awm_crank.client.recorder import Recorder
 from awm_crank.client.session import SessionAccounts
@@ -47,42 +44,11 @@ def net() -> Iterator[LocalnetProcess]:
 class Rolled(Place):
     """A place whose model and beginnings are on the base chain, and whose matches are in the rollup."""
 
-    base: Chain
-
-    @classmethod
-    async def make(cls, net: LocalnetProcess, folder: Path, made: Any = None) -> Rolled:
-        """As `Place.make`, on the base chain."""
-        one_chain = LocalnetProcess("rollup")
-        one_chain.http = one_chain.base_http = net.base_http
-        place: Rolled = await super().make(one_chain, folder, made)  # type: ignore[assignment, arg-type]
-        place.net = net  # type: ignore[assignment]
-        place.base, place.chain = place.chain, Chain(net.http, commitment="processed")
-        return place
-
-    def settings(self, **changes: Any) -> config.Config:
-        """Both chains."""
-        made = super().settings(**changes)
-        net = self.net
-        chain = config.Chain(
-            base_http=net.base_http, base_ws=net.base_ws, rollup_http=net.http, rollup_ws=net.ws
-        )  # fmt: skip
-        return msgspec.structs.replace(made, chain=chain)
-
-    async def create(self, **values: Any) -> SessionAccounts:
-        """A session on the base chain."""
-        return await session.create(
-            self.base, self.players[0], self.world, self.model, writer=self.crank_key.pubkey(), seed=7, **values
-        )
-
     async def hand_over(self, match: SessionAccounts) -> None:
         """To the rollup, with lamports for a small ring and small checkpoints."""
         await rollup.delegate(
             self.base, self.chain, self.players[0], match.session, ring_records=900, checkpoint_bytes=40_000
         )
-
-    async def close(self) -> None:
-        await self.base.close()
-        await super().close()
 
 
 @pytest.fixture

@@ -79,4 +79,4 @@ async def test_another_interface_ends_the_crank(tmp_path: Path) -> None:
     assert crank.lines("ready") == []
     (told,) = crank.lines("cannot serve")
     assert "BOLT's development branch (cpi_auth); expected BOLT 0.2.4" in told["problem"]
-    assert "Traceback" not in crank.log_path.read_text()
+    assert "Traceback" not in crank.log.read_text()

@@ -1,4 +1,4 @@
-"""One match: created, joined, played, watched, recorded; and told when it stalls."""
+"""One match: on_created, joined, played, watched, recorded; and told when it stalls."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from demo.cartridges import enduring
 from awm_crank import config
 from awm_crank.client.player import Table
 from awm_crank.client.session import SessionAccounts
-from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import MatchWatch, Observer
 from awm_crank.demo.play import play_match
 from awm_crank.errors import AwmError
+from awm_crank.rig.arena import Arena, open_arena
 
 
 @pytest.fixture
 async def arena(tmp_path: Path) -> AsyncIterator[Arena]:
     """A localnet and a crank, four times as fast as live."""
     settings = config.Config(crank=config.Crank(late_policy="wait", frame_period_us=4000))
-    async with Arena(tmp_path, enduring("tiny"), crank=settings) as arena:
+    async with open_arena(tmp_path, enduring("tiny"), crank=settings) as arena:
         yield arena
 
 
@@ -29,14 +29,16 @@ async def test_match_is_watched_and_recorded_to_its_end(arena: Arena) -> None:
     """Every frame is seen and recorded, both callbacks are called, and t0 lies before the first frame."""
     seen: list[str] = []
 
-    async def created(match: SessionAccounts) -> None:
+    async def on_created(match: SessionAccounts) -> None:
         seen.append(str(match.session))
 
-    def look(match: SessionAccounts, watch: MatchWatch) -> None:
+    def on_refresh(match: SessionAccounts, watch: MatchWatch) -> None:
         seen.append(f"{watch.accounting.last_frame <= 60} {match.session}")
 
     async with Observer(arena.http, arena.ws) as observer, Table(arena.http, arena.ws) as table:
-        played = await play_match(arena, observer, table, seed=3, max_frames=60, look=look, created=created)
+        played = await play_match(
+            arena, observer, table, seed=3, max_frames=60, on_refresh=on_refresh, on_created=on_created
+        )
     assert played.watch.accounting.last_frame == len(played.recorder.records) == 60
     assert played.watch.accounting.faults == []
     assert 0 < played.seconds < 20
@@ -46,7 +48,7 @@ async def test_match_is_watched_and_recorded_to_its_end(arena: Arena) -> None:
 async def test_match_without_a_crank_is_told(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     """When no frame comes, the error says after which one, with the crank's last words."""
     monkeypatch.setattr("awm_crank.demo.play._STALL_S", 0.5)
-    await arena.crank.stop()
+    await arena.crank_process.stop()
     async with Observer(arena.http, arena.ws) as observer, Table(arena.http, arena.ws) as table:
         with pytest.raises(AwmError, match=r"(?s)no frame for 0.5 s after frame 0.*stopped"):
             await play_match(arena, observer, table, seed=3, max_frames=60)
@@ -54,11 +56,11 @@ async def test_match_without_a_crank_is_told(arena: Arena, monkeypatch: pytest.M
 
 async def test_crank_that_ends_by_itself_is_told(arena: Arena) -> None:
     """A process that is gone in the middle of a match is an error at once, not a stall."""
-    await arena.crank.stop()
+    await arena.crank_process.stop()
 
-    async def created(_: SessionAccounts) -> None:
+    async def on_created(_: SessionAccounts) -> None:
         arena.start_crank(fault_kill_at="confirm:5")
 
     async with Observer(arena.http, arena.ws) as observer, Table(arena.http, arena.ws) as table:
         with pytest.raises(AwmError, match="crank process ended by itself with status -9"):
-            await play_match(arena, observer, table, seed=3, max_frames=600, created=created)
+            await play_match(arena, observer, table, seed=3, max_frames=600, on_created=on_created)

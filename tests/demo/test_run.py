@@ -6,22 +6,22 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from demo.cartridges import knockout
 
-from awm_crank.demo.run import Options, run_demo
+from awm_crank.demo.run import DemoOptions, run_demo
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.errors import AwmError
+from awm_crank.launch import own_command
 from awm_crank.match import file
 from awm_crank.match.verify import verify_file
 
 FRAMES = 90
-DEMO = [sys.executable, "-m", "awm_crank", "demo"]
+DEMO = own_command("awm_crank", "demo")
 
 
 def demo(folder: Path, *arguments: str) -> dict[str, object]:
@@ -74,7 +74,7 @@ def test_offline_match_is_the_same(first: dict[str, object], tmp_path: Path) -> 
     """`play --offline` with the demo's seed, agents, characters and length makes the very frames that the chain saw."""
     on_chain = file.parse(Path(str(first["match_file"])).read_bytes())
     characters = f"{on_chain.start_players[31]},{on_chain.start_players[63]}"
-    command = [sys.executable, "-m", "awm_crank", "play", "--offline", "-o", str(tmp_path / "m.json")]
+    command = own_command("awm_crank", "play", "--offline", "-o", str(tmp_path / "m.json"))
     command += ["--agent", "fighter", "--seed", str(on_chain.seed), "--characters", characters]
     subprocess.run([*command, "--max-frames", str(on_chain.meta.max_frames)], check=True, timeout=60)
     offline = file.parse((tmp_path / "m.json").read_bytes())
@@ -99,7 +99,7 @@ def test_other_seed_other_hash(first: dict[str, object], tmp_path: Path) -> None
 
 async def test_match_that_ends_by_ko_is_followed_by_another(tmp_path: Path) -> None:
     """Matches go on with the next seed until all frames are there; the last one's file and session are given."""
-    options = Options(frames=10, seed=5, match_file=tmp_path / "match.json")
+    options = DemoOptions(frames=10, seed=5, match_file=tmp_path / "match.json")
     summary = await run_demo(options, lambda _: None, knockout())
     assert summary.passed
     assert summary.frames == 10
@@ -113,7 +113,7 @@ async def test_folder_to_keep_must_be_empty(tmp_path: Path) -> None:
     """Nothing of an earlier run is overwritten: keys above all."""
     (tmp_path / "crank.json").write_text("precious")
     with pytest.raises(AwmError, match="is not empty"):
-        await run_demo(Options(10, 1, tmp_path / "m.json", keep=tmp_path), lambda _: None, knockout())
+        await run_demo(DemoOptions(10, 1, tmp_path / "m.json", keep=tmp_path), lambda _: None, knockout())
     assert (tmp_path / "crank.json").read_text() == "precious"
 
 

@@ -21,13 +21,13 @@ from demo.cartridges import enduring
 from awm_crank import config
 from awm_crank.client.player import Seat, Table
 from awm_crank.client.recorder import Recorder
-from awm_crank.demo.arena import Arena
 from awm_crank.demo.observer import MatchWatch, Observer
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.match.file import MatchFile
 from awm_crank.match.players import agent
 from awm_crank.match.verify import verify_file
+from awm_crank.rig.arena import Arena, open_arena
 from awm_crank.wire.accounts import RECORD_SIZE
 from awm_crank.wire.transaction import Signer
 
@@ -67,8 +67,8 @@ async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena
         crank=config.Crank(late_policy="wait", frame_period_us=4000),
         checkpoints=config.Checkpoints(min_interval_frames=40, chunk_bytes=400, chunks_per_frame=1),
     )
-    async with Arena(folder, enduring("tiny"), crank=settings) as arena:
-        await arena.crank.stop()
+    async with open_arena(folder, enduring("tiny"), crank=settings) as arena:
+        await arena.crank_process.stop()
         yield arena
 
 
@@ -142,8 +142,8 @@ async def test_records_after_kills_are_the_undisturbed_ones(arena: Arena, undist
 async def test_resuming_the_demos_match_is_quick(tmp_path: Path) -> None:
     """With the demo's cartridge and cadence, a further frame has landed within two seconds of a crank's start."""
     settings = config.Config(crank=config.Crank(late_policy="wait", frame_period_us=4000))
-    async with Arena(tmp_path, demo_cartridge(), crank=settings) as arena:
-        await arena.crank.stop()
+    async with open_arena(tmp_path, demo_cartridge(), crank=settings) as arena:
+        await arena.crank_process.stop()
         survivor = await survive(arena, ["before-send:200", "outside", "confirm:60", "outside"], frames=500)
     assert len(survivor.resumes_s) == 2
     assert max(survivor.resumes_s) < RESUME_S

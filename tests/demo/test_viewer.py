@@ -6,7 +6,7 @@ import pytest
 from solders.pubkey import Pubkey
 
 from awm_crank.demo.accounting import MatchAccounting, Tally
-from awm_crank.demo.viewer import fighter, frames_per_second, snapshot, stage_of
+from awm_crank.demo.viewer import fighter, frames_per_second, picture, stage_of
 from awm_crank.wire.accounts import ACTIVE, PlayerState, SessionState
 from awm_crank.wire.start import start_players
 
@@ -49,6 +49,6 @@ def test_counts_run_over_all_matches() -> None:
         model=zero, created_at=0, last_update=0, seed=0, entity=zero, bolt_metadata=zero,
     )  # fmt: skip
     before = Tally(frames=10, on_time=8, late=2, missed=1)
-    shown = snapshot(session="S", state=state, match=2, seed=6, wanted=20, before=before, now=played(3))
+    shown = picture(session="S", state=state, match=2, seed=6, wanted=20, before=before, now=played(3))
     assert (shown.done, shown.frame, shown.on_time, shown.late, shown.missed) == (13, 3, 11, 2, 1)
     assert shown.p50_ms == pytest.approx(250)

@@ -11,12 +11,12 @@ from solders.keypair import Keypair
 
 from awm_crank.errors import AwmError, ConfigError, KeyFileError
 from awm_crank.localnet import command
-from awm_crank.localnet.server import Options
+from awm_crank.localnet.server import LocalnetOptions
 
 KEY = Keypair().pubkey()
 
 
-def options(*words: str) -> Options:
+def options(*words: str) -> LocalnetOptions:
     """The options of a command line."""
     parser = argparse.ArgumentParser()
     command.configure(parser)
@@ -25,7 +25,7 @@ def options(*words: str) -> Options:
 
 def test_defaults() -> None:
     """Loopback, 8899, slots of 10 ms, with all programs."""
-    assert options() == Options()
+    assert options() == LocalnetOptions()
 
 
 def test_all(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_all(tmp_path: Path) -> None:
         "--host", "::1", "--port", "0", "--slot-ms", "400", "--history", "7", "--bare", "--until-eof",
         "--program", str(KEY), str(program), "--account", str(tmp_path), "--fund", f"{KEY}=2.5", "--fund", str(KEY),
     )  # fmt: skip
-    assert found == Options(
+    assert found == LocalnetOptions(
         host="::1",
         port=0,
         slot_ms=400,

@@ -15,7 +15,7 @@ import pytest
 
 from awm_crank.localnet import connection
 from awm_crank.localnet.rig import EmbeddedLocalnet
-from awm_crank.localnet.server import Localnet, Options
+from awm_crank.localnet.server import Localnet, LocalnetOptions
 
 HEALTH = b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}'
 
@@ -129,7 +129,7 @@ def test_websocket_close_codes(net: EmbeddedLocalnet) -> None:
 async def test_late_subscriber_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     """A subscriber that reads nothing is disconnected at the backlog's limit, and the others go on."""
     monkeypatch.setattr(connection, "MAX_BACKLOG_BYTES", 200_000)
-    net = Localnet(Options(port=0, bare=True))
+    net = Localnet(LocalnetOptions(port=0, bare=True))
     await net.listen()
     try:
         async with aiohttp.ClientSession() as client:

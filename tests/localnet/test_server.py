@@ -23,7 +23,7 @@ from solders.transaction import VersionedTransaction
 
 from awm_crank.errors import ConfigError
 from awm_crank.localnet.rig import EmbeddedLocalnet
-from awm_crank.localnet.server import Localnet, Options
+from awm_crank.localnet.server import Localnet, LocalnetOptions
 from awm_crank.wire import bolt, ids
 
 
@@ -131,12 +131,12 @@ async def test_solana_py(net: EmbeddedLocalnet) -> None:
 
 async def test_taken_port_is_named() -> None:
     """A port that is taken is a ConfigError that says which."""
-    first = Localnet(Options(port=0, bare=True))
+    first = Localnet(LocalnetOptions(port=0, bare=True))
     await first.listen()
     try:
         port = urlsplit(first.http).port
         assert port
         with pytest.raises(ConfigError, match=f"ports {port} and {port + 1}"):
-            await Localnet(Options(port=port, bare=True)).listen()
+            await Localnet(LocalnetOptions(port=port, bare=True)).listen()
     finally:
         await first.close()

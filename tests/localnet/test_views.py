@@ -15,14 +15,14 @@ from solders.pubkey import Pubkey
 
 from awm_crank.localnet import base58
 from awm_crank.localnet.faults import RequestError
-from awm_crank.localnet.views import Filters, View
+from awm_crank.localnet.views import AccountView, Filters
 
 OWNER = Pubkey.from_bytes(b"\5" * 32)
 
 
 def shown(data: bytes, config: dict[str, Any]) -> Any:
     """An account of that data in a view."""
-    return json.loads(View.parse(config).render(Account(7, data, OWNER, False, 2**64 - 1)))
+    return json.loads(AccountView.parse(config).render(Account(7, data, OWNER, False, 2**64 - 1)))
 
 
 @given(st.binary(max_size=300))
@@ -58,10 +58,10 @@ def test_long_base58_is_refused_where_an_answer_waits() -> None:
     """More than 128 bytes in base58 is an invalid request, counted after slicing."""
     account = Account(1, bytes(300), OWNER)
     with pytest.raises(RequestError, match="128 bytes") as caught:
-        View.parse({}).refuse_long(account)
+        AccountView.parse({}).refuse_long(account)
     assert caught.value.code == -32600
-    View.parse({"dataSlice": {"offset": 10, "length": 128}}).refuse_long(account)
-    View.parse({"encoding": "base64"}).refuse_long(account)
+    AccountView.parse({"dataSlice": {"offset": 10, "length": 128}}).refuse_long(account)
+    AccountView.parse({"encoding": "base64"}).refuse_long(account)
 
 
 @given(st.binary(max_size=60), st.integers(0, 80), st.integers(0, 80))
@@ -86,13 +86,13 @@ def test_slices(data: bytes, offset: int, length: int) -> None:
 def test_no_view(config: dict[str, Any]) -> None:
     """What is no view is refused as invalid params."""
     with pytest.raises(RequestError) as caught:
-        View.parse(config)
+        AccountView.parse(config)
     assert caught.value.code == -32602
 
 
 def test_missing_account_is_empty() -> None:
     """A closed account is told as an empty one of the system program."""
-    row = json.loads(View("base64").render(None))
+    row = json.loads(AccountView("base64").render(None))
     assert (row["lamports"], row["data"], row["owner"]) == (0, ["", "base64"], str(Pubkey.default()))
 
 

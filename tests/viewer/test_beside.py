@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
+
+from awm_crank.launch import own_command
 
 TOLD = {
     "host": "127.0.0.1", "page_port": 0, "feed_port": 0, "rpc": "http://127.0.0.1:1", "ws": "ws://127.0.0.1:2",
@@ -21,7 +22,7 @@ TOLD = {
 def start(**changes: Any) -> tuple[subprocess.Popen[str], dict[str, str]]:
     """The process, told what to serve, and what it says."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "awm_crank.viewer.beside"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        own_command("awm_crank.viewer.beside"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin
     assert process.stdout

@@ -19,11 +19,11 @@ from viewer.proxy import Proxy
 from awm_crank.client.player import Seat, Table
 from awm_crank.client.session import SessionAccounts
 from awm_crank.config import Config
-from awm_crank.demo.arena import Arena
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.match import file, players
+from awm_crank.rig.arena import Arena, open_arena
 from awm_crank.viewer import PageServer
 from awm_crank.wire.accounts import ACTIVE, FrameRecord, SessionState
 from awm_crank.wire.start import start_players
@@ -80,7 +80,7 @@ class Scene:
 async def scene(folder: Path, cartridge: Cartridge, crank: Config | None = None) -> AsyncIterator[Scene]:
     """Everything that a person has who opens the page."""
     async with (
-        Arena(folder, cartridge, crank=crank) as arena, Table(arena.http, arena.ws) as table,
+        open_arena(folder, cartridge, crank=crank) as arena, Table(arena.http, arena.ws) as table,
         Proxy(arena.http) as http, Proxy(arena.ws) as ws, PageServer(rpc=http.url, ws=ws.url, port=0) as page,
         Browser() as browser,
     ):  # fmt: skip

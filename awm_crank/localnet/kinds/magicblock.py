@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import openfiles, packages, prepare
 from .cache import Cache
 from .libraries import libraries
-from .plan import Plan, Running, refuse
+from .plan import LocalnetPlan, Running, refuse
 from .process import Validator, free_ports
 
 SLOT_MS = 10.0
@@ -36,7 +36,7 @@ enabled = false
 """
 
 
-def start(plan: Plan) -> Running:
+def start(plan: LocalnetPlan) -> Running:
     """Starts it; returns once programs, registry and funded keys are there.
 
     Raises:
@@ -73,7 +73,7 @@ def start(plan: Plan) -> Running:
     return running
 
 
-def configuration(plan: Plan, port: int, geyser: int) -> str:
+def configuration(plan: LocalnetPlan, port: int, geyser: int) -> str:
     """Text of its configuration file."""
     text = _CONFIGURATION.format(
         port=port,

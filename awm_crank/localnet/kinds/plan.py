@@ -15,7 +15,7 @@ from .process import Validator, free_ports
 _OPTIONS = {"accounts": "--account", "executable": "--validator", "base_executable": "--base-validator"}
 
 
-class Plan(msgspec.Struct, kw_only=True):
+class LocalnetPlan(msgspec.Struct, kw_only=True):
     """What to start.
 
     Args:
@@ -87,9 +87,9 @@ class Running:
         self.undo.close()
 
 
-def refuse(plan: Plan, kind: str, *names: str) -> None:
+def refuse(plan: LocalnetPlan, kind: str, *names: str) -> None:
     """Raises ConfigError where the plan sets something that this kind has no use for."""
-    defaults = Plan(folder=plan.folder, cache=plan.cache)
+    defaults = LocalnetPlan(folder=plan.folder, cache=plan.cache)
     for name in names:
         if getattr(plan, name) != getattr(defaults, name):
             option = _OPTIONS.get(name, f"--{name}")

@@ -12,7 +12,7 @@ from ..rig import EmbeddedLocalnet
 from . import openfiles, packages, prepare, solana
 from .cache import Cache
 from .libraries import libraries
-from .plan import Plan, Running, refuse
+from .plan import LocalnetPlan, Running, refuse
 from .process import Validator, free_ports
 
 SLOT_MS = 10.0
@@ -43,7 +43,7 @@ snapshot-frequency = {snapshots}
 """
 
 
-def start(plan: Plan) -> Running:
+def start(plan: LocalnetPlan) -> Running:
     """Starts base chain and rollup; returns once both serve, with programs, registry and funded keys on the base.
 
     Raises:
@@ -87,7 +87,7 @@ def start(plan: Plan) -> Running:
     return running
 
 
-def _base(plan: Plan) -> Running:
+def _base(plan: LocalnetPlan) -> Running:
     if plan.base == "solana":
         return solana.start(plan)
     if plan.base.startswith("http://"):
@@ -109,7 +109,7 @@ def _base(plan: Plan) -> Running:
     return running
 
 
-def _running_base(plan: Plan) -> Running:
+def _running_base(plan: LocalnetPlan) -> Running:
     """A base chain of somebody else's: what has to be on it is there already (`--for-rollup`)."""
     running = Running()
     running.http = running.base_http = plan.base.rstrip("/")
@@ -119,7 +119,7 @@ def _running_base(plan: Plan) -> Running:
     return running
 
 
-def configuration(plan: Plan, base_http: str, base_ws: str, port: int, metrics: int) -> str:
+def configuration(plan: LocalnetPlan, base_http: str, base_ws: str, port: int, metrics: int) -> str:
     """Text of its configuration file."""
     return _CONFIGURATION.format(
         base_http=base_http, base_ws=base_ws, storage=plan.folder / "storage", port=port,

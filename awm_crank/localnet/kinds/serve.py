@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from . import magicblock, rollup, solana
-from .plan import Plan, Running
+from .plan import LocalnetPlan, Running
 
-STARTERS: dict[str, Callable[[Plan], Running]] = {
+STARTERS: dict[str, Callable[[LocalnetPlan], Running]] = {
     "magicblock": magicblock.start,
     "solana": solana.start,
     "rollup": rollup.start,
@@ -24,11 +24,11 @@ STARTERS: dict[str, Callable[[Plan], Running]] = {
 _LOOK_S = 0.25
 
 
-class _Told(BaseException):
+class _StopRequested(BaseException):
     """A signal asked for the end."""
 
 
-def serve(kind: str, plan: Plan, announce: Callable[[Running], None], *, until_eof: bool) -> None:
+def serve(kind: str, plan: LocalnetPlan, announce: Callable[[Running], None], *, until_eof: bool) -> None:
     """Starts a localnet, announces it, and serves until SIGTERM or, where wanted, the end of standard input.
 
     Ctrl-C stops the validators too, and raises KeyboardInterrupt.
@@ -36,7 +36,7 @@ def serve(kind: str, plan: Plan, announce: Callable[[Running], None], *, until_e
     Raises:
         ConfigError, SetupError: it does not start, or ended by itself.
     """
-    with contextlib.suppress(_Told), _signals():
+    with contextlib.suppress(_StopRequested), _signals():
         running = STARTERS[kind](plan)
         try:
             announce(running)
@@ -62,12 +62,12 @@ def scratch(folder: Path | None) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    def told(*_: object) -> None:
+    def stop(*_: object) -> None:
         # once: what follows is the orderly end, and that must not be cut short
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise _Told
+        raise _StopRequested
 
-    before = signal.signal(signal.SIGTERM, told)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:

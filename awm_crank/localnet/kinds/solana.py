@@ -10,7 +10,7 @@ from pathlib import Path
 from ...errors import SetupError
 from .. import genesis
 from . import prepare
-from .plan import Plan, Running
+from .plan import LocalnetPlan, Running
 from .process import Validator, free_ports
 
 EXECUTABLE = "solana-test-validator"
@@ -20,7 +20,7 @@ _FEWEST_TICKS = 4
 _DYNAMIC_PORTS = 32
 
 
-def start(plan: Plan) -> Running:
+def start(plan: LocalnetPlan) -> Running:
     """Starts it; returns once programs, registry and funded keys are there. Raises SetupError."""
     executable = find(plan.executable)
     port = plan.first_port(3)
@@ -56,7 +56,7 @@ def find(executable: Path | None) -> Path:
     return Path(found)
 
 
-def arguments(plan: Plan, port: int) -> list[str]:
+def arguments(plan: LocalnetPlan, port: int) -> list[str]:
     """Its command line. Writes account files into the plan's folder."""
     # besides RPC and PubSub it opens a faucet, gossip, and a range for all else
     faucet, gossip, dynamic = free_ports(1), free_ports(1), free_ports(_DYNAMIC_PORTS)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -16,15 +15,16 @@ from localnet.test_rig import gone
 from solders.keypair import Keypair
 
 from awm_crank.errors import AwmError, ConfigError
+from awm_crank.launch import own_command
 from awm_crank.localnet.kinds import magicblock
-from awm_crank.localnet.kinds.plan import Plan
+from awm_crank.localnet.kinds.plan import LocalnetPlan
 from awm_crank.localnet.rig import LocalnetProcess
 from awm_crank.wire import bolt, ids
 
 
 def test_configuration(tmp_path: Path) -> None:
     """Valid TOML with the ports, the slot, the scratch folder, and all programs."""
-    text = magicblock.configuration(Plan(folder=tmp_path, cache=tmp_path, slot_ms=50), 5000, 5005)
+    text = magicblock.configuration(LocalnetPlan(folder=tmp_path, cache=tmp_path, slot_ms=50), 5000, 5005)
     settings = tomllib.loads(text)
     assert settings["rpc"]["port"] == 5000
     assert settings["validator"]["millis_per_slot"] == 50
@@ -63,7 +63,7 @@ def test_killed_command_leaves_nothing() -> None:
 
 def test_validator_that_ends() -> None:
     """A validator that dies ends the command with an error that names it."""
-    command = [sys.executable, "-m", "awm_crank", "localnet", "--kind", "magicblock", "--bare", "--port", "0"]
+    command = own_command("awm_crank", "localnet", "--kind", "magicblock", "--bare", "--port", "0")
     with subprocess.Popen(
         [*command, "--cache", str(CACHE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -78,9 +78,9 @@ def test_validator_that_ends() -> None:
 def test_what_it_cannot(tmp_path: Path) -> None:
     """Accounts cannot be loaded into it, and it has no base chain."""
     with pytest.raises(ConfigError, match=r"--account does not go with --kind magicblock"):
-        magicblock.start(Plan(folder=tmp_path, cache=CACHE, accounts=[tmp_path]))
+        magicblock.start(LocalnetPlan(folder=tmp_path, cache=CACHE, accounts=[tmp_path]))
     with pytest.raises(ConfigError, match=r"--base"):
-        magicblock.start(Plan(folder=tmp_path, cache=CACHE, base="solana"))
+        magicblock.start(LocalnetPlan(folder=tmp_path, cache=CACHE, base="solana"))
 
 
 def test_failed_start(tmp_path: Path) -> None:

@@ -8,31 +8,31 @@ import pytest
 from solders.keypair import Keypair
 
 from awm_crank.errors import ConfigError, SetupError
-from awm_crank.localnet.kinds.plan import Plan, Running, refuse
+from awm_crank.localnet.kinds.plan import LocalnetPlan, Running, refuse
 from awm_crank.wire import ids
 
 
 def test_programs(tmp_path: Path) -> None:
     """The shipped ones, and one's own in place of one of the same id."""
     other, mine = Keypair().pubkey(), tmp_path / "mine.so"
-    plan = Plan(folder=tmp_path, cache=tmp_path, programs=[(ids.WORLD, mine), (other, mine)])
+    plan = LocalnetPlan(folder=tmp_path, cache=tmp_path, programs=[(ids.WORLD, mine), (other, mine)])
     programs = dict(plan.all_programs())
     assert len(programs) == len(plan.all_programs()) == 11
     assert programs[ids.WORLD] == programs[other] == mine
     assert programs[ids.FRAME_LOG].name == "frame_log.so"
-    bare = Plan(folder=tmp_path, cache=tmp_path, bare=True, programs=[(other, mine)])
+    bare = LocalnetPlan(folder=tmp_path, cache=tmp_path, bare=True, programs=[(other, mine)])
     assert bare.all_programs() == [(other, mine)]
 
 
 def test_port(tmp_path: Path) -> None:
     """The one that is named, else a free one."""
-    assert Plan(folder=tmp_path, cache=tmp_path, port=4242).first_port(2) == 4242
-    assert Plan(folder=tmp_path, cache=tmp_path).first_port(2) > 1023
+    assert LocalnetPlan(folder=tmp_path, cache=tmp_path, port=4242).first_port(2) == 4242
+    assert LocalnetPlan(folder=tmp_path, cache=tmp_path).first_port(2) > 1023
 
 
 def test_refuse(tmp_path: Path) -> None:
     """A setting that a kind has no use for is refused by its option's name."""
-    plan = Plan(folder=tmp_path, cache=tmp_path, executable=tmp_path / "x", resume=True, base="solana")
+    plan = LocalnetPlan(folder=tmp_path, cache=tmp_path, executable=tmp_path / "x", resume=True, base="solana")
     refuse(plan, "it", "accounts", "slot_ms")
     for name, option in (("executable", "--validator"), ("resume", "--resume"), ("base", "--base")):
         with pytest.raises(ConfigError, match=f"{option} does not go with --kind it"):

@@ -15,7 +15,7 @@ from awm_crank.cli import main
 from awm_crank.errors import ConfigError
 from awm_crank.localnet import rpc
 from awm_crank.localnet.kinds import rollup
-from awm_crank.localnet.kinds.plan import Plan
+from awm_crank.localnet.kinds.plan import LocalnetPlan
 from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
 from awm_crank.wire import bolt, ids
 
@@ -24,7 +24,7 @@ OPTIONS = {"encoding": "base64", "commitment": "processed"}
 
 def test_configuration(tmp_path: Path) -> None:
     """Valid TOML with both of the base chain's addresses, its own ports, and its storage in the scratch folder."""
-    plan = Plan(folder=tmp_path, cache=tmp_path)
+    plan = LocalnetPlan(folder=tmp_path, cache=tmp_path)
     settings = tomllib.loads(rollup.configuration(plan, "http://b:1", "ws://b:2", 5000, 5005))
     assert settings["lifecycle"] == "ephemeral"
     assert settings["remotes"] == ["http://b:1", "ws://b:2"]
@@ -32,7 +32,7 @@ def test_configuration(tmp_path: Path) -> None:
     assert settings["storage"] == str(tmp_path / "storage")
     assert settings["ledger"] == {"block-time": "10ms", "reset": True}
     assert settings["accountsdb"] == {"snapshot-frequency": 30_000}
-    slower = Plan(folder=tmp_path, cache=tmp_path, slot_ms=50.0)
+    slower = LocalnetPlan(folder=tmp_path, cache=tmp_path, slot_ms=50.0)
     settings = tomllib.loads(rollup.configuration(slower, "http://b:1", "ws://b:2", 5000, 5005))
     assert settings["accountsdb"] == {"snapshot-frequency": 6_000}
 
@@ -100,4 +100,4 @@ def test_no_base(base: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_it_cannot(tmp_path: Path) -> None:
     """Its base chain starts anew each time, so its storage cannot be gone on with."""
     with pytest.raises(ConfigError, match=r"--resume does not go with --kind rollup"):
-        rollup.start(Plan(folder=tmp_path, cache=CACHE, resume=True))
+        rollup.start(LocalnetPlan(folder=tmp_path, cache=CACHE, resume=True))

@@ -6,13 +6,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from localnet.kinds.validators import CACHE
 from localnet.test_rig import gone
 
+from awm_crank.launch import own_command
 from awm_crank.localnet.kinds.plan import Running
 from awm_crank.localnet.kinds.serve import ready_line, scratch
 
@@ -41,7 +41,7 @@ def test_ready_line() -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals(number: signal.Signals, status: int, tmp_path: Path) -> None:
     """SIGTERM and Ctrl-C end command and validator without a word of complaint; the status says which it was."""
-    command = [sys.executable, "-m", "awm_crank", "localnet", "--kind", "magicblock", "--bare", "--port", "0"]
+    command = own_command("awm_crank", "localnet", "--kind", "magicblock", "--bare", "--port", "0")
     with subprocess.Popen(
         [*command, "--cache", str(CACHE), "--folder", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -56,7 +56,7 @@ def test_signals(number: signal.Signals, status: int, tmp_path: Path) -> None:
 
 def test_host(tmp_path: Path) -> None:
     """Another address to listen on is for the kinds whose base chain is ours."""
-    command = [sys.executable, "-m", "awm_crank", "localnet", "--kind", "magicblock", "--host", "0.0.0.0"]
+    command = own_command("awm_crank", "localnet", "--kind", "magicblock", "--host", "0.0.0.0")
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "--host goes with --kind embedded and rollup" in done.stderr

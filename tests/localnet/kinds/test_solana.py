@@ -13,7 +13,7 @@ from solders.keypair import Keypair
 
 from awm_crank.errors import SetupError
 from awm_crank.localnet.kinds import solana
-from awm_crank.localnet.kinds.plan import Plan
+from awm_crank.localnet.kinds.plan import LocalnetPlan
 from awm_crank.localnet.rig import LocalnetProcess
 from awm_crank.wire import bolt, ids
 
@@ -49,7 +49,7 @@ def test_arguments(tmp_path: Path) -> None:
     """Slots are whole ticks, four at least; a ledger is reset unless it is resumed; nothing listens beyond loopback."""
 
     def words(**settings: object) -> list[str]:
-        return solana.arguments(Plan(folder=tmp_path, cache=tmp_path, bare=True, **settings), 5000)  # type: ignore[arg-type]
+        return solana.arguments(LocalnetPlan(folder=tmp_path, cache=tmp_path, bare=True, **settings), 5000)  # type: ignore[arg-type]
 
     assert "--ticks-per-slot" not in words()
     for slot_ms, ticks in ((400, "64"), (50, "8"), (10, "4")):

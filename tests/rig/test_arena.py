@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import signal
 import stat
 from pathlib import Path
 
@@ -9,18 +13,9 @@ import pytest
 from demo.cartridges import enduring
 
 from awm_crank import config
-from awm_crank.demo.arena import Arena
-from awm_crank.engine.packaged import demo_cartridge
-from awm_crank.errors import CartridgeError
+from awm_crank.errors import AwmError, CartridgeError
+from awm_crank.rig.arena import open_arena
 from awm_crank.wire.accounts import ModelManifest
-
-
-def test_packaged_cartridge_is_the_pinned_one() -> None:
-    """The cartridge in the package is the one whose hash the code names, at the shape that the issue asks for."""
-    shape = demo_cartridge().shape
-    assert shape.num_layers >= 2
-    assert shape.d_model >= 128
-    assert shape.d_state == 16
 
 
 def modes(folder: Path) -> set[int]:
@@ -31,16 +26,16 @@ def modes(folder: Path) -> set[int]:
 async def test_arena_has_all_that_a_match_needs(tmp_path: Path) -> None:
     """Localnet, cartridge and crank are there; keys are private; what the crank is told is right."""
     settings = config.Config(crank=config.Crank(late_policy="wait"))
-    async with Arena(tmp_path, enduring("tiny"), crank=settings) as arena:
+    async with open_arena(tmp_path, enduring("tiny"), crank=settings) as arena:
         manifest = await arena.chain.need(arena.model, "manifest")
         assert ModelManifest.decode(manifest.data).cartridge_hash == arena.cartridge.sha256
         assert modes(tmp_path) == {0o600}
         written = config.load(tmp_path / "crank.toml")
         assert (written.chain.base_http, written.rollup_ws()) == (arena.http, arena.ws)
         assert written.crank.late_policy == "wait"
-        assert arena.crank.running
-    assert not arena.crank.running
-    assert [line for line in arena.crank.log.read_text().splitlines() if '"event":"stopped"' in line]
+        assert arena.crank_process.running
+    assert not arena.crank_process.running
+    assert [line for line in arena.crank_process.log.read_text().splitlines() if '"event":"stopped"' in line]
 
 
 async def test_processes_stop_when_the_start_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +44,21 @@ async def test_processes_stop_when_the_start_fails(tmp_path: Path, monkeypatch: 
     async def refuse(*_: object, **__: object) -> None:
         raise CartridgeError("no")
 
-    monkeypatch.setattr("awm_crank.demo.arena.publish.publish", refuse)
-    arena = Arena(tmp_path, enduring("tiny"))
+    monkeypatch.setattr("awm_crank.rig.place.publish.publish", refuse)
     with pytest.raises(CartridgeError):
-        async with arena:
+        async with open_arena(tmp_path, enduring("tiny")):
             pass
-    localnet = arena.children._children[0]
-    assert not localnet.running
+    pid = json.loads((tmp_path / "localnet.log").read_text().splitlines()[0])["pid"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_localnet_that_has_ended_is_reported(tmp_path: Path) -> None:
+    """Whoever plays there is told which process is gone, and where its log is."""
+    async with open_arena(tmp_path, enduring("tiny")) as arena:
+        arena.require_running()
+        os.kill(arena.net.pid, signal.SIGKILL)
+        with pytest.raises(AwmError, match=r"localnet process ended.*status -9"):
+            for _ in range(500):
+                arena.require_running()
+                await asyncio.sleep(0.01)

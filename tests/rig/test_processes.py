@@ -1,4 +1,4 @@
-"""Child processes start, report, stop in order and never outlive the demo."""
+"""Child processes start, report, stop in order and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from awm_crank.demo.processes import Children, LogTail
 from awm_crank.errors import AwmError
+from awm_crank.rig.processes import Children, LogTail
 
 SLEEPER = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -90,7 +90,7 @@ async def test_restarted_child_reads_only_its_own_lines(tmp_path: Path) -> None:
 def test_nothing_outlives_a_killed_demo(tmp_path: Path) -> None:
     """When the demo itself is killed without a chance to clean up, its guard ends the children."""
     script = (
-        "import asyncio, sys; from pathlib import Path; from awm_crank.demo.processes import Children\n"
+        "import asyncio, sys; from pathlib import Path; from awm_crank.rig.processes import Children\n"
         "async def main():\n"
         f"    async with Children(Path({str(tmp_path)!r})) as children:\n"
         f"        child = children.start('stubborn', {STUBBORN!r})\n"
