@@ -17,42 +17,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import msgspec
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from ..config import websocket_url
 from ..errors import AccountError
-from ..match.file import player_object
+from ..match.file import fighter
 from ..match.players import NEUTRAL, controller
 from ..wire.accounts import WAITING_PLAYERS
+from ..wire.layouts import PLAYER_STATE
+from ..wire.structs import Fighter as Fighter
 from ..wire.transaction import Signer
 from . import session as sessions
 from . import setup
 from .chain import Chain
 from .player import Outcome, Play, Table
-
-
-class Fighter(msgspec.Struct, frozen=True):
-    """A PlayerState in game units (docs/formats.md): positions, shield and speeds as the game counts them."""
-
-    x: float
-    y: float
-    percent: int
-    shield_strength: float
-    speed_air_x: float
-    speed_y: float
-    speed_ground_x: float
-    speed_attack_x: float
-    speed_attack_y: float
-    state_age: int
-    hitlag: int
-    stocks: int
-    facing: int
-    on_ground: int
-    action_state: int
-    jumps_left: int
-    character: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +63,8 @@ class Frame:
         return self._fighter(1 - self.player)
 
     def _fighter(self, player: int) -> Fighter:
-        return msgspec.convert(player_object(self.players[32 * player : 32 * player + 32]), Fighter)
+        size = PLAYER_STATE.size
+        return fighter(self.players[size * player : size * (player + 1)])
 
 
 class Match:

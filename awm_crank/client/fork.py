@@ -6,15 +6,13 @@ digest covers the whole file, so it is shared only where nothing is changed at a
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
-from hashlib import sha256
 
 import msgspec
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from ..engine.cartridge import Cartridge
+from ..engine.cartridge import Cartridge, seal
 from ..engine.layout import MAX_SHARDS
 from ..errors import CartridgeError, ConfigError
 from ..wire import ids
@@ -23,10 +21,6 @@ from . import publish
 from .chain import Chain
 
 _GENERATIONS = 64
-# of the cartridge's header (docs/cartridge.md): where file_size and digest stand, and what the digest begins with
-_FILE_SIZE_OFFSET = 12
-_DIGEST_OFFSET = 16
-_DIGESTED_OFFSET = 48
 
 
 class Forked(msgspec.Struct, frozen=True):
@@ -105,9 +99,7 @@ def _sealed(pieces: list[bytes], replaced: Mapping[int, bytes]) -> bytes:
         if not 0 <= index < len(pieces):
             raise ConfigError(f"shard {index}", expected=f"0..{len(pieces) - 1}, as the parent has them", found=index)
     data = bytearray(b"".join(replaced.get(index, piece) for index, piece in enumerate(pieces)))
-    if len(data) >= _DIGESTED_OFFSET:
-        struct.pack_into("<I", data, _FILE_SIZE_OFFSET, len(data))
-        data[_DIGEST_OFFSET:_DIGESTED_OFFSET] = sha256(data[_DIGESTED_OFFSET:]).digest()
+    seal(data)
     return bytes(data)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import struct
 import time
 from binascii import a2b_base64
 from collections.abc import Callable
@@ -22,9 +21,8 @@ from awm_crank.errors import AccountError, AwmError, CheckpointError
 from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
 from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, frame_records, ids, layouts, programs
-from awm_crank.wire.accounts import ENDED, Checkpoint, HiddenState, SessionState, peek_session
+from awm_crank.wire.accounts import ENDED, Checkpoint, HiddenState, SessionState, peek_inputs, peek_session
 
-_INPUTS = struct.Struct("<I16sBB")
 _NEXT_READY = layouts.INPUT_BUFFER.offset("next_p1_ready")
 _POLL_S = 0.05
 
@@ -63,7 +61,7 @@ class MatchWatch:
     def inputs_changed(self, data: bytes) -> None:
         """The input buffer, as notified now: an input is known as soon as it stands in either of its places."""
         at = self._clock()
-        frame, _, ready1, ready2 = _INPUTS.unpack_from(data, 8)
+        frame, _, ready1, ready2 = peek_inputs(data)
         self._known(frame, ready1 | ready2 << 1, at)
         self._known(frame + 1, data[_NEXT_READY] | data[_NEXT_READY + 1] << 1, at)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import astuple, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,9 @@ class Cartridge:
         total_params, total_weight_bytes: as the manifest wants them.
     """
 
-    num_continuous = 13
-    num_action_states = layout.CLASSES["action"]
-    num_binary = 3
+    num_continuous = layout.constant("num_continuous")
+    num_action_states = layout.constant("num_action_states")
+    num_binary = layout.constant("num_binary")
     format_version = layout.FORMAT_VERSION
 
     def __init__(self, data: bytes, *, _token: object = None) -> None:
@@ -89,8 +89,8 @@ class Cartridge:
         places, file_size = layout.offsets(specs)
         out = bytearray(file_size)
         for i, (spec, offset) in enumerate(zip(specs, places, strict=True)):
-            at = layout.HEADER_SIZE + 8 * i
-            out[at : at + 8] = offset.to_bytes(4, "little") + spec.size.to_bytes(4, "little")
+            at = layout.HEADER_SIZE + layout.ENTRY.size * i
+            out[at : at + layout.ENTRY.size] = layout.ENTRY.write(offset=offset, size=spec.size)
             parts = (
                 [(spec.name, offset, spec.kind, spec.shape)] if spec.kind != "matrix" else _matrix_parts(spec, offset)
             )
@@ -107,20 +107,22 @@ class Cartridge:
         encoded = name.encode()
         if len(encoded) > 32:
             raise _bad("name", "at most 32 bytes of UTF-8", len(encoded))
-        f = formats
-        pad = [0] * (layout.MAX_LAYERS - shape.num_layers)
-        blocks = b"".join(layout.LAYER.pack(*astuple(lf)[:13], b"", lf.eps_gate, b"") for lf in f.layers)
-        out[: layout.HEADER_SIZE] = layout.HEADER.pack(
-            layout.MAGIC, layout.FORMAT_VERSION, layout.HEADER_SIZE, file_size, bytes(32), encoded, version,
-            shape.d_model, shape.d_inner, shape.d_state, shape.num_layers, shape.num_heads, shape.headdim,
-            layout.D_CONV, shape.flags, shape.frame_dim,
-            *[1 << lf.f_in for lf in f.layers], *pad, *[1 << lf.f_out for lf in f.layers], *pad,
-            luts, cls.num_continuous, cls.num_action_states, cls.num_binary, shape.frame_dim, 0,
-            total_params, sum(spec.size for spec in specs),
-            f.f_frame, f.s_frame, f.f_ctrl, f.s_ctrl, f.f_res, f.f_final, f.f_final_w, f.s_frame_proj, f.s_ctrl_proj,
-            f.s_heads, b"", f.eps_res, bytes(f.head_frac), len(specs), layout.HEADER_SIZE, b"", blocks, b"",
+        blocks = b"".join(layout.LAYER.write(**asdict(each)) for each in formats.layers)
+        scalars = {name: getattr(formats, name) for name in _FORMAT_FIELDS}
+        out[: layout.HEADER_SIZE] = layout.HEADER.write(
+            magic=layout.MAGIC, format_version=layout.FORMAT_VERSION, header_size=layout.HEADER_SIZE,
+            file_size=file_size, name=encoded.ljust(32, b"\0"), version=version, d_model=shape.d_model,
+            d_inner=shape.d_inner, d_state=shape.d_state, num_layers=shape.num_layers, num_heads=shape.num_heads,
+            headdim=shape.headdim, d_conv=layout.D_CONV, flags=shape.flags, frame_dim=shape.frame_dim,
+            layer_input_scales=_scales(each.f_in for each in formats.layers),
+            layer_output_scales=_scales(each.f_out for each in formats.layers),
+            luts=luts, num_continuous=cls.num_continuous, num_action_states=cls.num_action_states,
+            num_binary=cls.num_binary, input_size=shape.frame_dim, total_params=total_params,
+            total_weight_bytes=sum(spec.size for spec in specs), **scalars, head_frac=bytes(formats.head_frac),
+            tensor_count=len(specs), directory_offset=layout.HEADER_SIZE,
+            layers=blocks.ljust(layout.HEADER.span("layers").size, b"\0"),
         )  # fmt: skip
-        out[16:48] = hashlib.sha256(out[48:]).digest()
+        seal(out)
         return cls.parse(out)
 
     @property
@@ -131,12 +133,12 @@ class Cartridge:
     @property
     def layer_input_scales(self) -> tuple[int, ...]:
         """16 x u16 for the manifest: 2^f_in of each layer."""
-        return tuple(1 << lf.f_in for lf in self.formats.layers) + (0,) * (layout.MAX_LAYERS - self.shape.num_layers)
+        return _scales(each.f_in for each in self.formats.layers)
 
     @property
     def layer_output_scales(self) -> tuple[int, ...]:
         """16 x u16 for the manifest: 2^f_out of each layer."""
-        return tuple(1 << lf.f_out for lf in self.formats.layers) + (0,) * (layout.MAX_LAYERS - self.shape.num_layers)
+        return _scales(each.f_out for each in self.formats.layers)
 
     @property
     def input_size(self) -> int:
@@ -159,8 +161,23 @@ class Cartridge:
 
 
 _PARSE = object()
-_LAYER_FIELDS = [f.name for f in fields(LayerFormats)]
-_FORMAT_FIELDS = [f.name for f in fields(Formats)][:11]
+_LAYER_FIELDS = [field.name for field in fields(LayerFormats)]
+_FORMAT_FIELDS = [field.name for field in fields(Formats) if field.name not in ("head_frac", "layers")]
+
+
+def seal(data: bytearray) -> None:
+    """Makes the size and the digest in a cartridge's header fit the file, unless the file ends inside the header."""
+    if len(data) >= layout.HEADER_SIZE:
+        size, digest = layout.HEADER.span("file_size"), layout.HEADER.span("digest")
+        data[size.offset : size.offset + size.size] = len(data).to_bytes(size.size, "little")
+        end = digest.offset + digest.size
+        data[digest.offset : end] = hashlib.sha256(memoryview(data)[end:]).digest()
+
+
+def _scales(fracs: Iterable[int]) -> tuple[int, ...]:
+    """2^f of each layer, zeros after the last one; 0 for a fraction that the header's u16 cannot hold."""
+    scales = [1 << frac if 0 <= frac <= 15 else 0 for frac in fracs]
+    return tuple(scales + [0] * (layout.MAX_LAYERS - len(scales)))
 
 
 def _matrix_parts(spec: layout.TensorSpec, offset: int) -> list[tuple[str, int, str, tuple[int, ...]]]:
@@ -176,63 +193,69 @@ def _matrix_parts(spec: layout.TensorSpec, offset: int) -> list[tuple[str, int, 
 def _parse_header(data: bytes) -> tuple[str, int, Shape, Formats, bytes, int, int]:
     if len(data) < layout.HEADER_SIZE:
         raise _bad("length", f"at least {layout.HEADER_SIZE} bytes", len(data))
-    v = layout.HEADER.unpack_from(data)
-    magic, format_version, header_size, file_size, digest, name_bytes, version = v[:7]
-    d_model, d_inner, d_state, num_layers, num_heads, headdim, d_conv, flags, frame_dim = v[7:16]
-    in_scales, out_scales, luts = v[16:32], v[32:48], v[48]
-    num_continuous, num_actions, num_binary, input_size, zero0, params, weight_bytes = v[49:56]
-    scalars, zero1, eps_res, head_frac, tensor_count, directory, zero2, blocks, zero3 = v[56:66], *v[66:]
-    if magic != layout.MAGIC:
-        raise _bad("magic at offset 0", layout.MAGIC, magic, "check that this is an .awm file")
-    if format_version != layout.FORMAT_VERSION:
-        raise _bad("format_version at offset 8", layout.FORMAT_VERSION, format_version, "use the release that wrote it")
-    if header_size != layout.HEADER_SIZE:
-        raise _bad("header_size at offset 10", layout.HEADER_SIZE, header_size)
-    if file_size != len(data):
-        raise _bad("file length", file_size, len(data))
-    found = hashlib.sha256(memoryview(data)[48:]).digest()
-    if found != digest:
-        raise _bad("digest at offset 16", digest.hex(), found.hex())
-    if d_conv != layout.D_CONV:
-        raise _bad("d_conv at offset 92", layout.D_CONV, d_conv)
-    if flags > 3:
-        raise _bad("flags at offset 93", "0..3", flags)
-    shape = Shape(d_model, d_inner, d_state, headdim, num_layers, bool(flags & 1), bool(flags & 2))
+    h = layout.HEADER.read(data)
+    if h["magic"] != layout.MAGIC:
+        raise _bad("magic at offset 0", layout.MAGIC, h["magic"], "check that this is an .awm file")
+    _check_constant(h, "format_version", "use the release that wrote it")
+    _check_constant(h, "header_size")
+    if h["file_size"] != len(data):
+        raise _bad("file length", h["file_size"], len(data))
+    digest = layout.HEADER.span("digest")
+    found = hashlib.sha256(memoryview(data)[digest.offset + digest.size :]).digest()
+    if found != h["digest"]:
+        raise _bad(f"digest at offset {digest.offset}", h["digest"].hex(), found.hex())
+    _check_constant(h, "d_conv")
+    if h["flags"] > 3:
+        raise _bad(f"flags at offset {layout.HEADER.offset('flags')}", "0..3", h["flags"])
+    shape = Shape(
+        h["d_model"], h["d_inner"], h["d_state"], h["headdim"], h["num_layers"], bool(h["flags"] & 1),
+        bool(h["flags"] & 2),
+    )  # fmt: skip
     bounds.check_shape(shape)
-    layers = [layout.LAYER.unpack_from(blocks, layout.LAYER.size * i) for i in range(num_layers)]
+    for name in ("num_continuous", "num_action_states", "num_binary", "directory_offset"):
+        _check_constant(h, name)
+    specs = layout.tensors(shape)
     expected = {
-        "num_heads": (shape.num_heads, num_heads),
-        "frame_dim": (shape.frame_dim, frame_dim),
-        "input_size": (shape.frame_dim, input_size),
-        "num_continuous": (Cartridge.num_continuous, num_continuous),
-        "num_action_states": (Cartridge.num_action_states, num_actions),
-        "num_binary": (Cartridge.num_binary, num_binary),
-        "directory_offset": (layout.HEADER_SIZE, directory),
-        "tensor_count": (len(layout.tensors(shape)), tensor_count),
-        "total_weight_bytes": (sum(spec.size for spec in layout.tensors(shape)), weight_bytes),
-    }
-    for field, (want, got) in expected.items():
-        if want != got:
-            raise _bad(field, want, got)
-    rest = blocks[layout.LAYER.size * num_layers :]
-    if any((zero0, *zero1, *zero2, *zero3, *rest)) or any(any(entry[13]) or any(entry[15]) for entry in layers):
+        "num_heads": shape.num_heads, "frame_dim": shape.frame_dim, "input_size": shape.frame_dim,
+        "tensor_count": len(specs), "total_weight_bytes": sum(spec.size for spec in specs),
+    }  # fmt: skip
+    for name, want in expected.items():
+        if want != h[name]:
+            raise _bad(name, want, h[name])
+    size = layout.LAYER.size
+    blocks = [layout.LAYER.read(h["layers"], size * n) for n in range(shape.num_layers)]
+    unused = h["layers"][size * shape.num_layers :]
+    if any(unused) or any(_reserved(each) for each in (h, *blocks)):
         raise _bad("reserved bytes of the header", "zero", "other bytes")
-    per_layer = tuple(LayerFormats(**dict(zip(_LAYER_FIELDS, (*e[:13], e[14]), strict=True))) for e in layers)
-    values = dict(zip(_FORMAT_FIELDS, (*scalars, eps_res), strict=True))
-    formats = Formats(**values, head_frac=tuple(head_frac), layers=per_layer)
-    for field, scales, fracs in (
-        ("layer_input_scales", in_scales, [lf.f_in for lf in formats.layers]),
-        ("layer_output_scales", out_scales, [lf.f_out for lf in formats.layers]),
+    layers = tuple(LayerFormats(**{name: block[name] for name in _LAYER_FIELDS}) for block in blocks)
+    scalars = {name: h[name] for name in _FORMAT_FIELDS}
+    formats = Formats(**scalars, head_frac=tuple(h["head_frac"]), layers=layers)
+    for field, fracs in (
+        ("layer_input_scales", [each.f_in for each in layers]),
+        ("layer_output_scales", [each.f_out for each in layers]),
     ):
-        want_scales = tuple(1 << f if 0 <= f <= 15 else -1 for f in fracs) + (0,) * (layout.MAX_LAYERS - num_layers)
-        if scales != want_scales:
-            raise _bad(field, want_scales, scales)
-    bounds.check_luts(luts)
+        if h[field] != _scales(fracs) or not all(0 <= frac <= 15 for frac in fracs):
+            raise _bad(field, f"2^f of each layer, f = {fracs}", h[field])
+    bounds.check_luts(h["luts"])
     try:
-        name = name_bytes.rstrip(b"\0").decode()
+        name = h["name"].rstrip(b"\0").decode()
     except UnicodeDecodeError as error:
-        raise _bad("name at offset 48", "UTF-8", name_bytes) from error
-    return name, version, shape, formats, luts, params, weight_bytes
+        raise _bad(f"name at offset {layout.HEADER.offset('name')}", "UTF-8", h["name"]) from error
+    return name, h["version"], shape, formats, h["luts"], h["total_params"], h["total_weight_bytes"]
+
+
+def _check_constant(header: dict[str, Any], name: str, hint: str = "fetch or quantize it again") -> None:
+    if header[name] != layout.constant(name):
+        raise _bad(f"{name} at offset {layout.HEADER.offset(name)}", layout.constant(name), header[name], hint)
+
+
+def _reserved(values: dict[str, Any]) -> bool:
+    """Whether a reserved field holds anything but zero."""
+    return any(
+        any(value) if isinstance(value, bytes) else value
+        for name, value in values.items()
+        if name.startswith("reserved")
+    )
 
 
 def _parse_tensors(data: bytes, shape: Shape) -> dict[str, Array]:
@@ -241,10 +264,10 @@ def _parse_tensors(data: bytes, shape: Shape) -> dict[str, Array]:
     if file_size != len(data):
         raise _bad("file length for its shape", file_size, len(data))
     arrays: dict[str, Array] = {}
-    end = layout.HEADER_SIZE + 8 * len(specs)
+    end = layout.HEADER_SIZE + layout.ENTRY.size * len(specs)
     for i, (spec, offset) in enumerate(zip(specs, places, strict=True)):
-        at = layout.HEADER_SIZE + 8 * i
-        entry = (int.from_bytes(data[at : at + 4], "little"), int.from_bytes(data[at + 4 : at + 8], "little"))
+        at = layout.HEADER_SIZE + layout.ENTRY.size * i
+        entry = tuple(layout.ENTRY.read(data, at).values())
         if entry != (offset, spec.size):
             raise _bad(f"directory entry {i} ({spec.name}) at offset {at}", (offset, spec.size), entry)
         if any(data[end:offset]):

@@ -5,53 +5,32 @@ Integers only (docs/numerics.md, sections 6.1, 7, 9); the block's bytes are docs
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 
-from awm_crank.engine.layout import CLASSES, REGRESSION_ROWS
+from awm_crank.engine.layout import BINARY_ROWS, CLASSES, EMBEDDINGS, REGRESSION_ROWS
 from awm_crank.errors import StateError
+from awm_crank.wire import layouts
+from awm_crank.wire.contract import STRUCTS
+from awm_crank.wire.start import start_players
 
-BLOCK_SIZE = 97
-INPUTS_SIZE = 16
-PLAYER = struct.Struct("<iiHHhhhhhHBBBBHBB")
-FEEDBACK = struct.Struct("<8B")
-CONTROLLER = struct.Struct("<bbbbBBBB")
-STAGE_OFFSET = 96
-PERCENT_MAX = 999 * 256
-POSITION_LIMIT = 2**24
-
-_PLAYER_FIELDS = (
-    "x", "y", "percent", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x",
-    "speed_attack_y", "state_age", "hitlag", "stocks", "facing", "on_ground", "action_state", "jumps_left", "character",
-)  # fmt: skip
-_FEEDBACK_FIELDS = (
-    "percent_frac",
-    "invulnerable",
-    "combo_count",
-    "l_cancel",
-    "hurtbox",
-    "ground",
-    "last_attack",
-    "reserved",
+BLOCK_SIZE = layouts.FRAME_BLOCK.size
+PLAYER = layouts.PLAYER_STATE.body
+FEEDBACK = layouts.FEEDBACK.body
+CONTROLLER = layouts.CONTROLLER_INPUT.body
+_PLAYERS, _FEEDBACK, _INPUTS, _STAGE = (
+    layouts.FRAME_BLOCK.span(name) for name in ("players", "feedback", "inputs", "stage")
 )
-_LIMITS: dict[str, tuple[int, int]] = {
-    "x": (-POSITION_LIMIT, POSITION_LIMIT),
-    "y": (-POSITION_LIMIT, POSITION_LIMIT),
-    "percent": (0, 999),
-    "shield_strength": (0, 15360),
-    "stocks": (0, 4),
-    "facing": (0, 1),
-    "on_ground": (0, 1),
-    "action_state": (0, 399),
-    "jumps_left": (0, 7),
-    "character": (0, 32),
-    "invulnerable": (0, 1),
-    "l_cancel": (0, 2),
-    "hurtbox": (0, 2),
-    "ground": (0, 31),
-    "last_attack": (0, 63),
-    "reserved": (0, 0),
-}
+INPUTS_SIZE = _INPUTS.size
+STAGE_OFFSET = _STAGE.offset
+
+_FIELDS = (*STRUCTS["PlayerState"].fields, *STRUCTS["Feedback"].fields)
+_SPEEDS = tuple(name for name in layouts.PLAYER_STATE.names if name.startswith("speed_"))
+_LIMITS = {field.name: field.engine for field in _FIELDS if field.engine}
+_CLAMPS = {field.name: field.clamp for field in _FIELDS if field.clamp}
+_STAGES = STRUCTS["FrameBlock"]("stage").engine or (0, 255)
+PERCENT_MAX = _CLAMPS["percent"][1] * 256
+"""The highest percent, in the 1/256 that PlayerState.percent and Feedback.percent_frac hold together."""
+_OLDEST = EMBEDDINGS["state_age_embed"][0] - 1
 
 
 class Player(dict[str, int]):
@@ -60,11 +39,8 @@ class Player(dict[str, int]):
 
 def start_block(stage: int, characters: tuple[int, int]) -> bytes:
     """Frame 0 of a session (docs/formats.md, JOIN): both players at their start position, neutral inputs."""
-    players = [
-        PLAYER.pack(x * 256, 0, 0, 15360, 0, 0, 0, 0, 0, 0, 0, 4, facing, 1, 14, 2, character)
-        for x, facing, character in ((-30, 1, characters[0]), (30, 0, characters[1]))
-    ]
-    return b"".join((*players, bytes(16), bytes(INPUTS_SIZE), bytes((stage,))))
+    neutral = bytes(INPUTS_SIZE)
+    return layouts.FRAME_BLOCK.pack((start_players(*characters), bytes(_FEEDBACK.size), neutral, stage))
 
 
 def unpack(block: bytes) -> tuple[Player, Player, int]:
@@ -76,8 +52,9 @@ def unpack(block: bytes) -> tuple[Player, Player, int]:
         raise StateError("frame block length", expected=BLOCK_SIZE, found=len(block), hint="see docs/formats.md")
     players = []
     for i in range(2):
-        player = Player(zip(_PLAYER_FIELDS, PLAYER.unpack_from(block, 32 * i), strict=True))
-        player.update(zip(_FEEDBACK_FIELDS, FEEDBACK.unpack_from(block, 64 + 8 * i), strict=True))
+        player = Player(zip(layouts.PLAYER_STATE.names, PLAYER.unpack_from(block, PLAYER.size * i), strict=True))
+        feedback = FEEDBACK.unpack_from(block, _FEEDBACK.offset + FEEDBACK.size * i)
+        player.update(zip(layouts.FEEDBACK.names, feedback, strict=True))
         for field, (low, high) in _LIMITS.items():
             if not low <= player[field] <= high:
                 raise StateError(
@@ -88,9 +65,26 @@ def unpack(block: bytes) -> tuple[Player, Player, int]:
                 )
         players.append(player)
     stage = block[STAGE_OFFSET]
-    if stage > 32:
-        raise StateError("frame block, stage", expected="0..32", found=stage, hint="resync the session from chain")
+    low, high = _STAGES
+    if not low <= stage <= high:
+        raise StateError(
+            "frame block, stage", expected=f"{low}..{high}", found=stage, hint="resync the session from chain"
+        )
     return players[0], players[1], stage
+
+
+def block_inputs(block: bytes, player: int | None = None) -> bytes:
+    """The inputs that led to a block: one player's 8 bytes, or both players' 16."""
+    size = CONTROLLER.size
+    if player is None:
+        return block[_INPUTS.offset : _INPUTS.offset + _INPUTS.size]
+    return block[_INPUTS.offset + size * player : _INPUTS.offset + size * (player + 1)]
+
+
+def block_stocks(block: bytes) -> tuple[int, int]:
+    """Both players' stocks in a block."""
+    at = layouts.PLAYER_STATE.offset("stocks")
+    return block[at], block[PLAYER.size + at]
 
 
 def controls(raw: bytes) -> list[int]:
@@ -123,10 +117,11 @@ def embedding_rows(player: Player, state_age_as_embed: bool) -> list[int]:
         p["ground"],
         p["last_attack"],
     ]
-    return [*rows, min(p["state_age"], 149)] if state_age_as_embed else rows
+    return [*rows, min(p["state_age"], _OLDEST)] if state_age_as_embed else rows
 
 
-def _clamp(value: int, low: int, high: int) -> int:
+def _clamp(field: str, value: int) -> int:
+    low, high = _CLAMPS[field]
     return low if value < low else high if value > high else value
 
 
@@ -150,41 +145,46 @@ def decode(
         )
     first, second, stage = unpack(block)
     delta = [(int(outputs[i]) + (1 << head_frac[i] - 1)) >> head_frac[i] for i in range(REGRESSION_ROWS)]
-    states, feedbacks = [], []
+    states, feedbacks, binary = [], [], REGRESSION_ROWS
     for i, p in enumerate((first, second)):
         percent, x, y, shield = delta[4 * i : 4 * i + 4]
         speeds = delta[8 + 5 * i : 13 + 5 * i]
         hitlag, stocks, combo = delta[18 + 3 * i : 21 + 3 * i]
-        facing, invulnerable, on_ground = (int(outputs[k] > 0) for k in range(24 + 3 * i, 27 + 3 * i))
+        facing, invulnerable, on_ground = (int(outputs[k] > 0) for k in range(binary + 3 * i, binary + 3 * i + 3))
         action, jumps, l_cancel, hurtbox, ground, last_attack = (int(c) for c in classes[6 * i : 6 * i + 6])
-        total = _clamp(p["percent"] * 256 + p["percent_frac"] + percent, 0, PERCENT_MAX)
-        states.append(
-            PLAYER.pack(
-                _clamp(p["x"] + x, -76800, 76800),
-                _clamp(p["y"] + y, -51200, 76800),
-                total >> 8,
-                _clamp(p["shield_strength"] + shield, 0, 15360),
-                *(_clamp(p[name] + d, -32768, 32767) for name, d in zip(_PLAYER_FIELDS[4:9], speeds, strict=True)),
-                min(65535, p["state_age"] + 1) if action == p["action_state"] else 0,
-                _clamp(hitlag, 0, 50),
-                _clamp(stocks, 0, 4),
-                facing,
-                on_ground,
-                action,
-                jumps,
-                p["character"],
-            )
-        )
-        feedbacks.append(
-            FEEDBACK.pack(total & 255, invulnerable, _clamp(combo, 0, 50), l_cancel, hurtbox, ground, last_attack, 0)
-        )
+        total = min(max(p["percent"] * 256 + p["percent_frac"] + percent, 0), PERCENT_MAX)
+        after = {
+            "x": _clamp("x", p["x"] + x),
+            "y": _clamp("y", p["y"] + y),
+            "percent": total >> 8,
+            "shield_strength": _clamp("shield_strength", p["shield_strength"] + shield),
+            **{name: min(max(p[name] + d, -32768), 32767) for name, d in zip(_SPEEDS, speeds, strict=True)},
+            "state_age": min(65535, p["state_age"] + 1) if action == p["action_state"] else 0,
+            "hitlag": _clamp("hitlag", hitlag),
+            "stocks": _clamp("stocks", stocks),
+            "facing": facing,
+            "on_ground": on_ground,
+            "action_state": action,
+            "jumps_left": jumps,
+            "character": p["character"],
+            "percent_frac": total & 255,
+            "invulnerable": invulnerable,
+            "combo_count": _clamp("combo_count", combo),
+            "l_cancel": l_cancel,
+            "hurtbox": hurtbox,
+            "ground": ground,
+            "last_attack": last_attack,
+            "reserved": 0,
+        }
+        states.append(PLAYER.pack(*(after[name] for name in layouts.PLAYER_STATE.names)))
+        feedbacks.append(FEEDBACK.pack(*(after[name] for name in layouts.FEEDBACK.names)))
     return b"".join((*states, *feedbacks, bytes(inputs), bytes((stage,))))
 
 
 def categorical_rows() -> list[tuple[str, int, int]]:
     """(name, first row, end row) of the twelve categorical heads in the `heads` matrix, p0's first."""
     rows = []
-    at = REGRESSION_ROWS + 6
+    at = REGRESSION_ROWS + BINARY_ROWS
     for player in ("p0", "p1"):
         for name, classes in CLASSES.items():
             rows.append((f"{player}_{name}", at, at + classes))

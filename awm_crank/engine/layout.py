@@ -1,45 +1,47 @@
-"""Where every byte of a cartridge stands (docs/cartridge.md): shapes, header fields, tensors in order."""
+"""Where every byte of a cartridge is (docs/cartridge.md): shapes, header fields, tensors in order."""
 
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 
-MAGIC = b"AWMCART\0"
-FORMAT_VERSION = 1
-HEADER_SIZE = 2048
-HEADER = struct.Struct("<8sHHI32s32sHHHHBBHBBH16H16H1024sBHBHHIIbBbBbbbBBB6sQ24sII8s640s144s")
-LAYER = struct.Struct("<bbBbbbbBbbbbB3sQ16s")
-MAX_LAYERS = 16
-MAX_SHARDS = 4
-MAX_SHARD_SIZE = 10 * 1024 * 1024
-D_CONV = 4
-CTRL_DIM = 26
-PLAYER_FLOATS = 29
-"""Floats of one player in the frame vector, state_age among them."""
-PLAYER_CONTROLS = 13
-LOW_BITS = 7
-"""Bits of a frame-vector float behind those that a 15-bit activation holds (numerics.md 6.1)."""
+from awm_crank.wire import contract
+from awm_crank.wire.layouts import Layout
 
-CLASSES = {"action": 400, "jumps": 8, "l_cancel": 3, "hurtbox": 3, "ground": 32, "last_attack": 64}
+HEADER = Layout(contract.STRUCTS["CartridgeHeader"])
+LAYER = Layout(contract.STRUCTS["LayerBlock"])
+ENTRY = Layout(contract.STRUCTS["TensorEntry"])
+
+
+def constant(field: str) -> int:
+    """The only value that a field of the header may have."""
+    limits = contract.STRUCTS["CartridgeHeader"](field).range
+    assert limits and limits[0] == limits[1], field
+    return limits[0]
+
+
+MAGIC = b"AWMCART\0"
+FORMAT_VERSION = constant("format_version")
+HEADER_SIZE = HEADER.size
+D_CONV = constant("d_conv")
+MAX_LAYERS = contract.MAX_LAYERS
+MAX_SHARDS = contract.MAX_SHARDS
+MAX_SHARD_SIZE = contract.MAX_ACCOUNT_BYTES
+CTRL_DIM = contract.CTRL_DIM
+PLAYER_FLOATS = contract.PLAYER_FLOATS
+"""Floats of one player in the frame vector, state_age among them."""
+PLAYER_CONTROLS = contract.PLAYER_CONTROLS
+LOW_BITS = 7
+"""Bits of a frame-vector float below those that a 15-bit activation holds (numerics.md 6.1)."""
+
+CLASSES = contract.CLASSES
 """The categorical heads of one player, in the order of their rows, and their classes."""
-REGRESSION_ROWS = 24
-BINARY_ROWS = 6
+REGRESSION_ROWS = contract.REGRESSION_ROWS
+BINARY_ROWS = contract.BINARY_ROWS
 HEAD_ROWS = REGRESSION_ROWS + BINARY_ROWS + 2 * sum(CLASSES.values())
 
-EMBEDDINGS = {
-    "action_embed": (400, 32),
-    "jumps_embed": (8, 4),
-    "character_embed": (33, 8),
-    "l_cancel_embed": (3, 2),
-    "hurtbox_embed": (3, 2),
-    "ground_embed": (32, 4),
-    "last_attack_embed": (64, 8),
-    "state_age_embed": (150, 8),
-    "stage_embed": (33, 4),
-}
-"""Embedding tables in the cartridge's order, which is that of a player's columns, with stage behind both players."""
+EMBEDDINGS = {each.name: (int(each.shape[0]), int(each.shape[1])) for each in contract.TENSORS if "embed" in each.name}
+"""Embedding tables, (rows, width), in the cartridge's order: a player's columns, then the stage's for both players."""
 
 
 @dataclass(frozen=True)
@@ -160,53 +162,30 @@ class TensorSpec:
 
 def align(offset: int) -> int:
     """The next multiple of 64."""
-    return (offset + 63) & ~63
+    return -(-offset // contract.ALIGN) * contract.ALIGN
 
 
 def tensors(shape: Shape) -> list[TensorSpec]:
     """All tensors of a cartridge of this shape, in the order of the directory."""
-    d, i, h, c = shape.d_model, shape.d_inner, shape.num_heads, shape.conv_dim
-    specs = [
-        TensorSpec("feature_mul", "i32", (shape.player_floats,)),
-        TensorSpec("ctrl_mul", "i32", (PLAYER_CONTROLS,)),
-    ]
-    for name, (rows, width) in EMBEDDINGS.items():
-        used = name != "state_age_embed" or shape.state_age_as_embed
-        specs.append(TensorSpec(name, "i16", (rows if used else 0, width)))
-    specs += [
-        TensorSpec("frame_proj", "matrix", (d, shape.frame_dim)),
-        TensorSpec("final_norm", "i16", (d,)),
-        TensorSpec("ctrl_proj", "matrix", (d, CTRL_DIM)),
-        TensorSpec("heads", "matrix", (HEAD_ROWS, d)),
-        TensorSpec("reserved", "i8", (0,)),
-    ]
-    for n in range(shape.num_layers):
-        specs += [
-            TensorSpec(f"layers.{n}.{name}", kind, dims)
-            for name, kind, dims in (
-                ("norm", "i16", (d,)),
-                ("in_proj.w", "i8", (shape.proj_rows, d)),
-                ("in_proj.m", "i32", (shape.proj_rows,)),
-                ("conv_w", "i16", (c, D_CONV)),
-                ("conv_b", "i32", (c,)),
-                ("dt_bias", "i32", (h,)),
-                ("alpha", "i32", (h,)),
-                ("d", "i16", (h,)),
-                ("hs", "i8", (h,)),
-                ("gate_norm", "i16", (i,)),
-                ("out_proj.w", "i8", (d, i)),
-                ("out_proj.m", "i32", (d,)),
-                ("row_gain", "i8", (i if shape.row_gains else 0,)),
-                ("reserved", "i8", (0,)),
-            )
-        ]
-    return specs
+    sizes = {
+        "D": shape.d_model, "V": shape.frame_dim, "I": shape.d_inner, "N": shape.d_state, "H": shape.num_heads,
+        "C": shape.conv_dim, "R": shape.proj_rows, "F": shape.player_floats,
+    }  # fmt: skip
+
+    def spec(each: contract.Tensor, prefix: str = "") -> TensorSpec:
+        dims = [sizes[part] if isinstance(part, str) else part for part in each.shape]
+        if each.needs and not getattr(shape, each.needs):
+            dims[0] = 0
+        return TensorSpec(prefix + each.name, each.type, tuple(dims))
+
+    layers = [spec(each, f"layers.{n}.") for n in range(shape.num_layers) for each in contract.LAYER_TENSORS]
+    return [*(spec(each) for each in contract.TENSORS), *layers]
 
 
 def offsets(specs: list[TensorSpec]) -> tuple[list[int], int]:
     """Offsets of the tensors in the file, and the file's size."""
     result = []
-    end = HEADER_SIZE + 8 * len(specs)
+    end = HEADER_SIZE + ENTRY.size * len(specs)
     for spec in specs:
         begin = align(end)
         result.append(begin)

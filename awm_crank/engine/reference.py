@@ -183,8 +183,7 @@ class ReferenceEngine:
         raws: list[int] = []
         rows: list[NDArray[np.int32]] = []
         for i, player in enumerate((first, second)):
-            at = 80 + 8 * i
-            raws += frame.player_raws(player, age_embed) + frame.controls(block[at : at + 8])
+            raws += frame.player_raws(player, age_embed) + frame.controls(frame.block_inputs(block, i))
             for name, row in zip(self._shape.player_embeddings, frame.embedding_rows(player, age_embed), strict=True):
                 rows.append(self._embeddings[name][row])
         wide = requantize(np.array(raws, np.int64), self._feature_mul, self._f.s_frame)

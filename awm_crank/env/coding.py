@@ -8,16 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..wire import layouts
+from ..wire import contract
 
-PLAYER = np.dtype(
-    {
-        "names": list(layouts.PLAYER_STATE.names),
-        "formats": [
-            *["<i4"] * 2, *["<u2"] * 2, *["<i2"] * 5, "<u2", *["u1"] * 4, "<u2", *["u1"] * 2,
-        ],
-    }
-)  # fmt: skip
+PLAYER = np.dtype([(field.name, f"<{field.type[0]}{field.size}") for field in contract.STRUCTS["PlayerState"].fields])
 """A PlayerState (docs/formats.md) as NumPy reads it, 32 bytes."""
 
 SCALES: dict[str, float] = {
@@ -28,13 +21,18 @@ SCALES: dict[str, float] = {
 }  # fmt: skip
 """The numbers of one fighter in an observation, in order, and what one unit of the account's field weighs."""
 CATEGORIES = ("action_state", "character")
-CATEGORY_SIZES = (400, 33)
+CATEGORY_SIZES = tuple(limits[1] + 1 for name in CATEGORIES if (limits := contract.STRUCTS["PlayerState"](name).range))
 
 STICK_STEPS = 9
 ACTION_SIZES = (STICK_STEPS, STICK_STEPS, 3, 3, 3, *[2] * 8)
 """Choices of each part of an action: main stick x and y in steps of 20, C-stick x and y, trigger (off, half, full), and
 the buttons A, B, X, Y, Z, L, R, D-up."""
-_BUTTONS = ((6, 1), (6, 2), (6, 4), (6, 8), (6, 16), (7, 4), (7, 8), (7, 1))
+_BUTTONS = tuple(
+    (contract.STRUCTS["ControllerInput"](field).offset, 1 << contract.BITS[field].index(name))
+    for field, names in (("buttons", "ABXYZ"), ("buttons_ext", ("L", "R", "D-up")))
+    for name in names
+)
+"""(byte, bit) of each button in a ControllerInput."""
 NEUTRAL_ACTION = (4, 4, 1, 1, 0, *[0] * 8)
 
 DAMAGE_WEIGHT = 0.01

@@ -9,16 +9,13 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..errors import LayoutError, MatchFileError
-from ..wire import frame_records
-from ..wire.accounts import RECORD_SIZE, FrameRecord, PlayerState
+from ..wire import contract, frame_records, layouts
+from ..wire.accounts import RECORD_SIZE, FrameRecord
+from ..wire.structs import Fighter
 from . import stages
 
-FORMAT = "awm-match/1"
-FPS = 60
-_SCALED = (
-    "x", "y", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y",
-)  # fmt: skip
-_SCALE = 256
+FORMAT = contract.MATCH_FORMAT
+FPS = contract.FPS
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +63,13 @@ class MatchFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def player_object(state: bytes) -> dict[str, float | int]:
     """A PlayerState (32 bytes) as visualizers read it: positions, shield and speeds in game units."""
-    fields = msgspec.structs.asdict(PlayerState.decode(state))
-    # dividing by a power of two is exact, so JSON's numbers give the fixed-point value back
-    return {name: value / _SCALE if name in _SCALED else value for name, value in fields.items()}
+    # the scales are powers of two, so dividing is exact and JSON's numbers give the fixed-point value back
+    return msgspec.structs.asdict(fighter(state))
+
+
+def fighter(state: bytes) -> Fighter:
+    """A PlayerState (32 bytes) in game units. Raises LayoutError when it is out of range."""
+    return Fighter.of(layouts.PLAYER_STATE.unpack(state))
 
 
 def frame_object(players: bytes, stage: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 
 from ..engine.api import Engine
 from ..errors import ConfigError
-from ..wire import bolt, frame_records, ids
+from ..wire import bolt, contract, frame_records, ids
 from ..wire.accounts import FRESH
 from ..wire.start import start_players
 from . import file
@@ -22,7 +22,7 @@ from .game import Game
 from .players import Agent
 from .stages import FINAL_DESTINATION
 
-ENTITY_TAG = b"awm:offline:v1"
+ENTITY_TAG = contract.OFFLINE_TAG
 NO_MODEL = ids.ZERO_KEY
 """What stands for the manifest in an offline match's file."""
 

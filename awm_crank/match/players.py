@@ -8,27 +8,28 @@ calls, so a player that restarts in the middle of a match goes on with the very 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 
 from ..errors import ConfigError
+from ..wire import layouts
+from ..wire.contract import BITS
 
 Agent = Callable[[int, int, int, bytes], bytes]
 
-NEUTRAL = bytes(8)
+NEUTRAL = bytes(layouts.CONTROLLER_INPUT.size)
 FULL_TILT = 80
 """The stick's reach in one axis (reference/system.md)."""
 
-A, B, X, Y, Z = 1, 2, 4, 8, 16
+A, B, X, Y, Z = (1 << BITS["buttons"].index(name) for name in "ABXYZ")
 SHIELD = 255
 """A trigger pressed all the way."""
 
-_CONTROLLER = struct.Struct("<bbbbBBBB")
-_POSITION = struct.Struct("<ii")
+_CONTROLLER = layouts.CONTROLLER_INPUT.body
+_POSITION = layouts.PLAYER_STATE.part("x", "y").body
 _MASK = (1 << 64) - 1
-_PLAYER_SIZE = 32
-_ON_GROUND_OFFSET = 27
-_JUMPS_OFFSET = 30
+_PLAYER_SIZE = layouts.PLAYER_STATE.size
+_ON_GROUND_OFFSET = layouts.PLAYER_STATE.offset("on_ground")
+_JUMPS_OFFSET = layouts.PLAYER_STATE.offset("jumps_left")
 
 # frames for which the random player keeps one choice: long enough to be seen to move, short enough for variety
 _HOLD_FRAMES = 6

@@ -8,16 +8,15 @@ from typing import Any
 import msgspec
 
 from ..session.commands import Landed
-from ..wire import layouts
-from ..wire.accounts import PlayerState
+from ..wire import frame_records, layouts
+from ..wire.structs import Fighter
 
 BLOCK_SIZE = layouts.FRAME_BLOCK.size
 COMPACT_SIZE = 4 + BLOCK_SIZE + 8
 _PLAYER_SIZE = layouts.PLAYER_STATE.size
+_INPUT_SIZE = layouts.CONTROLLER_INPUT.size
 _PERCENT = layouts.PLAYER_STATE.span("percent")
 _STOCKS = layouts.PLAYER_STATE.span("stocks")
-_FIXED = {"x", "y", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y"}
-"""The fields that count in 1/256 of a game unit."""
 
 
 def compact(frame: Landed) -> bytes:
@@ -28,12 +27,13 @@ def compact(frame: Landed) -> bytes:
 def readable(frame: Landed) -> bytes:
     """A JSON object: frame, stage, players (PlayerState's field names, in game units), and inputs in hex."""
     block = frame.block
+    inputs = frame_records.block_inputs(block)
     value = {
         "frame": frame.frame,
         "on_time": frame.on_time,
-        "stage": block[96],
+        "stage": block[layouts.FRAME_BLOCK.offset("stage")],
         "players": [_player(block, n) for n in (0, 1)],
-        "inputs": [block[80:88].hex(), block[88:96].hex()],
+        "inputs": [inputs[:_INPUT_SIZE].hex(), inputs[_INPUT_SIZE:].hex()],
         "chain_hash": frame.chain_hash.hex(),
     }
     return msgspec.json.encode(value)
@@ -59,5 +59,5 @@ def _read(block: bytes, base: int, span: layouts.Span) -> int:
 
 
 def _player(block: bytes, number: int) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(PlayerState.decode(block[number * _PLAYER_SIZE : (number + 1) * _PLAYER_SIZE]))
-    return {name: value / 256 if name in _FIXED else value for name, value in fields.items()}
+    state = block[number * _PLAYER_SIZE : (number + 1) * _PLAYER_SIZE]
+    return msgspec.structs.asdict(Fighter.of(layouts.PLAYER_STATE.unpack(state)))

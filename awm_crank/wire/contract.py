@@ -408,7 +408,7 @@ STRUCTS: Final = {
         Field("num_heads", "u8", 89, 1),
         Field("headdim", "u16", 90, 2),
         Field("d_conv", "u8", 92, 1, range=(4, 4), engine=(4, 4), clamp=(4, 4)),
-        Field("flags", "u8", 93, 1),
+        Field("flags", "u8", 93, 1, range=(0, 3), engine=(0, 3), clamp=(0, 3)),
         Field("frame_dim", "u16", 94, 2),
         Field("layer_input_scales", "[u16; 16]", 96, 32),
         Field("layer_output_scales", "[u16; 16]", 128, 32),

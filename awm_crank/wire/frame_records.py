@@ -1,6 +1,7 @@
-"""The chain hash, frame records and frame blocks (docs/formats.md, "The chain hash" and "Common blocks").
+"""Frame blocks, frame records and the chain hash (docs/formats.md, "Common blocks" and "The chain hash").
 
-A *frame block* is 97 bytes: players 64 @0, feedback 16 @64, inputs 16 @80, stage 1 @96.
+A *frame block* is what the engine reads and writes, 97 bytes. A *frame record* is what the frame log and the match file
+keep of a frame, 96 bytes.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from hashlib import sha256
 from solders.pubkey import Pubkey
 
 from ..errors import LayoutError
-from . import layouts
-from .accounts import FRESH, HELD, NEUTRAL, NEUTRAL_INPUT, HiddenState, SessionState
+from . import contract, layouts
+from .accounts import FRESH, HELD, NEUTRAL, NEUTRAL_INPUT, FrameRecord, HiddenState, SessionState
 
 BLOCK_SIZE = layouts.FRAME_BLOCK.size
 RECORD_SIZE = layouts.FRAME_RECORD.size
-GENESIS_TAG = b"awm:genesis:v1"
+GENESIS_TAG = contract.GENESIS_TAG
 
 
 def _sized(name: str, data: bytes, size: int) -> bytes:
@@ -83,9 +84,11 @@ def record(frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes
         LayoutError: a part does not fit.
     """
     _sized("inputs", inputs, 16), _sized("sources", sources, 2), _sized("players", players, 64)
-    return layouts.FRAME_RECORD.pack(
-        (frame, inputs[:8], inputs[8:], sources[0], sources[1], stage, 0, players[:32], players[32:], chain_hash[:8])
-    )
+    own, one = layouts.CONTROLLER_INPUT.size, layouts.PLAYER_STATE.size
+    return FrameRecord(
+        frame=frame, input1=inputs[:own], input2=inputs[own:], source1=sources[0], source2=sources[1], stage=stage,
+        reserved=0, player1=players[:one], player2=players[one:], chain_hash=chain_hash[:8],
+    ).encode()  # fmt: skip
 
 
 def block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> bytes:
@@ -93,19 +96,25 @@ def block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> bytes:
     return layouts.FRAME_BLOCK.pack((players, feedback, inputs, stage))
 
 
+_PLAYERS, _FEEDBACK, _INPUTS = (
+    slice(span.offset, span.offset + span.size)
+    for span in map(layouts.FRAME_BLOCK.span, ("players", "feedback", "inputs"))
+)
+
+
 def block_players(data: bytes) -> bytes:
     """Both PlayerStates of a frame block, 64 bytes."""
-    return data[:64]
+    return data[_PLAYERS]
 
 
 def block_feedback(data: bytes) -> bytes:
     """Both Feedbacks of a frame block, 16 bytes."""
-    return data[64:80]
+    return data[_FEEDBACK]
 
 
 def block_inputs(data: bytes) -> bytes:
     """Both inputs that led to a frame block, 16 bytes."""
-    return data[80:96]
+    return data[_INPUTS]
 
 
 def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes) -> bytes:

@@ -67,7 +67,9 @@ class Layout:
         self.size = of.size
         self.body = struct.Struct(of.format)
         self._types = tuple(field.type for field in of.fields)
-        self._ranges = tuple((index, *field.range) for index, field in enumerate(of.fields) if field.range)
+        self._ranges = tuple(
+            (index, *field.range) for index, field in enumerate(of.fields) if field.range and _is_number(field.type)
+        )
         self._readers = tuple(
             (index, reader) for index, kind in enumerate(self._types) if (reader := _reader(kind)) is not None
         )
@@ -172,6 +174,24 @@ class Layout:
             values[index] = reader(values[index])
         return values
 
+    def read(self, data: Buffer, at: int = 0) -> dict[str, Any]:
+        """The fields by name, as `unpack` gives them; ranges are the caller's to check.
+
+        Args:
+            data: what holds the struct.
+            at: where the struct begins.
+
+        Raises:
+            LayoutError: `data` is too short.
+        """
+        try:
+            values = list(self.body.unpack_from(data, at + len(self.discriminator)))
+        except struct.error:
+            raise LayoutError(self.name, expected=f"{self.size} bytes", found=f"{len(data) - at} bytes") from None
+        for index, reader in self._readers:
+            values[index] = reader(values[index])
+        return dict(zip(self.names, values, strict=True))
+
     def pack(self, values: Iterable[Any], address: object = None) -> bytes:
         """The struct's bytes, discriminator first: the inverse of `unpack`.
 
@@ -184,10 +204,27 @@ class Layout:
                 raise LayoutError(
                     f"{self.where(address)}: {self.names[index]}", expected=f"{low}..{high}", found=raw[index]
                 )
+        return self._join(raw, address)
+
+    def write(self, **values: Any) -> bytes:
+        """The struct's bytes from fields by name, the inverse of `read`: what is not named is zero.
+
+        Raises:
+            LayoutError: a value does not fit its field, or the struct has no field of that name.
+        """
+        if unknown := set(values) - set(self.names):
+            raise LayoutError(f"fields of {self.name}", expected=list(self.names), found=sorted(unknown))
+        zeros = {name: self._zero(index) for index, name in enumerate(self.names)}
+        return self._join([_plain(value) for value in (zeros | values).values()])
+
+    def _zero(self, index: int) -> int | bytes:
+        return 0 if _is_number(self._types[index]) else bytes(self.fields[self.names[index]].size)
+
+    def _join(self, raw: list[Any], address: object = None) -> bytes:
         # `struct` pads a short `s` field with zeros and cuts a long one, so the lengths are checked here.
         for name, kind, value in zip(self.names, self._types, raw, strict=True):
             size = self.fields[name].size
-            if kind not in NUMBERS and kind != "bool" and len(value) != size:
+            if not _is_number(kind) and len(value) != size:
                 raise LayoutError(
                     f"{self.where(address)}: {name}", expected=f"{size} bytes", found=f"{len(value)} bytes"
                 )
@@ -199,6 +236,10 @@ class Layout:
     def where(self, address: object) -> str:
         """The struct's name with an account's address, for errors."""
         return f"{self.name} {address}" if address is not None else self.name
+
+
+def _is_number(kind: str) -> bool:
+    return kind in NUMBERS or kind == "bool"
 
 
 def _reader(kind: str) -> Callable[[Any], Any] | None:

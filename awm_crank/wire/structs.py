@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
-from typing import ClassVar
+from typing import ClassVar, Self
 
+import msgspec
 from solders.pubkey import Pubkey
 
 from . import layouts
@@ -226,6 +228,34 @@ class Checkpoint(TailAccount, frozen=True, gc=False):
     chain_hash: bytes  # after `frame`
     reserved2: int  # reserved, 0
     state: bytes
+
+
+class Fighter(msgspec.Struct, frozen=True, gc=False):
+    """A PlayerState in game units: what bots, the page and the match file see."""
+
+    x: float  # game units
+    y: float  # game units
+    percent: int  # damage in whole percent; 0..999
+    shield_strength: float  # shield; 0..15360
+    speed_air_x: float  # game units per frame
+    speed_y: float  # game units per frame
+    speed_ground_x: float  # game units per frame
+    speed_attack_x: float  # game units per frame
+    speed_attack_y: float  # game units per frame
+    state_age: int  # frames in the current action
+    hitlag: int  # frames
+    stocks: int  # lives left; 0..4
+    facing: int  # 0..1; 1 right, 0 left
+    on_ground: int  # 0..1; 1 on the ground
+    action_state: int  # 0..399; Melee's action state
+    jumps_left: int  # 0..7
+    character: int  # 0..32; never changes during a session
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Self:
+        """From a PlayerState's values, in order. Nothing is rounded: the scales are powers of two."""
+        v = values
+        return cls(v[0] / 256, v[1] / 256, v[2], v[3] / 256, v[4] / 256, v[5] / 256, v[6] / 256, v[7] / 256, v[8] / 256, v[9], v[10], v[11], v[12], v[13], v[14], v[15], v[16])
 
 
 _PLAYER_STATE_PAIR = Struct("<iiHHhhhhhHBBBBHBBiiHHhhhhhHBBBBHBB")

@@ -18,6 +18,7 @@ from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.layout import HEAD_ROWS, Shape
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.seeded import cartridge
+from awm_crank.wire import layouts
 
 SOURCES = Path(__file__).resolve().parent.parent.parent / "awm_crank" / "engine" / "native"
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
@@ -48,8 +49,8 @@ def block(rng: random.Random) -> bytes:
 
     out = b""
     for _ in range(2):
-        out += struct.pack(
-            "<iiHHhhhhhHBBBBHBB", pick(-(2**24), 2**24), pick(-(2**24), 2**24), pick(0, 999), pick(0, 15360),
+        out += layouts.PLAYER_STATE.body.pack(
+            pick(-(2**24), 2**24), pick(-(2**24), 2**24), pick(0, 999), pick(0, 15360),
             *[pick(-32768, 32767) for _ in range(5)], pick(0, 65535), pick(0, 255), pick(0, 4), pick(0, 1), pick(0, 1),
             pick(0, 399), pick(0, 7), pick(0, 32),
         )  # fmt: skip

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from awm_crank.errors import ConfigError
 from awm_crank.match import players
+from awm_crank.wire.layouts import PLAYER_STATE
 
-STATE = struct.Struct("<iiHHhhhhhHBBBBHBB")
+STATE = PLAYER_STATE.body
 U64 = st.integers(0, 2**64 - 1)
 
 

@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import json
 import re
-import struct
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,8 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 import awm_crank
 from awm_crank.wire import bolt, ids, programs
 from awm_crank.wire.args import Frame, Input, Lifecycle
+from awm_crank.wire.contract import START
+from awm_crank.wire.layouts import PLAYER_STATE
 
 PROGRAMS = Path(awm_crank.__file__).parent / "localnet" / "programs"
 TABLE: dict[str, dict[str, str]] = json.loads((PROGRAMS / "programs.json").read_text())
@@ -151,31 +152,11 @@ class Chain:
 
 def players(**fields: int) -> bytes:
     """Two start-like PlayerStates (64 bytes); `p0_…`/`p1_…` replace fields."""
-    names = [
-        "x",
-        "y",
-        "percent",
-        "shield_strength",
-        "speed_air_x",
-        "speed_y",
-        "speed_ground_x",
-        "speed_attack_x",
-        "speed_attack_y",
-        "state_age",
-        "hitlag",
-        "stocks",
-        "facing",
-        "on_ground",
-        "action_state",
-        "jumps_left",
-        "character",
-    ]
     out = b""
     for index in range(2):
-        values = dict.fromkeys(names, 0) | {"stocks": 4, "shield_strength": 15_360, "action_state": 14, "jumps_left": 2}
-        values |= {"x": (-7680, 7680)[index], "facing": 1 - index, "on_ground": 1}
+        values = dict.fromkeys(PLAYER_STATE.names, 0) | START[index]
         values |= {k[3:]: v for k, v in fields.items() if k.startswith(f"p{index}_")}
-        out += struct.pack("<iiHHhhhhhHBBBBHBB", *values.values())
+        out += PLAYER_STATE.body.pack(*values.values())
     return out
 
 

@@ -196,9 +196,11 @@ _CLASSES_HEAD = f'''{FIRST_LINE}
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
-from typing import ClassVar
+from typing import ClassVar, Self
 
+import msgspec
 from solders.pubkey import Pubkey
 
 from . import layouts
@@ -236,6 +238,23 @@ def _class(struct: Struct) -> list[str]:
     return lines
 
 
+def _units(struct: Struct) -> list[str]:
+    """PlayerState as a game counts it: the same names, positions and speeds in game units."""
+    lines = ["", "", "class Fighter(msgspec.Struct, frozen=True, gc=False):"]
+    lines += [f'    """A {struct.name} in game units: what bots, the page and the match file see."""', ""]
+    for each in body(struct):
+        note = describe(each).replace(f" × {each.scale}", "")
+        lines.append(f"    {each.name}: {'float' if each.scale != 1 else 'int'}{f'  # {note}' if note else ''}")
+    divided = ", ".join(
+        f"v[{at}]{f' / {each.scale}' if each.scale != 1 else ''}" for at, each in enumerate(body(struct))
+    )
+    return [
+        *lines, "", "    @classmethod", "    def of(cls, values: Sequence[int]) -> Self:",
+        f'        """From a {struct.name}\'s values, in order. Nothing is rounded: the scales are powers of two."""',
+        "        v = values", f"        return cls({divided})",
+    ]  # fmt: skip
+
+
 def _pair_check(struct: Struct) -> list[str]:
     """The range check of two structs at once, unrolled: it runs for every session in every frame."""
     fields = body(struct)
@@ -267,7 +286,11 @@ def _classes(contract: Contract) -> str:
             and each.account != "world"
         ):
             lines += _class(each)
-    return _CLASSES_HEAD + "\n".join([*lines, *_pair_check(contract.structs["PlayerState"])]) + "\n"
+    return (
+        _CLASSES_HEAD
+        + "\n".join([*lines, *_units(contract.structs["PlayerState"]), *_pair_check(contract.structs["PlayerState"])])
+        + "\n"
+    )
 
 
 def files(contract: Contract) -> dict[str, str]:

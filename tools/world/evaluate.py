@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +21,9 @@ from model import FrameStackMamba2, Shape
 from numpy.typing import NDArray
 from players import Players
 from simulator import BLOCK_DEPTH, DEAD, GROUND_X, REBIRTH, UNIT, Fighters, is_in, start, step
+
+from awm_crank.env.coding import fighters
+from awm_crank.wire import layouts
 
 MATCHES, FRAMES, SEED = 200, 3600, 990_001
 FLOAT_FRAMES = 60
@@ -71,7 +73,12 @@ class Floating:
         return codec.decode(s, {name: v[:, 0] for name, v in out.items()})
 
 
-_PLAYER = struct.Struct("<iiHHhhhhhHBBBBHBB")
+# the simulator's short names of PlayerState's and Feedback's fields
+_SHORT = {
+    "shield_strength": "shield", "speed_air_x": "air_x", "speed_ground_x": "ground_x", "speed_attack_x": "attack_x",
+    "speed_attack_y": "attack_y", "state_age": "age", "action_state": "action", "jumps_left": "jumps",
+}  # fmt: skip
+_FIELDS = {name: _SHORT.get(name, name) for name in layouts.PLAYER_STATE.names}
 
 
 def blocks(s: Fighters, led: NDArray[np.uint8]) -> list[bytes]:
@@ -79,14 +86,11 @@ def blocks(s: Fighters, led: NDArray[np.uint8]) -> list[bytes]:
     out = []
     for i in range(len(s.x)):
         players = b"".join(
-            _PLAYER.pack(
-                s.x[i, p], s.y[i, p], s.percent[i, p], s.shield[i, p], s.air_x[i, p], s.speed_y[i, p],
-                s.ground_x[i, p], s.attack_x[i, p], s.attack_y[i, p], s.age[i, p], s.hitlag[i, p], s.stocks[i, p],
-                s.facing[i, p], s.on_ground[i, p], s.action[i, p], s.jumps[i, p], s.character[i, p],
-            )
-            for p in (0, 1)
-        )  # fmt: skip
-        feedback = b"".join(bytes((s.percent_frac[i, p], s.invulnerable[i, p], 0, 0, 0, 0, 0, 0)) for p in (0, 1))
+            layouts.PLAYER_STATE.body.pack(*(getattr(s, name)[i, p] for name in _FIELDS.values())) for p in (0, 1)
+        )
+        feedback = b"".join(
+            layouts.FEEDBACK.write(percent_frac=s.percent_frac[i, p], invulnerable=s.invulnerable[i, p]) for p in (0, 1)
+        )
         out.append(players + feedback + led[i].tobytes() + bytes((codec.STAGE,)))
     return out
 
@@ -111,12 +115,16 @@ class Quantized:
         return self._view()
 
     def _view(self) -> Fighters:
-        rows = np.array([[_PLAYER.unpack_from(b, 32 * p) for p in (0, 1)] for b in self.blocks], np.int32)
-        frac, invulnerable = (
-            np.array([[b[64 + 8 * p + i] for p in (0, 1)] for b in self.blocks], np.int32) for i in (0, 1)
+        rows = fighters(self.blocks)
+        place = layouts.FRAME_BLOCK.span("feedback")
+        fed_back = np.stack([np.frombuffer(b, np.uint8, place.size, place.offset).reshape(2, -1) for b in self.blocks])
+        return Fighters(
+            **{short: rows[name].astype(np.int32) for name, short in _FIELDS.items()},
+            **{
+                name: fed_back[..., layouts.FEEDBACK.offset(name)].astype(np.int32)
+                for name in ("percent_frac", "invulnerable")
+            },
         )
-        fields = [rows[..., i].copy() for i in range(17)]
-        return Fighters(*fields[:3], frac, *fields[3:], invulnerable)
 
 
 def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: 
             rows = range(begin, min(begin + CHUNK, frames))
             vectors = model.frame_vectors([lane[n] for lane in lanes for n in rows])
             ctx = model.advance(state, vectors.reshape(len(lanes), len(rows), -1))
-            model.outputs_batch(ctx.flatten(0, 1), [lane[n + 1][80:96] for lane in lanes for n in rows])
+            model.outputs_batch(ctx.flatten(0, 1), [frame.block_inputs(lane[n + 1]) for lane in lanes for n in rows])
         if not last:
             # a head whose dt never opens has a decay of exactly 1, and neither forgets nor takes in anything
             reach = 1 / (-torch.expm1(logs)).clamp(min=1 / REPEATS)

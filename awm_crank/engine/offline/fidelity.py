@@ -39,7 +39,6 @@ SNR_WINDOW, SNR_STRIDE = 900, 5
 in a match moves the ratio of one frame by several dB, and the dither its noise."""
 MATCH_FRAMES = 900
 """How long a match of `play` lasts. 1,000 and 10,000 are then the same moment of one, so that the two SNR compare."""
-_STOCKS = 25
 CHUNK = 500
 """Frames that the floating-point models take at once."""
 
@@ -106,7 +105,7 @@ def play(engine: NativeEngine, starts: Sequence[bytes], inputs: Sequence[Sequenc
     out = [[block] for block in starts]
     for n, pads in enumerate(zip(*inputs, strict=True), 1):
         now = engine.heads_batch(engine.backbone_batch(states, now), now, list(pads))
-        over = [n % MATCH_FRAMES == 0 or 0 in (block[_STOCKS], block[_STOCKS + 32]) for block in now]
+        over = [n % MATCH_FRAMES == 0 or 0 in frame.block_stocks(block) for block in now]
         now = [start if ended else block for start, block, ended in zip(starts, now, over, strict=True)]
         for blocks, block in zip(out, now, strict=True):
             blocks.append(block)
@@ -136,7 +135,7 @@ def measure(
     cartridge, frames = engine.cartridge, len(sessions[0]) - 1
     ends = sorted({n for n in report_at if n < frames} | {frames})
     kept = {n for end in ends for n in _window(end)}
-    pads = [[following[80:96] for _, following in pairwise(blocks)] for blocks in sessions]
+    pads = [[frame.block_inputs(following) for _, following in pairwise(blocks)] for blocks in sessions]
 
     tick("integers")
     contexts, states = _integer_run(engine, sessions, kept)

@@ -213,7 +213,8 @@ def _recorded_starts(blocks: list[bytes], count: int) -> list[closed_loop.Start]
     starts: Sequence[int] = [i * len(blocks) // count for i in range(count)]
     return [
         closed_loop.Start(
-            [at(begin + n) for n in range(CONTEXT)], [at(begin + CONTEXT + n)[80:96] for n in range(HORIZON)]
+            [at(begin + n) for n in range(CONTEXT)],
+            [frame.block_inputs(at(begin + CONTEXT + n)) for n in range(HORIZON)],
         )
         for begin in starts
     ]

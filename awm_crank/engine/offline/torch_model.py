@@ -93,7 +93,7 @@ class TorchModel:
         for block in blocks:
             first, second, stage = frame.unpack(block)
             for i, player in enumerate((first, second)):
-                raws.append(frame.player_raws(player, age_embed) + frame.controls(block[80 + 8 * i : 88 + 8 * i]))
+                raws.append(frame.player_raws(player, age_embed) + frame.controls(frame.block_inputs(block, i)))
                 rows.append(frame.embedding_rows(player, age_embed))
             stages.append(stage)
         floats = np.clip(np.array(raws, np.float64) * self.units, -self.feature_limit, self.feature_limit)
