@@ -55,6 +55,9 @@ class Crank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     keypair: str = "crank.json"
     """The writer's key file (a JSON array of 64 numbers). Relative to the configuration file."""
+    allow_open_keypair: bool = False
+    """Accept a key file that other users of the machine can read. On a read-only mount, such as a Kubernetes secret, \
+the crank accepts one without this setting."""
     adopt_unbound_sessions: bool = False
     """Bind and serve sessions whose CREATE named no writer. On a shared chain this spends for strangers' matches."""
     late_policy: LatePolicy = "hold"

@@ -78,7 +78,7 @@ async def examine(
     found.append(Finding("config", "ok", str(path)))
     engine, check = _engine(settings)
     found += [check, await _timer(), _open_files(), *_writable(write)]
-    key, check = _key(keypair or Path(settings.crank.keypair))
+    key, check = _key(keypair or Path(settings.crank.keypair), allow_open=settings.crank.allow_open_keypair)
     found.append(check)
     endpoints = dict.fromkeys((settings.chain.base_http, settings.rollup_http()))
     for url in endpoints:
@@ -155,12 +155,13 @@ def _writable(paths: tuple[Path, ...]) -> Iterator[Finding]:
             yield Finding("write", "ok", str(path))
 
 
-def _key(path: Path) -> tuple[Pubkey | None, Finding]:
+def _key(path: Path, *, allow_open: bool) -> tuple[Pubkey | None, Finding]:
+    open_to_others: list[str] = []
     try:
-        key = load_keypair(path).pubkey()
+        key = load_keypair(path, allow_open=allow_open, warn=open_to_others.append).pubkey()
     except AwmError as error:
         return None, from_error("key", error)
-    return key, Finding("key", "ok", f"{key} ({path})")
+    return key, Finding("key", "ok", "; ".join([f"{key} ({path})", *open_to_others]))
 
 
 # -- endpoints --------------------------------------------------------------------------------------------------------

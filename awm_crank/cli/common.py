@@ -117,7 +117,7 @@ def keypair(args: argparse.Namespace) -> Keypair:
     """The key in the file of `--keypair`. Raises KeyFileError."""
     from ..client.keys import load_keypair
 
-    return load_keypair(args.keypair)
+    return load_keypair(args.keypair, warn=note)
 
 
 def address(text: str, what: str) -> Pubkey:

@@ -35,8 +35,10 @@ def execute(args: argparse.Namespace) -> int:
     from . import interrupt
 
     settings = config.load(args.config)
-    signer = Signer(bytes(load_keypair(args.keypair or Path(settings.crank.keypair))))
     logs.configure(settings.log.level)
+    path = args.keypair or Path(settings.crank.keypair)
+    key = load_keypair(path, allow_open=settings.crank.allow_open_keypair, warn=logs.get().warning)
+    signer = Signer(bytes(key))
 
     async def serve() -> None:
         daemon = Daemon(settings, signer, ready_file=args.ready_file, stats_file=args.stats)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -40,13 +42,56 @@ def test_never_overwritten(tmp_path: Path) -> None:
     assert load_keypair(tmp_path / "k.json") == first
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601, 0o440, 0o444])
 def test_open_to_others(tmp_path: Path, mode: int) -> None:
     """A file that others may read is refused with the command that closes it."""
     path = key_file(tmp_path / "k.json", msgspec.json.encode(SECRET).decode(), mode)
     with pytest.raises(KeyFileError) as caught:
         load_keypair(path)
-    assert str(caught.value).endswith(f"expected mode 0600, found {mode:04o}. Try: chmod 600 {path}")
+    assert str(caught.value).endswith(
+        f"expected mode 0600, found {mode:04o}. Try: chmod 600 {path}; or mount it read-only"
+    )
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o444, 0o660, 0o602, 0o604, 0o601])
+def test_allowed_to_be_open(tmp_path: Path, mode: int) -> None:
+    """With leave, others may read it, and that is said; they may never write or execute it."""
+    path = key_file(tmp_path / "k.json", msgspec.json.encode(SECRET).decode(), mode)
+    said: list[str] = []
+    if mode & 0o033:
+        with pytest.raises(KeyFileError, match="open to other users"):
+            load_keypair(path, allow_open=True, warn=said.append)
+        assert said == []
+    else:
+        assert list(bytes(load_keypair(path, allow_open=True, warn=said.append))) == SECRET
+        assert said == [f"key file {path} can be read by other users of this machine (mode {mode:04o})"]
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o440, 0), (0o444, 0), (0o400, 0), (0o464, 2), (0o446, 2)])
+def test_read_only_mount(tmp_path: Path, mode: int, status: int) -> None:
+    """On a read-only mount, where secrets come as 0440 or 0444 through a link, the file is accepted with a warning."""
+    (tmp_path / "..data").mkdir()
+    key_file(tmp_path / "..data" / "k.json", msgspec.json.encode(SECRET).decode(), mode)
+    (tmp_path / "k.json").symlink_to("..data/k.json")
+    code = (
+        "import sys; from awm_crank.client.keys import load_keypair\n"
+        "from awm_crank.errors import KeyFileError\n"
+        "try: load_keypair(sys.argv[1], warn=print)\n"
+        "except KeyFileError as error: raise SystemExit(error.exit_code)"
+    )
+    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$0" -c "$2" "$1/k.json"'
+    words = ["unshare", "--map-root-user", "--mount", "sh", "-ec", script, sys.executable, str(tmp_path), code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert ("can be read by other users" in done.stdout) == (mode in (0o440, 0o444))
+
+
+def test_endless(tmp_path: Path) -> None:
+    """A file of any length is not read to its end; an endless one is refused."""
+    path = tmp_path / "k.json"
+    path.symlink_to("/dev/zero")
+    with pytest.raises(KeyFileError):
+        load_keypair(path)
 
 
 @pytest.mark.parametrize(
