@@ -116,6 +116,7 @@ def websocket(args: argparse.Namespace) -> str:
 def keypair(args: argparse.Namespace) -> Keypair:
     """The key in the file of `--keypair`. Raises KeyFileError."""
     from ..client.keys import load_keypair
+    from .output import note
 
     return load_keypair(args.keypair, warn=note)
 
