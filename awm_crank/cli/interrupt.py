@@ -12,6 +12,7 @@ Three things together keep that promise:
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import signal
@@ -84,9 +85,11 @@ def watching() -> Iterator[None]:
 def finish() -> None:
     """After Ctrl-C, ends the process as soon as the command has closed what it opened.
 
-    Python's own end of a process with PyTorch in it takes longer than a second.
+    Python's own end of a process with PyTorch in it takes longer than a second. What was registered to run at the end,
+    such as writing out the log, still runs.
     """
     if _watch.pressed:
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         end_now()

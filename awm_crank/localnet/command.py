@@ -30,22 +30,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument(
         "--kind", choices=("embedded", *STARTERS), default="embedded",
-        help="which validator: embedded; magicblock (0.1.7, a chain of its own); solana (solana-test-validator); "
-        "rollup (MagicBlock 0.8.3 on a base chain)",
+        help="the validator to run: embedded (the default); solana (solana-test-validator); magicblock (0.1.7, on its "
+        "own); rollup (MagicBlock 0.8.3 on a base chain)",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=8899, help="HTTP port, WebSocket is the next one; 0: free ones (default: 8899)"
+        "--port",
+        type=int,
+        default=8899,
+        help="port for HTTP, with WebSocket on the next one; 0 takes free ports (default: 8899)",
     )
     parser.add_argument(
-        "--slot-ms", type=float, help="milliseconds a slot (default: 10; under a rollup 100; solana 400)"
+        "--slot-ms",
+        type=float,
+        help="length of a slot in milliseconds (default: 10; base chain of a rollup: 100; solana: 400)",
     )
     parser.add_argument(
-        "--history", type=int, default=50_000, metavar="N", help="transactions to remember (default: %(default)s)"
+        "--history", type=int, default=50_000, metavar="N", help="number of transactions to keep (default: %(default)s)"
     )
-    parser.add_argument("--bare", action="store_true", help="without the project's programs and World's registry")
+    parser.add_argument("--bare", action="store_true", help="start without the project's programs and World's registry")
     parser.add_argument(
-        "--program", nargs=2, action="append", default=[], metavar=("ID", "FILE"), help="a further program (.so)"
+        "--program",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("ID", "FILE"),
+        help="also load a program from a .so file; may be repeated",
     )
     parser.add_argument(
         "--account",
@@ -53,13 +63,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="a further account, in the Solana CLI's JSON format; a folder stands for all its .json and .so files",
+        help="also load an account, in the Solana CLI's JSON format, or all .json and .so files of a folder; may be "
+        "repeated",
     )
     parser.add_argument(
-        "--fund", action="append", default=[], metavar="KEY[=SOL]", help="a public key that has SOL from the start"
+        "--fund",
+        action="append",
+        default=[],
+        metavar="KEY[=SOL]",
+        help=f"give a public key SOL at the start (default: {DEFAULT_SOL:g}); may be repeated",
     )
     parser.add_argument(
-        "--until-eof", action="store_true", help="end when standard input does (for programs that start a localnet)"
+        "--until-eof",
+        action="store_true",
+        help="also stop when standard input ends, for programs that start a localnet",
     )
     parser.add_argument(
         "--keypair",
@@ -67,31 +84,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help=f"a key file that has {DEFAULT_SOL:g} SOL from the start; made where it does not exist",
+        help=f"give the key in FILE {DEFAULT_SOL:g} SOL at the start, and make the file if it does not exist",
     )
     parser.add_argument(
-        "--for-rollup", action="store_true", help="with what a rollup of another process needs on it (from npm)"
+        "--for-rollup", action="store_true", help="also load what a rollup in another process needs, from npm"
     )
     others = parser.add_argument_group("kinds other than embedded")
-    others.add_argument("--validator", type=Path, metavar="FILE", help="executable to run instead of the kind's own")
+    others.add_argument(
+        "--validator", type=Path, metavar="FILE", help="run this executable instead of the one that is downloaded"
+    )
     others.add_argument(
         "--base", type=_base, default="embedded", metavar="{embedded,solana,URL}",
-        help="a rollup's base chain: one of its own, or the RPC endpoint of one that runs (default: embedded)",
+        help="base chain of a rollup: one to start, or the RPC endpoint of one that runs (default: embedded)",
     )  # fmt: skip
-    others.add_argument("--base-validator", type=Path, metavar="FILE", help="executable of the base chain's validator")
     others.add_argument(
-        "--folder", type=Path, metavar="DIR", help="where ledger and logs go (default: one that is removed at the end)"
+        "--base-validator", type=Path, metavar="FILE", help="run this executable as the base chain's validator"
     )
     others.add_argument(
-        "--cache", type=Path, metavar="DIR", help="for what is downloaded or built once (default: ~/.cache/awm-crank)"
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="keep ledger and logs in DIR (default: a folder that is removed at the end)",
     )
-    others.add_argument("--resume", action="store_true", help="go on with the ledger in --folder")
+    others.add_argument(
+        "--cache", type=Path, metavar="DIR", help="keep downloads and builds in DIR (default: ~/.cache/awm-crank)"
+    )
+    others.add_argument("--resume", action="store_true", help="continue with the ledger in --folder")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Serves until SIGTERM or Ctrl-C. Prints one line of JSON (`http`, `ws`, `pid`) when both ports are open.
+    """Serves until SIGTERM or Ctrl-C. When the ports are open it prints where: text on a terminal, otherwise one line
+    of JSON (`http`, `ws`, `pid`).
 
-    Raises ConfigError, KeyFileError, SetupError.
+    Raises:
+        ConfigError, KeyFileError, SetupError: it does not start.
     """
     if args.for_rollup and args.slot_ms is None:
         args.slot_ms = BASE_SLOT_MS
@@ -212,10 +238,19 @@ def _key_file(path: Path) -> Keypair:
 
 
 def _announce(net: Localnet) -> None:
-    sys.stdout.write(msgspec.json.encode({"http": net.http, "ws": net.ws, "pid": os.getpid()}).decode() + "\n")
-    sys.stdout.flush()
+    line = msgspec.json.encode({"http": net.http, "ws": net.ws, "pid": os.getpid()}).decode()
+    _print(line, {"RPC": net.http, "WebSocket": net.ws})
 
 
 def _announce_kind(running: Running) -> None:
-    sys.stdout.write(kinds_serve.ready_line(running) + "\n")
+    places = {"RPC": running.http, "WebSocket": running.ws}
+    if running.base_http != running.http:
+        places |= {"base chain": running.base_http, "its WebSocket": running.base_ws}
+    _print(kinds_serve.ready_line(running), places)
+
+
+def _print(line: str, places: dict[str, str]) -> None:
+    if sys.stdout.isatty():
+        line = "\n".join([*(f"{name:<14} {url}" for name, url in places.items()), "Ctrl-C stops it"])
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -99,6 +99,7 @@ def test_services(arena: Arena, tmp_path: Path) -> None:
             command.wait_for(ready)
             status, took = command.interrupt()
             assert (words[0], status, "Traceback" in command.seen) == (words[0], 130, False)
+            assert "stopped" in command.seen or words[0] != "run"
             assert took < LIMIT_S
 
 
