@@ -26,7 +26,7 @@ from ..wire.accounts import (
     WeightShard,
     World,
 )
-from . import stages
+from . import actions, outcome, stages, words
 from .file import MatchFile, player_object
 
 STATUS = ("Created", "WaitingPlayers", "Active", "Ended")
@@ -75,7 +75,7 @@ def struct(found: Any) -> str:
 
 def render(lines: Lines) -> str:
     """Lines of name and value, values in one column."""
-    return "".join(f"{name:<{_WIDTH}}{value}\n" if name else f"{value}\n" for name, value in lines)
+    return "".join(f"{name:<{_WIDTH}}{words.clean(value)}\n" if name else f"{value}\n" for name, value in lines)
 
 
 def player(state: bytes) -> str:
@@ -83,9 +83,10 @@ def player(state: bytes) -> str:
     v = player_object(state)
     facing = "right" if v["facing"] else "left"
     ground = "ground" if v["on_ground"] else "air"
+    number = int(v["action_state"])
     return (
-        f"x {v['x']:.2f} y {v['y']:.2f}, {v['percent']} %, {v['stocks']} stocks, action {v['action_state']} "
-        f"({v['state_age']} frames), {facing}, {ground}, shield {v['shield_strength']:.1f}, "
+        f"x {v['x']:.2f} y {v['y']:.2f}, {v['percent']} %, {v['stocks']} stocks, {actions.action_name(number)} "
+        f"(action {number}, {v['state_age']} frames), {facing}, {ground}, shield {v['shield_strength']:.1f}, "
         f"{v['jumps_left']} jumps, character {v['character']}"
     )
 
@@ -143,6 +144,8 @@ def match(found: MatchFile) -> str:
     meta = found.meta
     lines = [(name.replace("_", " "), str(value)) for name, value in msgspec.structs.asdict(meta).items()]
     lines[[name for name, _ in lines].index("stage")] = ("stage", f"{meta.stage}, {stages.name(meta.stage)}")
+    won = outcome.winner(outcome.last_players(found), meta.frames, meta.max_frames)
+    lines += [("duration", words.duration(meta.frames)), ("winner", won or "-")]
     text = render(iter(lines))
     if found.records:
         text += record(found.records[-1]) + "\n"
@@ -197,7 +200,7 @@ def _stage(name: str, value: Any, _: Any) -> Lines:
 
 
 def _time(name: str, value: Any, _: Any) -> Lines:
-    yield name.replace("_", " "), f"{value} s after 1970" if value else "-"
+    yield name.replace("_", " "), words.date(value)
 
 
 def _players(_: str, value: Any, __: Any) -> Lines:

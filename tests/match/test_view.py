@@ -23,7 +23,7 @@ KEY = Pubkey(bytes([9] * 32))
 def test_player_line() -> None:
     """A PlayerState reads in game units and words."""
     assert view.player(start_players(2, 20)[32:]) == (
-        "x 30.00 y 0.00, 0 %, 4 stocks, action 14 (0 frames), left, ground, shield 60.0, 2 jumps, character 20"
+        "x 30.00 y 0.00, 0 %, 4 stocks, wait (action 14, 0 frames), left, ground, shield 60.0, 2 jumps, character 20"
     )
 
 
@@ -89,3 +89,9 @@ def test_any_bytes_of_a_known_kind(account: object, data: st.DataObject) -> None
     except (LayoutError, AccountError):
         return
     assert text.endswith("\n")
+
+
+def test_a_name_from_a_chain_cannot_control_the_terminal() -> None:
+    """A value keeps to its line, and its escape sequences are shown as text."""
+    shown = view.render(iter([("name", "evil\x1b[2J\nsession  forged"), ("", "two\nlines")]))
+    assert shown == f"{'name':<24}evil\\x1b[2J\\nsession  forged\ntwo\nlines\n"
