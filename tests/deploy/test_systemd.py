@@ -84,9 +84,9 @@ def test_scheduling(service: dict[str, str]) -> None:
 
 
 def test_scheduling_can_be_taken_out(tmp_path: Path) -> None:
-    """The runbook's drop-in is one that systemd takes."""
-    runbook = (ROOT / "docs" / "runbook.md").read_text()
-    assert "CPUSchedulingPolicy=other" in runbook
+    """The operator's page has a drop-in that systemd takes."""
+    page = (ROOT / "docs" / "start" / "operate.md").read_text()
+    assert "CPUSchedulingPolicy=other" in page
     here = tmp_path / UNIT.name
     program = str(Path(sys.executable).parent / "awm-crank")
     here.write_text(UNIT.read_text().replace("/opt/awm-crank/bin/awm-crank", program))

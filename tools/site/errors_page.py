@@ -15,7 +15,7 @@ INTRODUCTION = """# Errors by number
 
 An on-chain program refuses an instruction with a number. Explorers and logs show it as `custom program error: 0x178e`,
 which is hexadecimal for 6030. World has numbers of its own, which begin at 6000 too, so look at which program
-failed first.
+failed first. [Debug a refused frame](../howto/debug-a-refused-frame.md) goes from the number to the cause.
 
 | number | hexadecimal | name | meaning |
 | --- | --- | --- | --- |

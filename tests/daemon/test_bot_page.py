@@ -1,4 +1,4 @@
-"""The bot that docs/agents.md shows, run as it stands there, against a crank process."""
+"""The bot of docs/start/first-bot.md, run as the page has it, against a crank process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from awm_crank.match.players import agent, controller
 from awm_crank.wire.accounts import FrameRecord
 from awm_crank.wire.transaction import Signer
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "agents.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "start" / "first-bot.md"
 FRAMES = 60
 
 
@@ -30,7 +30,7 @@ def expected(players: bytes, frame: int) -> bytes:
 
 async def test_ten_line_bot(place: Place, tmp_path: Path) -> None:
     """It takes the free seat, plays every frame by its rule and ends with the match, status 0."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    blocks = re.findall(r"```python[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)
     source = next(block for block in blocks if "join(" in block)
     assert len([line for line in source.splitlines() if line]) <= 10
     (tmp_path / "bot.py").write_text(source)
