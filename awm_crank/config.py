@@ -15,6 +15,7 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from .endpoint import HTTP, MQTT, WEBSOCKET, Endpoint
 from .errors import ConfigError
 
 LatePolicy = Literal["hold", "neutral", "wait"]
@@ -212,12 +213,7 @@ def websocket_url(http: str, setting: str = "chain.rollup_ws") -> str:
     Raises:
         ConfigError: the URL names no port, so that nothing can be derived.
     """
-    scheme, _, rest = http.partition("://")
-    authority, slash, path = rest.partition("/")
-    host, colon, port = authority.rpartition(":")
-    if not colon or not port.isdigit():
-        raise ConfigError("no WebSocket endpoint", found=http, hint=f"set {setting}")
-    return f"{'wss' if scheme == 'https' else 'ws'}://{host}:{int(port) + 1}{slash}{path}"
+    return Endpoint.parse(http).websocket(setting=setting).reveal()
 
 
 def parse(text: str, *, source: str = "configuration") -> Config:
@@ -230,11 +226,29 @@ def parse(text: str, *, source: str = "configuration") -> Config:
         ConfigError: not TOML, an unknown key, a value of the wrong type or out of range; `what` names the key.
     """
     try:
-        return msgspec.toml.decode(text, type=Config)
+        config = msgspec.toml.decode(text, type=Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {error}", hint="docs/configuration.md lists every setting") from None
     except msgspec.DecodeError as error:
         raise ConfigError(f"{source} is no TOML: {error}") from None
+    _check_endpoints(config, source)
+    return config
+
+
+def _check_endpoints(config: Config, source: str) -> None:
+    """Refuses endpoints that cannot exist, such as one with port 99999 or with a blank in it."""
+    chain, view = config.chain, config.view
+    for setting, url, schemes in (
+        ("chain.base_http", chain.base_http, HTTP),
+        ("chain.base_ws", chain.base_ws, WEBSOCKET),
+        ("chain.rollup_http", chain.rollup_http, HTTP),
+        ("chain.rollup_ws", chain.rollup_ws, WEBSOCKET),
+        ("view.rpc", view.rpc, HTTP),
+        ("view.ws", view.ws, WEBSOCKET),
+        ("mqtt.url", config.mqtt.url, MQTT),
+    ):
+        if url:
+            Endpoint.parse(url, schemes, setting=f"{source}: {setting}")
 
 
 def load(path: Path) -> Config:

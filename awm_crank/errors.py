@@ -6,6 +6,9 @@ says whether trying again can help without a person changing anything. Keys and 
 
 from __future__ import annotations
 
+_LONGEST = 1000
+"""Characters of one field that an error's text shows."""
+
 
 class AwmError(Exception):
     """Base of all errors raised on purpose.
@@ -37,14 +40,28 @@ class AwmError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        text = self.what
+        text = _short(self.what)
         if self.expected is not None:
-            text += f"; expected {self.expected}"
+            text += f"; expected {_short(self.expected)}"
         if self.found is not None:
-            text += f", found {self.found}" if self.expected is not None else f"; found {self.found}"
+            text += f"{',' if self.expected is not None else ';'} found {_short(self.found)}"
         if self.hint:
             text += f". Try: {self.hint}"
         return text
+
+
+def _short(value: object) -> str:
+    # What was found can be a stranger's, and as long as they like.
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    r"""`text` with everything that a terminal could take for a command written as its escape, such as `\x1b`.
+
+    For names and messages that come from the chain or an endpoint. Letters of all scripts stay as they are.
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 class ConfigError(AwmError):
@@ -86,12 +103,20 @@ class StateError(AwmError):
 
 
 class RpcError(AwmError):
-    """An RPC endpoint refused or broke. `code` and `data` are the endpoint's own, if it gave any."""
+    """An RPC endpoint refused or broke.
 
-    def __init__(self, what: str, *, code: int | None = None, data: object = None, **fields: object) -> None:
+    `code` and `data` are the endpoint's own, if it gave any; `retry_after_s` is the pause that it asks for (the HTTP
+    header Retry-After), None where it asks for none.
+    """
+
+    def __init__(
+        self, what: str, *, code: int | None = None, data: object = None, retry_after_s: float | None = None,
+        **fields: object,
+    ) -> None:  # fmt: skip
         super().__init__(what, **fields)  # type: ignore[arg-type]
         self.code = code
         self.data = data
+        self.retry_after_s = retry_after_s
 
 
 class ProgramError(AwmError):

@@ -41,6 +41,10 @@ def test_round_trip() -> None:
         ("[view]\npage_port = 65536", "page_port"),
         ("[view]\nhost = 'http://here'", "host"),
         ("[crank", "no TOML"),
+        ("[chain]\nbase_http = 'http://127.0.0.1:99999'", "chain.base_http"),
+        ("[chain]\nrollup_ws = 'ws://some host'", "chain.rollup_ws"),
+        ("[view]\nrpc = 'https://:8899'", "view.rpc"),
+        ("[mqtt]\nurl = 'mqtt://broker:0'", "mqtt.url"),
     ],
 )
 def test_refusals(text: str, says: str) -> None:

@@ -14,20 +14,21 @@ PACKAGE = ROOT / "awm_crank"
 # room -> rooms of ours it may import. A room may always import itself.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "config": {"errors"},
+    "endpoint": {"errors"},
+    "config": {"errors", "endpoint"},
     "launch": set(),
     "wire": {"errors"},
     "engine": {"errors", "wire"},
     "session": {"errors", "wire", "engine"},
     "match": {"errors", "wire", "engine"},
     "env": {"errors", "wire", "engine", "match"},
-    "net": {"errors", "wire"},
-    "telemetry": {"errors", "config", "wire", "engine", "session"},
+    "net": {"errors", "endpoint", "wire"},
+    "telemetry": {"errors", "config", "endpoint", "wire", "engine", "session"},
     "localnet": {"errors", "launch", "wire"},
-    "client": {"errors", "config", "wire", "engine", "match", "net"},
-    "viewer": {"errors", "wire", "match", "net"},
+    "client": {"errors", "config", "endpoint", "wire", "engine", "match", "net"},
+    "viewer": {"errors", "endpoint", "wire", "match", "net"},
     "rig": {"errors", "config", "launch", "wire", "engine", "client", "localnet"},
-    "daemon": {"errors", "config", "launch", "wire", "engine", "session", "net", "telemetry"},
+    "daemon": {"errors", "config", "endpoint", "launch", "wire", "engine", "session", "net", "telemetry"},
 }
 UNRESTRICTED = {"cli", "demo", "bench", "__init__", "__main__"}
 PURE = {"wire", "engine", "session", "match"}

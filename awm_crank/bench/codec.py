@@ -62,12 +62,16 @@ class OurReader:
     def __init__(self) -> None:
         self._seen: list[tuple[object, ...]] = []
         self._pubsub = PubSub("ws://127.0.0.1", self._sink)
-        for number, tag in enumerate(("session", "inputs"), start=1):
-            # an endpoint would confirm with these numbers
-            self._pubsub._by_server_id[number] = self._pubsub.account("unused", tag=tag)
+        for tag in ("session", "inputs"):
+            self._pubsub.account(tag, tag=tag)
+        self._pubsub._book.connected(0.0)
+        # Requests 1 to 3: slots, session, inputs. The endpoint confirms the last two as subscriptions 1 and 2.
+        for request in (2, 3):
+            self._pubsub.feed(b'{"jsonrpc":"2.0","id":%d,"result":%d}' % (request, request - 1))
 
     def _sink(self, event: Event) -> None:
-        assert isinstance(event, AccountChanged)
+        if not isinstance(event, AccountChanged):
+            return
         self._seen.append(peek_session(event.data) if event.tag == "session" else peek_inputs(event.data))
 
     def read(self, session: bytes, inputs: bytes) -> list[tuple[object, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import platform
 import resource
@@ -14,7 +13,7 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
 import msgspec
@@ -29,7 +28,7 @@ from ..engine.cartridge import Cartridge
 from ..errors import AwmError, ConfigError
 from ..net.pubsub import PubSub, SlotChanged
 from ..net.rpc import RpcClient
-from ..wire import ids
+from ..wire import ids, jsonrpc
 from ..wire.interface import check_world_program
 from . import common
 
@@ -180,7 +179,7 @@ async def _endpoint(url: str, what: str) -> list[Finding]:
             fix = f"start it, or correct chain.{'base' if what == 'base' else 'rollup'}_http"
             return [from_error(what, error, fix)]
     core = told.get("solana-core", "?") if isinstance(told, dict) else "?"
-    text = f"{url}: {health}, solana-core {core}, slot {slot}, {took * 1000:.1f} ms an answer"
+    text = f"{rpc.url}: {health}, solana-core {core}, slot {slot}, {took * 1000:.1f} ms an answer"
     if took > _FRAME_S / 2:
         return [Finding(what, "warn", text, "a frame is one request: run the crank nearer to the endpoint")]
     return [Finding(what, "ok", text)]
@@ -195,16 +194,16 @@ async def _websocket(url: str) -> Finding:
             await flowing.wait()
     except TimeoutError:
         fix = "set chain.rollup_ws; behind a proxy, let it pass WebSockets"
-        return Finding("websocket", "wrong", f"{url}: no slot notification in {_WAIT_S:.0f} s", fix)
+        return Finding("websocket", "wrong", f"{pubsub.url}: no slot notification in {_WAIT_S:.0f} s", fix)
     finally:
         await pubsub.close()
-    return Finding("websocket", "ok", f"{url}: slots flow")
+    return Finding("websocket", "ok", f"{pubsub.url}: slots flow")
 
 
 async def _balance(url: str, key: Pubkey) -> Finding:
     async with RpcClient(url, timeout_s=_WAIT_S, retry_s=1.0) as rpc:
         try:
-            lamports = int((await rpc.call("getBalance", [str(key)]))["value"])
+            lamports = (await rpc.call("getBalance", [str(key)], jsonrpc.BalanceResult)).value
         except AwmError as error:
             return from_error("balance", error)
     text, fix = f"{lamports / 1e9:.9f} SOL", f"send it at least {LOW_LAMPORTS / 1e9} SOL: {key}"
@@ -252,7 +251,7 @@ async def _programs(url: str) -> AsyncIterator[Finding]:
                 yield from_error("programs", error)
                 return
             if theirs is None:
-                yield Finding("programs", "wrong", f"{name} ({key}) is not on {url}", f"deploy {name}.so there")
+                yield Finding("programs", "wrong", f"{name} ({key}) is not on {rpc.url}", f"deploy {name}.so there")
             elif theirs[: len(ours)] == ours and not theirs[len(ours) :].strip(b"\0"):
                 good.append(name)
             else:
@@ -265,10 +264,12 @@ async def _programs(url: str) -> AsyncIterator[Finding]:
                         continue
                     # it is others' program: they may well have built it anew
                     verdict = "warn"
-                text = f"{name} on {url} has SHA-256 {_digest(theirs)}, this version's {sha256(ours).hexdigest()[:16]}"
+                text = (
+                    f"{name} on {rpc.url} has SHA-256 {_digest(theirs)}, this version's {sha256(ours).hexdigest()[:16]}"
+                )
                 yield Finding("programs", verdict, text, "upgrade the program, or run the version that goes with it")
     if good:
-        yield Finding("programs", "ok", f"{len(good)} of {len(ids.PROGRAMS)} on {url} are this version's")
+        yield Finding("programs", "ok", f"{len(good)} of {len(ids.PROGRAMS)} on {rpc.url} are this version's")
 
 
 def _digest(program: bytes) -> str:
@@ -290,8 +291,8 @@ async def _program(rpc: RpcClient, key: Pubkey) -> bytes | None:
 
 
 async def _data(rpc: RpcClient, key: Pubkey) -> bytes | None:
-    value: Any = (await rpc.call("getAccountInfo", [str(key), {"encoding": "base64"}]))["value"]
-    return None if value is None else base64.b64decode(value["data"][0])
+    account = (await rpc.call("getAccountInfo", [str(key), {"encoding": "base64"}], jsonrpc.AccountResult)).value
+    return None if account is None else account.raw
 
 
 async def _cartridge(wanted: str | None, settings: config.Config, engine: bool) -> Finding:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..endpoint import Endpoint
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,9 +95,10 @@ def number(low: int, high: int) -> Callable[[str], int]:
 
 def url(text: str) -> str:
     """An argparse type: an RPC endpoint's address."""
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an http:// or https:// address")
-    return text
+    try:
+        return Endpoint.parse(text, setting="the URL").reveal()
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def websocket(args: argparse.Namespace) -> str:

@@ -32,6 +32,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from tenacity import AsyncRetrying
 
+from ..endpoint import Endpoint
 from ..errors import AccountError, AwmError, RpcError
 from ..wire.failures import error_in_words, transaction_error
 from ..wire.interface import check_world_logs
@@ -59,22 +60,32 @@ class Chain:
     """One RPC endpoint, for set-up, tools and tests. An async context manager.
 
     Args:
-        url: its HTTP address.
+        url: its HTTP address. The attribute `url` is what people may see of it, `endpoint` the whole.
         commitment: of every read, and how far a sent transaction must be before `send` returns.
         timeout_s: for one request.
         patience_s: for one call or transaction, all tries together.
     """
 
     def __init__(
-        self, url: str, *, commitment: str = "confirmed", timeout_s: float = 15.0, patience_s: float = PATIENCE_S
+        self,
+        url: str | Endpoint,
+        *,
+        commitment: str = "confirmed",
+        timeout_s: float = 15.0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
-        self.url = url
+        self.endpoint = Endpoint.parse(url)
+        self.url = str(self.endpoint)
         self.commitment = commitment
         self._patience_s = patience_s
         self._answered = False
         # solana-py would send a request again by itself, a transaction too, and hide that the first answer was lost
         self._client = AsyncClient(
-            url, commitment=Commitment(commitment), timeout=timeout_s, http2=False, max_transport_retries=0
+            self.endpoint.reveal(),
+            commitment=Commitment(commitment),
+            timeout=timeout_s,
+            http2=False,
+            max_transport_retries=0,
         )
 
     async def __aenter__(self) -> Chain:
@@ -106,7 +117,7 @@ class Chain:
             result = await self._client.send_rpc_request(JsonRpcRequest(method=method, params=list(params)), Any)
         except SolanaJsonRpcError as error:
             self._answered = True
-            text = f"{method}: {error.message}"
+            text = f"{method}: {self.endpoint.scrub(error.message)}"
             if patience.busy_code(error.code):
                 raise BusyError(text, code=error.code, data=error.data, acted=False) from None
             raise RpcError(text, code=error.code, data=error.data) from None

@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from binascii import a2b_base64
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import NamedTuple
 
 import msgspec
-from solders.hash import Hash
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError, RpcError
 from ..match.players import Agent
+from ..net.blockhash import BlockhashKeeper
 from ..net.pubsub import AccountChanged, Event, PubSub, Subscribed, Subscription
 from ..net.rpc import RpcClient
-from ..net.sender import MAX_BATCH
-from ..wire import bolt, ids
+from ..net.sender import DEADLINE_S, batches
+from ..wire import bolt, ids, jsonrpc
 from ..wire.accounts import ACTIVE, ENDED, SessionState, peek_inputs, peek_session
 from ..wire.args import Input
-from ..wire.transaction import Signer, Template, args_slot
+from ..wire.transaction import Signed, Signer, Template, args_slot
 
 _PLAYERS = SessionState.LAYOUT.span("players")
 _PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
@@ -66,14 +65,14 @@ class Table:
         self.rpc = RpcClient(http)
         self._pubsub = PubSub(ws, self._hear)
         self._resend_s = resend_s
-        self._blockhash = b""
-        self._outgoing: list[tuple[Play, bytes]] = []
+        self._blockhash = BlockhashKeeper(self.rpc, refresh_s=_BLOCKHASH_S)
+        self._outgoing: list[tuple[Play, Signed]] = []
         self._posting: set[asyncio.Task[None]] = set()
         self._refresher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Table:
-        await self._refresh()
-        self._refresher = asyncio.create_task(self._refresh_forever(), name="blockhash")
+        await self._blockhash.first()
+        self._refresher = asyncio.create_task(self._blockhash.keep_fresh(), name="blockhash")
         self._pubsub.start()
         return self
 
@@ -128,47 +127,38 @@ class Table:
     @property
     def blockhash(self) -> bytes:
         """A recent blockhash, 32 bytes."""
-        return self._blockhash
+        return self._blockhash.value
 
-    def post(self, play: Play, bodies: Sequence[bytes]) -> None:
-        """Sends requests of a session; all that are wanted in one turn of the loop leave together."""
+    def post(self, play: Play, transactions: Sequence[Signed]) -> None:
+        """Sends a session's transactions; all that are wanted in one turn of the loop leave together."""
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._outgoing += [(play, body) for body in bodies]
+        self._outgoing += [(play, transaction) for transaction in transactions]
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        for at in range(0, len(outgoing), MAX_BATCH):
-            task = asyncio.create_task(self._send_batch(outgoing[at : at + MAX_BATCH]))
+        for batch in batches(outgoing):
+            task = asyncio.create_task(self._send_batch(batch))
             self._posting.add(task)
             task.add_done_callback(self._posting.discard)
 
-    async def _send_batch(self, batch: Sequence[tuple[Play, bytes]]) -> None:
+    async def _send_batch(self, batch: Sequence[tuple[Play, Signed]]) -> None:
         problem = ""
+        first = self.rpc.next_id(len(batch))
+        bodies = [
+            jsonrpc.send_transaction(first + n, transaction, skip_preflight=True)
+            for n, (_, transaction) in enumerate(batch)
+        ]
         try:
-            answer = await self.rpc.post(b"[" + b",".join(body for _, body in batch) + b"]")
-            # decoding every answer would cost more than the sending; what was refused is resent when the frame stays
-            # away
+            answer = await self.rpc.post(jsonrpc.batch(bodies), deadline_s=DEADLINE_S)
+            # Decoding every answer would cost more than the sending; what was refused is resent when no frame follows.
             if b'"error"' in answer:
-                problem = answer.decode("utf-8", "replace")[:200]
+                problem = self.rpc.endpoint.scrub(answer.decode("utf-8", "replace"))[:200]
         except RpcError as error:
             problem = str(error)
         if problem:
             for play in {play for play, _ in batch}:
                 play.fault(problem)
-
-    async def _refresh(self) -> None:
-        result = await self.rpc.call("getLatestBlockhash", [{"commitment": "processed"}])
-        self._blockhash = bytes(Hash.from_string(result["value"]["blockhash"]))
-
-    async def _refresh_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_BLOCKHASH_S)
-            try:
-                await self._refresh()
-            except RpcError:
-                # the next round tries again; an expired hash only costs a resend
-                continue
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, AccountChanged):
@@ -279,14 +269,13 @@ class Play:
     def _send(self, seats: Sequence[int]) -> None:
         frame = (self.frame + 1).to_bytes(4, "little")
         blockhash = self._table.blockhash
-        bodies = []
+        signed = []
         for seat in seats:
             given, signer = self._given[seat], self._seats[seat][0]
             assert given is not None
-            signed = self._templates[seat].sign(blockhash, (signer,), self._heads[seat] + given + frame)
-            bodies.append(_REQUEST % signed.base64())
-        self._sent += len(bodies)
-        self._table.post(self, bodies)
+            signed.append(self._templates[seat].sign(blockhash, (signer,), self._heads[seat] + given + frame))
+        self._sent += len(signed)
+        self._table.post(self, signed)
 
     def fault(self, text: str) -> None:
         """Something went wrong on the way; the first twenty are kept."""
@@ -295,12 +284,16 @@ class Play:
 
     async def _reread(self) -> None:
         options = {"encoding": "base64", "commitment": "processed"}
+        params = [[str(self.session), str(self.inputs)], options]
         try:
-            result = await self._table.rpc.call("getMultipleAccounts", [[str(self.session), str(self.inputs)], options])
+            found = (await self._table.rpc.call("getMultipleAccounts", params, jsonrpc.AccountsResult)).value
         except RpcError as error:
             self.fault(str(error))
             return
-        session, inputs = (_data(value) for value in result["value"])
+        if len(found) != len(params[0]):
+            self.fault(f"getMultipleAccounts: {len(found)} accounts for {len(params[0])} keys")
+            return
+        session, inputs = (None if account is None else account.raw for account in found)
         if session is None:
             if self.frame < 0:
                 raise AccountError(f"session {self.session} is not there", hint="check the address and --rpc")
@@ -325,16 +318,7 @@ class Play:
             self._send(missing)
 
 
-_REQUEST = (
-    b'{"jsonrpc":"2.0","id":1,"method":"sendTransaction","params":["%b",{"encoding":"base64","skipPreflight":true}]}'
-)
-
-
 def _template(player: Pubkey, world: Pubkey, entity: Pubkey) -> Template:
     args = Input(player, bytes(8), 1).to_binary()
     submit = bolt.apply_entity(ids.SUBMIT_INPUT, player, world, entity, _PAIR, args)
     return Template([submit], player, slot=args_slot(0, _ARGS_SIZE))
-
-
-def _data(value: dict[str, list[str]] | None) -> bytes | None:
-    return a2b_base64(value["data"][0]) if value else None

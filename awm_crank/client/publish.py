@@ -205,7 +205,7 @@ async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress:
     await _write_manifest(chain, authority, wanted)
     tell("accounts", 1, 1)
     total, sent, before = sum(len(wanted.pieces[index]) for index in wanted.own), 0, 0
-    async with RpcClient(chain.url) as rpc:
+    async with RpcClient(chain.endpoint) as rpc:
         for index in wanted.own:
             piece = wanted.pieces[index]
             within = _Within(tell, before, total)

@@ -250,8 +250,7 @@ class Daemon:
         return ""
 
     async def _balance(self) -> int:
-        answer = await self._rpc.call("getBalance", [str(self._me)])
-        return int(answer["value"])
+        return (await self._rpc.call("getBalance", [str(self._me)], jsonrpc.BalanceResult)).value
 
     # -- decode: what the chain says ------------------------------------------------------------------------------
 

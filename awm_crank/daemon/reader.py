@@ -82,5 +82,5 @@ class Reader:
             self._deliver(served, events.Fetched(accounts))
 
 
-def _raw(account: jsonrpc.Account | None) -> bytes | None:
+def _raw(account: jsonrpc.RpcAccount | None) -> bytes | None:
     return None if account is None else account.raw

@@ -1,7 +1,10 @@
 """HTTP/1.1 as JSON-RPC needs it: one body out, one body back, over connections that stay open.
 
-Every frame goes out through here, so there is no more than a protocol on llhttp's parser (httptools): no redirects, no
+Every frame goes out through here, so this is no more than a protocol on llhttp's parser (httptools): no redirects, no
 cookies, no compression, no streams. A request costs a third of what a general client takes (docs/capacity.md).
+
+Nothing that an endpoint sends is read without a limit, and no answer can be taken for another request's: bytes that
+follow an answer, or come while nothing is asked, close the connection.
 """
 
 from __future__ import annotations
@@ -9,91 +12,91 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import Callable
 from typing import NamedTuple, cast
-from urllib.parse import unquote, urlsplit
 
 import httptools
 
-from ..errors import RpcError
+from ..endpoint import Endpoint
 
-
-class Endpoint(NamedTuple):
-    """Where requests go, and how each begins: everything up to the body's length."""
-
-    host: str
-    port: int
-    tls: bool
-    head: bytes
-
-
-def endpoint(url: str) -> Endpoint:
-    """An http or https URL taken apart; a user and a password in it become basic authentication. Raises RpcError."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise RpcError("endpoint", expected="an http:// or https:// URL", found=f"{url}: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RpcError("endpoint", expected="an http:// or https:// URL", found=url)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [
-        f"POST {path} HTTP/1.1",
-        f"Host: {parts.netloc.rpartition('@')[2]}",
-        # some providers turn requests without one away
-        "User-Agent: awm-crank",
-        "Accept: application/json",
-        "Content-Type: application/json",
-    ]
-    if parts.username is not None:
-        # RFC 7617; in a URL both are quoted
-        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        lines.append(f"Authorization: Basic {b64encode(credentials.encode()).decode()}")
-    try:
-        head = "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
-    except UnicodeEncodeError as error:
-        raise RpcError("endpoint", expected="a URL in ASCII", found=url) from error
-    tls = parts.scheme == "https"
-    return Endpoint(parts.hostname, port or (443 if tls else 80), tls, head)
+MAX_HEAD_BYTES = 64 << 10
+"""The most that an answer's status line, headers and trailers may have."""
+MAX_BODY_BYTES = 64 << 20
+"""The most that one answer's body may have. The largest account (10 MiB) takes 14 MB in base64."""
+MAX_HELD_BYTES = 256 << 20
+"""The most that the unfinished answers of one endpoint may have together."""
+MAX_RETRY_AFTER_S = 60.0
+"""The longest pause that is kept because an endpoint asks for it (Retry-After)."""
 
 
 class Answer(NamedTuple):
-    """An HTTP status and a whole body."""
+    """Status and a whole body. `retry_after_s` is the pause that the endpoint asks for, None for none."""
 
     status: int
     body: bytes
+    retry_after_s: float | None = None
 
 
 class Pool:
     """Connections to one endpoint, each carrying one request at a time; the one used last goes first.
 
     Args:
-        where: the endpoint.
+        where: the endpoint, http:// or https://.
         connections: open at once; further requests wait, in their order.
     """
 
     def __init__(self, where: Endpoint, connections: int) -> None:
         self._where = where
+        self._head = request_head(where)
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
         self._tls: ssl.SSLContext | None = None
+        self.held = 0
+        """Bytes of answers that are not complete yet."""
 
-    async def post(self, body: bytes) -> Answer:
-        """One request. Raises OSError where the connection cannot be made, breaks, or answers no HTTP."""
-        async with self._slots:
-            connection = self._idle.pop() if self._idle else await self._connect()
-            try:
-                answer = await connection.ask(self._where.head, body)
-            except BaseException:
-                # cancelled or broken: what still comes would be taken for the next request's answer
+    async def post(self, body: bytes, deadline_s: float) -> Answer:
+        """Sends one request.
+
+        A request without an answer in time closes its connection, and so do all idle ones that have been silent for as
+        long: what swallowed one request would swallow the next.
+
+        Args:
+            deadline_s: the longest time from now to the whole answer; waiting for a connection counts.
+
+        Raises:
+            TimeoutError: no whole answer in time.
+            OSError: the connection cannot be made, breaks, or answers something that is not HTTP or beyond the limits.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(deadline_s), self._slots:
+                connection = self._idle.pop() if self._idle else await self._connect()
+                try:
+                    answer = await connection.ask(self._head, body)
+                except BaseException:
+                    # Cancelled or broken: what still comes would be taken for the next request's answer.
+                    connection.abort()
+                    raise
+                if connection.reusable:
+                    connection.answered_at = loop.time()
+                    self._idle.append(connection)
+                else:
+                    connection.abort()
+                return answer
+        except TimeoutError:
+            self.drop_idle(before=began)
+            raise
+
+    def drop_idle(self, *, before: float | None = None) -> None:
+        """Closes the idle connections, so that the next requests go over new ones.
+
+        Args:
+            before: only those whose last answer came before this time of the loop's clock.
+        """
+        for connection in list(self._idle):
+            if before is None or connection.answered_at < before:
                 connection.abort()
-                raise
-            if connection.reusable:
-                self._idle.append(connection)
-            else:
-                connection.abort()
-            return answer
 
     def close(self) -> None:
         """Closes all connections; requests under way fail."""
@@ -101,41 +104,65 @@ class Pool:
             connection.abort()
 
     async def _connect(self) -> _Connection:
-        host, port, tls, _ = self._where
-        if tls and self._tls is None:
+        where = self._where
+        if where.tls and self._tls is None:
             self._tls = ssl.create_default_context()
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(self._gone), host, port, ssl=self._tls
-            )
-        except UnicodeError as error:
-            raise ConnectionError(f"{host} is no host name") from error
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(self), where.host, where.port, ssl=self._tls
+        )
         self._all.add(connection)
         return connection
 
-    def _gone(self, connection: _Connection) -> None:
+    def lost(self, connection: _Connection) -> None:
+        """A connection is closed."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 
 
+def request_head(where: Endpoint) -> bytes:
+    """How each request to this endpoint begins: everything up to the body's length."""
+    lines = [
+        f"POST {where.target} HTTP/1.1",
+        f"Host: {where.authority}",
+        # Some providers refuse requests without one.
+        "User-Agent: awm-crank",
+        "Accept: application/json",
+        "Content-Type: application/json",
+    ]
+    if where.credentials is not None:
+        # RFC 7617
+        lines.append(f"Authorization: Basic {b64encode(':'.join(where.credentials).encode()).decode()}")
+    return "\r\n".join([*lines, "Content-Length: "]).encode("ascii")
+
+
 class _Connection(asyncio.Protocol):
-    """One connection. httptools calls `on_body` and `on_message_complete`."""
+    """One connection. httptools calls `on_message_begin`, `on_header`, `on_body` and the other `on_...` methods."""
 
-    __slots__ = ("_body", "_gone", "_parser", "_transport", "_waiter", "reusable")
+    __slots__ = (
+        "_body", "_headed", "_parser", "_pool", "_retry_after", "_transport", "_waiter", "_wire", "answered_at",
+        "reusable",
+    )  # fmt: skip
 
-    def __init__(self, gone: Callable[[_Connection], object]) -> None:
-        self._gone = gone
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[Answer] | None = None
-        self._body: list[bytes] = []
+        self._body = bytearray()
+        self._wire = 0
+        """Bytes received since the request was sent."""
+        self._headed = False
+        """The answer's headers are complete."""
+        self._retry_after: float | None = None
         self._transport: asyncio.Transport | None = None
         self.reusable = True
-        """the endpoint keeps it open, and it is open"""
+        """The endpoint keeps it open, and it is open."""
+        self.answered_at = 0.0
 
     def ask(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
         """Sends a request; its answer comes in the future, or an OSError."""
         waiter = self._waiter = asyncio.get_running_loop().create_future()
+        self._wire, self._headed = 0, False
         transport = self._transport
         if transport is None or transport.is_closing():
             waiter.set_exception(ConnectionResetError("the connection was closed"))
@@ -146,6 +173,8 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Drops the connection at once."""
         self.reusable = False
+        self._release()
+        self._pool.lost(self)
         if self._transport is not None:
             self._transport.abort()
 
@@ -155,35 +184,90 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None or self._waiter.done():
-            # said unasked, before it closes perhaps: nothing that follows could be trusted
+        if not self._open():
+            # Nothing was asked: whatever follows could not be trusted.
             self.abort()
             return
+        self._wire += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(ConnectionError(f"its answer is no HTTP: {error}"))
+            # An exception of our own callbacks arrives as the parser's context.
+            too_much = error.__context__
+            known = isinstance(too_much, _TooMuchError)
+            self._fail(too_much if known and too_much else ConnectionError(f"its answer is not HTTP: {error}"))
+            return
+        # Beside the body there are headers, trailers and the sizes of chunks: eight bytes for a chunk of one.
+        beside = self._wire - len(self._body)
+        if self._open() and beside > MAX_HEAD_BYTES + (8 * len(self._body) if self._headed else 0):
+            self._fail(_TooMuchError(f"its answer has a head of more than {MAX_HEAD_BYTES >> 10} KiB"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
         self._fail(exc if isinstance(exc, OSError) else ConnectionResetError("closed before its answer was complete"))
-        self._gone(self)
+        self._pool.lost(self)
 
-    def _fail(self, error: OSError) -> None:
+    def _open(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    def _fail(self, error: BaseException) -> None:
+        self._release()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
 
+    def _release(self) -> None:
+        self._pool.held -= len(self._body)
+        self._body = bytearray()
+
     # -- httptools' ---------------------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        self._retry_after = None
+        if not self._open():
+            # A second answer in the same segment: nobody asked for it.
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        lower = name.lower()
+        if lower == b"retry-after":
+            self._retry_after = retry_after(value)
+        elif lower == b"content-length" and value.isdigit() and int(value[:20]) > MAX_BODY_BYTES:
+            raise _TooMuchError(f"its answer has a body of more than {MAX_BODY_BYTES >> 20} MiB")
+
+    def on_headers_complete(self) -> None:
+        self._headed = True
+
     def on_body(self, part: bytes) -> None:
-        self._body.append(part)
+        if not self._open():
+            return
+        self._body += part
+        self._pool.held += len(part)
+        if len(self._body) > MAX_BODY_BYTES:
+            raise _TooMuchError(f"its answer has a body of more than {MAX_BODY_BYTES >> 20} MiB")
+        if self._pool.held > MAX_HELD_BYTES:
+            raise _TooMuchError(f"its unfinished answers have more than {MAX_HELD_BYTES >> 20} MiB together")
 
     def on_message_complete(self) -> None:
-        parts, self._body = self._body, []
         status = self._parser.get_status_code()
         if status < 200:
-            # 100 Continue and its like: the answer comes after it
+            # 100 Continue and its like: the answer comes after it.
+            self._headed = False
             return
+        if self._waiter is None or self._waiter.done():
+            return
+        body = bytes(self._body)
+        self._release()
         self.reusable = self._parser.should_keep_alive()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(Answer(status, parts[0] if len(parts) == 1 else b"".join(parts)))
+        self._waiter.set_result(Answer(status, body, self._retry_after))
+
+
+class _TooMuchError(OSError):
+    """An answer beyond the limits."""
+
+
+def retry_after(value: bytes) -> float | None:
+    """The pause that a Retry-After header asks for, at most `MAX_RETRY_AFTER_S`; None where it cannot be read.
+
+    Example: `b"2"` is 2.0. A date is not taken for a pause, since the clocks of the two ends can differ.
+    """
+    return min(float(value[:9]), MAX_RETRY_AFTER_S) if value.isdigit() else None

@@ -1,11 +1,11 @@
-"""Solana PubSub over one WebSocket that stays up: typed notifications, resubscription, half-open detection.
+"""Solana PubSub over one WebSocket that stays up: typed notifications, resubscription, detection of dead connections.
 
-The order that keeps nothing from falling between: a subscription is confirmed first (`Subscribed`), then its reader
-fetches the state; what changes after the confirmation is notified. After a reconnect every subscription is made anew
-and confirmed anew, so the reader fetches again.
+The order that loses nothing: the endpoint confirms a subscription first (`Subscribed`), then its reader fetches the
+state; every later change is notified. After a reconnect each subscription is made and confirmed again, so the reader
+fetches again. A message that cannot be read may have been a change, so it ends the connection too.
 
-A quiet account proves nothing about the connection, a slot stream does: slots are always subscribed, and silence
-longer than `silence_s` drops the connection.
+A quiet account proves nothing about the connection, but a slot stream does: slots are always subscribed, and silence
+longer than `silence_s` ends the connection.
 """
 
 from __future__ import annotations
@@ -15,14 +15,25 @@ import contextlib
 import os
 import random
 import socket as sockets
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import aiohttp
 import msgspec
+from solders.pubkey import Pubkey
 
-from ..errors import AwmError, RpcError
+from ..endpoint import WEBSOCKET, Endpoint
+from ..errors import AwmError
 from ..wire import jsonrpc
+from .http import retry_after
+from .subscriptions import Subscription, Subscriptions
+
+__all__ = [
+    "AccountChanged", "Connected", "Disconnected", "Event", "OtherNotification", "PubSub", "SlotChanged", "Subscribed",
+    "Subscription", "SubscriptionRefused",
+]  # fmt: skip
 
 _QUICK_ACK: int | None = getattr(sockets, "TCP_QUICKACK", None)
 """Linux. MagicBlock's validators leave Nagle's algorithm on: a notification waits for the acknowledgement of the one
@@ -30,20 +41,11 @@ before, and that is held back for 40 ms unless it is asked for at once."""
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
-
-
-class Subscription:
-    """What was asked for; stands for the same interest over all reconnects. `tag` is the asker's own."""
-
-    __slots__ = ("confirmed", "error", "kind", "params", "server_id", "tag")
-
-    def __init__(self, kind: str, params: Sequence[Any], tag: Any) -> None:
-        self.kind = kind
-        self.params = params
-        self.tag = tag
-        self.server_id: int | None = None
-        self.confirmed = asyncio.Event()
-        self.error: AwmError | None = None
+MAX_MESSAGE_BYTES = 16 << 20
+"""The longest message that is read. The largest account (10 MiB) takes 14 MB in base64."""
+_WATCH_S = 0.25
+_IN_A_ROW = 64
+"""Messages read without giving the rest of the loop a turn."""
 
 
 class Connected(msgspec.Struct, frozen=True):
@@ -53,7 +55,7 @@ class Connected(msgspec.Struct, frozen=True):
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """The WebSocket is gone; it is being made again."""
+    """The WebSocket is gone and is being made again. `reason` shows no secret of the endpoint."""
 
     reason: str
 
@@ -65,19 +67,19 @@ class Subscribed(msgspec.Struct, frozen=True):
 
 
 class SubscriptionRefused(msgspec.Struct, frozen=True):
-    """The endpoint does not have this subscription."""
+    """The endpoint refused a subscription for now. It is asked again, after a pause that grows to half a minute."""
 
     subscription: Subscription
     error: AwmError
 
 
 class AccountChanged(msgspec.Struct, frozen=True):
-    """An account as it is after a change. `key` is base58; None for an account subscription (the tag says which)."""
+    """An account after a change. `key` is base58; None for an account subscription (the tag says which)."""
 
     tag: Any
     key: str | None
     slot: int
-    owner: str
+    owner: Pubkey
     lamports: int
     data: bytes
 
@@ -99,35 +101,8 @@ class OtherNotification(msgspec.Struct, frozen=True):
 
 Event = Connected | Disconnected | Subscribed | SubscriptionRefused | AccountChanged | SlotChanged | OtherNotification
 
-# text frames arrive as bytes: the decoder wants nothing else
+# Text frames arrive as bytes: the decoder needs nothing else.
 _Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[Literal[False]]"
-
-
-@contextlib.contextmanager
-def _own_handle(socket: _Socket) -> Iterator[sockets.socket | None]:
-    """A handle of ours on a WebSocket's connection, for socket options; None where there are none to set.
-
-    uvloop's own stand-in for a socket makes a real one for every call, which cost a tenth of the crank's CPU.
-    """
-    found = socket.get_extra_info("socket") if _QUICK_ACK is not None else None
-    if found is None:
-        yield None
-        return
-    with sockets.socket(fileno=os.dup(found.fileno())) as raw:
-        yield raw
-
-
-class _AnyParams(msgspec.Struct):
-    result: Any
-    subscription: int
-
-
-class _AnyNotification(msgspec.Struct):
-    method: str
-    params: _AnyParams
-
-
-_any = msgspec.json.Decoder(_AnyNotification).decode
 
 
 class PubSub:
@@ -135,41 +110,56 @@ class PubSub:
 
     Args:
         url: ws:// or wss://.
-        sink: called with each event, in order, inside the reading loop: it must be quick and must not raise. A queue's
-            `put_nowait` serves where the reader wants to await.
-        silence_s: longest time without any message (slots flow always); then the connection counts as half open.
+        sink: called with each event, in order, inside the reading loop, so it must be quick. An AwmError that it
+            raises counts as a malformed message. A queue's `put_nowait` serves where the reader wants to await.
+        silence_s: the longest time without any message (slots always flow); after it the connection counts as dead.
         commitment: put into every subscription whose parameters name none.
 
-    `run` does the work until cancelled or `close`d; `start` runs it as a task.
+    `run` does the work until it is cancelled or `close` is called; `start` runs it as a task.
+
+    Raises:
+        ConfigError: no endpoint can be what the URL names.
     """
 
     def __init__(
-        self, url: str, sink: Callable[[Event], object], *, silence_s: float = 5.0, commitment: str = "processed"
+        self,
+        url: str | Endpoint,
+        sink: Callable[[Event], object],
+        *,
+        silence_s: float = 5.0,
+        commitment: str = "processed",
     ) -> None:
-        self.url = url
+        self.endpoint = Endpoint.parse(url, WEBSOCKET)
         self.slot = 0
+        self.slot_at = 0.0
+        """When `slot` came (the clock of `time.monotonic`)."""
         self.reconnects = 0
+        self.failures: Counter[str] = Counter()
+        """How many connections ended, by kind: `malformed`, `silent`, `closed`, `unreachable`, `lagging`."""
         self._sink = sink
         self._silence_s = silence_s
         self._commitment = commitment
         self._socket: _Socket | None = None
-        self._subscriptions: dict[Subscription, None] = {}
-        self._by_server_id: dict[int, Subscription] = {}
-        self._asked: dict[int, Subscription] = {}
+        self._book = Subscriptions(self._send)
         self._id = 0
         self._task: asyncio.Task[None] | None = None
-        # as long as there are subscriptions, which is what bounds it
-        self._outbox: asyncio.Queue[str] = asyncio.Queue()
+        # As many as there are subscriptions at most, which is what bounds it.
+        self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._heard = False
-        self._slots = Subscription("slot", (), None)
-        self._subscriptions[self._slots] = None
+        self._unwanted: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._slots = self._book.add("slot", (), None, 0.0)
+
+    @property
+    def url(self) -> str:
+        """The endpoint as people may see it, without its secrets."""
+        return str(self.endpoint)
 
     @property
     def connected(self) -> bool:
-        """The WebSocket is up, as far as one can know."""
+        """Whether the WebSocket is up, as far as one can know."""
         return self._socket is not None
 
-    # -- what one wants to hear -----------------------------------------------------------------------------------
+    # -- subscriptions ------------------------------------------------------------------------------------------------
 
     def account(self, key: str, *, tag: Any = None, encoding: str = "base64") -> Subscription:
         """Wants every change of one account (base58 key)."""
@@ -183,21 +173,30 @@ class PubSub:
 
     def subscribe(self, kind: str, params: Sequence[Any], *, tag: Any = None) -> Subscription:
         """Wants `<kind>Subscribe` with these parameters; sent now if connected, and again at each reconnect."""
-        subscription = Subscription(kind, params, tag)
-        self._subscriptions[subscription] = None
-        if self._socket is not None:
-            self._ask(subscription)
+        subscription = self._book.add(kind, params, tag, time.monotonic())
+        if subscription.confirmed.is_set():
+            # An equal one is confirmed already. Not from here: the caller does not hold its subscription yet.
+            asyncio.get_running_loop().call_soon(self._say_subscribed, subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Wants no more of it; notifications under way are dropped."""
-        self._subscriptions.pop(subscription, None)
-        server_id, subscription.server_id = subscription.server_id, None
-        if server_id is not None:
-            self._by_server_id.pop(server_id, None)
-            self._send(f"{subscription.kind}Unsubscribe", [server_id])
+        """Wants no more of it; notifications under way are dropped. Others that want the same keep theirs."""
+        self._book.remove(subscription)
 
-    # -- the loop -------------------------------------------------------------------------------------------------
+    def renew(self, subscription: Subscription) -> None:
+        """Has the endpoint make one subscription again; `Subscribed` follows.
+
+        A subscription can die while slots keep flowing, and only its reader can tell: what it fetched has changed, but
+        `subscription.heard_at` is old.
+        """
+        self._book.renew(subscription, time.monotonic())
+
+    def reconnect(self, reason: str, *, kind: str = "lagging") -> None:
+        """Ends the connection, if there is one; a new one follows. `kind` is counted in `failures`."""
+        if self._socket is not None:
+            self._unwanted.put_nowait((kind, reason))
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
 
     def start(self) -> asyncio.Task[None]:
         """Runs `run` as a task and returns it."""
@@ -213,46 +212,53 @@ class PubSub:
             await asyncio.gather(task, return_exceptions=True)
 
     async def run(self) -> None:
-        """Connects, reads, and connects again, with a backoff that starts over once slots have flowed."""
+        """Connects, reads, and connects again. The pauses between grow until slots flow again."""
         backoff = BACKOFF_FIRST_S
         attempt = 0
         async with aiohttp.ClientSession() as http:
             while True:
                 attempt += 1
-                slot_before = self.slot
+                slot_before, asked_for = self.slot, 0.0
                 try:
                     async with asyncio.timeout(self._silence_s):
                         socket = await http.ws_connect(
-                            self.url,
-                            # a half-open peer answers no closing handshake
+                            self.endpoint.reveal(),
+                            # A dead peer answers no closing handshake.
                             timeout=aiohttp.ClientWSTimeout(ws_close=0.2),
-                            max_msg_size=64 << 20,
+                            max_msg_size=MAX_MESSAGE_BYTES,
                             decode_text=False,
                         )
                     try:
-                        reason = await self._converse(socket, attempt)
+                        kind, reason = await self._converse(socket, attempt)
                     finally:
                         self._socket = None
                         await socket.close()
                 except TimeoutError:
-                    reason = f"no answer in {self._silence_s} s"
-                except (aiohttp.ClientError, OSError) as error:
-                    reason = f"{error or type(error).__name__}"
-                self._forget()
-                self._sink(Disconnected(reason))
+                    kind, reason = "unreachable", f"no answer in {self._silence_s:g} s"
+                except (aiohttp.ClientError, OSError, UnicodeError) as error:
+                    kind, reason = "unreachable", f"{error or type(error).__name__}"
+                    if isinstance(error, aiohttp.WSServerHandshakeError):
+                        reason = f"answered HTTP {error.status}"
+                        header = error.headers.get("Retry-After", "") if error.headers else ""
+                        asked_for = retry_after(header.encode("utf-8", "replace")) or 0.0
+                self._book.disconnected()
+                self.failures[kind] += 1
+                self._sink(Disconnected(self.endpoint.scrub(reason)))
                 self.reconnects += 1
-                backoff = BACKOFF_FIRST_S if self.slot != slot_before else min(backoff * 2, BACKOFF_MAX_S)
-                # spread, so that many clients of one endpoint do not return in step
-                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
+                good = self.slot != slot_before and kind not in ("malformed", "lagging")
+                backoff = BACKOFF_FIRST_S if good else min(backoff * 2, BACKOFF_MAX_S)
+                # Spread, so that many clients of one endpoint do not return in step.
+                await asyncio.sleep(max(backoff * random.uniform(0.5, 1.0), asked_for))
 
-    async def _converse(self, socket: _Socket, attempt: int) -> str:
+    async def _converse(self, socket: _Socket, attempt: int) -> tuple[str, str]:
+        """Until the connection ends; returns the kind of the end and its reason."""
         self._socket = socket
-        self._outbox = asyncio.Queue()
-        tasks = [asyncio.create_task(job(socket)) for job in (self._read, self._write, self._watch)]
+        self._outbox, self._unwanted = asyncio.Queue(), asyncio.Queue()
+        jobs = (self._read(socket), self._write(socket), self._watch(), self._unwanted.get())
+        tasks: list[asyncio.Task[tuple[str, str]]] = [asyncio.ensure_future(job) for job in jobs]
         try:
             self._sink(Connected(attempt))
-            for subscription in list(self._subscriptions):
-                self._ask(subscription)
+            self._book.connected(time.monotonic())
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
         finally:
@@ -260,124 +266,121 @@ class PubSub:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, socket: _Socket) -> str:
+    async def _read(self, socket: _Socket) -> tuple[str, str]:
         with _own_handle(socket) as raw:
-            return await self._read_on(socket, raw)
+            count = 0
+            while True:
+                message = await socket.receive()
+                if raw is not None and _QUICK_ACK is not None:
+                    # It lasts for one acknowledgement; a socket that broke meanwhile says so in the message.
+                    with contextlib.suppress(OSError):
+                        raw.setsockopt(sockets.IPPROTO_TCP, _QUICK_ACK, 1)
+                self._heard = True
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    try:
+                        self.feed(message.data)
+                    except AwmError as error:
+                        return "malformed", f"it sent a message that cannot be read: {error}"
+                elif message.type is aiohttp.WSMsgType.BINARY:
+                    return "malformed", "it sent a binary message"
+                elif message.type is aiohttp.WSMsgType.ERROR:
+                    return "malformed", f"it broke the WebSocket protocol: {message.data}"
+                else:
+                    return "closed", f"closed by the endpoint ({socket.close_code})"
+                count += 1
+                if count % _IN_A_ROW == 0:
+                    # What waits in the buffer comes without a pause: a flood must not stop everything else.
+                    await asyncio.sleep(0)
 
-    async def _read_on(self, socket: _Socket, raw: sockets.socket | None) -> str:
+    async def _write(self, socket: _Socket) -> tuple[str, str]:
         while True:
-            message = await socket.receive()
-            if raw is not None and _QUICK_ACK is not None:
-                # it lasts for one acknowledgement; a socket that broke meanwhile says so in the message
-                with contextlib.suppress(OSError):
-                    raw.setsockopt(sockets.IPPROTO_TCP, _QUICK_ACK, 1)
-            self._heard = True
-            if message.type is aiohttp.WSMsgType.TEXT:
-                self.feed(message.data)
-            elif message.type is not aiohttp.WSMsgType.BINARY:
-                return f"closed by the endpoint ({socket.close_code})"
+            await socket.send_str((await self._outbox.get()).decode())
 
-    async def _write(self, socket: _Socket) -> str:
-        while True:
-            await socket.send_str(await self._outbox.get())
-
-    async def _watch(self, _: _Socket) -> str:
-        # one timer for the connection instead of one for every message
+    async def _watch(self) -> tuple[str, str]:
+        # One timer for the connection instead of one for every message.
         self._heard = True
-        while self._heard:
-            self._heard = False
-            await asyncio.sleep(self._silence_s)
-        return f"half open: nothing heard in {self._silence_s} s"
+        heard_at = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if self._heard:
+                self._heard, heard_at = False, now
+            elif now - heard_at > self._silence_s:
+                return "silent", f"nothing heard in {self._silence_s:g} s"
+            if broken := self._book.ask_again(now):
+                return "silent", broken
+            await asyncio.sleep(min(_WATCH_S, self._silence_s / 4))
 
-    # -- messages -------------------------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------------------------------
 
     def feed(self, text: bytes) -> None:
-        """Reads one message of the endpoint and gives the sink what it says. What cannot be read is left alone."""
-        try:
-            message = jsonrpc.decode_message(text)
-        except RpcError:
-            self._notified_otherwise(text)
-            return
+        """Reads one message of the endpoint and gives the sink what it says.
+
+        Raises:
+            RpcError: the message cannot be read.
+        """
+        message = jsonrpc.decode_message(text)
         if isinstance(message, jsonrpc.Reply):
             self._answered(message)
         elif isinstance(message, jsonrpc.SlotNotification):
-            self.slot = message.params.result.slot
+            self.slot, self.slot_at = message.params.result.slot, time.monotonic()
             self._sink(SlotChanged(self.slot))
         else:
             self._notified(message)
 
-    def _notified(self, message: jsonrpc.Notification) -> None:
-        subscription = self._by_server_id.get(message.params.subscription)
-        if subscription is None:
-            return
-        if isinstance(message, jsonrpc.SignatureNotification):
-            result = message.params.result
-            value = result.value if isinstance(result.value, str) else {"err": result.value.err}
-            self._sink(OtherNotification(subscription.tag, "signature", result.context.slot, value))
-            return
-        key = None
-        if isinstance(message, jsonrpc.ProgramNotification):
-            key, found = message.params.result.value.pubkey, message.params.result.value.account
-        elif isinstance(message, jsonrpc.AccountNotification):
-            found = message.params.result.value
-        else:
-            return
-        slot = message.params.result.context.slot
-        try:
-            data = found.raw
-        except RpcError:
-            return
-        self._sink(AccountChanged(subscription.tag, key, slot, found.owner, found.lamports, data))
-
-    def _notified_otherwise(self, text: bytes) -> None:
-        """Kinds that the daemon has no use for: logs, root, and whatever an endpoint adds."""
-        try:
-            note = _any(text)
-        except msgspec.DecodeError:
-            return
-        subscription = self._by_server_id.get(note.params.subscription)
-        kind = note.method.removesuffix("Notification")
-        if subscription is None or subscription.kind != kind or kind in ("account", "program"):
-            return
-        result, slot = note.params.result, self.slot
-        if isinstance(result, dict) and isinstance(context := result.get("context"), dict) and "value" in result:
-            result, slot = result["value"], context.get("slot", slot)
-        self._sink(OtherNotification(subscription.tag, kind, slot, result))
+    def _notified(self, message: jsonrpc.Notification | jsonrpc.UnknownNotification) -> None:
+        number, result = message.params.subscription, message.params.result
+        now = time.monotonic()
+        if isinstance(message, jsonrpc.AccountNotification):
+            found, slot = message.params.result.value, message.params.result.context.slot
+            for reader in self._book.readers(number, "account", now):
+                self._sink(AccountChanged(reader.tag, None, slot, found.owner_key, found.lamports, found.raw))
+        elif isinstance(message, jsonrpc.ProgramNotification):
+            one, slot = message.params.result.value, message.params.result.context.slot
+            found = one.account
+            for reader in self._book.readers(number, "program", now):
+                self._sink(AccountChanged(reader.tag, str(one.key), slot, found.owner_key, found.lamports, found.raw))
+        elif isinstance(message, jsonrpc.SignatureNotification):
+            ended = message.params.result
+            value: Any = ended.value if isinstance(ended.value, str) else {"err": ended.value.err}
+            for reader in self._book.readers(number, "signature", now):
+                self._sink(OtherNotification(reader.tag, "signature", ended.context.slot, value))
+        elif isinstance(message, jsonrpc.UnknownNotification):
+            kind = message.method.removesuffix("Notification")
+            slot = self.slot
+            if isinstance(result, dict) and isinstance(context := result.get("context"), dict) and "value" in result:
+                slot = context["slot"] if isinstance(context.get("slot"), int) else slot
+                result = result["value"]
+            for reader in self._book.readers(number, kind, now):
+                self._sink(OtherNotification(reader.tag, kind, slot, result))
 
     def _answered(self, reply: jsonrpc.Reply) -> None:
-        subscription = self._asked.pop(reply.id, None) if isinstance(reply.id, int) else None
-        if subscription is None:
-            return
-        try:
-            server_id = jsonrpc.result(reply, int, f"{subscription.kind}Subscribe")
-        except AwmError as error:
-            subscription.error = error
-            subscription.confirmed.set()
-            self._sink(SubscriptionRefused(subscription, error))
-            return
-        if subscription not in self._subscriptions:
-            # given up while it was asked for
-            self._send(f"{subscription.kind}Unsubscribe", [server_id])
-            return
-        subscription.server_id = server_id
-        subscription.error = None
-        self._by_server_id[server_id] = subscription
-        subscription.confirmed.set()
-        if subscription is not self._slots:
-            self._sink(Subscribed(subscription))
+        readers, error = self._book.answered(reply, time.monotonic())
+        for reader in readers:
+            if reader is self._slots:
+                continue
+            self._sink(Subscribed(reader) if error is None else SubscriptionRefused(reader, error))
 
-    def _ask(self, subscription: Subscription) -> None:
-        self._asked[self._send(f"{subscription.kind}Subscribe", subscription.params)] = subscription
+    def _say_subscribed(self, subscription: Subscription) -> None:
+        # Unless it was given up or the connection broke since; then the next confirmation says so.
+        if subscription.confirmed.is_set():
+            self._sink(Subscribed(subscription))
 
     def _send(self, method: str, params: Sequence[Any]) -> int:
         self._id += 1
         body = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
-        self._outbox.put_nowait(msgspec.json.encode(body).decode())
+        self._outbox.put_nowait(msgspec.json.encode(body))
         return self._id
 
-    def _forget(self) -> None:
-        self._by_server_id.clear()
-        self._asked.clear()
-        for subscription in self._subscriptions:
-            subscription.server_id = None
-            subscription.confirmed.clear()
+
+@contextlib.contextmanager
+def _own_handle(socket: _Socket) -> Iterator[sockets.socket | None]:
+    """A handle of ours on a WebSocket's connection, for socket options; None where there are none to set.
+
+    uvloop's own stand-in for a socket makes a real one for every call, which cost a tenth of the crank's CPU.
+    """
+    found = socket.get_extra_info("socket") if _QUICK_ACK is not None else None
+    if found is None:
+        yield None
+        return
+    with sockets.socket(fileno=os.dup(found.fileno())) as raw:
+        yield raw

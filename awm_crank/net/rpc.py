@@ -1,18 +1,32 @@
-"""JSON-RPC over HTTP: one pool of warm connections, raw bodies for the hot path, `call` and `batch` for the rest."""
+"""JSON-RPC over HTTP: one pool of warm connections, raw bodies for the hot path, `call` and `batch` for the rest.
+
+Each request has a deadline. A connection whose answer is overdue is closed, so a request that something on the way
+swallowed costs one deadline, not the service: `call` and `batch` then ask again over another connection.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
-from ..errors import RpcError
+from ..endpoint import HTTP, Endpoint
+from ..errors import AwmError, RpcError
 from ..wire import jsonrpc
-from .http import Pool, endpoint
+from .http import Pool
+
+T = TypeVar("T")
+Problem = TypeVar("Problem", bound=AwmError)
+
+FIRST_DEADLINE_S = 1.0
+"""The deadline of the first try of `call` and `batch`; each further one has twice the time."""
+# Spread, so that many clients of one endpoint do not return in step.
+_SPREAD = wait_random_exponential(multiplier=0.05, max=1.0)
 
 
 class RpcClient:
@@ -20,19 +34,32 @@ class RpcClient:
 
     Args:
         url: the endpoint.
-        timeout_s: for one request, connecting included.
-        retry_s: how long `call` and `batch` try again after faults that can pass (refused connections, time-outs,
-            HTTP 429 and 5xx). Everything a crank sends is idempotent (compare and set on chain), so sends are too.
-        connections: open at once; further requests queue.
+        timeout_s: the longest that one try may take, connecting included.
+        retry_s: how long `call` and `batch` try again after faults that can pass (refused connections, overdue
+            answers, HTTP 429 and 5xx). Everything that a crank sends is idempotent (the programs compare and set), so
+            sends are tried again too.
+        connections: open at once; further requests wait. They are opened as they are needed. A late answer holds one:
+            64 frames a second with answers a second late hold 64.
+
+    Raises:
+        ConfigError: no endpoint can be what the URL names.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 10.0, retry_s: float = 8.0, connections: int = 16) -> None:
-        self.url = url
+    def __init__(
+        self, url: str | Endpoint, *, timeout_s: float = 10.0, retry_s: float = 8.0, connections: int = 256
+    ) -> None:
+        self.endpoint = Endpoint.parse(url, HTTP)
+        self.failures: Counter[str] = Counter()
+        """How many tries failed, by kind: `overdue`, `unreachable`, `http`, `malformed`."""
         self._timeout_s = timeout_s
         self._retry_s = retry_s
-        self._connections = connections
-        self._pool: Pool | None = None
+        self._pool = Pool(self.endpoint, connections)
         self._id = 0
+
+    @property
+    def url(self) -> str:
+        """The endpoint as people may see it, without its secrets."""
+        return str(self.endpoint)
 
     async def __aenter__(self) -> RpcClient:
         return self
@@ -44,50 +71,67 @@ class RpcClient:
 
     async def close(self) -> None:
         """Closes the connections; requests under way fail."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.close()
+        self._pool.close()
 
-    async def post(self, body: bytes) -> bytes:
-        """Sends one request body (an object or a batch, already JSON) and returns the answer's body, unread.
+    def drop_idle(self) -> None:
+        """Has the next requests go over new connections, so that a balancer may choose another node for them."""
+        self._pool.drop_idle()
+
+    async def post(self, body: bytes, *, deadline_s: float | None = None) -> bytes:
+        """Sends one request body (an object or a batch, already JSON), once, and returns the answer's body, unread.
+
+        Args:
+            deadline_s: the longest time to the whole answer; `timeout_s` where it is not given.
 
         Raises:
-            RpcError: no answer, or not HTTP 200; `code` is the HTTP status if there was one. `recoverable` says
-                whether the same request may pass later.
+            RpcError: no answer in time, or not HTTP 200. `code` is the HTTP status if there was one, `retry_after_s`
+                the pause that the endpoint asks for. `recoverable` says whether the same request may pass later.
         """
-        if self._pool is None:
-            # at first use: a URL that is none is an error of the request that wants it
-            self._pool = Pool(endpoint(self.url), self._connections)
+        limit_s = self._timeout_s if deadline_s is None else deadline_s
         try:
-            async with asyncio.timeout(self._timeout_s):
-                status, answer = await self._pool.post(body)
+            status, answer, retry_after_s = await self._pool.post(body, limit_s)
         except TimeoutError:
-            raise RpcError(f"no answer from {self.url} in {self._timeout_s} s", recoverable=True) from None
-        except OSError as error:
+            self.failures["overdue"] += 1
+            raise RpcError(f"no answer from {self.url} in {limit_s:g} s", recoverable=True) from None
+        except (OSError, UnicodeError) as error:
+            self.failures["unreachable"] += 1
             raise RpcError(
-                f"cannot reach {self.url}: {error or type(error).__name__}",
-                hint="check that the endpoint runs and the setting names it",
+                f"cannot reach {self.url}: {self.endpoint.scrub(str(error)) or type(error).__name__}",
+                hint="check that the endpoint runs and that the setting names it",
                 recoverable=True,
             ) from None
         if status != 200:
+            self.failures["http"] += 1
             raise RpcError(
                 f"{self.url} answered HTTP {status}",
                 code=status,
-                data=answer[:200].decode("utf-8", "replace"),
+                data=self.endpoint.scrub(answer[:200].decode("utf-8", "replace")),
+                retry_after_s=retry_after_s,
                 recoverable=status == 429 or status >= 500,
             )
         return answer
 
-    async def call(self, method: str, params: Sequence[Any] = ()) -> Any:
-        """One call; returns `result` as plain JSON values.
+    @overload
+    async def call(self, method: str, params: Sequence[Any] = ()) -> Any: ...
+    @overload
+    async def call(self, method: str, params: Sequence[Any], kind: type[T]) -> T: ...
+
+    async def call(self, method: str, params: Sequence[Any] = (), kind: Any = Any) -> Any:
+        """One call, tried again for `retry_s` after faults that can pass.
+
+        Args:
+            kind: the type of `result`, such as `jsonrpc.BalanceResult`; plain JSON values where it is not given.
 
         Raises:
-            RpcError: as `post` after `retry_s`, the endpoint's own error (`code`, `data`), or no JSON-RPC answer.
+            RpcError: as `post`, the endpoint's own error (`code`, `data`), or an answer that is not of this kind.
         """
-        self._id += 1
-        body = msgspec.json.encode({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
-        raw = await self._post_patiently(body)
-        return _result(method, jsonrpc.decode_reply(raw))
+        number = self.next_id()
+        body = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+
+        def read(raw: bytes) -> Any:
+            return _result(method, jsonrpc.answer_to(number, jsonrpc.decode_reply(raw), method), kind)
+
+        return await self._patiently(body, read)
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Several calls in one request; one entry a call, in order: its `result`, or the RpcError it met (not raised).
@@ -97,42 +141,69 @@ class RpcClient:
         """
         if not calls:
             return []
-        first = self._id + 1
-        self._id += len(calls)
+        first = self.next_id(len(calls))
         body = msgspec.json.encode(
             [
                 {"jsonrpc": "2.0", "id": first + n, "method": method, "params": params}
                 for n, (method, params) in enumerate(calls)
             ]
         )
-        raw = await self._post_patiently(body)
-        by_id = {answer.id: answer for answer in jsonrpc.decode_batch(raw)}
-        results: list[Any] = []
-        for n, (method, _) in enumerate(calls):
-            answer = by_id.get(first + n)
-            if answer is None:
-                raise RpcError(f"{self.url} left {method} of a batch unanswered", recoverable=True)
-            try:
-                results.append(_result(method, answer))
-            except RpcError as error:
-                results.append(error)
-        return results
 
-    async def _post_patiently(self, body: bytes) -> bytes:
+        def read(raw: bytes) -> list[Any]:
+            by_id = {answer.id: answer for answer in jsonrpc.decode_batch(raw)}
+            results: list[Any] = []
+            for n, (method, _) in enumerate(calls):
+                answer = by_id.get(first + n)
+                if answer is None:
+                    raise RpcError(f"{self.url} left {method} of a batch unanswered", recoverable=True)
+                try:
+                    results.append(_result(method, answer))
+                except RpcError as error:
+                    results.append(self.scrubbed(error))
+            return results
+
+        return await self._patiently(body, read)
+
+    def next_id(self, count: int = 1) -> int:
+        """A request id that was not used before, the first of `count` in a row."""
+        first = self._id + 1
+        self._id += count
+        return first
+
+    def scrubbed(self, error: Problem) -> Problem:
+        """The same error with the endpoint's secrets masked in what the endpoint said."""
+        error.what = self.endpoint.scrub(error.what)
+        error.found = self.endpoint.scrub(error.found) if isinstance(error.found, str) else error.found
+        return error
+
+    async def _patiently(self, body: bytes, read: Callable[[bytes], T]) -> T:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, RpcError) and error.recoverable),
-            stop=stop_after_delay(self._retry_s),
-            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            stop=stop_before_delay(self._retry_s),
+            wait=_pause,
             sleep=asyncio.sleep,
             reraise=True,
         ):
             with attempt:
-                return await self.post(body)
+                tries = attempt.retry_state.attempt_number
+                raw = await self.post(body, deadline_s=min(FIRST_DEADLINE_S * 2 ** (tries - 1), self._timeout_s))
+                try:
+                    return read(raw)
+                except RpcError as error:
+                    self.failures["malformed"] += error.code is None
+                    raise self.scrubbed(error) from None
         raise AssertionError("unreachable: tenacity raises the last error")
 
 
-def _result(method: str, reply: jsonrpc.Reply) -> Any:
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked_for = error.retry_after_s if isinstance(error, RpcError) else None
+    return max(_SPREAD(state), asked_for or 0.0)
+
+
+def _result(method: str, reply: jsonrpc.Reply, kind: Any = Any) -> Any:
     if reply.error is not None:
         error = reply.error
-        raise RpcError(f"{method}: {error.message}", code=error.code, data=error.data)
-    return jsonrpc.result(reply, Any, method)
+        recoverable = error.code in jsonrpc.TRANSIENT
+        raise RpcError(f"{method}: {error.message}", code=error.code, data=error.data, recoverable=recoverable)
+    return jsonrpc.result(reply, kind, method)

@@ -1,7 +1,8 @@
 """Solana's JSON-RPC and PubSub as text: request bodies out, typed results and notifications in. No I/O.
 
-Account data is asked for as base64. Whatever does not have the shape it should raises
-RpcError, never anything else: solana-py's parser panics on some of it (reference/libraries.md).
+Account data is asked for as base64. Everything is decoded and checked at once, keys and account data included:
+whatever does not have the shape that it should have raises RpcError, never anything else, and what was decoded can be
+used without another check. (solana-py's parser panics on some malformed answers.)
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -22,10 +23,13 @@ from .transaction import Signed
 T = TypeVar("T")
 Commitment = Literal["processed", "confirmed", "finalized"]
 MAX_ACCOUNTS = 100
-"""The most that one getMultipleAccounts may ask for."""
+"""The most accounts that one getMultipleAccounts may ask for."""
 
-_TRANSIENT = {-32004, -32005, -32014, -32016, -32429, 429}
-"""Codes that another try can get past: block or node not ready, minimum slot not reached, too many requests."""
+TRANSIENT = frozenset({-32004, -32005, -32014, -32016, -32429, 429})
+"""Error codes that can pass: block or node not ready, minimum slot not reached, too many requests."""
+
+_MESSAGE_CHARS = 300
+"""How much of an endpoint's error message is kept."""
 
 
 # ---- requests ----
@@ -40,7 +44,7 @@ def request(request_id: int, method: str, params: Sequence[Any] = ()) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, Pubkey):
         return str(value)
-    raise TypeError(f"{type(value).__name__} cannot stand in a request")
+    raise TypeError(f"a request cannot hold a {type(value).__name__}")
 
 
 def batch(bodies: Sequence[bytes]) -> bytes:
@@ -66,7 +70,7 @@ def send_transaction(
     commitment: Commitment = "processed",
     max_retries: int | None = None,
 ) -> bytes:
-    """A sendTransaction body, put together by hand: it is on the path of every frame."""
+    """A sendTransaction body. It is put together by hand, since every frame needs one."""
     return (
         b'{"jsonrpc":"2.0","id":%d,"method":"sendTransaction","params":["' % request_id
         + transaction.base64()
@@ -116,65 +120,64 @@ def get_program_accounts(
     commitment: Commitment = "processed",
     data_slice: tuple[int, int] | None = None,
 ) -> bytes:
-    """A program's accounts that all `filters` let through, with the slot."""
+    """A program's accounts that pass all `filters`, with the slot."""
     more = {"filters": list(filters), "withContext": True, **_slice(data_slice)}
     return request(request_id, "getProgramAccounts", [program, _config(commitment, more)])
 
 
 def get_latest_blockhash(request_id: int, commitment: Commitment = "processed") -> bytes:
-    """The latest blockhash and the last block height that takes it."""
+    """The latest blockhash and the last block height at which it is valid."""
     return request(request_id, "getLatestBlockhash", [{"commitment": commitment}])
 
 
 # ---- results ----
 
 
-class Account(msgspec.Struct, frozen=True, gc=False):
-    """An account as RPC gives it: `data` and `owner` are text, `raw` and `owner_key` the same decoded."""
+_Unsigned = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
-    data: tuple[str, Literal["base64"]]
-    owner: str
-    lamports: int
-    executable: bool = False
 
-    @property
-    def raw(self) -> bytes:
-        """The account's data, decoded at each call. Raises RpcError when it is no base64."""
-        # msgspec would decode on the way, but takes any character for base64.
+class AccountBytes(bytes):
+    """An account's data, decoded from base64."""
+
+
+def _decode_hook(kind: type, value: Any) -> Any:
+    """Decodes what JSON has no type for. msgspec turns ValueError and TypeError into its own error with the place."""
+    if kind is Pubkey:
+        if not isinstance(value, str):
+            raise ValueError("expected a base58 key")
         try:
-            return binascii.a2b_base64(self.data[0], strict_mode=True)
-        except ValueError as error:
-            raise RpcError("account data", expected="base64", found=f"{error}: {self.data[0][:40]}") from error
+            return Pubkey.from_string(value)
+        except ValueError:
+            raise ValueError(f"expected a base58 key, found {value[:60]!r}") from None
+    # msgspec would decode base64 into `bytes` by itself, but takes any character for base64.
+    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and value[1] == "base64"):
+        raise ValueError('expected account data as [text, "base64"]')
+    try:
+        return AccountBytes(binascii.a2b_base64(value[0], strict_mode=True))
+    except ValueError as error:
+        raise ValueError(f"expected base64, found {value[0][:40]!r} ({error})") from None
 
-    @property
-    def owner_key(self) -> Pubkey:
-        """The owner. Raises RpcError when it is no key."""
-        return _pubkey(self.owner, "owner of account")
+
+class RpcAccount(msgspec.Struct, frozen=True, gc=False):
+    """An account as RPC gives it: data (`raw`), owner (`owner_key`) and lamports."""
+
+    raw: AccountBytes = msgspec.field(name="data")
+    owner_key: Pubkey = msgspec.field(name="owner")
+    lamports: _Unsigned
+    executable: bool = False
 
 
 class KeyedAccount(msgspec.Struct, frozen=True, gc=False):
-    """An account with its address."""
+    """An account with its address (`key`)."""
 
-    pubkey: str
-    account: Account
-
-    @property
-    def key(self) -> Pubkey:
-        """The address. Raises RpcError when it is no key."""
-        return _pubkey(self.pubkey, "address of account")
-
-
-def _pubkey(text: str, what: str) -> Pubkey:
-    try:
-        return Pubkey.from_string(text)
-    except ValueError as error:
-        raise RpcError(what, expected="a base58 key", found=text[:60]) from error
+    key: Pubkey = msgspec.field(name="pubkey")
+    account: RpcAccount
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
     """The slot that a result holds for."""
 
-    slot: int
+    slot: _Unsigned
 
 
 class InContext(msgspec.Struct, Generic[T], frozen=True):
@@ -184,22 +187,23 @@ class InContext(msgspec.Struct, Generic[T], frozen=True):
     value: T
 
 
-class Blockhash(msgspec.Struct, frozen=True, rename="camel"):
-    """A blockhash (base58) and the last block height that takes it."""
+class LatestBlockhash(msgspec.Struct, frozen=True):
+    """A blockhash (`key`: 32 bytes, like a key) and the last block height at which it is valid."""
 
-    blockhash: str
-    last_valid_block_height: int
+    key: Pubkey = msgspec.field(name="blockhash")
+    last_valid_block_height: _Unsigned = msgspec.field(name="lastValidBlockHeight")
 
     @property
     def raw(self) -> bytes:
-        """32 bytes. Raises RpcError when it is no blockhash."""
-        return bytes(_pubkey(self.blockhash, "blockhash"))
+        """The blockhash, 32 bytes."""
+        return bytes(self.key)
 
 
-AccountResult = InContext[Account | None]
-AccountsResult = InContext[list[Account | None]]
+BalanceResult = InContext[_Unsigned]
+AccountResult = InContext[RpcAccount | None]
+AccountsResult = InContext[list[RpcAccount | None]]
 ProgramAccountsResult = InContext[list[KeyedAccount]]
-BlockhashResult = InContext[Blockhash]
+BlockhashResult = InContext[LatestBlockhash]
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -220,34 +224,40 @@ class Reply(msgspec.Struct, frozen=True):
 
 def _typed_error(error: ErrorBody, what: str) -> AwmError:
     """A response's error: what a program refused as ProgramError, everything else as RpcError with code and data."""
+    message = error.message[:_MESSAGE_CHARS]
     if isinstance(error.data, dict) and error.data.get("err") is not None:
         logs = error.data.get("logs")
         logs = [line for line in logs if isinstance(line, str)] if isinstance(logs, list) else []
         refusal: AwmError | None = transaction_error(error.data["err"], logs)
     else:
-        refusal = error_in_words(error.message)
+        refusal = error_in_words(message)
     if refusal is not None:
         if isinstance(refusal, RpcError):
             refusal.code, refusal.data = error.code, error.data
         return refusal
-    return RpcError(f"{what}: {error.message}", code=error.code, data=error.data, recoverable=error.code in _TRANSIENT)
+    return RpcError(f"{what}: {message}", code=error.code, data=error.data, recoverable=error.code in TRANSIENT)
 
 
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+    return msgspec.json.Decoder(kind, dec_hook=_decode_hook)
 
 
 def _decode(kind: Any, data: bytes | memoryview | msgspec.Raw, what: str) -> Any:
     try:
         return _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        text = bytes(data)[:80].decode("utf-8", "replace")
-        raise RpcError(what, expected="JSON as Solana's RPC writes it", found=f"{error}: {text}") from error
+        raise _malformed(what, error, bytes(data)) from None
+
+
+def _malformed(what: str, error: Exception, data: bytes) -> RpcError:
+    # Nonsense from an endpoint passes: another node may answer the next request.
+    found = f"{str(error)[:200]}: {data[:80]!r}"
+    return RpcError(what, expected="JSON as Solana's RPC writes it", found=found, recoverable=True)
 
 
 def decode_reply(data: bytes | memoryview) -> Reply:
-    """A response's envelope. Raises RpcError when it is none."""
+    """A response's envelope. Raises RpcError when the bytes are not a response."""
     reply: Reply = _decode(Reply, data, "response")
     return reply
 
@@ -267,14 +277,27 @@ def result(reply: Reply, kind: type[T], what: str = "request") -> T:
     if reply.error is not None:
         raise _typed_error(reply.error, what)
     if not bytes(reply.result):
-        raise RpcError(what, expected="a result or an error", found="neither")
+        raise RpcError(what, expected="a result or an error", found="neither", recoverable=True)
     decoded: T = _decode(kind, reply.result, what)
     return decoded
 
 
-def decode_result(data: bytes | memoryview, kind: type[T], what: str = "request") -> T:
-    """`result` of a response's bytes; raises as it does."""
-    return result(decode_reply(data), kind, what)
+def answer_to(request_id: int, reply: Reply, what: str = "request") -> Reply:
+    """The response, if it answers this request. Raises RpcError when its id is another's.
+
+    An endpoint that cannot read a request answers with an error and without an id: that passes.
+    """
+    if reply.id != request_id and (reply.id is not None or reply.error is None):
+        raise RpcError(f"{what}: id of the answer", expected=request_id, found=repr(reply.id)[:60], recoverable=True)
+    return reply
+
+
+def decode_result(
+    data: bytes | memoryview, kind: type[T], what: str = "request", *, request_id: int | None = None
+) -> T:
+    """`result` of a response's bytes; raises as it does, and where `request_id` is given and the response's differs."""
+    reply = decode_reply(data)
+    return result(reply if request_id is None else answer_to(request_id, reply, what), kind, what)
 
 
 def decode_batch(data: bytes | memoryview) -> list[Reply]:
@@ -291,7 +314,7 @@ def decode_batch(data: bytes | memoryview) -> list[Reply]:
 
 class _AccountParams(msgspec.Struct, frozen=True, gc=False):
     subscription: int
-    result: InContext[Account]
+    result: InContext[RpcAccount]
 
 
 class _ProgramParams(msgspec.Struct, frozen=True, gc=False):
@@ -302,9 +325,9 @@ class _ProgramParams(msgspec.Struct, frozen=True, gc=False):
 class SlotInfo(msgspec.Struct, frozen=True, gc=False):
     """A new slot."""
 
-    slot: int
-    parent: int = 0
-    root: int = 0
+    slot: _Unsigned
+    parent: _Unsigned = 0
+    root: _Unsigned = 0
 
 
 class _SlotParams(msgspec.Struct, frozen=True, gc=False):
@@ -313,7 +336,7 @@ class _SlotParams(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignatureResult(msgspec.Struct, frozen=True, gc=False):
-    """A transaction's end; `err` null when it succeeded."""
+    """The outcome of a transaction; `err` is null when it succeeded."""
 
     err: Any = None
 
@@ -347,23 +370,43 @@ class SignatureNotification(msgspec.Struct, frozen=True, tag_field="method", tag
     params: _SignatureParams
 
 
+class UnknownNotification(msgspec.Struct, frozen=True):
+    """A notification of another kind (logs, root), as plain JSON values."""
+
+    method: str
+    params: UnknownParams
+
+
+class UnknownParams(msgspec.Struct, frozen=True):
+    """What another kind of notification says."""
+
+    subscription: int
+    result: Any
+
+
 Notification = AccountNotification | ProgramNotification | SlotNotification | SignatureNotification
-_NOTIFICATION: msgspec.json.Decoder[Notification] = msgspec.json.Decoder(Notification)
+_METHODS = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (AccountNotification, ProgramNotification, SlotNotification, SignatureNotification)
+)
+_NOTIFICATION: msgspec.json.Decoder[Notification] = msgspec.json.Decoder(Notification, dec_hook=_decode_hook)
 
 
-def decode_message(data: bytes | str) -> Notification | Reply:
-    """A PubSub message: a notification in one pass, or the response to a request.
+def decode_message(data: bytes | str) -> Notification | UnknownNotification | Reply:
+    """A PubSub message: a notification, or the response to a request.
 
     Raises:
-        RpcError: it is neither.
+        RpcError: it is neither, or a notification of a known kind with another content.
     """
     try:
         return _NOTIFICATION.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raw = data.encode() if isinstance(data, str) else data
-        reply: Reply = _decode(Reply, raw, "PubSub message")
-        if reply.id is None and reply.error is None:
-            raise RpcError(
-                "PubSub message", expected="a notification or a response", found=f"{error}: {raw[:80]!r}"
-            ) from error
+        raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
+        problem = error
+    reply: Reply = _decode(Reply, raw, "PubSub message")
+    if reply.id is not None or reply.error is not None:
         return reply
+    other: UnknownNotification = _decode(UnknownNotification, raw, "PubSub message")
+    if other.method in _METHODS:
+        raise _malformed("PubSub message", problem, raw)
+    return other

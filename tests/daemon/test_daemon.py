@@ -266,14 +266,14 @@ async def test_refusal_costs_the_others_nothing() -> None:
     (machine,) = daemon.machines()
     assert machine.entity == taken
     # what the one that was taken wants is under way
-    before = (daemon.queues(), list(daemon._pubsub._subscriptions), machine.stage)
+    before = (daemon.queues(), list(daemon._pubsub._book), machine.stage)
     for entity in refused * 2:
         daemon._roster.admit(*hidden_state(entity))
     assert daemon.machines() == [machine]
     assert daemon.stats.refused_sessions == {"sessions": 3}
     queues, subscriptions, stage = before
     assert daemon.queues() == {**queues, "waiting": 3}
-    assert (list(daemon._pubsub._subscriptions), machine.stage) == (subscriptions, stage)
+    assert (list(daemon._pubsub._book), machine.stage) == (subscriptions, stage)
     await daemon._tasks.cancel()
 
 

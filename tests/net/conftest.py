@@ -23,6 +23,7 @@ class Endpoint:
         self.asked: list[tuple[str, list[Any]]] = []
         self.refuse: set[str] = set()
         self.mute = False
+        self.greeting = ""
         self.http = ""
         self.ws = ""
         self._ids = 0
@@ -37,6 +38,8 @@ class Endpoint:
         socket = web.WebSocketResponse(autoclose=False)
         await socket.prepare(request)
         self.sockets.append(socket)
+        if self.greeting:
+            await socket.send_str(self.greeting)
         async for message in socket:
             if message.type is not WSMsgType.TEXT or self.mute:
                 continue

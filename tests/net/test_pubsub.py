@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import json
 import socket
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from aiohttp import WSMessage, WSMsgType
 from hypothesis import given
 from hypothesis import strategies as st
+from solders.pubkey import Pubkey
 
+from awm_crank.endpoint import WEBSOCKET
+from awm_crank.endpoint import Endpoint as Url
+from awm_crank.errors import LayoutError, RpcError
 from awm_crank.net import pubsub
 from awm_crank.net.pubsub import (
     AccountChanged,
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from .conftest import Endpoint
 
 KEY = "FJwbNTbGHSpq4a72ro1aza53kvs7YMNT7J5U34kaosFj"
+OWNER = Pubkey.from_string(KEY)
 OTHER = "Ea3VKF8CW3svQwiT8pn13JVdbVhLHSBURtNuanagc4hs"
 T = TypeVar("T")
 
@@ -55,7 +63,7 @@ async def test_account(endpoint: Endpoint) -> None:
     assert (await expect(events, Subscribed)).subscription is subscription
     value = {"context": {"slot": 12}, "value": account_value(b"abc")}
     await endpoint.notify("account", subscription.server_id or 0, value)
-    assert await expect(events, AccountChanged) == AccountChanged("mine", None, 12, KEY, 9, b"abc")
+    assert await expect(events, AccountChanged) == AccountChanged("mine", None, 12, OWNER, 9, b"abc")
     assert ("accountSubscribe", [KEY, {"encoding": "base64", "commitment": "processed"}]) in endpoint.asked
     await client.close()
 
@@ -68,9 +76,9 @@ async def test_program(endpoint: Endpoint) -> None:
     subscription = client.program(KEY, filters=filters)
     client.start()
     await expect(events, Subscribed)
-    value = {"context": {"slot": 3}, "value": {"pubkey": "acct", "account": account_value(b"\0\1")}}
+    value = {"context": {"slot": 3}, "value": {"pubkey": OTHER, "account": account_value(b"\0\1")}}
     await endpoint.notify("program", subscription.server_id or 0, value)
-    assert await expect(events, AccountChanged) == AccountChanged(KEY, "acct", 3, KEY, 9, b"\0\1")
+    assert await expect(events, AccountChanged) == AccountChanged(KEY, OTHER, 3, OWNER, 9, b"\0\1")
     assert endpoint.asked[1][1][1]["filters"] == filters
     await client.close()
 
@@ -112,9 +120,9 @@ async def test_half_open(endpoint: Endpoint) -> None:
     """A socket that stays open but says nothing is dropped and made again."""
     endpoint.mute = True
     events: asyncio.Queue[Any] = asyncio.Queue()
-    client = PubSub(endpoint.ws, events.put_nowait, silence_s=0.1)
+    client = PubSub(endpoint.ws, events.put_nowait, silence_s=0.2)
     client.start()
-    assert "half open" in (await expect(events, Disconnected)).reason
+    assert "nothing heard" in (await expect(events, Disconnected)).reason
     endpoint.mute = False
     assert await expect(events, SlotChanged) == SlotChanged(7)
     await client.close()
@@ -149,23 +157,23 @@ async def test_backoff_grows_and_resets(endpoint: Endpoint, monkeypatch: pytest.
     client.start()
     for _ in range(8):
         await expect(events, Disconnected)
-    assert [p for p in pauses if p < 3600][:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    assert pauses[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
     monkeypatch.setattr(pubsub.asyncio, "sleep", real_sleep)
-    client.url = good
+    client.endpoint = Url.parse(good, WEBSOCKET)
     await expect(events, SlotChanged)
     monkeypatch.setattr(pubsub.asyncio, "sleep", sleep)
     pauses.clear()
-    client.url = nobody
+    client.endpoint = Url.parse(nobody, WEBSOCKET)
     await endpoint.drop()
     await expect(events, Disconnected)
     await expect(events, Disconnected)
-    assert next(p for p in pauses if p < 3600) == pubsub.BACKOFF_FIRST_S
+    assert next(p for p in pauses if p not in (0, pubsub._WATCH_S)) == pubsub.BACKOFF_FIRST_S
     monkeypatch.setattr(pubsub.asyncio, "sleep", real_sleep)
     await client.close()
 
 
 async def test_refused(endpoint: Endpoint) -> None:
-    """A subscription that the endpoint does not have is told with its error; the others live on."""
+    """A subscription that the endpoint does not have is reported with its error; the others live on."""
     endpoint.refuse.add("rootSubscribe")
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
@@ -202,33 +210,201 @@ async def test_unsubscribe(endpoint: Endpoint) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_garbage_is_left_alone(text: bytes) -> None:
-    """Messages that cannot be read neither raise nor become events."""
+def test_garbage(text: bytes) -> None:
+    """Messages that cannot be read raise RpcError and become no event."""
     events: list[Any] = []
-    loop = asyncio.new_event_loop()
-    try:
+    with contextlib.suppress(RpcError):
         PubSub("ws://127.0.0.1:9", events.append).feed(text)
-    finally:
-        loop.close()
     assert events == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b'{"method": "accountNotification", "params": {}}',
-        b'{"method": "accountNotification", "params": {"subscription": 1, "result": null}}',
-        b'{"method": "slotNotification", "params": {"subscription": 1, "result": {"slot": "x"}}}',
-        b'{"method": "programNotification"}',
-        b'{"id": 1, "result": "no number"}',
-        b'{"id": 99, "result": 1}',
-    ],
-)
-def test_malformed_is_left_alone(text: bytes) -> None:
-    """Well-formed JSON of the wrong shape does no harm either."""
+DEEP = b'{"jsonrpc":"2.0","method":"x","params":{"subscription":1,"result":' + b"[" * 20_000 + b"]" * 20_000 + b"}}"
+BAD = [
+    b'{"method": "accountNotification", "params": {}}',
+    b'{"method": "accountNotification", "params": {"subscription": 1, "result": null}}',
+    b'{"method": "slotNotification", "params": {"subscription": 1, "result": {"slot": "x"}}}',
+    b'{"method": "slotNotification", "params": {"subscription": 1, "result": {"slot": -1}}}',
+    b'{"method": "slotNotification", "params": {"subscription": 1, "result": {"slot": 99999999999999999999}}}',
+    b'{"method": "programNotification"}',
+    b'{"method": "\xff\xfe", "params": {"subscription": 1, "result": 1}}',
+    b'{"method": 1}',
+    b"null",
+    DEEP,
+]
+
+
+@pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
+async def test_malformed_message_is_a_reconnect(endpoint: Endpoint, text: bytes) -> None:
+    """A message that cannot be read may have been a change: the connection is made again, so that readers fetch."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    subscription = client.account(KEY)
+    client.start()
+    await expect(events, Subscribed)
+    # a text frame with these bytes, UTF-8 or not
+    await endpoint.sockets[-1]._writer.send_frame(text, WSMsgType.TEXT)  # type: ignore[union-attr]
+    assert "cannot be read" in (await expect(events, Disconnected)).reason
+    assert (await expect(events, Subscribed)).subscription is subscription
+    assert client.failures == {"malformed": 1}
+    await client.close()
+
+
+async def test_nonsense_without_end(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that sends nonsense at every connection is asked less and less often, however many slots flow."""
+    pauses: list[float] = []
+    real_sleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await real_sleep(0)
+
+    monkeypatch.setattr(pubsub.random, "uniform", lambda _low, high: high)
+    monkeypatch.setattr(pubsub.asyncio, "sleep", sleep)
+    endpoint.greeting = "nonsense"
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    client.start()
+    for _ in range(4):
+        await expect(events, Disconnected)
+    assert [pause for pause in pauses if pause not in (0, pubsub._WATCH_S)][:3] == [0.1, 0.2, 0.4]
+    await client.close()
+
+
+@pytest.mark.parametrize("text", [b'{"id": 1, "result": "no number"}', b'{"id": 99, "result": 1}', b'{"id": "x"}'])
+def test_strange_answers_do_no_harm(text: bytes) -> None:
+    """An answer that is nobody's, or of another shape, is neither an event nor an error."""
     events: list[Any] = []
     PubSub("ws://127.0.0.1:9", events.append).feed(text)
     assert events == []
+
+
+async def test_reader_that_refuses(endpoint: Endpoint) -> None:
+    """An AwmError of the sink's counts as a malformed message, and ends nothing but the connection."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+
+    def sink(event: Any) -> None:
+        if isinstance(event, AccountChanged):
+            raise LayoutError("not an account of ours")
+        events.put_nowait(event)
+
+    client = PubSub(endpoint.ws, sink)
+    subscription = client.account(KEY)
+    client.start()
+    await expect(events, Subscribed)
+    await endpoint.notify("account", subscription.server_id or 0, {"context": {"slot": 1}, "value": account_value(b"")})
+    assert "not an account of ours" in (await expect(events, Disconnected)).reason
+    await expect(events, Subscribed)
+    await client.close()
+
+
+async def test_refused_is_asked_again(endpoint: Endpoint) -> None:
+    """A subscription that was refused for now is asked again on the same connection, until it is confirmed."""
+    endpoint.refuse.add("rootSubscribe")
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    root = client.subscribe("root", [])
+    client.start()
+    await expect(events, SubscriptionRefused)
+    endpoint.refuse.clear()
+    assert (await expect(events, Subscribed)).subscription is root
+    assert (root.error, client.reconnects) == (None, 0)
+    await client.close()
+
+
+async def test_equal_subscriptions(endpoint: Endpoint) -> None:
+    """Equal subscriptions are asked for once; each reader is notified, and who leaves takes nothing from others."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    first, second = client.account(KEY, tag="a"), client.account(KEY, tag="b")
+    client.start()
+    assert {(await expect(events, Subscribed)).subscription for _ in range(2)} == {first, second}
+    third = client.account(KEY, tag="c")
+    assert (await expect(events, Subscribed)).subscription is third
+    number = first.server_id or 0
+    assert number == second.server_id == third.server_id
+    value = {"context": {"slot": 1}, "value": account_value(b"x")}
+    await endpoint.notify("account", number, value)
+    assert [(await expect(events, AccountChanged)).tag for _ in range(3)] == ["a", "b", "c"]
+    client.unsubscribe(first)
+    client.unsubscribe(third)
+    await endpoint.notify("account", number, value)
+    assert (await expect(events, AccountChanged)).tag == "b"
+    client.unsubscribe(second)
+    client.account(OTHER)
+    await expect(events, Subscribed)
+    methods = [method for method, _ in endpoint.asked]
+    assert (methods.count("accountSubscribe"), methods.count("accountUnsubscribe")) == (2, 1)
+    await client.close()
+
+
+async def test_renew(endpoint: Endpoint) -> None:
+    """One subscription is made again without another connection, and confirmed, so that its reader fetches."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    subscription = client.account(KEY)
+    client.start()
+    await expect(events, Subscribed)
+    old = subscription.server_id or 0
+    client.renew(subscription)
+    assert not subscription.confirmed.is_set()
+    assert (await expect(events, Subscribed)).subscription is subscription
+    assert subscription.server_id != old
+    await endpoint.notify("account", old, {"context": {"slot": 1}, "value": account_value(b"old")})
+    await endpoint.notify(
+        "account", subscription.server_id or 0, {"context": {"slot": 1}, "value": account_value(b"new")}
+    )
+    assert (await expect(events, AccountChanged)).data == b"new"
+    assert (client.reconnects, subscription.heard_at > 0) == (0, True)
+    await client.close()
+
+
+async def test_flood_leaves_turns_to_others(endpoint: Endpoint) -> None:
+    """While messages flood in, the rest of the loop goes on."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    subscription = client.account(KEY)
+    client.start()
+    await expect(events, Subscribed)
+    value = {"context": {"slot": 1}, "value": account_value(b"x")}
+    text = json.dumps({"jsonrpc": "2.0", "method": "accountNotification", "params": {
+        "result": value, "subscription": subscription.server_id}})  # fmt: skip
+
+    class Buffered:
+        """A socket whose buffer never runs dry: `receive` always answers at once."""
+
+        def __init__(self) -> None:
+            self.left = 100_000
+
+        async def receive(self) -> WSMessage:
+            self.left -= 1
+            kind = WSMsgType.TEXT if self.left > 0 else WSMsgType.CLOSED
+            return WSMessage(kind, text.encode(), None)
+
+        def get_extra_info(self, _: str) -> None:
+            return None
+
+        close_code = 1000
+
+    turns = 0
+    reading = asyncio.create_task(client._read(Buffered()))  # type: ignore[arg-type]
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns > 1000
+    await client.close()
+
+
+async def test_handshake_refused(endpoint: Endpoint) -> None:
+    """A refused handshake is told by its status, without the URL's secrets."""
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    secret = endpoint.ws.replace("/ws", "/nowhere?api-key=s3cr3tvalue").replace("ws://", "ws://me:passw0rd@")
+    client = PubSub(secret, events.put_nowait)
+    client.start()
+    reason = (await expect(events, Disconnected)).reason
+    assert "HTTP 404" in reason
+    assert "s3cr3t" not in reason + client.url
+    assert "passw0rd" not in reason + client.url
+    await client.close()
 
 
 async def test_acknowledges_at_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,9 @@ import pytest
 from aiohttp import web
 
 from awm_crank.errors import RpcError
+from awm_crank.net import rpc
 from awm_crank.net.rpc import RpcClient
+from awm_crank.wire import jsonrpc
 
 if TYPE_CHECKING:
     from .conftest import Endpoint
@@ -138,7 +140,7 @@ async def test_batch_refused_whole(endpoint: Endpoint) -> None:
 async def test_batch_with_a_gap(endpoint: Endpoint) -> None:
     """An answer left out of a batch is an error, not a None."""
     endpoint.answer = lambda body: web.json_response([{"id": body[0]["id"], "result": 1}])
-    async with RpcClient(endpoint.http) as client:
+    async with RpcClient(endpoint.http, retry_s=0.2) as client:
         with pytest.raises(RpcError, match="left b of a batch unanswered"):
             await client.batch([("a", []), ("b", [])])
 
@@ -147,6 +149,96 @@ async def test_batch_with_a_gap(endpoint: Endpoint) -> None:
 async def test_no_json_rpc(endpoint: Endpoint, text: str) -> None:
     """What is no JSON-RPC answer is an error that shows its beginning."""
     endpoint.answer = lambda _: web.Response(text=text)
-    async with RpcClient(endpoint.http) as client:
+    async with RpcClient(endpoint.http, retry_s=0.2) as client:
         with pytest.raises(RpcError, match="JSON as Solana"):
             await client.call("getSlot")
+
+
+@pytest.mark.parametrize("number", [999, None, "1", 0])
+async def test_answer_of_another_request(endpoint: Endpoint, number: Any) -> None:
+    """An answer with another id, or without one, is an error: never the call's result."""
+    endpoint.answer = lambda _: web.json_response({"jsonrpc": "2.0", "id": number, "result": "not yours"})
+    async with RpcClient(endpoint.http, retry_s=0.2) as client:
+        with pytest.raises(RpcError, match="id of the answer") as caught:
+            await client.call("getSlot")
+    assert caught.value.recoverable
+    assert client.failures["malformed"] > 0
+
+
+async def test_passing_errors_are_tried_again(endpoint: Endpoint) -> None:
+    """An error that can pass (-32005), nonsense, and a lost answer are each followed by another try."""
+    said = iter(["busy", "nonsense", "silence", "answer"])
+
+    async def answer(body: Any) -> web.Response:
+        what = next(said)
+        if what == "silence":
+            await asyncio.sleep(5)
+        if what == "busy":
+            return web.json_response({"id": body["id"], "error": {"code": -32005, "message": "node is behind"}})
+        return web.json_response({"id": body["id"], "result": 7}) if what == "answer" else web.Response(text="<html>")
+
+    endpoint.answer = answer
+    async with asyncio.timeout(10), RpcClient(endpoint.http, timeout_s=0.3) as client:
+        assert await client.call("getSlot", [], int) == 7
+    assert client.failures == {"malformed": 1, "overdue": 1}
+
+
+async def test_lasting_errors_are_not_tried_again(endpoint: Endpoint) -> None:
+    """What another try cannot change comes back at once."""
+    endpoint.answer = lambda body: web.json_response(
+        {"id": body["id"], "error": {"code": -32602, "message": "invalid"}}
+    )
+    async with RpcClient(endpoint.http) as client:
+        with pytest.raises(RpcError, match="getSlot: invalid"):
+            await client.call("getSlot")
+    assert len(endpoint.bodies) == 1
+
+
+async def test_pause_that_the_endpoint_asks_for(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry-After is kept to: no other try before it."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    def answer(body: Any) -> web.Response:
+        if len(endpoint.bodies) == 1:
+            return web.Response(status=429, headers={"Retry-After": "3"})
+        return web.json_response({"id": body["id"], "result": 1})
+
+    endpoint.answer = answer
+    monkeypatch.setattr(rpc.asyncio, "sleep", sleep)
+    async with RpcClient(endpoint.http) as client:
+        assert await client.call("getSlot") == 1
+    assert pauses == [3.0]
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_no_secret_in_errors(endpoint: Endpoint, status: int) -> None:
+    """Errors name the endpoint without its secrets, also where the endpoint repeats them."""
+    url = endpoint.http.replace("http://", "http://me:passw0rd@") + "?api-key=s3cretkey"
+    endpoint.answer = lambda _: web.Response(status=status, text=f"{url}: the key s3cretkey of passw0rd is not known")
+    async with RpcClient(url, retry_s=0) as client:
+        with pytest.raises(RpcError) as caught:
+            await client.call("getSlot")
+        for reply in ({"error": {"message": "s3cretkey is not known"}}, {"result": "passw0rd"}):
+            endpoint.answer = lambda body, reply=reply: web.json_response({"id": body["id"], **reply})  # type: ignore[misc]
+            with pytest.raises(RpcError) as other:
+                await client.call("getSlot", [], int)
+            assert "s3cret" not in str(other.value)
+            assert "passw0rd" not in str(other.value)
+    shown = f"{caught.value} {caught.value.data} {client.url} {client.endpoint!r}"
+    assert "127.0.0.1" in shown
+    assert "s3cret" not in shown
+    assert "passw0rd" not in shown
+
+
+async def test_typed_result(endpoint: Endpoint) -> None:
+    """A call with a type gives that type, or an RpcError: a balance of null is none."""
+    endpoint.answer = lambda body: web.json_response(
+        {"id": body["id"], "result": None if body["params"] == ["null"] else {"context": {"slot": 1}, "value": 5}}
+    )
+    async with RpcClient(endpoint.http, retry_s=0) as client:
+        assert (await client.call("getBalance", ["x"], jsonrpc.BalanceResult)).value == 5
+        with pytest.raises(RpcError, match="getBalance; expected JSON as Solana"):
+            await client.call("getBalance", ["null"], jsonrpc.BalanceResult)

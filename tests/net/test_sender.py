@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,9 @@ from solders.transaction import Transaction
 
 from awm_crank import config
 from awm_crank.errors import AwmError, LayoutError, ProgramError, RpcError
+from awm_crank.net.blockhash import BlockhashKeeper
 from awm_crank.net.rpc import RpcClient
-from awm_crank.net.sender import Blockhash, Sender
+from awm_crank.net.sender import MAX_BATCH, Sender, batches
 from awm_crank.wire import programs
 from awm_crank.wire.transaction import Signer
 
@@ -36,7 +36,7 @@ def instruction(data: bytes = b"12345678abc") -> Instruction:
 
 def sender(rpc: RpcClient) -> Sender:
     """One with a blockhash."""
-    blockhash = Blockhash(rpc)
+    blockhash = BlockhashKeeper(rpc)
     blockhash.value = bytes(range(32))
     return Sender(rpc, Signer(bytes(KEY)), blockhash)
 
@@ -100,7 +100,7 @@ async def test_equal_instructions_give_other_bytes(endpoint: Endpoint) -> None:
 async def test_no_blockhash_yet(endpoint: Endpoint) -> None:
     """Before the first blockhash nothing can be signed; that passes."""
     async with RpcClient(endpoint.http) as rpc:
-        one = Sender(rpc, Signer(bytes(KEY)), Blockhash(rpc))
+        one = Sender(rpc, Signer(bytes(KEY)), BlockhashKeeper(rpc))
         with pytest.raises(RpcError) as caught:
             one.sign([instruction()])
         assert caught.value.recoverable
@@ -148,28 +148,20 @@ async def test_endpoint_gone() -> None:
     assert all(isinstance(outcome, RpcError) and outcome.recoverable for outcome in outcomes)
 
 
-async def test_blockhash_is_kept_fresh(endpoint: Endpoint) -> None:
-    """It is fetched at the start, and at once when the endpoint no longer knows it."""
-    hashes = [str(Pubkey.new_unique()) for _ in range(2)]
+def test_batches() -> None:
+    """Items go out in order, in groups of at most MAX_BATCH."""
+    items = list(range(2 * MAX_BATCH + 1))
+    groups = list(batches(items))
+    assert [len(group) for group in groups] == [MAX_BATCH, MAX_BATCH, 1]
+    assert [each for group in groups for each in group] == items
+    assert not list(batches([]))
 
-    def answer(body: Any) -> web.Response:
-        if body["method"] == "sendTransaction":
-            error = {"code": -32002, "message": "failed", "data": {"err": "BlockhashNotFound"}}
-            return web.json_response({"jsonrpc": "2.0", "id": 1, "error": error})
-        asked = sum(each["method"] == "getLatestBlockhash" for each in endpoint.bodies)
-        value = {"blockhash": hashes[min(asked, 2) - 1], "lastValidBlockHeight": 9}
-        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {"context": {"slot": 1}, "value": value}})
 
-    endpoint.answer = answer
+async def test_answer_of_another_request(endpoint: Endpoint) -> None:
+    """An answer with another id is not this transaction's: the send counts as failed, for now."""
+    endpoint.answer = lambda body: web.json_response({"jsonrpc": "2.0", "id": body["id"] + 1, "result": "5" * 88})
     async with RpcClient(endpoint.http) as rpc:
-        blockhash = Blockhash(rpc)
-        task = asyncio.create_task(blockhash.keep_fresh())
-        await blockhash.known.wait()
-        assert str(Pubkey.from_bytes(blockhash.value)) == hashes[0]
-        await asyncio.sleep(0.06)
-        one = Sender(rpc, Signer(bytes(KEY)), blockhash)
-        assert await one.send(one.sign([instruction()])) is not None
-        async with asyncio.timeout(0.3):
-            while str(Pubkey.from_bytes(blockhash.value)) != hashes[1]:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
-        task.cancel()
+        one = sender(rpc)
+        outcome = await one.send(one.sign([instruction()]))
+    assert isinstance(outcome, RpcError)
+    assert outcome.recoverable

@@ -147,11 +147,9 @@ def test_message_may_be_a_reply() -> None:
 
 @pytest.mark.parametrize("wrong", [["!!!!", "base64"], ["AAA", "base64"], ["AA A", "base64"]])
 def test_malformed_base64_is_refused(wrong: list[str]) -> None:
-    """Account data that is no base64 raises RpcError, rather than other bytes."""
-    message = jsonrpc.decode_message(note("accountNotification", in_context({**account(), "data": wrong})))
-    assert isinstance(message, AccountNotification)
-    with pytest.raises(RpcError, match="account data; expected base64"):
-        _ = message.params.result.value.raw
+    """Account data that is not base64 raises RpcError, rather than other bytes."""
+    with pytest.raises(RpcError, match=r"expected base64, found .*value\.data"):
+        jsonrpc.decode_message(note("accountNotification", in_context({**account(), "data": wrong})))
 
 
 @pytest.mark.parametrize("data", [["AAAA", "base58"], ["AAAA"], "AAAA", {"parsed": {}}, None])
@@ -164,16 +162,94 @@ def test_other_encodings_are_refused(data: object) -> None:
 
 
 def test_keys_that_are_none_are_refused() -> None:
-    """An owner or blockhash that is no base58 key raises RpcError."""
-    value = jsonrpc.decode_result(reply(in_context({**account(), "owner": "0"})), jsonrpc.AccountResult).value
-    assert value is not None
-    with pytest.raises(RpcError, match="owner of account"):
-        _ = value.owner_key
-    hashed = jsonrpc.decode_result(
-        reply(in_context({"blockhash": "x", "lastValidBlockHeight": 5})), jsonrpc.BlockhashResult
-    )
-    with pytest.raises(RpcError, match="blockhash"):
-        _ = hashed.value.raw
+    """An owner, address or blockhash that is not a base58 key raises RpcError where it is decoded."""
+    with pytest.raises(RpcError, match=r"a base58 key, found '0'.*owner"):
+        jsonrpc.decode_result(reply(in_context({**account(), "owner": "0"})), jsonrpc.AccountResult)
+    with pytest.raises(RpcError, match=r"a base58 key, found 'x'.*blockhash"):
+        jsonrpc.decode_result(reply(in_context({"blockhash": "x", "lastValidBlockHeight": 5})), jsonrpc.BlockhashResult)
+    with pytest.raises(RpcError, match=r"a base58 key, found '0OIl'.*pubkey"):
+        jsonrpc.decode_message(note("programNotification", in_context({"pubkey": "0OIl", "account": account()})))
+
+
+def test_answer_of_another_request() -> None:
+    """An answer is taken by its id alone; one without an id is taken only where it is an error."""
+    assert jsonrpc.decode_result(reply(5), int, request_id=3) == 5
+    for number in (4, 999, -1):
+        with pytest.raises(RpcError, match=f"id of the answer; expected {number}, found 3"):
+            jsonrpc.decode_result(reply(5), int, request_id=number)
+    with pytest.raises(RpcError, match="id of the answer"):
+        jsonrpc.decode_result(b'{"result": 5}', int, request_id=3)
+    with pytest.raises(RpcError, match="Parse error"):
+        jsonrpc.decode_result(b'{"id": null, "error": {"code": -32700, "message": "Parse error"}}', int, request_id=3)
+
+
+SLOT = {"parent": 1, "root": 0, "slot": 2}
+KEYED = {"pubkey": str(KEY), "account": account()}
+SHAPES: list[tuple[Any, Any]] = [
+    (json.loads(reply(in_context(account()))), jsonrpc.AccountResult),
+    (json.loads(reply(in_context([account(), None]))), jsonrpc.AccountsResult),
+    (json.loads(reply(in_context([KEYED]))), jsonrpc.ProgramAccountsResult),
+    (json.loads(reply(in_context({"blockhash": str(KEY), "lastValidBlockHeight": 5}))), jsonrpc.BlockhashResult),
+    (json.loads(reply(in_context(7))), jsonrpc.BalanceResult),
+    (json.loads(reply("signature")), str),
+    (json.loads(reply(5)), int),
+    (json.loads(refusal(-32002, data={"err": {"InstructionError": [1, {"Custom": 6030}]}, "logs": ["a"]})), str),
+    ([json.loads(reply("signature")), json.loads(refusal(-32005))], list),
+    (json.loads(note("accountNotification", in_context(account()))), None),
+    (json.loads(note("programNotification", in_context(KEYED))), None),
+    (json.loads(note("slotNotification", SLOT)), None),
+    (json.loads(note("signatureNotification", in_context({"err": None}))), None),
+    (json.loads(note("logsNotification", in_context({"logs": ["a"]}))), None),
+]
+MARK = "@@"
+VALUES = (b"null", b"true", b"0", b"-1", b"1.5", b"1e999", b"9" * 400, b'""', b'"x"', b"[]", b"{}", b"[null]",
+        b'{"a":1}', b"18446744073709551616", b'"\xff\xfe"', b'"\\ud800"', b'"' + b"A" * 100_000 + b'"',
+        b"[" * 20_000 + b"]" * 20_000, b'{"a":' * 20_000 + b"1" + b"}" * 20_000, b"NaN", b"@", b"")  # fmt: skip
+
+
+def mutations(value: Any) -> list[bytes]:
+    """Every message that differs from this one in one place: a member missing, or another value in its place."""
+    found: list[bytes] = []
+
+    def visit(node: Any) -> None:
+        places = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
+        for key, old in places:
+            node[key] = MARK
+            text = json.dumps(value).encode()
+            found.extend(text.replace(b'"@@"', new) for new in VALUES)
+            node[key] = old
+            if isinstance(node, dict):
+                del node[key]
+                found.append(json.dumps(value).encode())
+                node[key] = old
+            if isinstance(old, dict | list):
+                visit(old)
+
+    whole = json.dumps(value).encode()
+    visit(value)
+    return [*found, *VALUES, whole[: len(whole) // 2], whole + whole, b"\xef\xbb\xbf" + whole]
+
+
+@pytest.mark.parametrize(("shape", "kind"), SHAPES, ids=range(len(SHAPES)))
+def test_every_mutation(shape: Any, kind: Any) -> None:
+    """Each answer and notification that is decoded, changed in each place in every way: a value or an AwmError."""
+    refused = 0
+    messages = mutations(shape)
+    for message in messages:
+        try:
+            if kind is None:
+                jsonrpc.decode_message(message)
+            elif kind is list:
+                for each in jsonrpc.decode_batch(message):
+                    jsonrpc.result(each, str)
+            else:
+                found: Any = jsonrpc.decode_result(message, kind, request_id=3)
+                assert kind in (str, int) or found.context.slot >= 0
+        except AwmError as error:
+            refused += 1
+            assert len(str(error)) < 5000
+    assert len(messages) > 60
+    assert refused > len(messages) // 4
 
 
 @given(
