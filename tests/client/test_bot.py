@@ -144,10 +144,10 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
             rpc = match._play._table.rpc
             post, count = rpc.post, 0
 
-            async def lossy(body: bytes) -> bytes:
+            async def lossy(body: bytes, **more: float) -> bytes:
                 nonlocal count
                 count += b"sendTransaction" in body
-                return b"[]" if b"sendTransaction" in body and count % 2 else await post(body)
+                return b"[]" if b"sendTransaction" in body and count % 2 else await post(body, **more)
 
             monkeypatch.setattr(rpc, "post", lossy)
 

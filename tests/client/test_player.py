@@ -81,13 +81,13 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
     async with Table(arena.net.http, arena.net.ws, resend_s=0.05) as table:
         post, count = table.rpc.post, 0
 
-        async def lossy(body: bytes) -> bytes:
+        async def lossy(body: bytes, **more: float) -> bytes:
             nonlocal count
             if b"sendTransaction" in body:
                 count += 1
                 if count % 3 == 0:
                     return b"[]"
-            return await post(body)
+            return await post(body, **more)
 
         monkeypatch.setattr(table.rpc, "post", lossy)
         outcome, records = await played(arena, ("random", "random"), table, 5)
