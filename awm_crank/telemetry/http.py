@@ -7,18 +7,19 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
+from ..endpoint import redact
 from ..errors import ConfigError
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Endpoint:
-    """Serves the three paths while open.
+class TelemetryServer:
+    """Serves the three paths while it is open.
 
     Args:
         listen: `host:port`; port 0 takes a free one.
         metrics: gives the body of `/metrics`.
-        unhealthy, unready: give what is wrong, empty when nothing is; 503 then, else 200.
+        unhealthy, unready: give what is wrong, empty when nothing is. The answer is 503 when something is, else 200.
     """
 
     def __init__(
@@ -46,15 +47,15 @@ class Endpoint:
         app.router.add_get("/metrics", serve_metrics)
         app.router.add_get("/healthz", serve_health)
         app.router.add_get("/readyz", serve_readiness)
-        # no access log: a scrape every second is no news
+        # Without an access log: a scrape every second is not news.
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         self.port = 0
 
     async def open(self) -> None:
-        """Listens.
+        """Begins to listen.
 
         Raises:
-            ConfigError: the address cannot be had.
+            ConfigError: the address is taken or does not exist.
         """
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
@@ -73,5 +74,6 @@ class Endpoint:
 
 
 def _verdict(problems: list[str]) -> web.Response:
-    body = msgspec.json.encode({"ok": not problems, "problems": problems})
+    # Who asks may not be the operator: no URL with a key, whoever wrote the problem down.
+    body = msgspec.json.encode({"ok": not problems, "problems": [redact(problem) for problem in problems]})
     return web.Response(body=body, status=503 if problems else 200, content_type="application/json")

@@ -20,7 +20,7 @@ from .health import STARTING, Health, summary
 from .stats import Gauges, Observed
 
 if TYPE_CHECKING:
-    from .http import Endpoint
+    from .http import TelemetryServer
     from .mqtt import Publisher
 
 MONITOR_INTERVAL_S = 0.25
@@ -58,13 +58,13 @@ class Hub:
         self._gauges = Gauges()
         self._health = Health(time.monotonic_ns())
         # libraries that a crank without telemetry need not load
-        self._endpoint: Endpoint | None = None
+        self._endpoint: TelemetryServer | None = None
         if settings.telemetry.listen:
-            from .http import Endpoint
+            from .http import TelemetryServer
             from .metrics import Metrics
 
             metrics = Metrics(crank, self._gauges)
-            self._endpoint = Endpoint(
+            self._endpoint = TelemetryServer(
                 settings.telemetry.listen, metrics=metrics.render, unhealthy=self.unhealthy,
                 unready=lambda: [why] if (why := self._crank.unready()) else [],
             )  # fmt: skip

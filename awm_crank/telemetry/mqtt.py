@@ -1,7 +1,7 @@
-"""Frames and events to an MQTT broker: never in the way of a frame. docs/telemetry.md has the topics and payloads.
+"""Publishes frames and events to an MQTT broker, and never delays a frame. docs/telemetry.md has topics and payloads.
 
-The daemon hands messages over without awaiting; they wait in two bounded queues, the oldest going first when one is
-full. A broker that is slow, stopped or gone costs messages, counted as dropped, and nothing else.
+The daemon hands messages over without awaiting. They wait in two bounded queues; when one is full, its oldest message
+is dropped and counted. A slow, stopped or missing broker costs messages and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ssl
 import time
 from collections import deque
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ import aiomqtt
 import msgspec
 
 from .. import config
+from ..endpoint import redact
 from ..errors import ConfigError
 from ..session.commands import Landed
 from . import logs
@@ -30,7 +32,7 @@ STATUS_INTERVAL_S = 10.0
 BACKOFF_S = (0.5, 15.0)
 _ANSWER_S = 5.0
 _GOODBYE_S = 2.0
-# aiomqtt warns where it has nobody to tell; what matters is logged here
+# aiomqtt logs warnings of its own; what matters is logged here.
 _QUIET = logging.Logger("aiomqtt", logging.CRITICAL)
 
 
@@ -46,7 +48,7 @@ class Publisher:
     Args:
         settings: `mqtt` of the configuration; `url` must be set.
         key: the crank's public key, part of the status topic.
-        gauges: told of connection, published and dropped messages.
+        gauges: count the connection, published and dropped messages.
 
     Raises:
         ConfigError: a file that the settings name cannot be used.
@@ -57,17 +59,19 @@ class Publisher:
         self._key = key
         self._gauges = gauges
         gauges.mqtt_connected = False
-        self._log = logs.get().bind(broker=settings.url)
+        self._log = logs.get().bind(broker=redact(settings.url))
         self._events: deque[_Message] = deque()
         self._frames: deque[_Message] = deque()
         self._wake = asyncio.Event()
         self._next_frame: dict[str, int] = {}
-        """session → earliest time (ns) of its next frame"""
+        """The earliest time (ns) of a session's next frame."""
         self._interval_ns = 1_000_000_000 // settings.frames_per_s if settings.frames_per_s else 0
         self._password, self._tls = _secrets(settings)
         self._closing = asyncio.Event()
         self.sessions = 0
-        """told in the status"""
+        """How many sessions are served: a part of the status."""
+        self._instance = token_hex(4)
+        """Tells this process from another crank of the same key, as there is one during an upgrade."""
 
     def topic(self, *parts: str) -> str:
         """A topic under the configured prefix."""
@@ -75,15 +79,15 @@ class Publisher:
 
     @property
     def status_topic(self) -> str:
-        """Where the retained status is."""
+        """The topic of the retained status."""
         return self.topic("crank", self._key, "status")
 
     @property
     def depth(self) -> int:
-        """Messages waiting."""
+        """How many messages wait."""
         return len(self._events) + len(self._frames)
 
-    # -- what the daemon hands over; nothing here awaits ------------------------------------------------------------
+    # -- what the daemon hands over; nothing here awaits --------------------------------------------------------------
 
     def frame(self, session: str, frame: Landed) -> None:
         """A frame that landed; published unless the session had one within the configured time."""
@@ -91,7 +95,7 @@ class Publisher:
         due = self._next_frame.get(session, now)
         if now < due:
             return
-        # from when it was due, not from now: frames come at ticks, and what one misses the next must not miss too
+        # Counted from when it was due, not from now: frames come at ticks, and one that is late must not delay others.
         self._next_frame[session] = (due if now - due < interval else now) + interval
         if self._settings.compact:
             self._put(self._frames, _Message(self.topic("session", session, "frame"), frame, "compact"))
@@ -100,7 +104,8 @@ class Publisher:
 
     def event(self, session: str, kind: str, **fields: Any) -> None:
         """Something happened in a session."""
-        content = {"event": kind, "session": session, "at": time.time(), **fields}
+        shown = {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+        content = {"event": kind, "session": session, "at": time.time(), **shown}
         self._put(self._events, _Message(self.topic("session", session, "event"), content, "event"))
         if kind == "ended":
             self._next_frame.pop(session, None)
@@ -135,15 +140,16 @@ class Publisher:
             pause = min(pause * 2, longest)
 
     def close(self) -> None:
-        """Has `run` publish what waits, say goodbye and end, as far as the broker lets it."""
+        """Has `run` publish what waits, publish the status "offline" and end, as far as the broker lets it."""
         self._closing.set()
         self._wake.set()
 
     async def _converse(self) -> None:
         will = aiomqtt.Will(self.status_topic, self._status("lost"), qos=self._settings.qos, retain=True)
-        async with _client(
-            self._settings, self._password, self._tls, will=will, identifier=f"awm-{self._key[:18]}"
-        ) as client:
+        # A broker closes the older of two connections with one id, and both would connect again for ever. MQTT 3.1.1
+        # promises room for 23 characters.
+        identifier = f"awm-{self._key[:10]}-{self._instance}"
+        async with _client(self._settings, self._password, self._tls, will=will, identifier=identifier) as client:
             self._gauges.mqtt_connected = True
             self._log.info("MQTT broker connected")
             await self._publish(client, self.status_topic, self._status("online"), retain=True)
@@ -163,7 +169,10 @@ class Publisher:
         return queue.popleft() if queue else None
 
     async def _rest(self, client: aiomqtt.Client) -> None:
-        """Until there is something to publish; meanwhile the status again, which also proves the connection."""
+        """Until there is something to publish. Meanwhile the status is published again.
+
+        That proves the connection, and takes the topic back from another crank of this key that has just ended.
+        """
         self._wake.clear()
         try:
             async with asyncio.timeout(STATUS_INTERVAL_S):
@@ -176,7 +185,7 @@ class Publisher:
             await self._publish(client, message.topic, _payload(message))
         except BaseException:
             if message.form == "event" and len(self._events) < self._settings.queue:
-                # said again over the next connection: rather twice than never
+                # Published again over the next connection: rather twice than never.
                 self._events.appendleft(message)
             else:
                 self._gauges.mqtt_dropped += 1
@@ -187,11 +196,16 @@ class Publisher:
         self._gauges.mqtt_published += 1
 
     def _status(self, state: str) -> bytes:
-        return msgspec.json.encode({"state": state, "crank": self._key, "sessions": self.sessions, "at": time.time()})
+        return msgspec.json.encode(
+            {
+                "state": state, "crank": self._key, "instance": self._instance, "sessions": self.sessions,
+                "at": time.time(),
+            }
+        )  # fmt: skip
 
 
 async def probe(settings: config.Mqtt) -> None:
-    """Connects once, and leaves.
+    """Connects once and disconnects.
 
     Raises:
         ConfigError: a file that the settings name cannot be used, or the broker cannot be reached or refuses.
@@ -200,7 +214,7 @@ async def probe(settings: config.Mqtt) -> None:
         async with _client(settings, *_secrets(settings)):
             pass
     except (aiomqtt.MqttError, OSError) as error:
-        raise ConfigError(f"mqtt.url {settings.url}: {error}") from None
+        raise ConfigError(f"mqtt.url {redact(settings.url)}: {error}") from None
 
 
 def _client(settings: config.Mqtt, password: str | None, tls: ssl.SSLContext | None, **options: Any) -> aiomqtt.Client:
@@ -239,6 +253,6 @@ def _tls(settings: config.Mqtt) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"mqtt.ca_file or mqtt.cert_file cannot be used: {error}",
-            hint="PEM files; the key stands in its certificate's",
+            hint="use PEM files; the key belongs into the certificate's file",
         ) from None
     return context

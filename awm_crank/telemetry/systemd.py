@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
+from ..endpoint import redact
+
 
 def notify(*assignments: str) -> bool:
     """Tells the service manager.
@@ -13,18 +15,18 @@ def notify(*assignments: str) -> bool:
         assignments: `READY=1`, `STATUS=…`, `WATCHDOG=1`, …; a line break in one is sent as a space.
 
     Returns:
-        whether there was a manager to tell.
+        Whether there was a manager to tell.
     """
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return False
     address = "\0" + path[1:] if path.startswith("@") else path
-    message = "\n".join(each.replace("\n", " ") for each in assignments).encode()
+    message = "\n".join(redact(each.replace("\n", " ")) for each in assignments).encode()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender:
             sender.sendto(message, address)
     except OSError:
-        # a manager that cannot be told must not cost a frame
+        # A service manager that cannot be reached must not cost a frame.
         return False
     return True
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from awm_crank.errors import ConfigError
-from awm_crank.telemetry.http import Endpoint
+from awm_crank.telemetry.http import TelemetryServer
 
 
 async def get(url: str) -> tuple[int, str, bytes]:
@@ -20,7 +20,7 @@ async def get(url: str) -> tuple[int, str, bytes]:
 async def test_paths() -> None:
     """Metrics as they are; a verdict is 200 without problems and 503 with them, each path with its own."""
     problems: list[str] = []
-    endpoint = Endpoint(
+    endpoint = TelemetryServer(
         "127.0.0.1:0", metrics=lambda: b"up 1\n", unhealthy=lambda: problems, unready=lambda: ["no RPC"]
     )
     await endpoint.open()
@@ -42,9 +42,9 @@ async def test_paths() -> None:
 
 async def test_address_taken() -> None:
     """An address that cannot be had is an error that names the setting."""
-    first = Endpoint("127.0.0.1:0", metrics=lambda: b"", unhealthy=list, unready=list)
+    first = TelemetryServer("127.0.0.1:0", metrics=lambda: b"", unhealthy=list, unready=list)
     await first.open()
-    second = Endpoint(f"127.0.0.1:{first.port}", metrics=lambda: b"", unhealthy=list, unready=list)
+    second = TelemetryServer(f"127.0.0.1:{first.port}", metrics=lambda: b"", unhealthy=list, unready=list)
     with pytest.raises(ConfigError, match=r"telemetry\.listen"):
         await second.open()
     await first.close()

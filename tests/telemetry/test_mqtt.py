@@ -123,6 +123,22 @@ async def test_status_is_retained(broker: Broker) -> None:
         await until(lambda: heard.states() == ["offline"])
 
 
+async def test_two_cranks_of_one_key(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During an upgrade two cranks of one key are connected side by side; when the old one has ended, the status is the
+    new one's again."""
+    monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 0.1)
+    old, new = Publisher(Mqtt(url=broker.url), KEY, Gauges()), Publisher(Mqtt(url=broker.url), KEY, Gauges())
+    async with ear(broker) as heard, running(new):
+        async with running(old):
+            await until(lambda: {json.loads(each)["instance"] for each in heard.on("/status")} == {
+                new._instance, old._instance})  # fmt: skip
+            count = len(heard.states())
+            await until(lambda: len(heard.states()) > count + 10)
+            # neither was thrown out by the other
+            assert set(heard.states()) == {"online"}
+        await until(lambda: heard.states()[-2:] == ["offline", "online"])
+
+
 async def test_will(broker: Broker) -> None:
     """A connection that breaks without a goodbye leaves the state `lost`."""
     async with _Cut(broker.port) as proxy:
