@@ -1,0 +1,112 @@
+"""How far an endpoint's stream of notifications is behind its own answers, and the other way round.
+
+A stream that is seconds late looks alive: slots flow. So its slots are compared with `getSlot`. Lag is measured in
+time, without knowing how long a slot takes: it is the time since the faster side first showed a slot that the slower
+one has not reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+
+from ..errors import RpcError
+from .pubsub import PubSub
+from .rpc import RpcClient
+
+MAX_LAG_S = 2.0
+"""A stream that is further behind is not believed: the connection is made again."""
+PERIOD_S = 1.0
+_PAUSE_FIRST_S = 5.0
+_PAUSE_MAX_S = 60.0
+_REMEMBERED_S = 120.0
+_PARAMS = [{"commitment": "processed"}]
+
+
+class Pace:
+    """When one side showed which slot, and how far another side is behind it."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def saw(self, now: float, slot: int) -> None:
+        """This side shows a slot now."""
+        if not self._seen or slot > self._seen[-1][1]:
+            self._seen.append((now, slot))
+        elif slot < self._seen[-1][1] - 1000:
+            # another chain behind the same address: what was seen belongs to the old one
+            self._seen.clear()
+            self._seen.append((now, slot))
+        while len(self._seen) > 1 and now - self._seen[0][0] > _REMEMBERED_S:
+            self._seen.popleft()
+
+    def ahead_of(self, now: float, slot: int) -> float:
+        """Seconds since this side first showed a later slot than `slot`; 0.0 when it has shown none."""
+        return next((now - at for at, seen in self._seen if seen > slot), 0.0)
+
+
+class StreamLag:
+    """Compares a stream with its endpoint's answers while `run` runs.
+
+    Args:
+        rpc: the endpoint's HTTP side.
+        pubsub: its stream. It is made again when it is more than `max_lag_s` behind, with pauses that grow while the
+            new connection is behind as well.
+    """
+
+    def __init__(
+        self, rpc: RpcClient, pubsub: PubSub, *, max_lag_s: float = MAX_LAG_S, period_s: float = PERIOD_S
+    ) -> None:
+        self._rpc, self._pubsub = rpc, pubsub
+        self._max_lag_s, self._period_s = max_lag_s, period_s
+        self._answers, self._stream = Pace(), Pace()
+        self._late = 0
+        self._pause_s = _PAUSE_FIRST_S
+        self._not_before = 0.0
+        self.lag_s = 0.0
+        """Seconds that the stream is behind the answers."""
+        self.answers_lag_s = 0.0
+        """Seconds that the answers are behind the stream: the HTTP side stands still, or leads to another node."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, for readiness; empty when nothing is."""
+        if self.lag_s > self._max_lag_s:
+            return f"the stream of {self._pubsub.url} is {self.lag_s:.1f} s behind"
+        if self.answers_lag_s > self._max_lag_s:
+            return f"the answers of {self._rpc.url} are {self.answers_lag_s:.1f} s behind its stream"
+        return ""
+
+    async def run(self) -> None:
+        """Compares until cancelled."""
+        while True:
+            try:
+                slot = await self._rpc.call("getSlot", _PARAMS, int)
+            except RpcError:
+                # Whether the endpoint answers at all is others' business. Without an answer nothing is compared.
+                slot = None
+            if slot is not None:
+                self.compare(time.monotonic(), slot)
+            await asyncio.sleep(self._period_s)
+
+    def compare(self, now: float, slot: int) -> None:
+        """Takes an answer to getSlot and what the stream has shown so far."""
+        stream = self._pubsub.slot
+        self._answers.saw(now, slot)
+        if stream:
+            self._stream.saw(now, stream)
+        connected = self._pubsub.connected
+        self.lag_s = self._answers.ahead_of(now, stream) if connected and stream else 0.0
+        self.answers_lag_s = self._stream.ahead_of(now, slot) if connected else 0.0
+        if self.answers_lag_s > self._max_lag_s:
+            # Another connection may lead to another node behind the same address.
+            self._rpc.drop_idle()
+        self._late = self._late + 1 if self.lag_s > self._max_lag_s else 0
+        if self._late == 0 and self.lag_s < self._max_lag_s / 2 and now > self._not_before:
+            self._pause_s = _PAUSE_FIRST_S
+        if self._late > 1 and now >= self._not_before:
+            self._not_before = now + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _PAUSE_MAX_S)
+            self._late = 0
+            self._pubsub.reconnect(f"its stream is {self.lag_s:.1f} s behind its answers")
