@@ -33,10 +33,12 @@ from solders.pubkey import Pubkey
 from ..config import Config
 from ..engine import choose
 from ..errors import AwmError
+from ..net.blockhash import BlockhashKeeper
+from ..net.lag import StreamLag
 from ..net.pubsub import AccountChanged, Connected, Disconnected, PubSub, Subscribed, Subscription, SubscriptionRefused
 from ..net.pubsub import Event as Notification
 from ..net.rpc import RpcClient
-from ..net.sender import Blockhash, Sender
+from ..net.sender import Sender
 from ..session import commands, events
 from ..session.events import Role
 from ..session.machine import SessionMachine
@@ -44,7 +46,7 @@ from ..session.schedule import Schedule
 from ..telemetry import logs
 from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
-from ..wire import filters, ids
+from ..wire import filters, ids, jsonrpc
 from ..wire.transaction import Signer
 from . import worlds
 from .compute import Compute
@@ -95,8 +97,9 @@ class Daemon:
         # endpoints
         self._base = RpcClient(config.chain.base_http, timeout_s=60.0)
         self._rpc = RpcClient(config.rollup_http())
-        self._blockhash = Blockhash(self._rpc)
+        self._blockhash = BlockhashKeeper(self._rpc)
         self._pubsub = PubSub(config.rollup_ws(), self._notified)
+        self._lag = StreamLag(self._rpc, self._pubsub)
         self._world = worlds.WorldWatch(self._base, config.chain.world)
         # which sessions
         writers = [self._me, ids.ZERO_KEY] if config.crank.adopt_unbound_sessions else [self._me]
@@ -144,7 +147,8 @@ class Daemon:
         try:
             await self._telemetry.open()
             self._discovery.subscribe()
-            tasks.keep(*self._telemetry.jobs(), self._blockhash.keep_fresh(), self._world.run(), self._pubsub.run())
+            tasks.keep(*self._telemetry.jobs(), self._blockhash.keep_fresh(), self._lag.run())
+            tasks.keep(self._world.run(), self._pubsub.run())
             tasks.keep(self._roster.watch_load(), self._announce())
             if self._delegated is not None:
                 tasks.keep(self._delegated.run())
@@ -247,7 +251,7 @@ class Daemon:
             return f"not subscribed at {self._pubsub.url}"
         if self._blockhash.age_s() > _STALE_BLOCKHASH_S:
             return f"no fresh blockhash from {self._rpc.url}"
-        return ""
+        return self._lag.problem
 
     async def _balance(self) -> int:
         return (await self._rpc.call("getBalance", [str(self._me)], jsonrpc.BalanceResult)).value

@@ -22,8 +22,6 @@ _ATTEMPTS = 100_000
 _COMPUTE_UNITS = 1_400_000 - _ATTEMPTS
 
 T = TypeVar("T")
-# Its former name, which others import from here.
-Blockhash = BlockhashKeeper
 
 
 def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
