@@ -64,7 +64,6 @@ from .tasks import Tasks
 from .timers import Timers
 
 _STOP_S = 30.0
-_STALE_BLOCKHASH_S = 3.0
 _GC_THRESHOLDS = (50_000, 20, 50)
 """Reference counting frees everything that a frame allocates, and a walk over all live objects would cost ticks."""
 
@@ -249,9 +248,7 @@ class Daemon:
             return f"not connected to {self._pubsub.url}"
         if not (self._discovery.read.is_set() and self._discovery.confirmed):
             return f"not subscribed at {self._pubsub.url}"
-        if self._blockhash.age_s() > _STALE_BLOCKHASH_S:
-            return f"no fresh blockhash from {self._rpc.url}"
-        return self._lag.problem
+        return self._blockhash.problem or self._lag.problem
 
     async def _balance(self) -> int:
         return (await self._rpc.call("getBalance", [str(self._me)], jsonrpc.BalanceResult)).value

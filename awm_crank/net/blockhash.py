@@ -52,6 +52,13 @@ class BlockhashKeeper:
         return time.monotonic() - self._changed_at
 
     @property
+    def problem(self) -> str:
+        """What is wrong, for readiness; empty when nothing is."""
+        if self.frozen:
+            return f"the blockhash of {self._rpc.url} has not changed for {self.age_s():.0f} s"
+        return f"no fresh blockhash from {self._rpc.url}" if self.age_s() > FROZEN_S else ""
+
+    @property
     def frozen(self) -> bool:
         """The endpoint answers, but with the same blockhash for longer than any chain keeps one."""
         answers = time.monotonic() - self._fetched_at < FROZEN_S

@@ -72,16 +72,19 @@ async def test_frozen_endpoint(endpoint: Endpoint, monkeypatch: pytest.MonkeyPat
     endpoint.answer = answers(str(Pubkey.new_unique()))
     async with RpcClient(endpoint.http) as rpc:
         keeper = BlockhashKeeper(rpc)
-        assert keeper.age_s() == float("inf")
+        assert (keeper.age_s(), "no fresh blockhash" in keeper.problem) == (float("inf"), True)
         dropped: list[float] = []
         monkeypatch.setattr(rpc, "drop_idle", lambda: dropped.append(now))
         for _ in range(5):
             await keeper.refresh()
             now += 1.0
         assert (keeper.age_s(), dropped, keeper.frozen) == (5.0, [1004.0], True)
+        assert "has not changed for 5 s" in keeper.problem
         endpoint.answer = answers(str(Pubkey.new_unique()))
         await keeper.refresh()
-        assert (keeper.age_s(), keeper.frozen) == (0.0, False)
+        assert (keeper.age_s(), keeper.frozen, keeper.problem) == (0.0, False, "")
+        now += 60.0
+        assert (keeper.frozen, "no fresh blockhash" in keeper.problem) == (False, True)
 
 
 @pytest.mark.parametrize("nonsense", [None, "0OIl", 7, "", "1" * 31])
