@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "deploy" / "awm-crank.example.toml"
 PAGE = ROOT / "docs" / "configuration.md"
 HEADER = """\
-# The crank's configuration, every setting with its default (written by tools/example_config.py). A line without `#`
-# in front says something else than the default: look at those first. Unknown keys are refused.
+# The crank's configuration: every setting with its description and its default, written by tools/example_config.py.
+# Lines without `#` in front differ from the default: check those first. Unknown keys are refused.
 """
 # what an operator wants otherwise than the default
 CHOSEN: dict[str, object] = {

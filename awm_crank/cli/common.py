@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ CARTRIDGE_MAGIC = b"AWMCART\0"
 
 def add_rpc(parser: argparse.ArgumentParser) -> None:
     """`--rpc URL`: the chain or rollup that the sessions are on."""
-    parser.add_argument("--rpc", default=LOCALNET, type=url, metavar="URL", help=f"RPC endpoint (default: {LOCALNET})")
+    parser.add_argument(
+        "--rpc", default=LOCALNET, type=url, metavar="URL",
+        help=f"RPC endpoint: a URL, localhost, devnet, testnet, mainnet-beta or solana-cli (default: {LOCALNET})",
+    )  # fmt: skip
 
 
 def add_base_rpc(parser: argparse.ArgumentParser) -> None:
@@ -94,11 +98,16 @@ def number(low: int, high: int) -> Callable[[str], int]:
 
 
 def url(text: str) -> str:
-    """An argparse type: an RPC endpoint's address."""
+    """An argparse type: an RPC endpoint's URL, or one of the names that `chain.base_http` may be as well."""
+    from ..config import solana
+
     try:
-        return Endpoint.parse(text, setting="the URL").reveal()
+        found = solana.named(text, os.environ)
+        return Endpoint.parse(found.http if found else text).reveal()
     except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+        # without what the parser names by itself: the option
+        wrong = f"expected {error.expected}, found {error.found}" if error.expected and error.found else str(error)
+        raise argparse.ArgumentTypeError(wrong) from None
 
 
 def websocket(args: argparse.Namespace) -> str:

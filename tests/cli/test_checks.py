@@ -11,10 +11,10 @@ import pytest
 from solders.keypair import Keypair
 from telemetry.broker import Broker
 
-from awm_crank import config
 from awm_crank.cli import checks
 from awm_crank.cli.checks import Finding, examine
 from awm_crank.client.keys import write_keypair
+from awm_crank.config import text
 from awm_crank.engine.seeded import SHAPES, cartridge
 from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.viewer import PageServer
@@ -49,7 +49,7 @@ class Patient:
         """Findings by what was looked at."""
         lines = []
         for table, values in self.tables.items():
-            lines += [f"[{table}]", *(f"{name} = {config._toml(value)}" for name, value in values.items())]
+            lines += [f"[{table}]", *(f"{name} = {text.toml(value)}" for name, value in values.items())]
         self.path.write_text("\n".join(lines) + "\n")
         found: dict[str, list[Finding]] = {}
         for finding in await examine(self.path, **options):

@@ -23,7 +23,8 @@ MISUSES: list[tuple[list[str], str, int]] = [
     ),
     (
         ["publish", "{tmp}/text", "--rpc", "localhost:8899"],
-        "argument --rpc: 'localhost:8899' is not an http:// or https:// address. Try: awm-crank publish --help", 2,
+        "argument --rpc: expected a URL that begins with http:// or https://, found no scheme. "
+        "Try: awm-crank publish --help", 2,
     ),
     (
         ["publish", "{tmp}/text", "--keypair", "{tmp}/no.json"],
@@ -33,7 +34,7 @@ MISUSES: list[tuple[list[str], str, int]] = [
     (
         ["publish", "{tmp}/text", "--keypair", "{tmp}/open.json"],
         "key file {tmp}/open.json is open to other users; expected mode 0600, found 0644. "
-        "Try: chmod 600 {tmp}/open.json", 2,
+        "Try: chmod 600 {tmp}/open.json; or mount it read-only", 2,
     ),
     (["unpublish", "0x1"], "model '0x1' is not an address; expected 32 bytes in base58", 2),
     (["session"], "no step given. Try: awm-crank session --help", 2),
@@ -90,8 +91,18 @@ MISUSES: list[tuple[list[str], str, int]] = [
     (["export", "s", "-o", "{tmp}/m.json"], "session 's' is not an address; expected 32 bytes in base58", 2),
     (["verify", "s"], "s is neither a file nor an address. Try: check the path", 2),
     (
+        ["inspect", KEY, "--rpc", "http://127.0.0.1:99999"],
+        "argument --rpc: expected a URL that begins with http:// or https://, found a port beyond 65535. "
+        "Try: awm-crank inspect --help", 2,
+    ),
+    (["model"], "no step given. Try: awm-crank model --help", 2),
+    (["session", "show"], "the following arguments are required: SESSION. Try: awm-crank session show --help", 2),
+    (["session", "show", KEY, "--all"], "unrecognized arguments: --all. Try: awm-crank session show --help", 2),
+    (["completion"], "the following arguments are required: SHELL. Try: awm-crank completion --help", 2),
+    (
         ["verify", "{tmp}/text", "--rpc", "ws://h"],
-        "argument --rpc: 'ws://h' is not an http:// or https:// address. Try: awm-crank verify --help", 2,
+        "argument --rpc: expected a URL that begins with http:// or https://, found ws://. "
+        "Try: awm-crank verify --help", 2,
     ),
 ]  # fmt: skip
 
