@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from awm_crank.engine.layout import BINARY_ROWS, CLASSES, EMBEDDINGS, REGRESSION_ROWS
 from awm_crank.errors import StateError
 from awm_crank.wire import layouts
-from awm_crank.wire.contract import STRUCTS
+from awm_crank.wire.contract import OUTPUTS, STRUCTS
 from awm_crank.wire.start import start_players
 
 BLOCK_SIZE = layouts.FRAME_BLOCK.size
@@ -24,7 +24,7 @@ INPUTS_SIZE = _INPUTS.size
 STAGE_OFFSET = _STAGE.offset
 
 _FIELDS = (*STRUCTS["PlayerState"].fields, *STRUCTS["Feedback"].fields)
-_SPEEDS = tuple(name for name in layouts.PLAYER_STATE.names if name.startswith("speed_"))
+_SPEEDS = OUTPUTS["velocity"]
 _LIMITS = {field.name: field.engine for field in _FIELDS if field.engine}
 _CLAMPS = {field.name: field.clamp for field in _FIELDS if field.clamp}
 _STAGES = STRUCTS["FrameBlock"]("stage").engine or (0, 255)
@@ -120,6 +120,19 @@ def embedding_rows(player: Player, state_age_as_embed: bool) -> list[int]:
     return [*rows, min(p["state_age"], _OLDEST)] if state_age_as_embed else rows
 
 
+def _output_rows() -> dict[tuple[str, int], range]:
+    """(group, player) to the rows of `heads` that are that player's."""
+    rows, at = {}, 0
+    for group, names in OUTPUTS.items():
+        for player in (0, 1):
+            rows[group, player] = range(at, at + len(names))
+            at += len(names)
+    return rows
+
+
+_ROWS = _output_rows()
+
+
 def _clamp(field: str, value: int) -> int:
     low, high = _CLAMPS[field]
     return low if value < low else high if value > high else value
@@ -145,12 +158,12 @@ def decode(
         )
     first, second, stage = unpack(block)
     delta = [(int(outputs[i]) + (1 << head_frac[i] - 1)) >> head_frac[i] for i in range(REGRESSION_ROWS)]
-    states, feedbacks, binary = [], [], REGRESSION_ROWS
+    states, feedbacks = [], []
     for i, p in enumerate((first, second)):
-        percent, x, y, shield = delta[4 * i : 4 * i + 4]
-        speeds = delta[8 + 5 * i : 13 + 5 * i]
-        hitlag, stocks, combo = delta[18 + 3 * i : 21 + 3 * i]
-        facing, invulnerable, on_ground = (int(outputs[k] > 0) for k in range(binary + 3 * i, binary + 3 * i + 3))
+        percent, x, y, shield = (delta[k] for k in _ROWS["continuous", i])
+        speeds = [delta[k] for k in _ROWS["velocity", i]]
+        hitlag, stocks, combo = (delta[k] for k in _ROWS["dynamics", i])
+        facing, invulnerable, on_ground = (int(outputs[k] > 0) for k in _ROWS["binary", i])
         action, jumps, l_cancel, hurtbox, ground, last_attack = (int(c) for c in classes[6 * i : 6 * i + 6])
         total = min(max(p["percent"] * 256 + p["percent_frac"] + percent, 0), PERCENT_MAX)
         after = {

@@ -622,10 +622,23 @@ PLAYER_CONTROLS: Final = 13
 """controller features of one player"""
 CTRL_DIM: Final = 26
 """columns of ctrl_proj: both players' controller features"""
+MAX_COLUMNS: Final = 2048
+"""columns of the widest matrix"""
+MAX_STATE: Final = 256
+"""largest d_state"""
+MAX_ROW_GAIN: Final = 10
+"""largest row_gain"""
 REGRESSION_ROWS: Final = 24
-"""rows of `heads` that predict numbers"""
+"""Rows of `heads` that predict numbers."""
 BINARY_ROWS: Final = 6
-"""rows of `heads` that predict yes or no"""
+"""Rows of `heads` that predict yes or no."""
+
+OUTPUTS: Final = {
+    'continuous': ('percent', 'x', 'y', 'shield_strength'),
+    'velocity': ('speed_air_x', 'speed_y', 'speed_ground_x', 'speed_attack_x', 'speed_attack_y'),
+    'dynamics': ('hitlag', 'stocks', 'combo_count'),
+    'binary': ('facing', 'invulnerable', 'on_ground'),
+}
 
 CLASSES: Final = {
     'action': 400,

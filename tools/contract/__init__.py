@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from contract import c_programs, docs_tables, idls, python_tables
+from contract import c_engine, c_programs, docs_tables, idls, python_tables
 from contract.model import Contract
 
 WRITERS: tuple[Callable[[Contract], dict[str, str]], ...] = (
     idls.files,
     c_programs.files,
+    c_engine.files,
     python_tables.files,
     docs_tables.files,
 )

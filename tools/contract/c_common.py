@@ -29,8 +29,11 @@ def _comment(each: Field) -> str:
     return f" /* {text} */" if text else ""
 
 
-def struct(each: Struct) -> list[str]:
-    """A packed struct, each field's place asserted. What follows a field of variable size is left out."""
+def struct(each: Struct, at: str = "AT", whole: str = "SIZE") -> list[str]:
+    """A packed struct, each field's place asserted. What follows a field of variable size is left out.
+
+    `at` and `whole` are the macros that assert a field's place and the struct's size.
+    """
     fixed = [part for part in each.fields if part.size is not None and part.offset is not None]
     lines = [f"/* {each.about} */", "typedef struct PACKED {"]
     lines += [f"    {_declare(part.type, part.name)};{_comment(part)}" for part in fixed]
@@ -38,11 +41,11 @@ def struct(each: Struct) -> list[str]:
     if loose:
         lines.append(f"    u8 {loose.name}[0]; /* of variable size */")
     lines.append(f"}} {each.name};")
-    lines += [f"AT({each.name}, {part.name}, {part.offset}, {part.size});" for part in fixed]
+    lines += [f"{at}({each.name}, {part.name}, {part.offset}, {part.size});" for part in fixed]
     if loose:
-        lines.append(f"AT({each.name}, {loose.name}, {loose.offset}, 0);")
+        lines.append(f"{at}({each.name}, {loose.name}, {loose.offset}, 0);")
     size = each.size if each.size is not None else loose.offset if loose else 0
-    return [*lines, f"SIZE({each.name}, {size});", ""]
+    return [*lines, f"{whole}({each.name}, {size});", ""]
 
 
 def enums(contract: Contract) -> list[str]:

@@ -173,7 +173,14 @@ def _cartridge(contract: Contract) -> list[str]:
         lines.append(f"{name}: Final = {entry['value']}")
         if "note" in entry:
             lines.append(f'"""{entry["note"]}"""')
-    return [*lines, "", *_dict("CLASSES", cartridge["classes"])]
+    outputs = {name: tuple(fields) for name, fields in cartridge["outputs"].items()}
+    binary = 2 * len(outputs["binary"])
+    lines += [
+        f"REGRESSION_ROWS: Final = {2 * sum(map(len, outputs.values())) - binary}",
+        '"""Rows of `heads` that predict numbers."""', f"BINARY_ROWS: Final = {binary}",
+        '"""Rows of `heads` that predict yes or no."""',
+    ]  # fmt: skip
+    return [*lines, "", *_dict("OUTPUTS", outputs), *_dict("CLASSES", cartridge["classes"])]
 
 
 def _tables(contract: Contract) -> str:

@@ -14,15 +14,12 @@
  * Blocks are 97 bytes, inputs 16, a context is d_model int16 (padded to AWM_PAD values). */
 #ifndef AWM_ENGINE_H
 #define AWM_ENGINE_H
-#include "awm_types.h"
+#include "awm_contract.h"
 
 #define AWM_PAD 64u       /* every vector of the image and of scratch is padded to this many values */
-#define AWM_BLOCK 97u
-#define AWM_INPUTS 16u
-#define AWM_HEAD_ROWS 1050u
-#define AWM_MAX_LAYERS 16u
+#define AWM_BLOCK ((u32)sizeof(FrameBlock))
+#define AWM_INPUTS (2u * (u32)sizeof(ControllerInput))
 #define AWM_IMAGE_MAGIC 0x474d4957u
-#define AWM_ROUND(n, to) (((n) + (to) - 1u) / (to) * (to))
 
 /* Why a cartridge is refused by awm_image_bytes. Structure and shifts only: what makes reading and shifting safe. The
  * bounds of section 10 are the loader's in Python, before this. */
@@ -57,13 +54,13 @@ typedef struct {
     u32 dump_bytes;                            /* 2 * B + 4 of section 5 */
     i32 f_frame, f_ctrl, f_res, f_final, f_final_w;
     u32 s_frame, s_ctrl;
-    u32 feature_mul, ctrl_mul, embed[9];       /* embed: in the order of the cartridge */
+    u32 feature_mul, ctrl_mul, embed[EMBED_COUNT]; /* embed: in the order of the cartridge */
     u32 final_w, lut, sig_pairs;
     u32 zeros;                                 /* d_model int32: `corr` of activations without an offset */
     u32 act_bytes;                             /* of one session's activation in the path's format, any matrix */
     u64 eps_res;
     awm_matrix frame_proj, ctrl_proj, head;
-    u8 head_frac[24];
+    u8 head_frac[REGRESSION_ROWS];
     awm_layer layer[AWM_MAX_LAYERS];
 } awm_image;
 

@@ -3,35 +3,33 @@
 #define AWM_FRAME_H
 #include "scalar.h"
 
-enum { /* offsets in a PlayerState of 32 bytes, a Feedback of 8, a block */
-    PS_X = 0, PS_Y = 4, PS_PERCENT = 8, PS_SHIELD = 10, PS_SPEEDS = 12, PS_AGE = 22, PS_HITLAG = 24, PS_STOCKS = 25,
-    PS_FACING = 26, PS_GROUND = 27, PS_ACTION = 28, PS_JUMPS = 30, PS_CHARACTER = 31,
-    FB_FRAC = 0, FB_INVULNERABLE = 1, FB_COMBO = 2, FB_L_CANCEL = 3, FB_HURTBOX = 4, FB_SURFACE = 5, FB_ATTACK = 6,
-    FB_RESERVED = 7, BLOCK_FEEDBACK = 64, BLOCK_INPUTS = 80, BLOCK_STAGE = 96,
-};
-enum { EMBED_ACTION, EMBED_JUMPS, EMBED_CHARACTER, EMBED_L_CANCEL, EMBED_HURTBOX, EMBED_SURFACE, EMBED_ATTACK, EMBED_AGE,
-       EMBED_STAGE };
-#define FLAG_AGE_EMBED 1u
-#define FLAG_ROW_GAINS 2u
-#define ROW_GAIN_MAX 10u
+#define PLAYERS(block) ((block) + OFF(FrameBlock, players))
+#define FEEDBACKS(block) ((block) + OFF(FrameBlock, feedback))
+/* The five speeds of a PlayerState follow each other. */
+#define SPEED(ps, i) ((ps) + OFF(PlayerState, speed_air_x) + 2 * (i))
+_Static_assert(OFF(PlayerState, state_age) - OFF(PlayerState, speed_air_x) == 2 * OUT_VELOCITY_EACH, "speeds");
 
 /* The 13 controller features, raw. */
 AWM_INLINE i32 *controller_raw(i32 *to, const u8 *input)
 {
-    for (int i = 0; i < 4; i++)
-        *to++ = (i8)input[i] + 128;
-    *to++ = MAX(input[4], input[5]);
-    for (int i = 0; i < 5; i++)
-        *to++ = input[6] >> i & 1;
-    *to++ = input[7] >> 2 & 1;
-    *to++ = input[7] >> 3 & 1;
-    *to++ = input[7] & 1;
+    *to++ = GET(ControllerInput, stick_x, input) + 128;
+    *to++ = GET(ControllerInput, stick_y, input) + 128;
+    *to++ = GET(ControllerInput, c_stick_x, input) + 128;
+    *to++ = GET(ControllerInput, c_stick_y, input) + 128;
+    *to++ = MAX(GET(ControllerInput, trigger_l, input), GET(ControllerInput, trigger_r, input));
+    const i32 buttons = GET(ControllerInput, buttons, input), ext = GET(ControllerInput, buttons_ext, input);
+    for (int i = 0; i < 5; i++) /* A B X Y Z */
+        *to++ = buttons >> i & 1;
+    *to++ = ext >> 2 & 1; /* L */
+    *to++ = ext >> 3 & 1; /* R */
+    *to++ = ext & 1; /* D-up */
     return to;
 }
 
-AWM_INLINE i16 *embed_row(i16 *to, const awm_image *im, u32 table, u32 row, u32 width)
+AWM_INLINE i16 *embed_row(i16 *to, const awm_image *im, u32 table, i32 row)
 {
-    const i16 *from = AT(im, const i16 *, im->embed[table]) + row * width;
+    const u32 width = EMBED_WIDTH[table];
+    const i16 *from = AT(im, const i16 *, im->embed[table]) + (u32)row * width;
     for (u32 i = 0; i < width; i++)
         *to++ = from[i];
     return to;
@@ -44,25 +42,25 @@ AWM_FN void frame_vector(const awm_image *im, const u8 *block, i16 *hi, i16 *lo)
         lo[i] = 0;
 
     const i32 *mul = AT(im, const i32 *, im->feature_mul);
-    const u32 age_embed = im->flags & FLAG_AGE_EMBED;
+    const u32 age_embed = im->flags & FLAG_STATE_AGE_AS_EMBED;
     for (u32 player = 0; player < 2; player++) {
-        const u8 *ps = block + 32 * player, *fb = block + BLOCK_FEEDBACK + 8 * player;
-        i32 raw[29], *r = raw;
-        *r++ = load_u16(ps + PS_PERCENT) * 256 + fb[FB_FRAC];
-        *r++ = load_i32(ps + PS_X);
-        *r++ = load_i32(ps + PS_Y);
-        *r++ = load_u16(ps + PS_SHIELD);
-        for (u32 i = 0; i < 5; i++)
-            *r++ = load_i16(ps + PS_SPEEDS + 2 * i);
+        const u8 *ps = PLAYERS(block) + player * sizeof(PlayerState), *fb = FEEDBACKS(block) + player * sizeof(Feedback);
+        i32 raw[AWM_PLAYER_FLOATS], *r = raw;
+        *r++ = GET(PlayerState, percent, ps) * 256 + GET(Feedback, percent_frac, fb);
+        *r++ = GET(PlayerState, x, ps);
+        *r++ = GET(PlayerState, y, ps);
+        *r++ = GET(PlayerState, shield_strength, ps);
+        for (u32 i = 0; i < OUT_VELOCITY_EACH; i++)
+            *r++ = get_i16(SPEED(ps, i));
         if (!age_embed)
-            *r++ = load_u16(ps + PS_AGE);
-        *r++ = ps[PS_HITLAG];
-        *r++ = ps[PS_STOCKS];
-        *r++ = fb[FB_COMBO];
-        *r++ = ps[PS_FACING];
-        *r++ = fb[FB_INVULNERABLE];
-        *r++ = ps[PS_GROUND];
-        r = controller_raw(r, block + BLOCK_INPUTS + 8 * player);
+            *r++ = GET(PlayerState, state_age, ps);
+        *r++ = GET(PlayerState, hitlag, ps);
+        *r++ = GET(PlayerState, stocks, ps);
+        *r++ = GET(Feedback, combo_count, fb);
+        *r++ = GET(PlayerState, facing, ps);
+        *r++ = GET(Feedback, invulnerable, fb);
+        *r++ = GET(PlayerState, on_ground, ps);
+        r = controller_raw(r, block + OFF(FrameBlock, inputs) + player * sizeof(ControllerInput));
         const u32 count = (u32)(r - raw);
         for (u32 i = 0; i < count; i++) {
             const i32 wide = (i32)clamp64(rs64((i64)raw[i] * mul[i], im->s_frame), -16383 * 128, 16383 * 128 + 127);
@@ -71,18 +69,18 @@ AWM_FN void frame_vector(const awm_image *im, const u8 *block, i16 *hi, i16 *lo)
         }
     }
     for (u32 player = 0; player < 2; player++) {
-        const u8 *ps = block + 32 * player, *fb = block + BLOCK_FEEDBACK + 8 * player;
-        hi = embed_row(hi, im, EMBED_ACTION, (u32)load_u16(ps + PS_ACTION), 32);
-        hi = embed_row(hi, im, EMBED_JUMPS, ps[PS_JUMPS], 4);
-        hi = embed_row(hi, im, EMBED_CHARACTER, ps[PS_CHARACTER], 8);
-        hi = embed_row(hi, im, EMBED_L_CANCEL, fb[FB_L_CANCEL], 2);
-        hi = embed_row(hi, im, EMBED_HURTBOX, fb[FB_HURTBOX], 2);
-        hi = embed_row(hi, im, EMBED_SURFACE, fb[FB_SURFACE], 4);
-        hi = embed_row(hi, im, EMBED_ATTACK, fb[FB_ATTACK], 8);
+        const u8 *ps = PLAYERS(block) + player * sizeof(PlayerState), *fb = FEEDBACKS(block) + player * sizeof(Feedback);
+        hi = embed_row(hi, im, EMBED_ACTION, GET(PlayerState, action_state, ps));
+        hi = embed_row(hi, im, EMBED_JUMPS, GET(PlayerState, jumps_left, ps));
+        hi = embed_row(hi, im, EMBED_CHARACTER, GET(PlayerState, character, ps));
+        hi = embed_row(hi, im, EMBED_L_CANCEL, GET(Feedback, l_cancel, fb));
+        hi = embed_row(hi, im, EMBED_HURTBOX, GET(Feedback, hurtbox, fb));
+        hi = embed_row(hi, im, EMBED_GROUND, GET(Feedback, ground, fb));
+        hi = embed_row(hi, im, EMBED_LAST_ATTACK, GET(Feedback, last_attack, fb));
         if (age_embed)
-            hi = embed_row(hi, im, EMBED_AGE, (u32)MIN(load_u16(ps + PS_AGE), 149), 8);
+            hi = embed_row(hi, im, EMBED_STATE_AGE, MIN(GET(PlayerState, state_age, ps), (i32)EMBED_ROWS[EMBED_STATE_AGE] - 1));
     }
-    embed_row(hi, im, EMBED_STAGE, block[BLOCK_STAGE], 4);
+    embed_row(hi, im, EMBED_STAGE, GET(FrameBlock, stage, block));
 }
 
 /* cv: 26 int16. */
@@ -90,15 +88,12 @@ AWM_FN void controller_vector(const awm_image *im, const u8 *inputs, i16 *cv)
 {
     const i32 *mul = AT(im, const i32 *, im->ctrl_mul);
     for (u32 player = 0; player < 2; player++) {
-        i32 raw[13];
-        controller_raw(raw, inputs + 8 * player);
-        for (u32 i = 0; i < 13; i++)
+        i32 raw[AWM_PLAYER_CONTROLS];
+        controller_raw(raw, inputs + player * sizeof(ControllerInput));
+        for (u32 i = 0; i < AWM_PLAYER_CONTROLS; i++)
             *cv++ = (i16)sat15(rs64((i64)raw[i] * mul[i], im->s_ctrl));
     }
 }
-
-AWM_INLINE void store16(u8 *p, i32 v) { p[0] = (u8)v; p[1] = (u8)(v >> 8); }
-AWM_INLINE void store32(u8 *p, i32 v) { store16(p, v); store16(p + 2, v >> 16); }
 
 AWM_INLINE u32 argmax(const i32 *o, u32 n)
 {
@@ -111,46 +106,54 @@ AWM_INLINE u32 argmax(const i32 *o, u32 n)
     return at;
 }
 
-/* o: 1,050 int32 in the order of section 7. */
+/* `value` within the clamp of a field. */
+#define CLAMPED(T, f, value) (i32)CLAMPED_((i64)(value), CLAMP_##T##_##f)
+#define CLAMPED_(value, limits) clamp64(value, limits)
+
+/* o: HEAD_ROWS int32 in the order of section 7. */
 AWM_FN void next_block(const awm_image *im, const i32 *o, const u8 *block, const u8 *inputs, u8 *next)
 {
     u8 out[AWM_BLOCK];
     for (u32 i = 0; i < AWM_BLOCK; i++)
         out[i] = block[i];
-    i32 delta[24];
-    for (u32 i = 0; i < 24; i++)
+    i32 delta[REGRESSION_ROWS];
+    for (u32 i = 0; i < REGRESSION_ROWS; i++)
         delta[i] = rs32(o[i], im->head_frac[i]);
     for (u32 player = 0; player < 2; player++) {
-        u8 *ps = out + 32 * player, *fb = out + BLOCK_FEEDBACK + 8 * player;
-        const i32 *move = delta + 4 * player, *speed = delta + 8 + 5 * player, *dynamics = delta + 18 + 3 * player;
-        const i32 *binary = o + 24 + 3 * player, *choice = o + 30 + 510 * player;
-        const i64 percent = load_u16(ps + PS_PERCENT) * 256 + fb[FB_FRAC];
-        const i32 hurt = (i32)clamp64(percent + move[0], 0, 999 * 256);
-        store16(ps + PS_PERCENT, hurt >> 8);
-        fb[FB_FRAC] = (u8)hurt;
-        store32(ps + PS_X, (i32)clamp64((i64)load_i32(ps + PS_X) + move[1], -76800, 76800));
-        store32(ps + PS_Y, (i32)clamp64((i64)load_i32(ps + PS_Y) + move[2], -51200, 76800));
-        store16(ps + PS_SHIELD, (i32)clamp64((i64)load_u16(ps + PS_SHIELD) + move[3], 0, 15360));
-        for (u32 i = 0; i < 5; i++)
-            store16(ps + PS_SPEEDS + 2 * i, (i32)clamp64((i64)load_i16(ps + PS_SPEEDS + 2 * i) + speed[i], -32768, 32767));
-        ps[PS_HITLAG] = (u8)clamp32(dynamics[0], 0, 50);
-        ps[PS_STOCKS] = (u8)clamp32(dynamics[1], 0, 4);
-        fb[FB_COMBO] = (u8)clamp32(dynamics[2], 0, 50);
-        ps[PS_FACING] = binary[0] > 0;
-        fb[FB_INVULNERABLE] = binary[1] > 0;
-        ps[PS_GROUND] = binary[2] > 0;
-        const i32 action = (i32)argmax(choice, 400), before = load_u16(ps + PS_ACTION), age = load_u16(ps + PS_AGE);
-        store16(ps + PS_ACTION, action);
-        store16(ps + PS_AGE, action == before ? MIN(65535, age + 1) : 0);
-        ps[PS_JUMPS] = (u8)argmax(choice + 400, 8);
-        fb[FB_L_CANCEL] = (u8)argmax(choice + 408, 3);
-        fb[FB_HURTBOX] = (u8)argmax(choice + 411, 3);
-        fb[FB_SURFACE] = (u8)argmax(choice + 414, 32);
-        fb[FB_ATTACK] = (u8)argmax(choice + 446, 64);
-        fb[FB_RESERVED] = 0;
+        u8 *ps = PLAYERS(out) + player * sizeof(PlayerState), *fb = FEEDBACKS(out) + player * sizeof(Feedback);
+        const i32 *move = delta + OUT_CONTINUOUS + OUT_CONTINUOUS_EACH * player;
+        const i32 *speed = delta + OUT_VELOCITY + OUT_VELOCITY_EACH * player;
+        const i32 *dynamics = delta + OUT_DYNAMICS + OUT_DYNAMICS_EACH * player;
+        const i32 *binary = o + OUT_BINARY + OUT_BINARY_EACH * player, *choice = o + OUT_CHOICE + OUT_CHOICE_EACH * player;
+        const i64 percent = GET(PlayerState, percent, ps) * 256 + GET(Feedback, percent_frac, fb);
+        const i32 hurt = (i32)clamp64(percent + move[0], 0, MAX_OF(LIMITS_PlayerState_percent) * 256);
+        PUT(PlayerState, percent, ps, hurt >> 8);
+        PUT(Feedback, percent_frac, fb, hurt);
+        PUT(PlayerState, x, ps, CLAMPED(PlayerState, x, (i64)GET(PlayerState, x, ps) + move[1]));
+        PUT(PlayerState, y, ps, CLAMPED(PlayerState, y, (i64)GET(PlayerState, y, ps) + move[2]));
+        PUT(PlayerState, shield_strength, ps,
+            CLAMPED(PlayerState, shield_strength, (i64)GET(PlayerState, shield_strength, ps) + move[3]));
+        for (u32 i = 0; i < OUT_VELOCITY_EACH; i++)
+            put_16(SPEED(ps, i), (i32)clamp64((i64)get_i16(SPEED(ps, i)) + speed[i], -32768, 32767));
+        PUT(PlayerState, hitlag, ps, CLAMPED(PlayerState, hitlag, dynamics[0]));
+        PUT(PlayerState, stocks, ps, CLAMPED(PlayerState, stocks, dynamics[1]));
+        PUT(Feedback, combo_count, fb, CLAMPED(Feedback, combo_count, dynamics[2]));
+        PUT(PlayerState, facing, ps, binary[0] > 0);
+        PUT(Feedback, invulnerable, fb, binary[1] > 0);
+        PUT(PlayerState, on_ground, ps, binary[2] > 0);
+        const i32 action = (i32)argmax(choice + CHOICE_ACTION, CLASSES_ACTION);
+        const i32 before = GET(PlayerState, action_state, ps), age = GET(PlayerState, state_age, ps);
+        PUT(PlayerState, action_state, ps, action);
+        PUT(PlayerState, state_age, ps, action == before ? MIN(65535, age + 1) : 0);
+        PUT(PlayerState, jumps_left, ps, (i32)argmax(choice + CHOICE_JUMPS, CLASSES_JUMPS));
+        PUT(Feedback, l_cancel, fb, (i32)argmax(choice + CHOICE_L_CANCEL, CLASSES_L_CANCEL));
+        PUT(Feedback, hurtbox, fb, (i32)argmax(choice + CHOICE_HURTBOX, CLASSES_HURTBOX));
+        PUT(Feedback, ground, fb, (i32)argmax(choice + CHOICE_GROUND, CLASSES_GROUND));
+        PUT(Feedback, last_attack, fb, (i32)argmax(choice + CHOICE_LAST_ATTACK, CLASSES_LAST_ATTACK));
+        PUT(Feedback, reserved, fb, 0);
     }
     for (u32 i = 0; i < AWM_INPUTS; i++)
-        out[BLOCK_INPUTS + i] = inputs[i];
+        out[OFF(FrameBlock, inputs) + i] = inputs[i];
     for (u32 i = 0; i < AWM_BLOCK; i++)
         next[i] = out[i];
 }

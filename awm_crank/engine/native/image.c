@@ -2,16 +2,16 @@
  * walk runs twice: with memory NULL it only counts. */
 #include "frame.h"
 
-#define HEADER 2048u
-#define LAYER_BLOCKS 1264u
-#define MAX_K 2048u
+#define HEAD(f, c) GET(CartridgeHeader, f, c)
+#define LAYER(f, b) GET(LayerBlock, f, b)
+/* Entry k of the directory. */
+#define ENTRY(c, k) ((c) + sizeof(CartridgeHeader) + (k) * sizeof(TensorEntry))
+#define BLOCK(c, l) ((c) + OFF(CartridgeHeader, layers) + (l) * sizeof(LayerBlock))
 
-typedef struct { const u8 *cart; const u8 *entry; u32 next; } reader; /* tensors in order */
+typedef struct { const u8 *cart; const u8 *entry; } reader; /* tensors in order */
 typedef struct { u8 *base; u32 used; } writer;
 
-static u32 get16(const u8 *p) { return (u32)load_u16(p); }
-static u32 get32(const u8 *p) { return (u32)load_i32(p); }
-static u64 get64(const u8 *p) { return get32(p) | (u64)get32(p + 4) << 32; }
+static const u8 *tensor_at(const u8 *c, u32 k) { return c + GET(TensorEntry, offset, ENTRY(c, k)); }
 
 static u32 reserve(writer *out, u32 bytes)
 {
@@ -32,8 +32,8 @@ static u32 put_values(writer *out, const u8 *from, u32 count, u32 width)
 
 static const u8 *tensor(reader *in)
 {
-    const u8 *at = in->cart + get32(in->entry);
-    in->entry += 8;
+    const u8 *at = in->cart + GET(TensorEntry, offset, in->entry);
+    in->entry += sizeof(TensorEntry);
     return at;
 }
 
@@ -83,37 +83,35 @@ static awm_matrix put_matrix(writer *out, const awm_path *path, const u8 *w, con
 
 static awm_matrix put_biased(writer *out, const awm_path *path, const u8 *t, u32 rows, u32 cols, u32 shift)
 {
-    const u8 *m = t + AWM_ROUND(rows * cols, 64u);
+    const u8 *m = t + AWM_ROUND(rows * cols, AWM_ALIGN);
     return put_matrix(out, path, t, m, m + 4 * rows, rows, cols, shift);
 }
 
-static const u32 EMBED_ROWS[9] = {400, 8, 33, 3, 3, 32, 64, 150, 33}, EMBED_WIDTH[9] = {32, 4, 8, 2, 2, 4, 8, 8, 4};
-
 static void put_layer(writer *out, reader *in, const awm_path *path, const u8 *b, const awm_image *im, awm_layer *ly)
 {
-    ly->f_in = (i8)b[0];
-    ly->f_in_w = (i8)b[1];
-    ly->f_z = (i8)b[3];
-    ly->f_x = (i8)b[4];
-    ly->f_conv_w = (i8)b[5];
-    ly->f_c = (i8)b[6];
-    ly->sh_b = (i8)b[7];
-    ly->f_y = (i8)b[8];
-    ly->f_d = (i8)b[9];
-    ly->f_out = (i8)b[10];
-    ly->f_out_w = (i8)b[11];
-    ly->eps_gate = get64(b + 16);
+    ly->f_in = LAYER(f_in, b);
+    ly->f_in_w = LAYER(f_in_w, b);
+    ly->f_z = LAYER(f_z, b);
+    ly->f_x = LAYER(f_x, b);
+    ly->f_conv_w = LAYER(f_conv_w, b);
+    ly->f_c = LAYER(f_c, b);
+    ly->sh_b = LAYER(sh_b, b);
+    ly->f_y = LAYER(f_y, b);
+    ly->f_d = LAYER(f_d, b);
+    ly->f_out = LAYER(f_out, b);
+    ly->f_out_w = LAYER(f_out_w, b);
+    ly->eps_gate = LAYER(eps_gate, b);
     ly->norm_w = put_values(out, tensor(in), im->d_model, 2);
     const u8 *w = tensor(in), *m = tensor(in);
-    ly->in = put_matrix(out, path, w, m, 0, im->rows, im->d_model, b[2]);
+    ly->in = put_matrix(out, path, w, m, 0, im->rows, im->d_model, (u32)LAYER(s_in, b));
     /* conv_w: taps apart, one row of channels for each */
     const u8 *cw = tensor(in);
     ly->conv_w = reserve(out, 8 * AWM_ROUND(im->channels, AWM_PAD));
     if (out->base) {
         i16 *to = (i16 *)(void *)(out->base + ly->conv_w);
         for (u32 c = 0; c < im->channels; c++)
-            for (u32 tap = 0; tap < 4; tap++)
-                to[tap * AWM_ROUND(im->channels, AWM_PAD) + c] = (i16)load_i16(cw + 8 * c + 2 * tap);
+            for (u32 tap = 0; tap < IS_D_CONV; tap++)
+                to[tap * AWM_ROUND(im->channels, AWM_PAD) + c] = (i16)get_i16(cw + 2 * (IS_D_CONV * c + tap));
     }
     ly->conv_b = put_values(out, tensor(in), im->channels, 4);
     ly->dt_bias = put_values(out, tensor(in), im->heads, 4);
@@ -123,7 +121,7 @@ static void put_layer(writer *out, reader *in, const awm_path *path, const u8 *b
     ly->gate_w = put_values(out, tensor(in), im->d_inner, 2);
     w = tensor(in);
     m = tensor(in);
-    ly->out = put_matrix(out, path, w, m, 0, im->d_model, im->d_inner, b[12]);
+    ly->out = put_matrix(out, path, w, m, 0, im->d_model, im->d_inner, (u32)LAYER(s_out, b));
     const u8 *gains = tensor(in);
     tensor(in);
     if (im->flags & FLAG_ROW_GAINS) {
@@ -140,7 +138,7 @@ static void put_layer(writer *out, reader *in, const awm_path *path, const u8 *b
 /* Fills `im` and, where out->base is set, the bytes behind it. */
 static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im)
 {
-    reader in = {c, c + HEADER, 0};
+    reader in = {c, ENTRY(c, 0)};
     u8 *to = (u8 *)im;
     for (u32 i = 0; i < sizeof *im; i++)
         to[i] = 0;
@@ -148,14 +146,14 @@ static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im
     im->magic = AWM_IMAGE_MAGIC;
     im->path = path->id;
     im->k_group = path->k_group;
-    im->d_model = get16(c + 82);
-    im->d_inner = get16(c + 84);
-    im->d_state = get16(c + 86);
-    im->layers = c[88];
-    im->heads = c[89];
-    im->headdim = get16(c + 90);
-    im->flags = c[93];
-    im->frame_dim = get16(c + 94);
+    im->d_model = (u32)HEAD(d_model, c);
+    im->d_inner = (u32)HEAD(d_inner, c);
+    im->d_state = (u32)HEAD(d_state, c);
+    im->layers = (u32)HEAD(num_layers, c);
+    im->heads = (u32)HEAD(num_heads, c);
+    im->headdim = (u32)HEAD(headdim, c);
+    im->flags = (u32)HEAD(flags, c);
+    im->frame_dim = (u32)HEAD(frame_dim, c);
     im->channels = im->d_inner + 2 * im->d_state;
     im->rows = im->d_inner + im->channels + im->heads;
     im->headdim_pad = AWM_ROUND(im->headdim, 16u);
@@ -164,41 +162,42 @@ static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im
     im->layer_bytes = im->tail_offset + 6 * im->channels_pad;
     im->state_bytes = im->layers * im->layer_bytes + 64;
     im->dump_bytes = 2 * im->layers * (im->d_inner * im->d_state + 3 * im->channels) + 4;
-    im->f_frame = (i8)c[1200];
-    im->s_frame = c[1201];
-    im->f_ctrl = (i8)c[1202];
-    im->s_ctrl = c[1203];
-    im->f_res = (i8)c[1204];
-    im->f_final = (i8)c[1205];
-    im->f_final_w = (i8)c[1206];
-    im->eps_res = get64(c + 1216);
-    for (u32 i = 0; i < 24; i++)
-        im->head_frac[i] = c[1224 + i];
+    im->f_frame = HEAD(f_frame, c);
+    im->s_frame = (u32)HEAD(s_frame, c);
+    im->f_ctrl = HEAD(f_ctrl, c);
+    im->s_ctrl = (u32)HEAD(s_ctrl, c);
+    im->f_res = HEAD(f_res, c);
+    im->f_final = HEAD(f_final, c);
+    im->f_final_w = HEAD(f_final_w, c);
+    im->eps_res = HEAD(eps_res, c);
+    for (u32 i = 0; i < REGRESSION_ROWS; i++)
+        im->head_frac[i] = c[OFF(CartridgeHeader, head_frac) + i];
     const u32 widest = MAX(MAX(im->d_model, im->d_inner), im->frame_dim);
     im->act_bytes = 2 * AWM_ROUND(widest, AWM_PAD);
 
-    im->lut = put_values(out, c + 160, 1024, 1);
+    const u8 *luts = c + OFF(CartridgeHeader, luts);
+    im->lut = put_values(out, luts, sizeof ((CartridgeHeader *)0)->luts, 1);
     im->sig_pairs = reserve(out, 512);
     im->zeros = reserve(out, 4 * AWM_ROUND(im->d_model, AWM_PAD));
     if (out->base) {
         i16 *pairs = (i16 *)(void *)(out->base + im->sig_pairs);
         for (u32 i = 0; i < 128; i++) {
-            pairs[2 * i] = (i16)get16(c + 160 + 2 * i);
-            pairs[2 * i + 1] = i < 127 ? (i16)(get16(c + 162 + 2 * i) - get16(c + 160 + 2 * i)) : 0;
+            pairs[2 * i] = (i16)get_u16(luts + 2 * i);
+            pairs[2 * i + 1] = i < 127 ? (i16)(get_u16(luts + 2 * i + 2) - get_u16(luts + 2 * i)) : 0;
         }
     }
-    const u32 age = im->flags & FLAG_AGE_EMBED;
-    im->feature_mul = put_values(out, tensor(&in), age ? 28 : 29, 4);
-    im->ctrl_mul = put_values(out, tensor(&in), 13, 4);
-    for (u32 i = 0; i < 9; i++)
-        im->embed[i] = put_values(out, tensor(&in), (i == EMBED_AGE && !age ? 0 : EMBED_ROWS[i]) * EMBED_WIDTH[i], 2);
-    im->frame_proj = put_biased(out, path, tensor(&in), im->d_model, im->frame_dim, c[1207]);
+    const u32 age = im->flags & FLAG_STATE_AGE_AS_EMBED;
+    im->feature_mul = put_values(out, tensor(&in), AWM_PLAYER_FLOATS - !!age, 4);
+    im->ctrl_mul = put_values(out, tensor(&in), AWM_PLAYER_CONTROLS, 4);
+    for (u32 i = 0; i < EMBED_COUNT; i++)
+        im->embed[i] = put_values(out, tensor(&in), (i == EMBED_STATE_AGE && !age ? 0 : EMBED_ROWS[i]) * EMBED_WIDTH[i], 2);
+    im->frame_proj = put_biased(out, path, tensor(&in), im->d_model, im->frame_dim, (u32)HEAD(s_frame_proj, c));
     im->final_w = put_values(out, tensor(&in), im->d_model, 2);
-    im->ctrl_proj = put_biased(out, path, tensor(&in), im->d_model, 26, c[1208]);
-    im->head = put_biased(out, path, tensor(&in), AWM_HEAD_ROWS, im->d_model, c[1209]);
+    im->ctrl_proj = put_biased(out, path, tensor(&in), im->d_model, AWM_CTRL_DIM, (u32)HEAD(s_ctrl_proj, c));
+    im->head = put_biased(out, path, tensor(&in), AWM_HEAD_ROWS, im->d_model, (u32)HEAD(s_heads, c));
     tensor(&in);
     for (u32 l = 0; l < im->layers; l++)
-        put_layer(out, &in, path, c + LAYER_BLOCKS + 40 * l, im, &im->layer[l]);
+        put_layer(out, &in, path, BLOCK(c, l), im, &im->layer[l]);
     /* a vector load may begin at the last value */
     out->used += 4 * AWM_PAD;
     im->bytes = out->used;
@@ -223,17 +222,19 @@ static u32 norm_shifts_ok(u64 eps, u32 count, i32 fw, i32 fu)
 
 #define CHECK(ok, why) do { if (!(ok)) return why; } while (0)
 #define WITHIN(v, low, high) ((i32)(v) >= (low) && (i32)(v) <= (high))
+#define WITHIN_(v, limits) WITHIN(v, limits)
+#define HEAD_OK(f, c) WITHIN_(HEAD(f, c), LIMITS_CartridgeHeader_##f)
+#define LAYER_OK(f, b) WITHIN_(LAYER(f, b), LIMITS_LayerBlock_##f)
 
-static i32 check_layer(const u8 *b, const u8 *hs, u32 heads, u32 d, u32 i, u32 n)
+static i32 check_layer(const u8 *b, const u8 *hs, u32 heads, u32 i, u32 n)
 {
-    const i32 f_x = (i8)b[4], f_c = (i8)b[6], sh_b = (i8)b[7], f_y = (i8)b[8], f_d = (i8)b[9];
+    const i32 f_x = LAYER(f_x, b), f_c = LAYER(f_c, b), sh_b = LAYER(sh_b, b), f_y = LAYER(f_y, b), f_d = LAYER(f_d, b);
     i32 e = (i32)bitlen32(n - 1) - 1;
     e = MAX(e, 0);
-    CHECK(WITHIN(b[2], 1, 32) && WITHIN(b[12], 1, 32), AWM_BAD_SHIFT);
-    CHECK(WITHIN((i8)b[3], 5, 15) && WITHIN(f_c, 5, 15) && WITHIN(sh_b, 0, 10), AWM_BAD_SHIFT);
-    CHECK(WITHIN(f_x + (i8)b[5] - f_c, 1, 30) && WITHIN(f_c + f_d - f_y, 1, 30), AWM_BAD_SHIFT);
-    CHECK(norm_shifts_ok(get64(b + 16), i, (i8)b[11], (i8)b[10]), AWM_BAD_SHIFT);
-    (void)d;
+    CHECK(LAYER_OK(s_in, b) && LAYER_OK(s_out, b), AWM_BAD_SHIFT);
+    CHECK(LAYER_OK(f_z, b) && LAYER_OK(f_c, b) && LAYER_OK(sh_b, b), AWM_BAD_SHIFT);
+    CHECK(WITHIN(f_x + LAYER(f_conv_w, b) - f_c, 1, 30) && WITHIN(f_c + f_d - f_y, 1, 30), AWM_BAD_SHIFT);
+    CHECK(norm_shifts_ok(LAYER(eps_gate, b), i, LAYER(f_out_w, b), LAYER(f_out, b)), AWM_BAD_SHIFT);
     for (u32 h = 0; h < heads; h++) {
         const i32 s = (i8)hs[h];
         CHECK(WITHIN(11 + 2 * f_c - s, 14, 30) && WITHIN(11 + 2 * f_c + sh_b - s, 14, 30) && WITHIN(s + f_c - e - f_y, 1, 30), AWM_BAD_SHIFT);
@@ -241,66 +242,83 @@ static i32 check_layer(const u8 *b, const u8 *hs, u32 heads, u32 d, u32 i, u32 n
     return AWM_OK;
 }
 
+/* The directory holds the tensors of these dimensions, one after the other. */
+static i32 check_directory(const u8 *c, u64 size, const awm_dims *s, u32 layers)
+{
+    u64 sizes[TENSOR_COUNT + LAYER_COUNT * AWM_MAX_LAYERS], *end = awm_tensor_bytes(s, sizes);
+    for (u32 l = 0; l < layers; l++)
+        end = awm_layer_tensor_bytes(s, end);
+    const u32 count = (u32)(end - sizes), directory = (u32)(sizeof(CartridgeHeader) + count * sizeof(TensorEntry));
+    CHECK(HEAD(tensor_count, c) == count && HEAD(directory_offset, c) == IS_DIRECTORY_OFFSET && size >= directory, AWM_BAD_DIRECTORY);
+    u64 at = AWM_ROUND(directory, AWM_ALIGN);
+    for (u32 k = 0; k < count; k++) {
+        const u8 *entry = ENTRY(c, k);
+        CHECK(GET(TensorEntry, offset, entry) == at && GET(TensorEntry, size, entry) == sizes[k] && at + sizes[k] <= size,
+              AWM_BAD_DIRECTORY);
+        at = AWM_ROUND(at + sizes[k], (u64)AWM_ALIGN);
+    }
+    return AWM_OK;
+}
+
+/* Frame vector: both players' floats and embeddings, then the stage's. */
+static u32 frame_dim_of(u32 age)
+{
+    u32 each = AWM_PLAYER_FLOATS - !!age;
+    for (u32 k = 0; k < EMBED_COUNT; k++)
+        if (k != EMBED_STAGE && (k != EMBED_STATE_AGE || age))
+            each += EMBED_WIDTH[k];
+    return 2 * each + EMBED_WIDTH[EMBED_STAGE];
+}
+
+static i32 check_shape(const u8 *c, awm_dims *s)
+{
+    const u32 d = (u32)HEAD(d_model, c), i = (u32)HEAD(d_inner, c), n = (u32)HEAD(d_state, c), heads = (u32)HEAD(num_heads, c);
+    const u32 p = (u32)HEAD(headdim, c), flags = (u32)HEAD(flags, c), v = (u32)HEAD(frame_dim, c);
+    const u32 age = flags & FLAG_STATE_AGE_AS_EMBED;
+    CHECK(d && i && n && heads && p && HEAD_OK(num_layers, c) && HEAD_OK(d_conv, c) && HEAD_OK(flags, c), AWM_BAD_SHAPE);
+    CHECK(d <= AWM_MAX_COLUMNS && i <= AWM_MAX_COLUMNS && heads * p == i && n <= AWM_MAX_STATE && n % 2 == 0, AWM_BAD_SHAPE);
+    CHECK(v == frame_dim_of(age), AWM_BAD_SHAPE);
+    *s = (awm_dims){d, v, i, n, heads, i + 2 * n, 2 * i + 2 * n + heads, AWM_PLAYER_FLOATS - !!age, flags};
+    return AWM_OK;
+}
+
+static i32 check_shifts(const u8 *c, u32 d)
+{
+    CHECK(HEAD_OK(s_frame, c) && HEAD_OK(s_ctrl, c), AWM_BAD_SHIFT);
+    CHECK(HEAD_OK(s_frame_proj, c) && HEAD_OK(s_ctrl_proj, c) && HEAD_OK(s_heads, c), AWM_BAD_SHIFT);
+    for (u32 k = 0; k < REGRESSION_ROWS; k++)
+        CHECK(WITHIN_(c[OFF(CartridgeHeader, head_frac) + k], LIMITS_CartridgeHeader_head_frac), AWM_BAD_SHIFT);
+    CHECK(norm_shifts_ok(HEAD(eps_res, c), d, HEAD(f_final_w, c), HEAD(f_final, c)), AWM_BAD_SHIFT);
+    return AWM_OK;
+}
+
+#define TRY(call) do { const i32 why_ = (call); if (why_ != AWM_OK) return why_; } while (0)
+
 static i32 check(const u8 *c, u64 size)
 {
     static const u8 magic[8] = {'A', 'W', 'M', 'C', 'A', 'R', 'T', 0};
-    CHECK(size >= HEADER && size < 0x7fffffffu, AWM_BAD_HEADER);
+    CHECK(size >= sizeof(CartridgeHeader) && size < 0x7fffffffu, AWM_BAD_HEADER);
     for (u32 i = 0; i < 8; i++)
         CHECK(c[i] == magic[i], AWM_BAD_HEADER);
-    CHECK(get16(c + 8) == 1 && get16(c + 10) == HEADER && get32(c + 12) == size, AWM_BAD_HEADER);
-    const u32 d = get16(c + 82), i = get16(c + 84), n = get16(c + 86), layers = c[88], heads = c[89], p = get16(c + 90);
-    const u32 flags = c[93], v = get16(c + 94), age = flags & FLAG_AGE_EMBED;
-    CHECK(d && i && n && heads && p && WITHIN(layers, 1, 16) && c[92] == 4 && flags <= 3, AWM_BAD_SHAPE);
-    CHECK(d <= MAX_K && i <= MAX_K && heads * p == i && n <= 256 && n % 2 == 0, AWM_BAD_SHAPE);
-    CHECK(v == (age ? 196 : 182), AWM_BAD_SHAPE);
-    const u32 ch = i + 2 * n, rows = i + ch + heads;
-    u64 sizes[16 + 14 * AWM_MAX_LAYERS];
-    u32 t = 0;
-    sizes[t++] = 4 * (age ? 28 : 29);
-    sizes[t++] = 4 * 13;
-    for (u32 k = 0; k < 9; k++)
-        sizes[t++] = k == EMBED_AGE && !age ? 0 : 2 * EMBED_ROWS[k] * EMBED_WIDTH[k];
-    sizes[t++] = AWM_ROUND(d * v, 64u) + 8 * d;
-    sizes[t++] = 2 * d;
-    sizes[t++] = AWM_ROUND(d * 26, 64u) + 8 * d;
-    sizes[t++] = AWM_ROUND(AWM_HEAD_ROWS * d, 64u) + 8 * AWM_HEAD_ROWS;
-    sizes[t++] = 0;
+    CHECK(HEAD_OK(format_version, c) && HEAD_OK(header_size, c) && HEAD(file_size, c) == size, AWM_BAD_HEADER);
+    awm_dims s;
+    TRY(check_shape(c, &s));
+    const u32 layers = (u32)HEAD(num_layers, c);
+    TRY(check_directory(c, size, &s, layers));
+    TRY(check_shifts(c, s.D));
+    TRY(check_weights(tensor_at(c, TENSOR_FRAME_PROJ), (u64)s.D * s.V));
+    TRY(check_weights(tensor_at(c, TENSOR_CTRL_PROJ), (u64)s.D * AWM_CTRL_DIM));
+    TRY(check_weights(tensor_at(c, TENSOR_HEADS), (u64)AWM_HEAD_ROWS * s.D));
     for (u32 l = 0; l < layers; l++) {
-        const u64 one[14] = {2 * d, (u64)rows * d, 4 * rows, 8 * ch, 4 * ch, 4 * heads, 4 * heads, 2 * heads, heads, 2 * i,
-                             (u64)d * i, 4 * d, flags & FLAG_ROW_GAINS ? i : 0, 0};
-        for (u32 k = 0; k < 14; k++)
-            sizes[t++] = one[k];
-    }
-    CHECK(get32(c + 1248) == t && get32(c + 1252) == HEADER && size >= HEADER + 8 * t, AWM_BAD_DIRECTORY);
-    u64 at = AWM_ROUND(HEADER + 8 * t, 64u), end = at;
-    for (u32 k = 0; k < t; k++) {
-        const u8 *entry = c + HEADER + 8 * k;
-        CHECK(get32(entry) == at && get32(entry + 4) == sizes[k] && at + sizes[k] <= size, AWM_BAD_DIRECTORY);
-        end = at + sizes[k];
-        at = AWM_ROUND(end, 64u);
-    }
-    CHECK(WITHIN(c[1201], 1, 30) && WITHIN(c[1203], 1, 30), AWM_BAD_SHIFT);
-    CHECK(c[1207] <= 25, AWM_BAD_SHIFT);
-    for (u32 k = 1207; k < 1210; k++)
-        CHECK(WITHIN(c[k], 1, 32), AWM_BAD_SHIFT);
-    for (u32 k = 0; k < 24; k++)
-        CHECK(WITHIN(c[1224 + k], 1, 24), AWM_BAD_SHIFT);
-    CHECK(norm_shifts_ok(get64(c + 1216), d, (i8)c[1206], (i8)c[1205]), AWM_BAD_SHIFT);
-    const u8 *dir = c + HEADER;
-    const u32 biased[3] = {11, 13, 14};
-    const u64 counts[3] = {(u64)d * v, (u64)d * 26, (u64)AWM_HEAD_ROWS * d};
-    for (u32 k = 0; k < 3; k++)
-        CHECK(check_weights(c + get32(dir + 8 * biased[k]), counts[k]) == AWM_OK, AWM_BAD_WEIGHT);
-    for (u32 l = 0; l < layers; l++) {
-        const u8 *b = c + LAYER_BLOCKS + 40 * l, *entry = dir + 8 * (16 + 14 * l);
-        const i32 why = check_layer(b, c + get32(entry + 8 * 8), heads, d, i, n);
-        CHECK(why == AWM_OK, why);
-        const u8 *gains = c + get32(entry + 8 * 12);
-        for (u32 k = 0; k < (flags & FLAG_ROW_GAINS ? i : 0); k++)
-            CHECK(gains[k] <= ROW_GAIN_MAX, AWM_BAD_SHIFT);
-        CHECK(norm_shifts_ok(get64(c + 1216), d, (i8)b[1], (i8)b[0]), AWM_BAD_SHIFT);
-        CHECK(check_weights(c + get32(entry + 8), (u64)rows * d) == AWM_OK, AWM_BAD_WEIGHT);
-        CHECK(check_weights(c + get32(entry + 80), (u64)d * i) == AWM_OK, AWM_BAD_WEIGHT);
+        const u8 *b = BLOCK(c, l);
+        const u32 first = TENSOR_COUNT + LAYER_COUNT * l;
+        TRY(check_layer(b, tensor_at(c, first + LAYER_HS), s.H, s.I, s.N));
+        const u8 *gains = tensor_at(c, first + LAYER_ROW_GAIN);
+        for (u32 k = 0; k < (s.flags & FLAG_ROW_GAINS ? s.I : 0); k++)
+            CHECK(gains[k] <= AWM_MAX_ROW_GAIN, AWM_BAD_SHIFT);
+        CHECK(norm_shifts_ok(HEAD(eps_res, c), s.D, LAYER(f_in_w, b), LAYER(f_in, b)), AWM_BAD_SHIFT);
+        TRY(check_weights(tensor_at(c, first + LAYER_IN_PROJ_W), (u64)s.R * s.D));
+        TRY(check_weights(tensor_at(c, first + LAYER_OUT_PROJ_W), (u64)s.D * s.I));
     }
     return AWM_OK;
 }
@@ -355,7 +373,7 @@ void awm_state_dump(const awm_image *im, const void *state, u8 *out)
                 *low++ = (u8)v;
             }
     }
-    store32(low, *AT(state, const i32 *, im->layers * im->layer_bytes));
+    put_32(low, *AT(state, const i32 *, im->layers * im->layer_bytes));
 }
 
 void awm_state_load(const awm_image *im, void *state, const u8 *in)
@@ -376,34 +394,23 @@ void awm_state_load(const awm_image *im, void *state, const u8 *in)
             for (u32 ch = 0; ch < im->channels; ch++)
                 tail[row * im->channels_pad + ch] = (i16)(u16)(*high++ << 8 | *low++);
     }
-    *(i32 *)(void *)(bytes + im->layers * im->layer_bytes) = load_i32(low);
+    *(i32 *)(void *)(bytes + im->layers * im->layer_bytes) = get_i32(low);
 }
 
 u32 awm_block_check(const u8 *b)
 {
     for (u32 player = 0; player < 2; player++) {
-        const u32 at = 32 * player, fb = BLOCK_FEEDBACK + 8 * player;
+        const u32 ps = OFF(FrameBlock, players) + player * (u32)sizeof(PlayerState);
+        const u32 fb = OFF(FrameBlock, feedback) + player * (u32)sizeof(Feedback);
+#define PLAYER_FIELD(T, f, low, high) {ps + OFF(T, f), GET(T, f, b + ps), low, high},
+#define FEEDBACK_FIELD(T, f, low, high) {fb + OFF(T, f), GET(T, f, b + fb), low, high},
         const struct { u32 at; i32 value, low, high; } fields[] = {
-            {at + PS_X, load_i32(b + at + PS_X), -(1 << 24), 1 << 24},
-            {at + PS_Y, load_i32(b + at + PS_Y), -(1 << 24), 1 << 24},
-            {at + PS_PERCENT, load_u16(b + at + PS_PERCENT), 0, 999},
-            {at + PS_SHIELD, load_u16(b + at + PS_SHIELD), 0, 15360},
-            {at + PS_STOCKS, b[at + PS_STOCKS], 0, 4},
-            {at + PS_FACING, b[at + PS_FACING], 0, 1},
-            {at + PS_GROUND, b[at + PS_GROUND], 0, 1},
-            {at + PS_ACTION, load_u16(b + at + PS_ACTION), 0, 399},
-            {at + PS_JUMPS, b[at + PS_JUMPS], 0, 7},
-            {at + PS_CHARACTER, b[at + PS_CHARACTER], 0, 32},
-            {fb + FB_INVULNERABLE, b[fb + FB_INVULNERABLE], 0, 1},
-            {fb + FB_L_CANCEL, b[fb + FB_L_CANCEL], 0, 2},
-            {fb + FB_HURTBOX, b[fb + FB_HURTBOX], 0, 2},
-            {fb + FB_SURFACE, b[fb + FB_SURFACE], 0, 31},
-            {fb + FB_ATTACK, b[fb + FB_ATTACK], 0, 63},
-            {fb + FB_RESERVED, b[fb + FB_RESERVED], 0, 0},
+            PLAYER_STATE_RANGES(PLAYER_FIELD)
+            FEEDBACK_RANGES(FEEDBACK_FIELD)
         };
         for (u32 i = 0; i < sizeof fields / sizeof *fields; i++)
             if (fields[i].value < fields[i].low || fields[i].value > fields[i].high)
                 return 1 + fields[i].at;
     }
-    return b[BLOCK_STAGE] > 32 ? 1 + BLOCK_STAGE : 0;
+    return WITHIN_(GET(FrameBlock, stage, b), LIMITS_FrameBlock_stage) ? 0 : 1 + OFF(FrameBlock, stage);
 }

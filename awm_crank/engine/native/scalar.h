@@ -21,10 +21,6 @@ AWM_INLINE u32 bitlen32(u32 v)
 }
 AWM_INLINE u32 bitlen64(u64 v) { return v >> 32 ? 32 + bitlen32((u32)(v >> 32)) : bitlen32((u32)v); }
 
-AWM_INLINE i32 load_i32(const u8 *p) { return (i32)((u32)p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24); }
-AWM_INLINE i32 load_i16(const u8 *p) { return (i16)(u16)((u32)p[0] | (u32)p[1] << 8); }
-AWM_INLINE i32 load_u16(const u8 *p) { return (i32)((u32)p[0] | (u32)p[1] << 8); }
-
 /* The tables of section 3 in the image. */
 AWM_INLINE const u16 *lut_sig(const awm_image *im) { return AT(im, const u16 *, im->lut); }
 AWM_INLINE const u16 *lut_log(const awm_image *im) { return AT(im, const u16 *, im->lut + 256); }

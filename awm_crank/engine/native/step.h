@@ -152,7 +152,7 @@ AWM_FN void backbone(const awm_image *im, void *const *states, const u8 *const *
     const work_map w = work_at(im, &sc, MIN(team->id, sessions - 1));
     const u32 d = im->d_model;
     /* the low parts of the frame vectors go through frame_proj's first columns as so many sessions more */
-    const u32 floats = im->flags & FLAG_AGE_EMBED ? 56 : 58;
+    const u32 floats = 2 * (AWM_PLAYER_FLOATS - !!(im->flags & FLAG_STATE_AGE_AS_EMBED));
     const u32 low_columns = AWM_ROUND(floats, (u32)AWM_K_PAD);
     awm_matrix low_proj = im->frame_proj;
     low_proj.corr = im->zeros;
@@ -213,7 +213,7 @@ AWM_FN void heads(const awm_image *im, const i16 *const *contexts, const u8 *con
     const u32 d = im->d_model;
     SESSIONS_OF(team, s) {
         controller_vector(im, inputs[s], w.u);
-        e_act(sc.act + (uptr)s * sc.act_stride, w.u, 26, im->ctrl_proj.kp);
+        e_act(sc.act + (uptr)s * sc.act_stride, w.u, AWM_CTRL_DIM, im->ctrl_proj.kp);
     }
     meet(team);
     project(im, &im->ctrl_proj, &sc, sessions, team);
