@@ -15,7 +15,7 @@ _PREDICTED = ("PlayerState", "Feedback")
 _WIDTHS = {"i8": 1, "i16": 2, "i32": 4}
 _HEAD = """
 /* The blocks and the cartridge's header as packed structs, tensors in order, ranges.
- * GET(struct, field, p) reads a field of the struct at p, PUT(struct, field, p, value) writes it. p may be unaligned. */
+ * GET(struct, field, p) reads a field of the struct at p, PUT(struct, field, p, value) writes it. Any p will do. */
 #ifndef AWM_CONTRACT_H
 #define AWM_CONTRACT_H
 #include "awm_types.h"
