@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ..session.machine import SessionMachine
+from . import logs
 from .stats import BUCKETS_MS, Gauges, Latencies, Observed
 
 STAGES = ("look", "watch", "assess", "join", "restore", "serve", "done")
@@ -123,6 +124,10 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "awm_mqtt_dropped", "Messages dropped since the broker was slow or gone.", gauges.mqtt_dropped
         )
+        yield CounterMetricFamily(
+            "awm_log_dropped", "Log lines dropped since the sink took none: nobody read it, or the disk was full.",
+            logs.dropped(),
+        )  # fmt: skip
         build = GaugeMetricFamily(
             "awm_build_info", "1, with the version and the engine's path.", labels=["version", "engine"]
         )

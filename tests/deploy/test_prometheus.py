@@ -9,7 +9,7 @@ import pytest
 import yaml
 from deploy.machine import ROOT
 from prometheus_client.parser import text_string_to_metric_families
-from telemetry.observed import Daemon
+from telemetry.observed import Crank
 
 from awm_crank.telemetry.metrics import Metrics
 from awm_crank.telemetry.stats import Gauges
@@ -23,7 +23,7 @@ PROMETHEUS_OWN = {"up"}
 def exported() -> set[str]:
     """Every sample name a crank can export."""
     names = set()
-    for family in text_string_to_metric_families(Metrics(Daemon(), Gauges()).render().decode()):
+    for family in text_string_to_metric_families(Metrics(Crank(), Gauges()).render().decode()):
         endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
         names |= {family.name + ending for ending in endings}
     return names

@@ -83,20 +83,37 @@ def test_scheduling(service: dict[str, str]) -> None:
     assert int(service["Nice"]) < 0
 
 
-def test_scheduling_can_be_taken_out(tmp_path: Path) -> None:
-    """The operator's page has a drop-in that systemd takes."""
-    page = (ROOT / "docs" / "start" / "operate.md").read_text()
-    assert "CPUSchedulingPolicy=other" in page
+DROP_INS = {
+    "scheduling": "[Service]\nCPUSchedulingPolicy=other\n",
+    "addresses": (UNIT.parent / "awm-crank.service.d" / "addresses.conf").read_text(),
+}
+
+
+@pytest.mark.parametrize("name", DROP_INS)
+def test_drop_ins(tmp_path: Path, name: str) -> None:
+    """systemd takes the drop-ins that the operator's pages name."""
+    page, text = {
+        "scheduling": ("start/operate.md", "CPUSchedulingPolicy=other"),
+        "addresses": ("howto/harden.md", "awm-crank.service.d/addresses.conf"),
+    }[name]
+    assert text in (ROOT / "docs" / page).read_text()
     here = tmp_path / UNIT.name
     program = str(Path(sys.executable).parent / "awm-crank")
     here.write_text(UNIT.read_text().replace("/opt/awm-crank/bin/awm-crank", program))
     (tmp_path / f"{UNIT.name}.d").mkdir()
-    (tmp_path / f"{UNIT.name}.d" / "override.conf").write_text("[Service]\nCPUSchedulingPolicy=other\n")
+    (tmp_path / f"{UNIT.name}.d" / "override.conf").write_text(DROP_INS[name])
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(here)], capture_output=True, text=True, check=False
     )
-    said = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    said = [line for line in done.stderr.splitlines() if UNIT.name in line or "override.conf" in line]
     assert (done.returncode, said) == (0, [])
+
+
+def test_addresses_are_denied_first() -> None:
+    """The drop-in denies everything, and allows this machine and what the operator lists."""
+    lines = [line for line in DROP_INS["addresses"].splitlines() if line.startswith("IPAddress")]
+    assert lines[:2] == ["IPAddressDeny=any", "IPAddressAllow=localhost"]
+    assert all(line.startswith("IPAddressAllow=") for line in lines[1:])
 
 
 def test_the_view_can_be_put_last() -> None:
