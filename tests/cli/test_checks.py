@@ -12,7 +12,7 @@ from solders.keypair import Keypair
 from telemetry.broker import Broker
 
 from awm_crank.cli import checks
-from awm_crank.cli.checks import Finding, examine
+from awm_crank.cli.checks import Finding, examine, programs
 from awm_crank.client.keys import write_keypair
 from awm_crank.config import text
 from awm_crank.engine.seeded import SHAPES, cartridge
@@ -20,7 +20,7 @@ from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.viewer import PageServer
 from awm_crank.wire import ids
 
-PROGRAMS = Path(checks.__file__).parent.parent / "localnet" / "programs"
+PROGRAMS = Path(checks.__file__).parents[2] / "localnet" / "programs"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ async def test_world_of_another_interface(tmp_path: Path) -> None:
     binary = tmp_path / "world.so"
     binary.write_bytes((PROGRAMS / "world.so").read_bytes() + b"cpi_auth")
     async with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(binary)) as net:
-        found = [check async for check in checks._programs(net.http)]
+        found = [check async for check in programs.programs(net.http)]
     assert (found[0].verdict, "BOLT's development branch (cpi_auth)" in found[0].found) == ("wrong", True)
 
 
@@ -219,7 +219,7 @@ async def test_broker(patient: Patient, tmp_path: Path) -> None:
 
 async def test_view(patient: Patient) -> None:
     """Off, free, taken, served already, open to others, and without a WebSocket endpoint to name."""
-    assert (await patient.examine())["view"][0].found == "none (view.enabled)"
+    assert (await patient.examine())["view"][0].found == "off (view.enabled is false)"
     patient.set("view", enabled=True, page_port=0, feed_port=0)
     assert (await patient.examine())["view"][0].verdict == "ok"
     with socket.create_server(("127.0.0.1", 0)) as taken:
