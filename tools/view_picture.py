@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from viewer.browser import Browser
 
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.config import Config
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.match.players import agent
@@ -32,17 +32,17 @@ async def take(out: Path, seed: int, frame: int, agents: list[str]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         arena = await stack.enter_async_context(open_arena(Path(folder), demo_cartridge(), print, crank=Config()))
-        table = await stack.enter_async_context(Table(arena.http, arena.ws))
+        connection = await stack.enter_async_context(PlayerConnection(arena.http, arena.ws))
         page = await stack.enter_async_context(PageServer(rpc=arena.http, ws=arena.ws, port=0))
         browser = await stack.enter_async_context(Browser())
         await browser.resize(WIDTH, HEIGHT)
         match = await arena.create(seed, 0)
         seats = [
-            Seat(Signer(bytes(key)), number, agent(name))
+            ScriptedPlayer(Signer(bytes(key)), number, agent(name))
             for number, (key, name) in enumerate(zip(arena.players, agents, strict=True))
         ]
         await browser.open(page.url)
-        playing = asyncio.create_task(table.play(match.entity, arena.world, seats, seed))
+        playing = asyncio.create_task(connection.play(match.entity, arena.world, seats, seed))
         try:
             await arena.join(match)
             # a second session, which waits for a person

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from awm_crank.bench.report import Comparison
-from awm_crank.client.player import Table
+from awm_crank.client.player import PlayerConnection
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.accounting import FRAMES_PER_SECOND, Tally
 from awm_crank.demo.observer import Observer
@@ -51,7 +51,7 @@ async def compare(frames: int) -> tuple[Tally, Tally]:
         async with (
             open_arena(Path(folder), demo_cartridge()) as arena,
             Observer(arena.http, arena.ws) as observer,
-            Table(arena.http, arena.ws) as table,
+            PlayerConnection(arena.http, arena.ws) as connection,
         ):
 
             async def on_created(match: SessionAccounts) -> None:
@@ -60,10 +60,12 @@ async def compare(frames: int) -> tuple[Tally, Tally]:
             for seed in range(_ROUNDS):
                 if seed:
                     await arena.start_crank().ready()
-                played = await play_match(arena, observer, table, seed=seed, max_frames=part)
+                played = await play_match(arena, observer, connection, seed=seed, max_frames=part)
                 ours.add(played.watch.accounting.tally)
                 await arena.crank_process.stop()
-                played = await play_match(arena, observer, table, seed=seed, max_frames=part, on_created=on_created)
+                played = await play_match(
+                    arena, observer, connection, seed=seed, max_frames=part, on_created=on_created
+                )
                 theirs.add(played.watch.accounting.tally)
                 await arena.crank_process.stop()
     return ours, theirs

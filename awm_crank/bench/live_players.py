@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from solders.pubkey import Pubkey
 
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.match.players import agent
 from awm_crank.net import loop
 from awm_crank.wire.transaction import Signer
@@ -43,12 +43,12 @@ async def play(wanted: Players) -> None:
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     act = agent("random")
-    async with Table(wanted.http, wanted.ws) as table:
+    async with PlayerConnection(wanted.http, wanted.ws) as connection:
         world = Pubkey.from_string(wanted.world)
         tasks = []
         for match in wanted.matches:
-            seats = [Seat(Signer(bytes(key)), number, act) for number, key in enumerate(match.keys)]
-            playing = table.play(Pubkey.from_string(match.entity), world, seats, match.seed)
+            seats = [ScriptedPlayer(Signer(bytes(key)), number, act) for number, key in enumerate(match.keys)]
+            playing = connection.play(Pubkey.from_string(match.entity), world, seats, match.seed)
             tasks.append(asyncio.create_task(playing))
         gc.collect()
         gc.freeze()

@@ -69,7 +69,7 @@ async def on_chain(args: argparse.Namespace) -> int:
     """Plays a session on chain. Raises as `execute`."""
     from ..client import session, setup
     from ..client.chain import Chain
-    from ..client.player import Seat, Table
+    from ..client.player import PlayerConnection, ScriptedPlayer
     from ..wire.transaction import Signer
 
     agent_of(args.agent, 0)
@@ -83,9 +83,9 @@ async def on_chain(args: argparse.Namespace) -> int:
         raise AccountError(
             f"{signer.pubkey} is not a player of session {address}", hint=f"awm-crank session join {address}"
         )
-    seat = Seat(signer, int(signer.pubkey == state.player2), agent_of(args.agent, state.stage))
-    async with Table(args.rpc, ws) as table, output.waiting(f"playing session {address} until it ends"):
-        played = await table.play(state.entity, world, [seat], args.seed)
+    seat = ScriptedPlayer(signer, int(signer.pubkey == state.player2), agent_of(args.agent, state.stage))
+    async with PlayerConnection(args.rpc, ws) as connection, output.waiting(f"playing session {address} until it ends"):
+        played = await connection.play(state.entity, world, [seat], args.seed)
     output.result(
         args,
         {"session": str(address), "frame": played.frame, "inputs_sent": played.sent, "resent": played.resent},

@@ -1,13 +1,13 @@
-"""`join`: a session from one player's chair, for bots.
+"""`join`: plays one side of a session, for bots.
 
     async with join(session, keypair, rpc) as match:
         async for frame in match:
             match.press(stick_x=80 if frame.them.x > frame.me.x else -80)
 
-The controller is one that is held: what was pressed last stays pressed. Each frame takes one input, sent for that
-frame alone (the option `frame` of submit-input): the first `press` upon a frame goes out at once, and where the loop
-comes round without one, what is held is sent. So no frame waits for a bot that has nothing new to say, and a bot that
-is too slow for a frame has lost that frame only: the chain holds the last input, the loop goes on with the newest one.
+The controller keeps its state: what was pressed last stays pressed. Each frame takes one input, which is sent for that
+frame alone. The first `press` after a frame is sent at once. If the bot presses nothing, the held state is sent when it
+asks for the next frame. So no frame waits for a bot that has nothing new to say. A bot that is too slow for a frame
+loses that frame only: the chain uses the last input, and the loop goes on with the newest frame.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ..wire.transaction import Signer
 from . import session as sessions
 from . import setup
 from .chain import Chain
-from .player import Outcome, Play, Table
+from .player import Outcome, PlayedSession, PlayerConnection
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Frame:
     """A frame as one player sees it.
 
     Attributes:
-        number: the frame's; 0 is the start position.
+        number: of the frame; 0 is the start position.
         player: whose view it is, 0 or 1.
         players: both PlayerStates, 64 bytes.
-        skipped: frames that went by unseen since the one before, because the bot was slow.
-        over: the match ended with this frame; nothing that is pressed counts any more.
+        skipped: frames that the bot missed since the previous one, because it was slow.
+        over: the match ended with this frame; further input has no effect.
     """
 
     number: int
@@ -68,14 +68,14 @@ class Frame:
 
 
 class Match:
-    """A seat in a match: an async iterator of frames, and a controller. Made by `join`."""
+    """One player's side of a match: an async iterator of frames, and a controller. Made by `join`."""
 
     def __init__(self, address: Pubkey, player: int) -> None:
         self.session = address
         self.player = player
         self.held = NEUTRAL
-        """the ControllerInput (8 bytes) that is held"""
-        self._play: Play
+        """The ControllerInput (8 bytes) that is held."""
+        self._play: PlayedSession
         self._following: asyncio.Task[Outcome]
         self._news = asyncio.Event()
         self._seen = -1
@@ -83,16 +83,16 @@ class Match:
 
     @property
     def outcome(self) -> Outcome:
-        """Frames, inputs sent and resent, faults of the connection, so far."""
+        """How the match went so far: frames, inputs sent and resent, problems of the connection."""
         return self._play.outcome
 
     def press(
         self, stick_x: int = 0, stick_y: int = 0, *, c_stick_x: int = 0, c_stick_y: int = 0,
         trigger_l: int = 0, trigger_r: int = 0, buttons: int = 0, buttons_ext: int = 0,
     ) -> None:  # fmt: skip
-        """Holds the controller like this from the coming frame on; without arguments everything is let go.
+        """Sets the controller from the next frame on; without arguments it releases everything.
 
-        A second press upon the same frame counts from the frame after.
+        A second press for the same frame counts from the frame after it.
 
         Args:
             stick_x: main stick, -128 (left) to 127 (right). A full tilt is ±80.
@@ -115,7 +115,7 @@ class Match:
         )  # fmt: skip
 
     def hold(self, given: bytes) -> None:
-        """As `press`, with the ControllerInput's 8 bytes."""
+        """Like `press`, with the 8 bytes of a ControllerInput."""
         self.held = given
         if self._seen >= 0:
             self._send_held()
@@ -124,7 +124,7 @@ class Match:
         return self
 
     async def __anext__(self) -> Frame:
-        """The newest frame, once there is one that was not seen.
+        """Waits for a frame that was not seen yet and returns the newest.
 
         Raises:
             AccountError: the session is gone before its first frame.
@@ -140,7 +140,7 @@ class Match:
                 # only an error ends it before the match is over
                 self._following.result()
             if play.frame < self._seen:
-                # frames that were seen have been rolled back: the one that stands is answered anew
+                # frames that were seen have been rolled back: answer the one that is there now
                 self._seen = play.frame - 1
             else:
                 await self._news.wait()
@@ -166,18 +166,19 @@ async def join(
     session: Pubkey | str, keypair: Keypair, rpc: str, *, ws: str = "", world: str = "", character: int = 0,
     resend_s: float = 0.25,
 ) -> AsyncIterator[Match]:  # fmt: skip
-    """Sits down at a session: as the player that `keypair` is, or else as player 2 where that seat is free.
+    """Joins a session as the player that `keypair` is, or as player 2 if that seat is free.
 
     Args:
         session: the SessionState account's address.
-        rpc: the rollup's HTTP endpoint; `ws` its WebSocket endpoint, by default the port one higher.
-        world: the BOLT world; by default the permissionless one with the lowest id.
-        character: 0..32, where this call takes the seat.
-        resend_s: how long a frame may stay away before an input that did not arrive is sent again.
+        rpc: the rollup's HTTP endpoint.
+        ws: its WebSocket endpoint; by default the port one higher than that of `rpc`.
+        world: the BOLT world; by default the permissionless one with the lowest number.
+        character: 0..32; used if this call takes the seat.
+        resend_s: how long the next frame may take before an input that did not arrive is sent again.
 
     Raises:
         AccountError: no such session, or its seats are taken.
-        ConfigError: an address or endpoint that is none.
+        ConfigError: an address or endpoint that cannot be one.
         ProgramError, RpcError: as `Chain.send`.
     """
     address = setup.parse_key(session, "session") if isinstance(session, str) else session
@@ -193,9 +194,9 @@ async def join(
                 )  # fmt: skip
             await sessions.join(chain, keypair, home, address, character=character)
     match = Match(address, 0 if key == state.player1 else 1)
-    async with Table(rpc, ws, resend_s=resend_s) as table:
+    async with PlayerConnection(rpc, ws, resend_s=resend_s) as connection:
         seat = (Signer(bytes(keypair)), match.player)
-        with table.sit(state.entity, home, [seat], match._wake) as play:
+        with connection.follow(state.entity, home, [seat], match._wake) as play:
             match._play = play
             match._following = asyncio.create_task(play.run(), name="follow")
             match._following.add_done_callback(match._wake)

@@ -1,9 +1,10 @@
-"""Players that play: each frame seen is answered with a signed input for the next one.
+"""Plays matches: every frame seen is answered with a signed input for the next one.
 
-One `Table` is one HTTP pool and one WebSocket, shared by any number of matches and seats. `Table.play` has scripted
-agents answer; `Table.sit` is what that and the players' client (bot.py) stand on: a `Play` follows one session and
-sends what it is given, all seats of a match in one JSON-RPC batch, from transaction templates. An input carries its
-frame number, so that a late or repeated one can never become another frame's: sending again is always safe.
+A `PlayerConnection` is one HTTP pool and one WebSocket to a rollup, shared by any number of matches and players. Its
+`play` lets scripted agents answer. Its `follow`, which `play` and the bots use (bot.py), gives a `PlayedSession`
+that follows one session and sends what it is given, all inputs of a match in one JSON-RPC batch, from transaction
+templates. An input carries its frame number, so a late or repeated one never counts for another frame. Sending again is
+always safe.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _ARGS_SIZE = Input.LAYOUT.size
 _BLOCKHASH_S = 0.4
 
 
-class Seat(NamedTuple):
-    """Who sits where. `player` is 0 for player 1 and 1 for player 2."""
+class ScriptedPlayer(NamedTuple):
+    """An agent, the key that signs for it, and the player it is: 0 for player 1, 1 for player 2."""
 
     signer: Signer
     player: int
@@ -45,7 +46,11 @@ class Seat(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a match went, as its players saw it."""
+    """How a match went, as its players saw it.
+
+    `frame` is the last frame seen, `sent` and `resent` count inputs, `faults` are the first twenty problems of the
+    connection.
+    """
 
     frame: int
     sent: int
@@ -53,8 +58,8 @@ class Outcome(msgspec.Struct, frozen=True):
     faults: tuple[str, ...]
 
 
-class Table:
-    """Where matches are played. An async context manager.
+class PlayerConnection:
+    """A players' connection to a rollup. An async context manager.
 
     Args:
         http, ws: the rollup's endpoints.
@@ -66,11 +71,11 @@ class Table:
         self._pubsub = PubSub(ws, self._hear)
         self._resend_s = resend_s
         self._blockhash = BlockhashKeeper(self.rpc, refresh_s=_BLOCKHASH_S)
-        self._outgoing: list[tuple[Play, Signed]] = []
+        self._outgoing: list[tuple[PlayedSession, Signed]] = []
         self._posting: set[asyncio.Task[None]] = set()
         self._refresher: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Table:
+    async def __aenter__(self) -> PlayerConnection:
         await self._blockhash.first()
         self._refresher = asyncio.create_task(self._blockhash.keep_fresh(), name="blockhash")
         self._pubsub.start()
@@ -87,37 +92,41 @@ class Table:
         await self._pubsub.close()
         await self.rpc.close()
 
-    async def play(self, entity: Pubkey, world: Pubkey, seats: Sequence[Seat], seed: int) -> Outcome:
-        """Plays a session until it has ended (or was closed), waiting for it to begin where it has not.
+    async def play(self, entity: Pubkey, world: Pubkey, seats: Sequence[ScriptedPlayer], seed: int) -> Outcome:
+        """Plays a session until it has ended or was closed. Waits first if it has not begun.
 
         Args:
             entity: the session's entity.
             seats: one or both players.
-            seed: what the agents draw from.
+            seed: of the agents' random numbers.
 
         Raises:
             AccountError: there is no such session.
         """
 
-        def answer(play: Play) -> None:
+        def answer(play: PlayedSession) -> None:
             if not play.over:
                 coming = play.frame + 1
                 play.give([seat.agent(seed, seat.player, coming, play.players) for seat in seats])
 
-        with self.sit(entity, world, [(seat.signer, seat.player) for seat in seats], answer) as play:
+        with self.follow(entity, world, [(seat.signer, seat.player) for seat in seats], answer) as play:
             return await play.run()
 
     @contextmanager
-    def sit(
-        self, entity: Pubkey, world: Pubkey, seats: Sequence[tuple[Signer, int]], changed: Callable[[Play], None]
-    ) -> Iterator[Play]:
-        """A session to follow; nothing happens before its `run`.
+    def follow(
+        self,
+        entity: Pubkey,
+        world: Pubkey,
+        seats: Sequence[tuple[Signer, int]],
+        changed: Callable[[PlayedSession], None],
+    ) -> Iterator[PlayedSession]:
+        """Gives a session to follow; nothing happens before its `run`.
 
         Args:
             seats: who signs for which player, 0 or 1.
-            changed: called upon each new frame, and when the session is over; it must be quick and must not raise.
+            changed: called for each new frame and when the session is over. It must be quick and must not raise.
         """
-        play = Play(self, entity, world, seats, changed, self._resend_s)
+        play = PlayedSession(self, entity, world, seats, changed, self._resend_s)
         subscription = self._pubsub.account(str(play.session), tag=play)
         try:
             yield play
@@ -129,8 +138,8 @@ class Table:
         """A recent blockhash, 32 bytes."""
         return self._blockhash.value
 
-    def post(self, play: Play, transactions: Sequence[Signed]) -> None:
-        """Sends a session's transactions; all that are wanted in one turn of the loop leave together."""
+    def post(self, play: PlayedSession, transactions: Sequence[Signed]) -> None:
+        """Sends a session's transactions. All that are posted in one turn of the event loop travel in one request."""
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outgoing += [(play, transaction) for transaction in transactions]
@@ -142,7 +151,7 @@ class Table:
             self._posting.add(task)
             task.add_done_callback(self._posting.discard)
 
-    async def _send_batch(self, batch: Sequence[tuple[Play, Signed]]) -> None:
+    async def _send_batch(self, batch: Sequence[tuple[PlayedSession, Signed]]) -> None:
         problem = ""
         first = self.rpc.next_id(len(batch))
         bodies = [
@@ -162,34 +171,34 @@ class Table:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, AccountChanged):
-            if isinstance(event.tag, Play):
+            if isinstance(event.tag, PlayedSession):
                 event.tag.saw(event.data)
         elif isinstance(event, Subscribed):
             subscription: Subscription = event.subscription
-            if isinstance(subscription.tag, Play):
+            if isinstance(subscription.tag, PlayedSession):
                 subscription.tag.look_again()
 
 
-class Play:
-    """One session under way, as its players follow it; all state that its notifications change.
+class PlayedSession:
+    """A session that is being played, as its players see it.
 
-    `frame` is the last frame seen, -1 before the first, `players` both PlayerStates of it (64 bytes); `over` says that
-    the session has ended or is gone.
+    `frame` is the last frame seen (-1 before the first) and `players` both PlayerStates of it, 64 bytes. `over` is true
+    once the session has ended or is gone.
     """
 
     def __init__(
-        self, table: Table, entity: Pubkey, world: Pubkey, seats: Sequence[tuple[Signer, int]],
-        changed: Callable[[Play], None], resend_s: float,
+        self, connection: PlayerConnection, entity: Pubkey, world: Pubkey, seats: Sequence[tuple[Signer, int]],
+        changed: Callable[[PlayedSession], None], resend_s: float,
     ) -> None:  # fmt: skip
         self.session, self.inputs = (bolt.component_pda(program, entity) for program in _PAIR)
         self.frame = -1
         self.players = b""
         self.over = False
-        self._table = table
+        self._connection = connection
         self._seats = seats
         self._changed = changed
         self._resend_s = resend_s
-        # args but for input and frame, and the template they go into, by seat
+        # by seat: the arguments without input and frame, and the transaction template that takes them
         self._heads = [b"\x01" + bytes(signer.pubkey) for signer, _ in seats]
         self._templates = [_template(signer.pubkey, world, entity) for signer, _ in seats]
         # what each seat was given for the coming frame
@@ -201,7 +210,7 @@ class Play:
 
     @property
     def outcome(self) -> Outcome:
-        """How it went so far."""
+        """How the match went so far."""
         return Outcome(max(self.frame, 0), self._sent, self._resent, tuple(self._faults))
 
     def given(self, seat: int) -> bool:
@@ -216,7 +225,7 @@ class Play:
         self._send([seat for seat, given in enumerate(inputs) if given is not None])
 
     async def run(self) -> Outcome:
-        """Follows until the session is over.
+        """Follows the session until it is over.
 
         Raises:
             AccountError: there is no such session.
@@ -228,24 +237,24 @@ class Play:
                     await self._look.wait()
             except TimeoutError:
                 if time.monotonic() - self._answered_at < patience:
-                    # a frame came while this slept
+                    # a frame came in the meantime
                     patience = self._resend_s
                     continue
             self._look.clear()
             if not self.over:
                 before = self.frame
                 await self._reread()
-                # nothing moves while a crank is away: ask less and less often
+                # while the crank is away nothing changes: ask less and less often
                 patience = self._resend_s if self.frame != before else min(patience * 1.5, 2.0)
                 self._answered_at = time.monotonic()
         return self.outcome
 
     def look_again(self) -> None:
-        """What was missed before this moment has to be fetched."""
+        """Reads the accounts again: notifications before this moment may be missing."""
         self._look.set()
 
     def saw(self, data: bytes) -> None:
-        """The session account as it is now."""
+        """Takes the newest bytes of the session account."""
         if len(data) < SessionState.LAYOUT.size:
             self._finish()
             return
@@ -268,17 +277,17 @@ class Play:
 
     def _send(self, seats: Sequence[int]) -> None:
         frame = (self.frame + 1).to_bytes(4, "little")
-        blockhash = self._table.blockhash
+        blockhash = self._connection.blockhash
         signed = []
         for seat in seats:
             given, signer = self._given[seat], self._seats[seat][0]
             assert given is not None
             signed.append(self._templates[seat].sign(blockhash, (signer,), self._heads[seat] + given + frame))
         self._sent += len(signed)
-        self._table.post(self, signed)
+        self._connection.post(self, signed)
 
     def fault(self, text: str) -> None:
-        """Something went wrong on the way; the first twenty are kept."""
+        """Notes a problem of the connection; the first twenty are kept."""
         if len(self._faults) < 20:
             self._faults.append(text)
 
@@ -286,7 +295,7 @@ class Play:
         options = {"encoding": "base64", "commitment": "processed"}
         params = [[str(self.session), str(self.inputs)], options]
         try:
-            found = (await self._table.rpc.call("getMultipleAccounts", params, jsonrpc.AccountsResult)).value
+            found = (await self._connection.rpc.call("getMultipleAccounts", params, jsonrpc.AccountsResult)).value
         except RpcError as error:
             self.fault(str(error))
             return
@@ -302,7 +311,7 @@ class Play:
         before = self.frame
         status, frame = peek_session(session)
         if status == ACTIVE and frame < before:
-            # what was notified as processed was rolled back: answer the frame that stands
+            # frames that were notified as processed were rolled back: answer the one that is there now
             self.frame = frame - 1
         self.saw(session)
         if self.over or self.frame != before or self.frame < 0 or inputs is None:
@@ -322,3 +331,8 @@ def _template(player: Pubkey, world: Pubkey, entity: Pubkey) -> Template:
     args = Input(player, bytes(8), 1).to_binary()
     submit = bolt.apply_entity(ids.SUBMIT_INPUT, player, world, entity, _PAIR, args)
     return Template([submit], player, slot=args_slot(0, _ARGS_SIZE))
+
+
+# the names before 0.1.0, for scripts that import them
+Table = PlayerConnection
+Seat = ScriptedPlayer

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from awm_crank.client import session
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.config import Config
 from awm_crank.demo.play import AGENTS
 from awm_crank.demo.run import arena_folder
@@ -56,14 +56,14 @@ async def run_page(
         # a person's input may come late: frames never wait for it, as they do in the demo's reproducible match
         async with (
             open_arena(folder, cartridge, say, crank=Config()) as arena,
-            Table(arena.http, arena.ws) as table,
+            PlayerConnection(arena.http, arena.ws) as connection,
             PageServer(rpc=arena.http, ws=arena.ws, port=port) as page,
             Feed(arena.ws, port=feed_port) as feed,
         ):
             say(f"watch and play in a browser: {page.url} (frame feed: {feed.url}); Ctrl-C ends it")
             # two entities made by one key at once would be one and the same transaction
             making = asyncio.Lock()
-            jobs = (_watch(arena), _bots(arena, table, seed, making), _open_seats(arena, table, seed, making))
+            jobs = (_watch(arena), _bots(arena, connection, seed, making), _open_seats(arena, connection, seed, making))
             tasks = [asyncio.create_task(job) for job in jobs]
             try:
                 await asyncio.gather(*tasks)
@@ -79,27 +79,29 @@ async def _watch(arena: Arena) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _bots(arena: Arena, table: Table, seed: int, making: asyncio.Lock) -> None:
+async def _bots(arena: Arena, connection: PlayerConnection, seed: int, making: asyncio.Lock) -> None:
     """Matches between two bots, one after the other."""
     while True:
         async with making:
             match = await arena.create(seed, MATCH_FRAMES)
         seats = [
-            Seat(Signer(bytes(keypair)), number, agent(name))
+            ScriptedPlayer(Signer(bytes(keypair)), number, agent(name))
             for number, (keypair, name) in enumerate(zip(arena.players, AGENTS, strict=True))
         ]
         await arena.join(match)
-        await table.play(match.entity, arena.world, seats, seed)
+        await connection.play(match.entity, arena.world, seats, seed)
         await _close(arena, match)
         seed += 1
 
 
-async def _open_seats(arena: Arena, table: Table, seed: int, making: asyncio.Lock) -> None:
+async def _open_seats(arena: Arena, connection: PlayerConnection, seed: int, making: asyncio.Lock) -> None:
     """Matches that wait for player 2, one after the other."""
     while True:
         async with making:
             match = await arena.create(seed, MATCH_FRAMES)
-        await table.play(match.entity, arena.world, [Seat(Signer(bytes(arena.players[0])), 0, agent(BOT))], seed)
+        await connection.play(
+            match.entity, arena.world, [ScriptedPlayer(Signer(bytes(arena.players[0])), 0, agent(BOT))], seed
+        )
         await _close(arena, match)
         seed += 1
 

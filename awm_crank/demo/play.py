@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from awm_crank.client.player import Outcome, Seat, Table
+from awm_crank.client.player import Outcome, PlayerConnection, ScriptedPlayer
 from awm_crank.client.recorder import Recorder
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.observer import MatchWatch, Observer
@@ -49,7 +49,7 @@ class EndedMatch:
 async def play_match(
     arena: Arena,
     observer: Observer,
-    table: Table,
+    connection: PlayerConnection,
     *,
     seed: int,
     max_frames: int,
@@ -70,13 +70,13 @@ async def play_match(
     if on_created is not None:
         await on_created(match)
     seats = [
-        Seat(Signer(bytes(keypair)), number, agent(name))
+        ScriptedPlayer(Signer(bytes(keypair)), number, agent(name))
         for number, (keypair, name) in enumerate(zip(arena.players, AGENTS, strict=True))
     ]
     schedule = asyncio.create_task(_schedule(arena, match, watch))
     recorder = Recorder(observer.rpc, match.entity)
     recording = asyncio.create_task(recorder.follow(watch.over, interval_s=_RECORD_S))
-    playing = asyncio.create_task(table.play(match.entity, arena.world, seats, seed))
+    playing = asyncio.create_task(connection.play(match.entity, arena.world, seats, seed))
     try:
         await arena.join(match)
         frame, moved = 0, time.monotonic()

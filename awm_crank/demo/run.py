@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from awm_crank.client.player import Table
+from awm_crank.client.player import PlayerConnection
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.accounting import Tally
 from awm_crank.demo.observer import MatchWatch, Observer
@@ -58,7 +58,7 @@ async def run_demo(options: DemoOptions, say: Callable[[str], None], cartridge: 
         async with (
             open_arena(folder, cartridge, say) as arena,
             Observer(arena.http, arena.ws) as observer,
-            Table(arena.http, arena.ws) as table,
+            PlayerConnection(arena.http, arena.ws) as connection,
             contextlib.AsyncExitStack() as pages,
         ):
             progress = _Progress()
@@ -68,7 +68,7 @@ async def run_demo(options: DemoOptions, say: Callable[[str], None], cartridge: 
             while True:
                 with contextlib.ExitStack() as shown:
                     viewer = shown.enter_context(Viewer()) if options.view else None
-                    played, seed = await _next_match(options, arena, observer, table, progress, viewer)
+                    played, seed = await _next_match(options, arena, observer, connection, progress, viewer)
                 if progress.tally.frames >= options.frames or progress.faults:
                     break
                 say(f"match {progress.matches} ended by KO; {progress.tally.frames} of {options.frames} frames so far")
@@ -100,7 +100,12 @@ def arena_folder(keep: Path | None, stack: contextlib.ExitStack) -> Path:
 
 
 async def _next_match(
-    options: DemoOptions, arena: Arena, observer: Observer, table: Table, progress: _Progress, viewer: Viewer | None
+    options: DemoOptions,
+    arena: Arena,
+    observer: Observer,
+    connection: PlayerConnection,
+    progress: _Progress,
+    viewer: Viewer | None,
 ) -> tuple[EndedMatch, int]:
     """Plays one more match and adds its counts; returns it and its seed."""
     seed = options.seed + progress.matches
@@ -108,7 +113,7 @@ async def _next_match(
     before = progress.tally
     on_refresh = None if viewer is None else _refresher(viewer, options, progress.matches, seed, before)
     wanted = options.frames - before.frames
-    played = await play_match(arena, observer, table, seed=seed, max_frames=wanted, on_refresh=on_refresh)
+    played = await play_match(arena, observer, connection, seed=seed, max_frames=wanted, on_refresh=on_refresh)
     accounting = played.watch.accounting
     if not accounting.last_frame:
         progress.faults.append(f"match {progress.matches} ended without a frame")

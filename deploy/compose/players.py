@@ -14,7 +14,7 @@ from pathlib import Path
 from awm_crank.client import publish, rollup, session, setup
 from awm_crank.client.chain import Chain
 from awm_crank.client.keys import load_keypair
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.config import websocket_url
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.match.players import agent
@@ -41,9 +41,9 @@ async def main() -> None:
             )
             await session.join(roll, players[1], world, match.session)
             say(f"match {seed}: {match.session}")
-            async with Table(there, websocket_url(there)) as table:
-                seats = [Seat(Signer(bytes(player)), n, agent(AGENTS[n])) for n, player in enumerate(players)]
-                outcome = await table.play(match.entity, world, seats, seed)
+            async with PlayerConnection(there, websocket_url(there)) as connection:
+                seats = [ScriptedPlayer(Signer(bytes(player)), n, agent(AGENTS[n])) for n, player in enumerate(players)]
+                outcome = await connection.play(match.entity, world, seats, seed)
             await finished(roll, match)
             settled = await rollup.undelegate(base, roll, players[0], match.session)
             await session.close(base, players[0], match.session)

@@ -15,7 +15,7 @@ from solders.keypair import Keypair
 import awm_crank.client
 from awm_crank.client import Frame, Match, join, session
 from awm_crank.client.chain import Chain
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.errors import AccountError, ConfigError
 from awm_crank.match.players import agent, controller
 from awm_crank.wire.accounts import FrameRecord
@@ -61,12 +61,12 @@ async def test_each_frame_takes_what_was_pressed(arena: Arena) -> None:
 
     async with arena.chain() as chain:
         made, crank, player1, player2 = await arena.played(chain, 0, max_frames=FRAMES)
-        other = Seat(Signer(bytes(player1)), 0, agent("spacing"))
+        other = ScriptedPlayer(Signer(bytes(player1)), 0, agent("spacing"))
         async with (
-            Table(arena.net.http, arena.net.ws) as table,
+            PlayerConnection(arena.net.http, arena.net.ws) as connection,
             join(str(made.session), player2, arena.net.http) as match,
         ):
-            playing = asyncio.create_task(table.play(made.entity, arena.world, [other], 3))
+            playing = asyncio.create_task(connection.play(made.entity, arena.world, [other], 3))
             crank_task = asyncio.create_task(serve(chain, crank, FRAMES))
             seen = await asyncio.wait_for(collect(match, step), 30)
             await asyncio.wait_for(asyncio.gather(playing, crank_task), 5)
@@ -141,7 +141,7 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 0, max_frames=4)
         async with join(made.session, player1, arena.net.http, resend_s=0.05) as match:
-            rpc = match._play._table.rpc
+            rpc = match._play._connection.rpc
             post, count = rpc.post, 0
 
             async def lossy(body: bytes, **more: float) -> bytes:

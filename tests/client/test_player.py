@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 
 from awm_crank.client import session
 from awm_crank.client.chain import Chain
-from awm_crank.client.player import Outcome, Seat, Table
+from awm_crank.client.player import Outcome, PlayerConnection, ScriptedPlayer
 from awm_crank.errors import AccountError
 from awm_crank.match.players import Agent, agent, noop
 from awm_crank.wire.accounts import FrameRecord
@@ -37,16 +37,16 @@ async def serve(chain: Chain, crank: MiniCrank, frames: int) -> None:
 
 
 async def played(
-    arena: Arena, agents: tuple[str | Agent, str], table: Table, seed: int
+    arena: Arena, agents: tuple[str | Agent, str], connection: PlayerConnection, seed: int
 ) -> tuple[Outcome, list[FrameRecord]]:
-    """A match of both players at one table; its outcome and its records."""
+    """A match of both players at one connection; its outcome and its records."""
     async with arena.chain() as chain:
         made, crank, player1, player2 = await arena.played(chain, 0, max_frames=FRAMES)
         seats = [
-            Seat(Signer(bytes(keypair)), number, agent(name) if isinstance(name, str) else name)
+            ScriptedPlayer(Signer(bytes(keypair)), number, agent(name) if isinstance(name, str) else name)
             for number, (keypair, name) in enumerate(zip((player1, player2), agents, strict=True))
         ]
-        playing = asyncio.create_task(table.play(made.entity, arena.world, seats, seed))
+        playing = asyncio.create_task(connection.play(made.entity, arena.world, seats, seed))
         await asyncio.wait_for(serve(chain, crank, FRAMES), 30)
         outcome = await asyncio.wait_for(playing, 10)
         view = await session.show(chain, made.session)
@@ -56,8 +56,8 @@ async def played(
 
 async def test_every_frame_gets_its_input(arena: Arena) -> None:
     """Each record holds what the agents give for its frame and the players before it, fresh from both."""
-    async with Table(arena.net.http, arena.net.ws) as table:
-        outcome, records = await played(arena, ("random", "spacing"), table, 77)
+    async with PlayerConnection(arena.net.http, arena.net.ws) as connection:
+        outcome, records = await played(arena, ("random", "spacing"), connection, 77)
     assert (outcome.frame, outcome.faults) == (FRAMES, ())
     for before, record in pairwise(records):
         assert record.sources == b"\0\0"
@@ -67,8 +67,8 @@ async def test_every_frame_gets_its_input(arena: Arena) -> None:
 
 async def test_policy_plays(arena: Arena) -> None:
     """A policy's inputs on chain are what it says, asked again, of the frames that the chain holds."""
-    async with Table(arena.net.http, arena.net.ws) as table:
-        outcome, records = await played(arena, (policy().agent(32), "random"), table, 3)
+    async with PlayerConnection(arena.net.http, arena.net.ws) as connection:
+        outcome, records = await played(arena, (policy().agent(32), "random"), connection, 3)
     assert (outcome.frame, outcome.faults) == (FRAMES, ())
     again, before = policy().agent(32), start_players(2, 20)
     for record in records:
@@ -78,8 +78,8 @@ async def test_policy_plays(arena: Arena) -> None:
 
 async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every third request is lost the match still goes on, with the very same inputs."""
-    async with Table(arena.net.http, arena.net.ws, resend_s=0.05) as table:
-        post, count = table.rpc.post, 0
+    async with PlayerConnection(arena.net.http, arena.net.ws, resend_s=0.05) as connection:
+        post, count = connection.rpc.post, 0
 
         async def lossy(body: bytes, **more: float) -> bytes:
             nonlocal count
@@ -89,8 +89,8 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
                     return b"[]"
             return await post(body, **more)
 
-        monkeypatch.setattr(table.rpc, "post", lossy)
-        outcome, records = await played(arena, ("random", "random"), table, 5)
+        monkeypatch.setattr(connection.rpc, "post", lossy)
+        outcome, records = await played(arena, ("random", "random"), connection, 5)
     assert outcome.resent > 0
     assert [record.input1 for record in records] == [
         agent("random")(5, 0, frame, b"") for frame in range(1, FRAMES + 1)
@@ -99,11 +99,11 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
 
 async def test_waits_for_the_session_to_begin(arena: Arena) -> None:
     """A player may sit down before player 2 has joined, and gets up when the session is ended."""
-    async with arena.chain() as chain, Table(arena.net.http, arena.net.ws) as table:
+    async with arena.chain() as chain, PlayerConnection(arena.net.http, arena.net.ws) as connection:
         player1, player2 = arena.net.funded(), arena.net.funded()
         made = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
-        seat = Seat(Signer(bytes(player1)), 0, noop)
-        playing = asyncio.create_task(table.play(made.entity, arena.world, [seat], 0))
+        seat = ScriptedPlayer(Signer(bytes(player1)), 0, noop)
+        playing = asyncio.create_task(connection.play(made.entity, arena.world, [seat], 0))
         await asyncio.sleep(0.1)
         await session.join(chain, player2, arena.world, made.session)
         ready: Any = None
@@ -120,7 +120,7 @@ async def test_waits_for_the_session_to_begin(arena: Arena) -> None:
 
 async def test_no_session(arena: Arena) -> None:
     """A session that is not there is refused."""
-    async with Table(arena.net.http, arena.net.ws, resend_s=0.05) as table:
-        seat = Seat(Signer(bytes(Keypair())), 0, noop)
+    async with PlayerConnection(arena.net.http, arena.net.ws, resend_s=0.05) as connection:
+        seat = ScriptedPlayer(Signer(bytes(Keypair())), 0, noop)
         with pytest.raises(AccountError, match="is not there"):
-            await asyncio.wait_for(table.play(Pubkey.default(), arena.world, [seat], 0), 5)
+            await asyncio.wait_for(connection.play(Pubkey.default(), arena.world, [seat], 0), 5)

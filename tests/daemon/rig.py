@@ -14,7 +14,7 @@ import msgspec
 
 from awm_crank import config
 from awm_crank.client import session
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.client.session import SessionAccounts, SessionView
 from awm_crank.engine import ReferenceEngine
 from awm_crank.engine.cartridge import Cartridge
@@ -64,9 +64,9 @@ class Place(rig.Place):
 
     async def play(self, match: SessionAccounts, seed: int = 7) -> None:
         """Both players play until the session ends."""
-        async with Table(self.net.http, self.net.ws) as table:
-            seats = [Seat(Signer(bytes(self.players[n])), n, agent("random")) for n in (0, 1)]
-            await table.play(match.entity, self.world, seats, seed)
+        async with PlayerConnection(self.net.http, self.net.ws) as connection:
+            seats = [ScriptedPlayer(Signer(bytes(self.players[n])), n, agent("random")) for n in (0, 1)]
+            await connection.play(match.entity, self.world, seats, seed)
 
     async def show(self, match: SessionAccounts) -> SessionView:
         """All accounts of a session."""

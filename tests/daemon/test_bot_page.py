@@ -11,7 +11,7 @@ from pathlib import Path
 from daemon.rig import Place
 
 from awm_crank.client.keys import write_keypair
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.match.file import player_object
 from awm_crank.match.players import agent, controller
 from awm_crank.wire.accounts import FrameRecord
@@ -41,9 +41,9 @@ async def test_ten_line_bot(place: Place, tmp_path: Path) -> None:
     bot = await asyncio.create_subprocess_exec(
         sys.executable, str(tmp_path / "bot.py"), str(match.session), str(tmp_path / "key.json"), place.net.http
     )
-    seat = Seat(Signer(bytes(place.players[0])), 0, agent("spacing"))
-    async with Table(place.net.http, place.net.ws) as table:
-        await asyncio.wait_for(table.play(match.entity, place.world, [seat], 5), 60)
+    seat = ScriptedPlayer(Signer(bytes(place.players[0])), 0, agent("spacing"))
+    async with PlayerConnection(place.net.http, place.net.ws) as connection:
+        await asyncio.wait_for(connection.play(match.entity, place.world, [seat], 5), 60)
     assert await asyncio.wait_for(bot.wait(), 20) == 0
     view = await place.show(match)
     assert view.log is not None

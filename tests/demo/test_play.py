@@ -9,7 +9,7 @@ import pytest
 from demo.cartridges import enduring
 
 from awm_crank import config
-from awm_crank.client.player import Table
+from awm_crank.client.player import PlayerConnection
 from awm_crank.client.session import SessionAccounts
 from awm_crank.demo.observer import MatchWatch, Observer
 from awm_crank.demo.play import play_match
@@ -35,9 +35,9 @@ async def test_match_is_watched_and_recorded_to_its_end(arena: Arena) -> None:
     def on_refresh(match: SessionAccounts, watch: MatchWatch) -> None:
         seen.append(f"{watch.accounting.last_frame <= 60} {match.session}")
 
-    async with Observer(arena.http, arena.ws) as observer, Table(arena.http, arena.ws) as table:
+    async with Observer(arena.http, arena.ws) as observer, PlayerConnection(arena.http, arena.ws) as connection:
         played = await play_match(
-            arena, observer, table, seed=3, max_frames=60, on_refresh=on_refresh, on_created=on_created
+            arena, observer, connection, seed=3, max_frames=60, on_refresh=on_refresh, on_created=on_created
         )
     assert played.watch.accounting.last_frame == len(played.recorder.records) == 60
     assert played.watch.accounting.faults == []
@@ -49,9 +49,9 @@ async def test_match_without_a_crank_is_told(arena: Arena, monkeypatch: pytest.M
     """When no frame comes, the error says after which one, with the crank's last words."""
     monkeypatch.setattr("awm_crank.demo.play._STALL_S", 0.5)
     await arena.crank_process.stop()
-    async with Observer(arena.http, arena.ws) as observer, Table(arena.http, arena.ws) as table:
+    async with Observer(arena.http, arena.ws) as observer, PlayerConnection(arena.http, arena.ws) as connection:
         with pytest.raises(AwmError, match=r"(?s)no frame for 0.5 s after frame 0.*stopped"):
-            await play_match(arena, observer, table, seed=3, max_frames=60)
+            await play_match(arena, observer, connection, seed=3, max_frames=60)
 
 
 async def test_crank_that_ends_by_itself_is_told(arena: Arena) -> None:
@@ -61,6 +61,6 @@ async def test_crank_that_ends_by_itself_is_told(arena: Arena) -> None:
     async def on_created(_: SessionAccounts) -> None:
         arena.start_crank(fault_kill_at="confirm:5")
 
-    async with Observer(arena.http, arena.ws) as observer, Table(arena.http, arena.ws) as table:
+    async with Observer(arena.http, arena.ws) as observer, PlayerConnection(arena.http, arena.ws) as connection:
         with pytest.raises(AwmError, match="crank process ended by itself with status -9"):
-            await play_match(arena, observer, table, seed=3, max_frames=600, on_created=on_created)
+            await play_match(arena, observer, connection, seed=3, max_frames=600, on_created=on_created)

@@ -19,7 +19,7 @@ import pytest_asyncio
 from demo.cartridges import enduring
 
 from awm_crank import config
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.client.recorder import Recorder
 from awm_crank.demo.observer import MatchWatch, Observer
 from awm_crank.engine.packaged import demo_cartridge
@@ -90,12 +90,15 @@ async def survive(arena: Arena, kills: list[str], frames: int = FRAMES) -> Survi
     """Plays a match whose crank dies at each of `kills` in turn and is started again."""
     dice = random.Random(f"{SEED} {kills}")
     resumes: list[float] = []
-    async with Table(arena.http, arena.ws) as table, Observer(arena.http, arena.ws) as observer:
+    async with PlayerConnection(arena.http, arena.ws) as connection, Observer(arena.http, arena.ws) as observer:
         match = await arena.create(SEED, frames)
-        seats = [Seat(Signer(bytes(keypair)), number, agent("random")) for number, keypair in enumerate(arena.players)]
+        seats = [
+            ScriptedPlayer(Signer(bytes(keypair)), number, agent("random"))
+            for number, keypair in enumerate(arena.players)
+        ]
         watch = await observer.watch(match.entity)
         recorder = Recorder(observer.rpc, match.entity)
-        playing = asyncio.create_task(table.play(match.entity, arena.world, seats, SEED))
+        playing = asyncio.create_task(connection.play(match.entity, arena.world, seats, SEED))
         try:
             await arena.join(match)
             for kill in kills:

@@ -16,7 +16,7 @@ from viewer.browser import Browser
 from viewer.cartridges import steered
 from viewer.proxy import Proxy
 
-from awm_crank.client.player import Seat, Table
+from awm_crank.client.player import PlayerConnection, ScriptedPlayer
 from awm_crank.client.session import SessionAccounts
 from awm_crank.config import Config
 from awm_crank.engine.cartridge import Cartridge
@@ -66,26 +66,26 @@ class Scene:
     """A chain with a crank, the page on it, and what plays."""
 
     arena: Arena
-    table: Table
+    connection: PlayerConnection
     browser: Browser
     http: Proxy
     ws: Proxy
 
-    def seat(self, number: int, agent: players.Agent) -> Seat:
+    def seat(self, number: int, agent: players.Agent) -> ScriptedPlayer:
         """One of the arena's two keys, played by a script."""
-        return Seat(Signer(bytes(self.arena.players[number])), number, agent)
+        return ScriptedPlayer(Signer(bytes(self.arena.players[number])), number, agent)
 
 
 @asynccontextmanager
 async def scene(folder: Path, cartridge: Cartridge, crank: Config | None = None) -> AsyncIterator[Scene]:
     """Everything that a person has who opens the page."""
     async with (
-        open_arena(folder, cartridge, crank=crank) as arena, Table(arena.http, arena.ws) as table,
+        open_arena(folder, cartridge, crank=crank) as arena, PlayerConnection(arena.http, arena.ws) as connection,
         Proxy(arena.http) as http, Proxy(arena.ws) as ws, PageServer(rpc=http.url, ws=ws.url, port=0) as page,
         Browser() as browser,
     ):  # fmt: skip
         await browser.open(page.url)
-        yield Scene(arena, table, browser, http, ws)
+        yield Scene(arena, connection, browser, http, ws)
 
 
 async def session_of(arena: Arena, match: SessionAccounts) -> SessionState:
@@ -103,7 +103,7 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
         match = await here.arena.create(3, 0)
         await browser.until("document.getElementById('banner').innerText.includes('Waiting for player 2')")
         seats = [here.seat(0, players.spacing), here.seat(1, players.random)]
-        playing = asyncio.create_task(here.table.play(match.entity, here.arena.world, seats, 3))
+        playing = asyncio.create_task(here.connection.play(match.entity, here.arena.world, seats, 3))
         try:
             await here.arena.join(match)
             await browser.until("awm.session.frame > 30")
@@ -148,7 +148,9 @@ async def test_person_plays_against_a_bot(tmp_path: Path) -> None:
     async with scene(tmp_path, steered(), Config()) as here:
         browser = here.browser
         match = await here.arena.create(1, 0)
-        playing = asyncio.create_task(here.table.play(match.entity, here.arena.world, [here.seat(0, players.noop)], 1))
+        playing = asyncio.create_task(
+            here.connection.play(match.entity, here.arena.world, [here.seat(0, players.noop)], 1)
+        )
         try:
             await browser.until("document.querySelector('button.join:not([hidden])')")
             await browser.click("button.join:not([hidden])")
@@ -206,7 +208,7 @@ async def test_lost_connection_is_shown_and_recovers(tmp_path: Path) -> None:
         browser = here.browser
         match = await here.arena.create(2, 0)
         seats = [here.seat(0, players.hold_forward), here.seat(1, players.hold_forward)]
-        playing = asyncio.create_task(here.table.play(match.entity, here.arena.world, seats, 2))
+        playing = asyncio.create_task(here.connection.play(match.entity, here.arena.world, seats, 2))
         try:
             await here.arena.join(match)
             await browser.until("awm.session?.frame > 20")
