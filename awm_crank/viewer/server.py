@@ -1,4 +1,4 @@
-"""Serves the page on loopback: static files, and `contract.json` with what the page has to know of the chain.
+"""Serves the page on loopback: static files, and `contract.json` with what the page cannot know by itself.
 
 The page talks to the RPC endpoint by itself; nothing of a match passes through here.
 """

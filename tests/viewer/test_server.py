@@ -55,7 +55,7 @@ async def test_contract_names_the_endpoints(page: PageServer, http: aiohttp.Clie
     async with http.get(page.url + "contract.json") as answer:
         told = await answer.json()
     assert told["defaults"] == {"rpc": "http://127.0.0.1:1", "ws": "ws://127.0.0.1:2", "session": "abc"}
-    assert "SessionState" in told["layouts"]
+    assert [stage["stage"] for stage in told["stages"]] == [32, 31]
 
 
 @pytest.mark.parametrize("path", ["server.py", "../server.py", "%2e%2e/server.py", "page", "nothing.js", "index.html/"])

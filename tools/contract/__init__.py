@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from contract import c_engine, c_programs, docs_tables, idls, python_tables
+from contract import c_engine, c_programs, docs_tables, idls, javascript, python_tables
 from contract.model import Contract
 
 WRITERS: tuple[Callable[[Contract], dict[str, str]], ...] = (
@@ -10,6 +10,7 @@ WRITERS: tuple[Callable[[Contract], dict[str, str]], ...] = (
     c_programs.files,
     c_engine.files,
     python_tables.files,
+    javascript.files,
     docs_tables.files,
 )
 """Each gives file → text."""

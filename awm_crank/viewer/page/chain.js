@@ -1,16 +1,15 @@
 // The chain's side of a session: its addresses, World's apply, and signed legacy transactions.
 
 import { concat, fromBase58, toBase58, toBase64 } from "./codec.js";
+import { ACTION, REGISTRY_OFFSETS, SEEDS, WORLD_OFFSETS } from "./contract.js";
 import { programAddress } from "./crypto.js";
 
-const JOIN = 1;
-const END = 2;
 const COMPUTE_UNITS = 400_000;
 const SESSION = ["session_state", "hidden_state", "input_buffer", "frame_log"];
 
 // An entity's accounts: {session_state, hidden_state, input_buffer, frame_log}, base58.
 export function sessionAccounts(contract, entity) {
-  const seeds = ["", fromBase58(entity)];
+  const seeds = [SEEDS.component, fromBase58(entity)];
   return Object.fromEntries(SESSION.map((name) => [name, programAddress(seeds, contract.programs[name])]));
 }
 
@@ -23,12 +22,12 @@ function bigEndian(id) {
 // The permissionless world with the lowest id, null where there is none: any such world lets our systems run.
 export async function findWorld(rpc, contract) {
   const program = contract.programs.world;
-  const [registry] = await rpc.accounts([programAddress(["registry"], program)]);
+  const [registry] = await rpc.accounts([programAddress([SEEDS.registry], program)]);
   if (!registry) return null;
-  const count = new DataView(registry.buffer).getBigUint64(8, true);
+  const count = new DataView(registry.buffer).getBigUint64(REGISTRY_OFFSETS.worlds, true);
   for (let first = 0n; first < count; first += 100n) {
     const keys = [];
-    for (let id = first; id < count && id < first + 100n; id++) keys.push(programAddress(["world", bigEndian(id)], program));
+    for (let id = first; id < count && id < first + 100n; id++) keys.push(programAddress([SEEDS.world, bigEndian(id)], program));
     const found = await rpc.accounts(keys);
     const at = found.findIndex((data) => data && isPermissionless(data));
     if (at >= 0) return keys[at];
@@ -36,10 +35,11 @@ export async function findWorld(rpc, contract) {
   return null;
 }
 
-// World: discriminator 8, id u64, entities u64, authorities (u32 count, 32 each), permissionless u8
+// `permissionless` follows the authorities: a u32 count, then 32 bytes each.
 function isPermissionless(data) {
-  const authorities = new DataView(data.buffer, data.byteOffset).getUint32(24, true);
-  return data[28 + 32 * authorities] === 1;
+  const at = WORLD_OFFSETS.authorities;
+  const authorities = new DataView(data.buffer, data.byteOffset).getUint32(at, true);
+  return data[at + 4 + 32 * authorities] === 1;
 }
 
 function u32(value) {
@@ -71,8 +71,8 @@ function lifecycle(contract, action, { player, world, entity, character = 0 }) {
   return apply(contract, { system: "session_lifecycle", authority: player, world, entity, components: SESSION, args });
 }
 
-export const join = (contract, options) => lifecycle(contract, JOIN, options);
-export const end = (contract, options) => lifecycle(contract, END, options);
+export const join = (contract, options) => lifecycle(contract, ACTION.JOIN, options);
+export const end = (contract, options) => lifecycle(contract, ACTION.END, options);
 
 // Two inputs alike in one slot must not be one transaction, which would count once: the limits make them differ.
 let unique = 0;

@@ -1,8 +1,10 @@
-// Bytes to values and back: base58, base64, hex, and layouts compiled from the server's contract.json.
+// Bytes to values and back: base58, base64, hex, and the structs of contract.js.
+
+import {
+  ADDRESSES, APPLY, MAX_ACTION_STATE, PROGRAMS, SCALES, START_PLAYERS, STATUS as STATUSES, STRUCTS,
+} from "./contract.js";
 
 const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-const UNITS = 256; // fixed point: positions, speeds and shield are game units * 256
-const SCALED = ["x", "y", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y"];
 
 export class DecodeError extends Error {}
 
@@ -70,70 +72,53 @@ export function sameBytes(one, other) {
   return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
-const NUMBERS = {
-  B: ["getUint8", "setUint8"], b: ["getInt8", "setInt8"], H: ["getUint16", "setUint16"], h: ["getInt16", "setInt16"],
-  I: ["getUint32", "setUint32"], i: ["getInt32", "setInt32"], Q: ["getBigUint64", "setBigUint64"],
-  q: ["getBigInt64", "setBigInt64"],
-};
-
-// A packed little-endian struct. 64-bit numbers are BigInt, what is no number is a Uint8Array.
+// A struct of contract.js on the bytes of an account.
 export class Layout {
-  constructor(name, spec) {
-    this.name = name;
-    this.size = spec.size;
-    this.discriminator = fromHex(spec.discriminator);
-    this.fields = spec.fields.map(([field, offset, code]) => ({ field, offset, code, size: parseInt(code, 10) || 0 }));
-    this.offsets = Object.fromEntries(spec.fields.map(([field, offset]) => [field, offset]));
+  constructor(struct) {
+    this.struct = struct;
+    this.name = struct.name;
+    this.size = struct.size;
+    this.fields = struct.fields;
   }
 
   // at: where the struct begins in `data`. Bytes may follow it. Throws DecodeError.
   decode(data, at = 0) {
-    if (data.length < at + this.size) {
-      throw new DecodeError(`${this.name}: ${data.length - at} bytes, expected ${this.size}`);
+    const { name, size, discriminator } = this.struct;
+    if (data.length < at + size) throw new DecodeError(`${name}: ${data.length - at} bytes, expected ${size}`);
+    const own = data.subarray(at, at + size);
+    if (!discriminator.every((byte, index) => own[index] === byte)) {
+      throw new DecodeError(`${name}: the account is of another kind`);
     }
-    if (!this.discriminator.every((byte, index) => data[at + index] === byte)) {
-      throw new DecodeError(`${this.name}: the account is of another kind`);
-    }
-    const view = new DataView(data.buffer, data.byteOffset + at, this.size);
-    const values = {};
-    for (const { field, offset, code, size } of this.fields) {
-      values[field] = size ? data.subarray(at + offset, at + offset + size) : view[NUMBERS[code][0]](offset, true);
-    }
-    return values;
+    return this.struct.read(new DataView(own.buffer, own.byteOffset, size), own);
   }
 
   // Fields that are not named are zero. Throws DecodeError when bytes have another length than their field.
   encode(values) {
     const data = new Uint8Array(this.size);
-    const view = new DataView(data.buffer);
-    data.set(this.discriminator);
-    for (const { field, offset, code, size } of this.fields) {
-      const value = values[field];
-      if (value === undefined) continue;
-      if (!size) view[NUMBERS[code][1]](offset, value, true);
-      else if (value.length === size) data.set(value, offset);
-      else throw new DecodeError(`${this.name}.${field}: ${value.length} bytes, expected ${size}`);
-    }
+    data.set(this.struct.discriminator);
+    this.struct.write(values, new DataView(data.buffer), data, (into, offset, size, value, field) => {
+      if (value.length !== size) throw new DecodeError(`${this.name}.${field}: ${value.length} bytes, expected ${size}`);
+      into.set(value, offset);
+    });
     return data;
   }
 }
 
+// a session's status in words, and by number
 export const STATUS = ["created", "waiting", "active", "ended"];
-export const ACTIVE = 2;
-export const ENDED = 3;
-export const WAITING = 1;
+export const { WAITING_PLAYERS: WAITING, ACTIVE, ENDED } = STATUSES;
 
-// Decoders of everything that the page reads, from contract.json.
+// Decoders of everything that the page reads. json: stages and the words for actions, from contract.json.
 export class Contract {
   constructor(json) {
-    this.programs = json.programs;
-    this.instructionsSysvar = json.instructions_sysvar;
-    this.computeBudget = json.compute_budget;
-    this.apply = fromHex(json.apply);
-    this.layouts = Object.fromEntries(Object.entries(json.layouts).map(([name, spec]) => [name, new Layout(name, spec)]));
+    this.programs = PROGRAMS;
+    this.instructionsSysvar = ADDRESSES.instructions_sysvar;
+    this.computeBudget = ADDRESSES.compute_budget;
+    this.apply = APPLY;
+    this.layouts = Object.fromEntries(Object.entries(STRUCTS).map(([name, struct]) => [name, new Layout(struct)]));
     this.stages = new Map(json.stages.map((stage) => [stage.stage, stage]));
     this.actions = json.actions;
-    this.startPlayers = fromHex(json.start_players);
+    this.startPlayers = START_PLAYERS;
   }
 
   stage(number) {
@@ -143,16 +128,16 @@ export class Contract {
   action(state) {
     let word = `action ${state}`;
     for (const [first, name] of this.actions) {
-      if (first > state || state > 399) break;
+      if (first > state || state > MAX_ACTION_STATE) break;
       word = name;
     }
     return word;
   }
 
-  // a PlayerState as the match file has it: the 17 fields, positions, speeds and shield in game units
+  // a PlayerState as the match file has it: positions, speeds and shield in game units
   player(data, at = 0) {
     const values = this.layouts.PlayerState.decode(data, at);
-    for (const field of SCALED) values[field] /= UNITS;
+    for (const field in SCALES) values[field] /= SCALES[field];
     return values;
   }
 

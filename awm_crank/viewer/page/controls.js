@@ -1,11 +1,9 @@
 // Keyboard and touch as one ControllerInput.
 
+import { BUTTONS, BUTTONS_EXT } from "./contract.js";
+
 const TILT = 80; // the stick's reach
-const A = 1;
-const B = 2;
-const X = 4;
-const Z = 16;
-const EXT_L = 4;
+const { A, B, X, Z } = BUTTONS;
 const PRESSED = 255;
 
 // KeyboardEvent.code -> what it does
@@ -23,7 +21,7 @@ export function controllerOf(held) {
     stick_x: axis("left", "right"), stick_y: axis("down", "up"), c_stick_x: axis("c-left", "c-right"),
     c_stick_y: axis("c-down", "c-up"), trigger_l: shield ? PRESSED : 0, trigger_r: 0,
     buttons: (held.has("attack") && A) | (held.has("special") && B) | (held.has("jump") && X) | (held.has("grab") && Z),
-    buttons_ext: shield ? EXT_L : 0,
+    buttons_ext: shield ? BUTTONS_EXT.L : 0,
   };
 }
 

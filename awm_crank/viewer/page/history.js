@@ -95,7 +95,7 @@ export function parseMatchFile(text, contract) {
   if (meta?.format !== FORMAT) throw new DecodeError(`no match file: meta.format is ${meta?.format}, expected ${FORMAT}`);
   if (!["session", "player1", "player2"].every((name) => isText(meta[name]))) throw new DecodeError("meta names no session and players");
   if (!Array.isArray(frames) || !frames.length) throw new DecodeError("no frames in it");
-  const fields = contract.layouts.PlayerState.fields.map(({ field }) => field);
+  const fields = contract.layouts.PlayerState.fields;
   const records = Array.isArray(file.records) ? file.records : [];
   const history = new History(Infinity);
   frames.forEach((frame, number) => {

@@ -1,9 +1,10 @@
 // The parts of the page that are no canvas. Each function shows what it is given, and touches the DOM only for changes.
 
 import { ACTIVE, ENDED, STATUS, WAITING } from "./codec.js";
+import { BUTTONS as PAD } from "./contract.js";
 import { chart, percentile } from "./timing.js";
 
-const BUTTONS = [["A", "buttons", 1], ["B", "buttons", 2], ["X", "buttons", 4], ["Y", "buttons", 8], ["Z", "buttons", 16]];
+const BUTTONS = ["A", "B", "X", "Y", "Z"].map((name) => [name, "buttons", PAD[name]]);
 const SOURCES = ["fresh", "held", "none"];
 const LISTED = 30;
 const MOST_STOCKS = 4;
