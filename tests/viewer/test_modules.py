@@ -95,6 +95,7 @@ def vectors() -> dict[str, object]:
     message = bytes(range(200))
     return {
         "contract": contract(),
+        "start": start_players(0, 0).hex(),
         "session": {
             "data": state.encode().hex(),
             "players": [file.player_object(fighter(0)), file.player_object(fighter(1))],

@@ -114,9 +114,8 @@ def _facts(contract: Contract) -> list[str]:
     ]
     for name, entry in contract.enums.items():
         lines.append(_object(upper(name), {upper(value): number for number, value in enumerate(entry["values"])}))
-    for part in contract.structs["ControllerInput"].fields:
-        if part.bits:
-            lines.append(_object(upper(part.name), {bit: 1 << at for at, bit in enumerate(part.bits)}))
+    pads = [part for part in contract.structs["ControllerInput"].fields if part.bits]
+    lines += [_object(upper(part.name), {bit: 1 << at for at, bit in enumerate(part.bits)}) for part in pads]
     states = next(part for part in kind.fields if part.name == "action_state").range
     lines += [f"export const MAX_ACTION_STATE = {states[1] if states else 0};", ""]
     places = {

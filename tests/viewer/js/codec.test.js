@@ -46,6 +46,10 @@ test("a struct survives decoding and encoding", () => {
   assert.throws(() => contract.layouts.InputArgs.encode({ input: new Uint8Array(7) }), DecodeError);
 });
 
+test("frame 0 is the package's", () => {
+  assert.equal(toHex(contract.startPlayers), vectors.start);
+});
+
 test("action words are the package's, for every state", () => {
   vectors.actions.forEach((word, state) => assert.equal(contract.action(state), word));
 });
