@@ -23,7 +23,7 @@ from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.match import file, players
-from awm_crank.rig.arena import Arena, open_arena
+from awm_crank.rig.arena import DEFAULT_CRANK, Arena, open_arena
 from awm_crank.viewer import PageServer
 from awm_crank.wire.accounts import ACTIVE, FrameRecord, SessionState
 from awm_crank.wire.start import start_players
@@ -77,7 +77,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(folder: Path, cartridge: Cartridge, crank: Config | None = None) -> AsyncIterator[Scene]:
+async def scene(folder: Path, cartridge: Cartridge, crank: Config = DEFAULT_CRANK) -> AsyncIterator[Scene]:
     """Everything that a person has who opens the page."""
     async with (
         open_arena(folder, cartridge, crank=crank) as arena, PlayerConnection(arena.http, arena.ws) as connection,
