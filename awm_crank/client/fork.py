@@ -1,7 +1,7 @@
-"""Forks: a manifest of one's own that shares another model's shards, or replaces some of them, and names its parent.
+"""Forks: a manifest that names another model as its parent and shares the shards that did not change.
 
-A shard is shared where its bytes are the parent's at the same place. Shard 0 begins with the cartridge's header, whose
-digest covers the whole file, so it is shared only where nothing is changed at all.
+A shard is shared if its bytes equal the parent's shard of the same index. Shard 0 begins with the cartridge's header,
+whose digest covers the whole file, so it is shared only if nothing changed at all.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _GENERATIONS = 64
 
 
 class Forked(msgspec.Struct, frozen=True):
-    """A fork that stands on chain."""
+    """A fork on chain."""
 
     published: publish.Published
     parent: Pubkey
     shared: tuple[int, ...]
-    """the shards that are the parent's"""
+    """Indices of the shards that are the parent's."""
     sha256: bytes
 
 
@@ -40,13 +40,13 @@ async def fork(
     """Publishes a fork of `parent`, or finishes one that was cut off.
 
     Args:
-        authority: pays for manifest and shards of its own, and alone may take them back.
-        parent: a ready manifest, anybody's.
-        cartridge: the changed one; without it the parent's, with these shards `replaced`.
-        replaced: shard index to new bytes; the header's size and digest are made to fit.
+        authority: pays for the manifest and the shards that are made, and only it may take them back.
+        parent: a ready manifest of anybody.
+        cartridge: the changed cartridge; without it, the parent's with the shards in `replaced`.
+        replaced: shard index → new bytes. The header's size and digest are adjusted.
 
     Raises:
-        AccountError, CartridgeError: there is no such model, it is damaged, or what is made of it is no cartridge.
+        AccountError, CartridgeError: there is no such model, it is damaged, or the result is not a cartridge.
         ConfigError: a shard that the parent does not have.
         ProgramError, RpcError: as `publish.publish`.
     """
@@ -72,8 +72,10 @@ async def fork(
 
 
 def split(data: bytes, sizes: tuple[int, ...] | list[int]) -> list[bytes]:
-    """A cartridge's bytes cut where the parent's are, so that what did not change falls into the same shards; what is
-    longer goes into further ones, or is cut anew where that would make more than four.
+    """Cuts a cartridge's bytes at the parent's boundaries, so that unchanged bytes fall into the same shards.
+
+    Bytes beyond the parent's length go into further shards. If that makes more than four, all of it is cut into full
+    shards instead.
 
     Raises:
         CartridgeError: it does not fit into four shards.
@@ -104,19 +106,19 @@ def _sealed(pieces: list[bytes], replaced: Mapping[int, bytes]) -> bytes:
 
 
 class Ancestor(msgspec.Struct, frozen=True):
-    """A model in a lineage. `manifest` is None where it is not on this chain (any more)."""
+    """A model in a lineage. `manifest` is None if the model is not on this chain (any more)."""
 
     model: Pubkey
     manifest: ModelManifest | None
 
 
 async def lineage(chain: Chain, manifest: ModelManifest) -> list[Ancestor]:
-    """What a manifest was forked from, its parent first; it ends with a model that is no fork, or is not there."""
+    """The models that a manifest was forked from, its parent first. The last one is not a fork, or does not exist."""
     found: list[Ancestor] = []
     key = manifest.parent
     while key != ids.ZERO_KEY and len(found) < _GENERATIONS and key not in {each.model for each in found}:
         account = await chain.account(key)
-        # whoever writes a manifest may write any parent: what is none ends the line
+        # a manifest's author may write any key as its parent: one that is not a manifest ends the lineage
         known = account is not None and account.owner == ids.MODEL_MANIFEST
         parent = ModelManifest.decode(account.data, owner=account.owner, address=key) if account and known else None
         found.append(Ancestor(key, parent))

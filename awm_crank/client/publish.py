@@ -1,7 +1,7 @@
-"""Puts a cartridge on chain, takes it back, and loads it: a manifest and its shards, each on an entity of its own.
+"""Puts a cartridge on chain, takes it back, and loads it: a manifest and its shards, each with an entity of its own.
 
-Addresses derive from the cartridge's hash and the authority, so a publish that was cut off finds what it has left and
-goes on from there. `upload.py` carries the bytes.
+Addresses derive from the cartridge's hash and the authority. So a publish that was cut off finds what exists and goes
+on from there. `upload.py` sends the bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMED = 3
 
 
 class Published(msgspec.Struct, frozen=True):
-    """Where a cartridge stands on chain."""
+    """The addresses of a published cartridge, the bytes that were sent, and the rent that it takes, in lamports."""
 
     model: Pubkey
     shards: tuple[Pubkey, ...]
@@ -43,7 +43,7 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class _Within(msgspec.Struct, frozen=True):
-    """Progress within one shard, told as progress of the whole file."""
+    """Reports progress within one shard as progress of the whole file."""
 
     tell: Progress
     before: int
@@ -54,10 +54,10 @@ class _Within(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Every address of a publish, before anything is sent.
+    """What a publish makes, with every address, before anything is sent.
 
-    `pieces` are the shards' bytes; `parent` is the model that this one is forked from, or the zero key; `shared` holds
-    for each shard the account of the parent's that stands in its place, or None where one is made.
+    `pieces` are the shards' bytes. `parent` is the model that this one is forked from, or the zero key. `shared` holds
+    for each shard the parent's account that it shares, or None if an account of its own is made.
     """
 
     cartridge: Cartridge
@@ -90,20 +90,21 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def own(self) -> list[int]:
-        """The shards that are made."""
+        """The indices of the shards that are made."""
         return [index for index in range(len(self.pieces)) if not self.shared or self.shared[index] is None]
 
     def seeds(self) -> list[tuple[bytes, Pubkey]]:
-        """The seed of every entity that is made, and its component's program: the manifest's first."""
+        """Seed and component program of every entity that is made; the manifest's first."""
         names = self._names
         shards = [(names.seed(1 + index), ids.WEIGHT_SHARD) for index in self.own]
         return [(names.seed(0), ids.MODEL_MANIFEST), *shards]
 
 
 class Names(msgspec.Struct, frozen=True):
-    """Where an authority's copy of a cartridge stands in a world; a fork stands elsewhere than a publish of its bytes.
+    """Derives the addresses of an authority's copy of a cartridge in a world.
 
-    `cartridge_sha256` is 32 bytes; `parent` the zero key where the model is no fork.
+    A fork has other addresses than a plain publish of the same bytes. `cartridge_sha256` is 32 bytes; `parent` is the
+    zero key if the model is not a fork.
     """
 
     cartridge_sha256: bytes
@@ -131,7 +132,7 @@ class Names(msgspec.Struct, frozen=True):
 
 
 def plan(cartridge: Cartridge, authority: Pubkey, world: Pubkey, world_id: int) -> Plan:
-    """The addresses at which this authority's copy of the cartridge stands in a world.
+    """Plans an authority's copy of a cartridge in a world.
 
     Raises:
         CartridgeError: it does not fit into four shards.
@@ -140,7 +141,7 @@ def plan(cartridge: Cartridge, authority: Pubkey, world: Pubkey, world_id: int) 
 
 
 def manifest(wanted: Plan) -> ModelManifest:
-    """The manifest of a plan as it stands on chain once ready: filled from the cartridge's header."""
+    """The manifest of a plan as it is on chain once ready; its fields come from the cartridge's header."""
     cartridge, shape = wanted.cartridge, wanted.cartridge.shape
     pieces = wanted.pieces
     spare = layouts.MODEL_MANIFEST.span("shard_keys").size // 32 - len(pieces)
@@ -162,11 +163,11 @@ async def publish(
     chain: Chain, authority: Keypair, world: Pubkey, cartridge: Cartridge, *, progress: Progress | None = None,
     announce: Callable[[Pubkey], object] = lambda _: None,
 ) -> Published:  # fmt: skip
-    """Publishes a cartridge, or finishes a publish that was cut off; then loads it back and compares every byte.
+    """Publishes a cartridge, or finishes a publish that was cut off. Then loads it back and compares every byte.
 
     Args:
         chain: the base chain.
-        authority: pays, and alone may take it back.
+        authority: pays, and only it may take the cartridge back.
         world: gets the entities of the accounts.
         announce: called with the model's address before anything is sent.
 
@@ -187,7 +188,7 @@ async def world_id(chain: Chain, world: Pubkey) -> int:
 
 
 async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress: Progress | None = None) -> Published:
-    """Makes a plan true, from wherever it stands; then loads the model and compares every byte.
+    """Does what a plan lacks. Then loads the model and compares every byte.
 
     Raises:
         as `publish`.
@@ -201,7 +202,7 @@ async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress:
         return Published(wanted.model, tuple(wanted.shards), 0, rent)
     tell("accounts", 0, 1)
     await _components(chain, authority, wanted)
-    # written first, so that `unpublish` finds the shards of a publish that is cut off
+    # the manifest comes first, so that `unpublish` finds the shards of a publish that was cut off
     await _write_manifest(chain, authority, wanted)
     tell("accounts", 1, 1)
     total, sent, before = sum(len(wanted.pieces[index]) for index in wanted.own), 0, 0
@@ -222,11 +223,11 @@ async def unpublish(chain: Chain, authority: Keypair, model: Pubkey, *, force: b
     """Closes a manifest and its shards; returns the lamports that came back. A fork's shared shards are left alone.
 
     Args:
-        force: also where other models use its shards; they cannot be loaded any more.
+        force: close the shards even if other models use them, which cannot be loaded afterwards.
 
     Raises:
-        AccountError: there is no manifest, it is another authority's, or a fork whose own shards cannot be told; or
-            others use its shards.
+        AccountError: there is no manifest, it is another authority's, it is a fork whose own shards are unknown, or
+            other models use its shards.
         ProgramError, RpcError: as `Chain.send`.
     """
     account = await chain.need(model, "model manifest")
@@ -241,17 +242,17 @@ async def unpublish(chain: Chain, authority: Keypair, model: Pubkey, *, force: b
         named = ", ".join(map(str, users[:_NAMED])) + (f" and {len(users) - _NAMED} more" if users[_NAMED:] else "")
         raise AccountError(
             f"forks use the shards of model {model}", found=named,
-            hint="--force closes them all the same; then these cannot be loaded, and their sessions cannot be served",
+            hint="--force closes them anyway; then these models cannot be loaded, nor their sessions served",
         )  # fmt: skip
     shards = [shard for shard in await chain.accounts(keys) if shard is not None]
     closes = [programs.shard_close(authority.pubkey(), shard.key) for shard in shards]
-    # one transaction: a manifest never stands without its shards
+    # one transaction, so that no manifest is left without its shards
     await chain.send([*closes, programs.manifest_close(authority.pubkey(), model)], authority)
     return account.lamports + sum(shard.lamports for shard in shards)
 
 
 async def _own_shards(chain: Chain, model: Pubkey, found: ModelManifest) -> list[Pubkey]:
-    """The shards that were made for a manifest. Those that it shares may have the same authority: the address tells."""
+    """The shards that were made for a manifest. Shared ones may have the same authority, so the address decides."""
     keys = [key for key in found.shard_keys[: found.num_shards] if key != ids.ZERO_KEY]
     if found.parent == ids.ZERO_KEY:
         return keys
@@ -270,7 +271,7 @@ async def _users(chain: Chain, model: Pubkey, shards: list[Pubkey]) -> list[Pubk
     layout = ModelManifest.LAYOUT
     span = layout.span("shard_keys")
     wanted = {bytes(key) for key in shards}
-    # their keys are all that is asked for: a manifest is mostly tables
+    # only their shard keys are read: a manifest is mostly tables
     filters = [jsonrpc.data_size(layout.size)]
     found = await chain.program_accounts(ids.MODEL_MANIFEST, filters, cut=(span.offset, span.size))
     return [
@@ -284,7 +285,7 @@ async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) ->
 
     Args:
         model: its manifest's key.
-        expected: SHA-256 that it must have, beyond what the manifest says.
+        expected: SHA-256 that the file must have; without it, the one in the manifest.
 
     Raises:
         AccountError: no manifest, or a shard is missing.
@@ -302,7 +303,7 @@ async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) ->
 
 
 async def _check_funds(chain: Chain, wanted: Plan) -> int:
-    """Lamports of rent of everything; raises when what is still missing exceeds what the authority has."""
+    """Lamports of rent of everything. Raises AccountError if the authority cannot pay what is still missing."""
     own = wanted.own
     sizes = [ModelManifest.LAYOUT.size, *(WeightShard.LAYOUT.size + len(wanted.pieces[index]) for index in own)]
     rents = [await chain.rent(size) for size in sizes]

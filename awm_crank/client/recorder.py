@@ -1,6 +1,6 @@
-"""Collects every record of a session from its frame log, over a connection of its own.
+"""Collects every record of a session from its frame log, over its own connection.
 
-The ring is read in slices of what is new, so that following a match costs its records and not the whole ring again.
+It reads only the slices of the ring that are new, so each record travels once.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Recorder:
         rpc: the rollup's endpoint.
         entity: the session's entity.
 
-    `records[i]` is the 96-byte record of frame `first + i`; `first` is 1 unless the ring had already lost that frame
-    when recording began.
+    `records[i]` is the 96-byte record of frame `first + i`. `first` is 1 unless the ring had already overwritten that
+    frame when recording began.
     """
 
     def __init__(self, rpc: RpcClient, entity: Pubkey, *, commitment: str = "processed") -> None:
@@ -48,11 +48,11 @@ class Recorder:
         return self.first + len(self.records) - 1
 
     async def poll(self) -> int:
-        """Reads what is new; returns how many records that was.
+        """Reads the new records; returns how many there were.
 
         Raises:
             AccountError: the session has no frame log (any more).
-            MatchFileError: the ring went round between two polls, and frames are lost.
+            MatchFileError: the ring overwrote frames between two polls; they are lost.
             RpcError: the endpoint does not answer.
         """
         for _ in range(_PATIENCE):
@@ -63,7 +63,7 @@ class Recorder:
             if oldest > self.last + 1:
                 if self.records:
                     raise MatchFileError(
-                        f"the ring of session {self.session_key} went round while it was recorded",
+                        f"the ring of session {self.session_key} overwrote frames before they were recorded",
                         expected=f"frame {self.last + 1}", found=f"frames {oldest}..{head.total_frames}",
                         hint="record again, with a shorter interval",
                     )  # fmt: skip
@@ -75,10 +75,10 @@ class Recorder:
         raise RpcError(f"the ring of session {self.session_key} changes faster than it can be read", recoverable=True)
 
     async def follow(self, over: asyncio.Event | None = None, *, interval_s: float = 1.0) -> SessionState:
-        """Polls until the session has ended; returns its last state, every record up to it read.
+        """Polls until the session has ended and every record is read; returns the session's last state.
 
         Args:
-            over: says early that the session has ended, sparing the wait.
+            over: set by the caller when it knows that the session has ended, which saves a wait.
 
         Raises:
             as `poll`.
@@ -102,7 +102,7 @@ class Recorder:
         return SessionState.decode(await self._account(self.session_key), address=self.session_key)
 
     async def match_file(self, cartridge_sha256: bytes) -> file.MatchFile:
-        """The match so far as a file: polls once more, and takes the chain hash that goes with the last record.
+        """The match so far as a file. Polls once more and takes the chain hash of the last record.
 
         Args:
             cartridge_sha256: of the model's cartridge, 32 bytes.
@@ -113,12 +113,12 @@ class Recorder:
         for _ in range(_PATIENCE):
             await self.poll()
             session, hidden = await self._pair()
-            # between poll and read a frame may have landed: then once more
+            # a frame may have landed between poll and read: try again
             if session.frame == hidden.frame == self.last:
                 return build(self, session, hidden, cartridge_sha256)
         raise RpcError(
-            f"session {self.session_key} moves on while it is exported",
-            hint="export it with --follow, or once it ended", recoverable=True,
+            f"session {self.session_key} goes on while it is exported",
+            hint="export it with --follow, or after its end", recoverable=True,
         )  # fmt: skip
 
     async def _pair(self) -> tuple[SessionState, HiddenState]:
@@ -132,7 +132,7 @@ class Recorder:
         )
 
     async def _read(self, head: FrameLog, start: int, stop: int) -> list[bytes] | None:
-        """Records of frames start..stop, None when the ring has moved on below them meanwhile."""
+        """Records of frames start..stop; None if the ring overwrote some of them in the meantime."""
         begin, end = (start - 1) % head.capacity, (stop - 1) % head.capacity
         spans = [(begin, end + 1)] if begin <= end else [(begin, head.capacity), (0, end + 1)]
         raw = b""
@@ -151,7 +151,7 @@ class Recorder:
 
 
 def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartridge_sha256: bytes) -> file.MatchFile:
-    """The match file of a recorder's records and the accounts that go with the last one.
+    """Makes the match file from a recorder's records and the accounts as of the last record.
 
     Raises:
         MatchFileError: nobody has joined, or the records do not reach back to frame 1.
@@ -160,7 +160,7 @@ def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartri
         raise MatchFileError(f"session {recorder.session_key} never began", hint="export it once player 2 has joined")
     if recorder.first != 1:
         raise MatchFileError(
-            f"session {recorder.session_key}: the ring has lost its beginning", expected="frame 1",
+            f"session {recorder.session_key}: the ring has lost frame 1", expected="frame 1",
             found=f"frames {recorder.first}..{recorder.last}",
             hint="record a match from its start with `awm-crank export --follow`",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A session's way to a rollup and back (docs/rollup.md), from its players' side."""
+"""Moves a session to a rollup and back (docs/rollup.md), on behalf of its players."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .chain import Chain, ChainAccount
 from .session import SessionAccounts, SessionView
 
 RING_RECORDS = 2048
-"""Records that a ring may have in the rollup, unless said otherwise: what lies on frame-log pays for that many."""
+"""Default number of records that a ring may have in the rollup. The lamports on frame-log pay for them."""
 CHECKPOINT_BYTES = 2_699_784
-"""State bytes that each checkpoint may have, unless said otherwise: as many as hidden-state takes."""
+"""Default number of state bytes that each checkpoint may have: as many as hidden-state takes."""
 _RENT_PER_BYTE = 6960
 _PATIENCE_S = 60.0
 _DEPLOYMENT_SLOTS = 3
 _CRANK_FIRST_S = 0.25
 _NUDGE_S = 2.0
-"""Given to the rollup to hear of a change on the base chain, before the next one is made."""
+"""Time that the rollup gets to notice a change on the base chain before the next change is made."""
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Settled(msgspec.Struct, frozen=True):
 
     view: SessionView
     seconds: float
-    """from the rollup's last transaction to the last component on the base chain"""
+    """From the rollup's last transaction to the last component on the base chain."""
 
 
 async def identity(roll: Chain) -> Pubkey:
@@ -48,18 +48,19 @@ async def delegate(
     base: Chain, roll: Chain, player: Keypair, session: Pubkey, *,
     ring_records: int = RING_RECORDS, checkpoint_bytes: int = CHECKPOINT_BYTES,
 ) -> SessionAccounts:  # fmt: skip
-    """Hands a session's four components over to a rollup, with the lamports that they need there; returns once they can
-    be read there. What an earlier try has done is not done again.
+    """Delegates a session's four components to a rollup, with the lamports that they need there.
+
+    Returns once the rollup can read and write them. Skips what an earlier try has done.
 
     Args:
         base, roll: both chains.
-        player: player 1; nobody has joined yet.
+        player: player 1. Nobody may have joined yet.
         ring_records: the most that the ring may hold in the rollup.
         checkpoint_bytes: the most that one checkpoint's state may have.
 
     Raises:
         AccountError: no such session, or it is not waiting for player 2.
-        ProgramError, RpcError: as `Chain.send`; RpcError also where the rollup does not come to take them as its own.
+        ProgramError, RpcError: as `Chain.send`. RpcError also if the rollup does not accept them as its own in time.
     """
     state, owner = await _session(base, session)
     accounts = SessionAccounts.of(state.entity)
@@ -75,20 +76,20 @@ async def delegate(
     wanted = {
         accounts.log: (layouts.FRAME_LOG.size + ring_records * layouts.FRAME_RECORD.size + 128) * _RENT_PER_BYTE,
         accounts.hidden: (layouts.HIDDEN_STATE.size + 128) * _RENT_PER_BYTE
-        # twice: a rollup that is started again has lost them, and what was paid for them
+        # twice, because a rollup that restarts loses them together with what was paid for them
         + 2 * 2 * rollup.ephemeral_cost(layouts.CHECKPOINT.size + checkpoint_bytes),
     }
     gifts = [
         transfer(TransferParams(from_pubkey=key, to_pubkey=to, lamports=amount - lamports.get(to, 0)))
         for to, amount in wanted.items()
-        # an account that was handed over keeps the lamports that it had then
+        # a delegated account keeps the lamports that it had when it was delegated
         if lamports.get(to, 0) < amount and owners.get(to) != ids.DELEGATION
     ]
-    # the money first: what is handed over cannot be given more
+    # the money comes first, because a delegated account cannot receive more
     if gifts:
         await base.send(gifts, player)
-    # the hidden state last: it is what a crank waits for, which then finds the others there; and after a moment for the
-    # crank, since the rollup takes seconds where two ask it for the same new accounts at once
+    # The hidden state goes last, because the crank waits for it and then needs the others. It goes after a pause,
+    # because the rollup takes seconds if two clients ask it for the same new accounts at once.
     others = [program for program in pending if program != ids.HIDDEN_STATE]
     for part in (others[:2], others[2:]):
         if part:
@@ -105,17 +106,17 @@ async def delegate(
 
 
 async def undelegate(base: Chain, roll: Chain, signer: Keypair, session: Pubkey) -> Settled:
-    """Takes an ended session back: closes its checkpoints and its ring in the rollup, commits the four components, and
-    waits until they stand on the base chain. What an earlier try has done is not done again.
+    """Takes an ended session back to the base chain.
 
-    The records are gone then: write the match file first.
+    Closes its checkpoints and its ring in the rollup, commits the four components, and waits until the base chain has
+    them. Skips what an earlier try has done. The records are gone afterwards: write the match file first.
 
     Args:
-        signer: a player, or the writer; player 1 also while nobody has joined.
+        signer: a player or the writer; while nobody has joined, player 1.
 
     Raises:
         AccountError: no such session, or it is still being played.
-        ProgramError, RpcError: as `Chain.send`; RpcError also where it does not arrive in time.
+        ProgramError, RpcError: as `Chain.send`. RpcError also if it does not arrive in time.
     """
     state, _ = await _session(roll, session)
     accounts, key = SessionAccounts.of(state.entity), signer.pubkey()
@@ -129,7 +130,7 @@ async def undelegate(base: Chain, roll: Chain, signer: Keypair, session: Pubkey)
     steps += [
         rollup.undelegate(key, accounts.entity, program)
         for program, at in _components(accounts)
-        # once back, it is the program's on both chains: the rollup shows a copy
+        # a component that is back belongs to its program on both chains: the rollup shows a copy
         if _owned(there[at], program) and _owned(here[at], ids.DELEGATION)
     ]
     for step in steps:
@@ -140,7 +141,7 @@ async def undelegate(base: Chain, roll: Chain, signer: Keypair, session: Pubkey)
 
 
 async def _session(chain: Chain, session: Pubkey) -> tuple[SessionState, Pubkey]:
-    """A session's account, wherever it is delegated to, and its owner."""
+    """A session's account, delegated or not, and its owner."""
     account = await chain.need(session, "session")
     if account.owner not in (ids.SESSION_STATE, ids.DELEGATION):
         raise AccountError(f"{session} is no session", expected=f"owner {ids.SESSION_STATE}", found=account.owner)
@@ -148,7 +149,7 @@ async def _session(chain: Chain, session: Pubkey) -> tuple[SessionState, Pubkey]
 
 
 def _components(accounts: SessionAccounts) -> Sequence[tuple[Pubkey, Pubkey]]:
-    """(program, account); the one that others are judged by goes last."""
+    """(program, account) of each component. SessionState is last, because clients judge the others by it."""
     return (
         (ids.FRAME_LOG, accounts.log),
         (ids.INPUT_BUFFER, accounts.inputs),
@@ -162,7 +163,7 @@ def _owned(account: ChainAccount | None, program: Pubkey) -> bool:
 
 
 async def _cloned(roll: Chain, accounts: SessionAccounts, *, but: Pubkey | None = None) -> None:
-    """Asking makes the rollup fetch them, and notice that they are its own now."""
+    """Waits until the rollup has fetched the components and treats them as delegated. Reading them starts that."""
     deadline = time.monotonic() + _PATIENCE_S
     wanted = [(program, at) for program, at in _components(accounts) if program != but]
     keys = [at for _, at in wanted]
@@ -182,11 +183,11 @@ async def _cloned(roll: Chain, accounts: SessionAccounts, *, but: Pubkey | None 
 async def _writable(
     base: Chain, roll: Chain, player: Keypair, accounts: SessionAccounts, *, but: Pubkey | None = None
 ) -> None:
-    """Waits until the rollup would write to them, not only shows the right owner, and helps it where it would not.
+    """Waits until the rollup lets the components be written, which the right owner alone does not show.
 
-    Under load 0.8.3 clones an account now and then as one that is not delegated, with the owner that it has in the
-    rollup all the same. It stays so, however often it is asked for or written to: only a change of the account on the
-    base chain has it cloned again, so it is given a lamport there.
+    Under load, version 0.8.3 sometimes clones an account as one that is not delegated, yet with the owner that it has
+    in the rollup. Reading or writing it does not mend that. Only a change of the account on the base chain makes the
+    rollup clone it again, so it gets a lamport there.
     """
     deadline = time.monotonic() + _PATIENCE_S
     nudged: dict[Pubkey, float] = {}
@@ -210,25 +211,28 @@ async def _writable(
 
 
 async def _taken(roll: Chain, player: Keypair, entity: Pubkey, program: Pubkey) -> bool:
-    """Whether the rollup holds a component as delegated: it says so only of a transaction that writes to it, and what
-    player 1 may write to all of them is that they go back, which is simulated."""
+    """Whether the rollup treats a component as delegated.
+
+    It shows that only for a transaction that writes to the component. The one that player 1 may send for each of them
+    is `undelegate`, so this simulates it.
+    """
     try:
         await roll.simulate([rollup.undelegate(player.pubkey(), entity, program)], player)
     except RpcError as error:
-        # a rollup that stands still for a moment may forget a blockhash meanwhile
+        # a rollup that pauses for a moment may forget a blockhash
         if error.data in ("InvalidWritableAccount", "BlockhashNotFound"):
             return False
         raise
     except ProgramError:
-        # the component itself refused, of a session that has begun or whose checkpoints are there: not the rollup
+        # the component refused, not the rollup: the session has begun, or has checkpoints
         pass
     return True
 
 
 async def _warm_up(roll: Chain) -> None:
-    """Has the rollup fetch the programs, and lets the slots pass in which they cannot be called yet.
+    """Makes the rollup fetch the programs, and waits for the slots in which they cannot be called yet.
 
-    Otherwise the first transaction may fail with "Unsupported program id".
+    Without it, the first transaction may fail with "Unsupported program id".
     """
     await roll.accounts([ids.WORLD, *ids.SESSION_COMPONENTS, *ids.SYSTEMS.values()])
     first = int(await roll.call("getSlot"))

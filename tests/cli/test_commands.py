@@ -147,7 +147,7 @@ def test_verify_from_a_checkpoint(shell: Shell) -> None:
     status, _, err = shell.run("export", made["session"], "-o", str(shell.folder / "m.json"))
     assert status == 1
     assert err == (
-        f"Error: session {made['session']}: the ring has lost its beginning; expected frame 1, found frames 25..280. "
+        f"Error: session {made['session']}: the ring has lost frame 1; expected frame 1, found frames 25..280. "
         "Try: record a match from its start with `awm-crank export --follow`\n"
     )
 

@@ -41,9 +41,11 @@ async def test_across_the_rings_end(arena: Arena) -> None:
         await recorder.poll()
         await crank.burst(80)
         match = await recorder.match_file(arena.cartridge.sha256)
-        with pytest.raises(MatchFileError, match="went round while it was recorded; expected frame 3, found frames 25"):
+        with pytest.raises(
+            MatchFileError, match="overwrote frames before they were recorded; expected frame 3, found frames 25"
+        ):
             await slow.poll()
-        with pytest.raises(MatchFileError, match=r"lost its beginning; expected frame 1, found frames 25\.\.280\. Try"):
+        with pytest.raises(MatchFileError, match=r"lost frame 1; expected frame 1, found frames 25\.\.280\. Try"):
             await late.match_file(arena.cartridge.sha256)
     assert (match.meta.frames, len(recorder.records)) == (280, 280)
     assert verify_file(match, arena.engine, arena.cartridge.sha256).difference is None
