@@ -75,7 +75,7 @@ async def test_all_well(patient: Patient, tmp_path: Path) -> None:
     made = cartridge(SHAPES["tiny"], 1)
     (tmp_path / "c.awm").write_bytes(made.data)
     found = await patient.examine(cartridge=str(tmp_path / "c.awm"), write=(tmp_path / "stats.json",))
-    assert wrong(found) == {"world": "set chain.world, or publish a model: that makes one"}
+    assert wrong(found) == {"world": "set chain.world, or publish a model, which also makes a world"}
     assert str(patient.key.pubkey()) in found["key"][0].found
     assert found["balance"][0].found == "1000.000000000 SOL"
     assert found["programs"][0].found.startswith("10 of 10")
