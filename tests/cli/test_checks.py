@@ -77,7 +77,7 @@ async def test_all_well(patient: Patient, tmp_path: Path) -> None:
     found = await patient.examine(cartridge=str(tmp_path / "c.awm"), write=(tmp_path / "stats.json",))
     assert wrong(found) == {"world": "set chain.world, or publish a model, which also makes a world"}
     assert str(patient.key.pubkey()) in found["key"][0].found
-    assert found["balance"][0].found == "1000.000000000 SOL"
+    assert found["balance"][0].found == "1,000 SOL"
     assert found["programs"][0].found.startswith("10 of 10")
     assert made.sha256.hex()[:16] in found["cartridge"][0].found
     assert "a step takes" in found["cartridge"][0].found
@@ -229,5 +229,5 @@ async def test_view(patient: Patient) -> None:
         found = await patient.set("view", page_port=int(page.url.rstrip("/").rpartition(":")[2])).examine()
         assert found["view"][0].found.startswith("a page answers at 127.0.0.1")
     found = await patient.set("view", host="0.0.0.0", page_port=0, feed_port=0).examine()
-    assert (found["view"][0].verdict, "guard it" in found["view"][0].fix) == ("warn", True)
+    assert (found["view"][0].verdict, "protect it" in found["view"][0].fix) == ("warn", True)
     assert wrong(await patient.set("view", rpc="https://seen").examine())["view"] == "set view.ws"
