@@ -9,7 +9,13 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-BLOCKHASH = {"err": "BlockhashNotFound", "logs": [], "accounts": None, "unitsConsumed": 0, "returnData": None}
+BLOCKHASH: dict[str, Any] = {
+    "err": "BlockhashNotFound",
+    "logs": [],
+    "accounts": None,
+    "unitsConsumed": 0,
+    "returnData": None,
+}
 JSON = {"Content-Type": "application/json"}
 # what `fault` may say of a request
 KINDS = ("429", "503", "busy", "closed", "lost", "blockhash")

@@ -186,8 +186,8 @@ async def test_lineage(arena: Arena) -> None:
         await publish.unpublish(chain, first, parent.model, force=True)
         ancestors = await fork.lineage(chain, manifest)
         assert [each.manifest is None for each in ancestors] == [False, True]
-        text = view.lineage(manifest, [(each.model, each.manifest) for each in ancestors])
-        assert text.splitlines()[1].endswith(f"{parent.model}, which is not on this chain")
+        now = view.lineage(manifest, [(each.model, each.manifest) for each in ancestors])
+        assert now.splitlines()[1].endswith(f"{parent.model}, which is not on this chain")
         assert await fork.lineage(chain, await manifest_of(chain, arena.model)) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from typing import Any
 
 import httpx2
 import pytest
@@ -36,7 +37,9 @@ def test_no_answer_shows_no_secret() -> None:
     """An HTTP status is named without the request's URL, which may hold the endpoint's key."""
     request = httpx2.Request("POST", "https://rpc.example/?api-key=abcdef")
     response = httpx2.Response(429, request=request, headers={"Retry-After": "3"})
-    error = patience.no_answer("https://rpc.example", httpx2.HTTPStatusError("x", request=request, response=response))
+    error: Any = patience.no_answer(
+        "https://rpc.example", httpx2.HTTPStatusError("x", request=request, response=response)
+    )
     assert (error.code, error.retry_after_s, error.acted) == (429, 3.0, False)
     assert "abcdef" not in str(error)
 

@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import time
+from collections.abc import Callable
 
 from daemon.rig import FaultProxy, Place, expected_records, finished, lasting, until
 from solders.keypair import Keypair
@@ -27,6 +28,11 @@ def records(view: SessionView) -> list[bytes]:
     """All records that the ring holds."""
     assert view.log is not None
     return [view.log.record(frame) for frame in view.log.holds()]
+
+
+def reached(frame: int) -> Callable[[SessionView], bool]:
+    """Whether a session is at that frame, for `Place.when`."""
+    return lambda view: view.session.frame >= frame
 
 
 async def test_a_match(place: Place) -> None:
@@ -126,7 +132,8 @@ async def test_kills(place: Place) -> None:
         fault = point if ":" in point else f"{point}:{draw.randint(1, 12)}"
         crank = place.crank(place.settings(checkpoints=checkpoints, fault_kill_at=fault), name=f"life{life}")
         if joined is None and point == "warm-up:1":
-            joined = await place.join(match) or True
+            await place.join(match)
+            joined = True
             playing = asyncio.create_task(place.play(match))
         assert await crank.ended(30.0, what=fault) == -signal.SIGKILL
         died.append((await place.show(match)).session.frame)
@@ -309,7 +316,7 @@ async def test_websocket_breaks(place: Place) -> None:
         await place.join(match)
         playing = asyncio.create_task(place.play(match))
         for frame in (30, 80, 130):
-            await place.when(match, lambda view, frame=frame: view.session.frame >= frame)
+            await place.when(match, reached(frame))
             proxy.drop()
         await playing
         view = await place.when(match, finished)
@@ -327,7 +334,7 @@ async def test_http_breaks(place: Place) -> None:
         await place.join(match)
         playing = asyncio.create_task(place.play(match))
         for frame in (30, 60, 90, 120):
-            await place.when(match, lambda view, frame=frame: view.session.frame >= frame)
+            await place.when(match, reached(frame))
             proxy.drop()
         proxy.refusing = True
         proxy.drop()

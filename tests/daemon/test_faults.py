@@ -28,7 +28,7 @@ def hidden(entity: Pubkey) -> AccountChanged:
         2, 64, 8, 0, 0, False, entity, KEY.pubkey(), 0, bytes(32), bytes(16), 0, bytes(32), 0, ids.WORLD
     ).encode()
     key = bolt.component_pda(ids.HIDDEN_STATE, entity)
-    return AccountChanged(KEY.pubkey(), str(key), 1, str(ids.HIDDEN_STATE), 1, data)
+    return AccountChanged(KEY.pubkey(), str(key), 1, ids.HIDDEN_STATE, 1, data)
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,8 @@ async def test_every_moment_of_a_match_verifies(place: Place, capsys: pytest.Cap
     await place.join(match)
     playing = asyncio.create_task(place.play(match))
     await place.when(match, lambda view: view.session.frame >= 1)
-    starts, lasts = [], []
+    starts: list[int] = []
+    lasts: list[int] = []
     while not lasts or lasts[-1] < 600:
         status = await asyncio.to_thread(main, ["verify", str(match.session), "--rpc", place.net.http, "--json"])
         out, err = capsys.readouterr()

@@ -28,7 +28,7 @@ FOREIGN = {
 }
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Compose's own tags: `!reset` empties, `!override` replaces."""
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,7 +195,9 @@ def test_build_refuses_values_and_shapes_that_do_not_fit() -> None:
         _rebuild(TINY, dict(TINY.arrays), name="x" * 33)
 
 
-def _rebuild(source: Cartridge, arrays: dict, *, formats: layout.Formats | None = None, name: str = "x") -> Cartridge:
+def _rebuild(
+    source: Cartridge, arrays: dict[str, Any], *, formats: layout.Formats | None = None, name: str = "x"
+) -> Cartridge:
     return Cartridge.build(
         name=name,
         version=1,

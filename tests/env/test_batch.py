@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from demo.cartridges import enduring, knockout
@@ -61,7 +63,8 @@ def test_refusals() -> None:
     with pytest.raises(ConfigError, match="count and max_frames"):
         Batch(enduring(), 0)
     batch = Batch(enduring(), COUNT)
-    for wrong in (np.zeros((COUNT, 2, 8), np.int64), np.zeros((COUNT, 13), np.int64), np.zeros((COUNT, 2, 13))):
+    wrongs: list[Any] = [np.zeros((COUNT, 2, 8), np.int64), np.zeros((COUNT, 13), np.int64), np.zeros((COUNT, 2, 13))]
+    for wrong in wrongs:
         with pytest.raises(ConfigError, match="actions of a batch"):
             batch.step(wrong)
     with pytest.raises(ConfigError, match="choices below"):

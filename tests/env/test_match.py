@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from demo.cartridges import enduring, knockout
@@ -14,7 +16,7 @@ from awm_crank.match import offline
 from awm_crank.match.players import agent
 from awm_crank.wire import frame_records
 
-NEUTRAL = {player: np.array(coding.NEUTRAL_ACTION) for player in ("player_0", "player_1")}
+NEUTRAL: dict[str, Any] = {player: np.array(coding.NEUTRAL_ACTION) for player in ("player_0", "player_1")}
 
 
 def test_parallel_api() -> None:
@@ -38,7 +40,7 @@ def test_frames_are_the_sessions() -> None:
     assert frame_records.block_players(env.block) == match.start_players
     for frame, record in enumerate(match.records, 1):
         players = env.block[:64]
-        given = {name: agents[n](8, n, frame, players) for n, name in enumerate(env.possible_agents)}
+        given: dict[str, Any] = {name: agents[n](8, n, frame, players) for n, name in enumerate(env.possible_agents)}
         seen, _, terminated, truncated, infos = env.step(given)
         assert env.block[:64] == record[24:88]
         assert infos["player_0"]["frame"] == frame

@@ -83,7 +83,7 @@ async def test_aiohttp_batches_and_notifications(net: EmbeddedLocalnet) -> None:
             answers = await response.json()
         assert [answer["id"] for answer in answers] == list(range(5))
         assert len({answer["result"] for answer in answers}) == 5
-        balances = []
+        balances: list[int] = []
         while len(balances) < 5:
             told = await asyncio.wait_for(peer.receive_json(), 5)
             assert told["params"]["subscription"] == number

@@ -132,7 +132,7 @@ def test_checkpoint_of_torch() -> None:
 
 def test_pressed() -> None:
     """Analog outputs become sticks about 128 and a shoulder, logits above 0 become buttons."""
-    rest = np.array([128, 128, 128, 128, 0], np.float32) / 255
+    rest = np.array([128, 128, 128, 128, 0], np.float32) / np.float32(255)
     assert pressed(rest, np.full(8, -1.0, np.float32)) == bytes(8)
     assert pressed(rest + np.float32(0.01), np.zeros(8, np.float32)) == bytes(8)
     full = ControllerInput.decode(pressed(np.array([1, 0, 0.6, 0.4, 0.5], np.float32), np.ones(8, np.float32)))

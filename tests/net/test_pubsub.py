@@ -180,7 +180,8 @@ async def test_refused(endpoint: Endpoint) -> None:
     root = client.subscribe("root", [])
     client.start()
     refused = await expect(events, SubscriptionRefused)
-    assert (refused.subscription, refused.error.code) == (root, -32601)
+    error: Any = refused.error
+    assert (refused.subscription, error.code) == (root, -32601)
     client.account(KEY)
     await expect(events, Subscribed)
     await client.close()

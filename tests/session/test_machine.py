@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from session.script import (
     ENTITY,
@@ -290,7 +293,8 @@ def test_crash_after_the_last_frame() -> None:
     chain = FakeChain(status=ACTIVE, max_frames=50)
     begin(chain).play(49)
     script = begin(FakeChain(status=ACTIVE, max_frames=50)).play(49)
-    chain.press(1, 49 + 1), chain.press(2, 49 + 2)
+    chain.press(1, 49 + 1)
+    chain.press(2, 49 + 2)
     script.press(49 + 1, 49 + 2)
     script.sleep(PERIOD)
     chain.frame(script.frames[-1])
@@ -327,6 +331,11 @@ def test_wrong_model_does_not_write() -> None:
     assert chain.session.frame == 30
 
 
+def few_left(cut: int) -> Callable[[Any], bool]:
+    """Whether a script has at most `cut` things left to do."""
+    return lambda script: len(script.todo) <= cut
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_kill_anywhere(seed: int) -> None:
     """Killed after any number of answered commands and restarted, the log equals the undisturbed one's."""
@@ -353,7 +362,7 @@ def test_kill_anywhere(seed: int) -> None:
                     chain.press(player, value)
             script.notify("inputs")
             cut = seed % 4
-            script.run(until=lambda s, cut=cut: len(s.todo) <= cut)
+            script.run(until=few_left(cut))
         now = script.now + 1_000 * MS
     script = begin(chain, now=now)
     while chain.session.frame < 100:

@@ -42,7 +42,8 @@ LEAF = 65_536
 
 
 # names and numbers of localnet/programs/include/errors.h; a test compares them with docs and IDLs
-Error = enum.IntEnum(  # type: ignore[misc]
+_int_enum: Any = enum.IntEnum
+Error: Any = _int_enum(
     "Error",
     [
         (n, int(v))
@@ -70,7 +71,7 @@ class Chain:
         self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
         for entry in TABLE.values():
             name = next(n for n, e in TABLE.items() if e is entry)
-            self.svm.add_program_from_file(Pubkey.from_string(entry["program_id"]), str(PROGRAMS / f"{name}.so"))
+            self.svm.add_program_from_file(Pubkey.from_string(entry["program_id"]), PROGRAMS / f"{name}.so")
         clock = self.svm.get_clock()
         self.svm.set_clock(
             Clock(clock.slot, clock.epoch_start_timestamp, clock.epoch, clock.leader_schedule_epoch, NOW)
@@ -108,7 +109,8 @@ class Chain:
         before = self.snapshot()
         result = self.send(*instructions, signers=signers)
         assert isinstance(result, FailedTransactionMetadata), "accepted"
-        assert json.loads(result.err().to_json()) == [len(instructions), code], (result.err(), result.meta().logs())
+        error: Any = result.err()
+        assert json.loads(error.to_json()) == [len(instructions), code], (result.err(), result.meta().logs())
         assert self.snapshot() == before
 
     def snapshot(self) -> dict[str, tuple[int, bytes, str]]:
@@ -182,7 +184,8 @@ class Session:
         """Entity and components; CREATE naming the writer (or none)."""
         world = chain.new_world()
         entity = chain.new_entity(world)
-        self = cls(chain, world, entity, *(chain.key(10 + 10 * number + i) for i in range(3)))
+        player1, player2, crank = (chain.key(10 + 10 * number + i) for i in range(3))
+        self = cls(chain, world, entity, player1, player2, crank)
         for program in COMPONENTS:
             chain.ok(bolt.initialize_component(self.p1, entity, program), signers=[self.player1])
         if create:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from typing import Any
 
 import pytest
 from svm.rig import Chain, Error, Session
@@ -107,9 +108,9 @@ def test_contradiction_with_the_log(ready: Session, field: int) -> None:
     """A header whose inputs, players or chain hash are not the record's is refused, of an earlier frame too."""
     header = ready.header()
     for steps in range(2):
-        changed = list(header)
+        changed: list[Any] = list(header)
         changed[field] = bytes([changed[field][0] ^ 1]) + changed[field][1:]
-        digest = ready.write_checkpoint(0, tuple(changed), STATE)  # type: ignore[arg-type]
+        digest = ready.write_checkpoint(0, tuple(changed), STATE)
         ready.chain.refused(Error.CheckpointContradictsLog, ready.finalize(0, digest), signers=[ready.writer])
         if not steps:
             ready.step()

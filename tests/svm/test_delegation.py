@@ -27,7 +27,7 @@ def chain() -> Chain:
     """With the delegation program and its accounts."""
     made = Chain()
     dumps = base_chain_accounts(Cache(CACHE))
-    made.svm.add_program_from_file(ids.DELEGATION, str(dumps / f"{ids.DELEGATION}.so"))
+    made.svm.add_program_from_file(ids.DELEGATION, dumps / f"{ids.DELEGATION}.so")
     for path in dumps.glob("*.json"):
         key, account = read_account(path)
         made.svm.set_account(key, account)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
@@ -146,7 +147,8 @@ def never(t: Stage, ix: Instruction, signers: list[Keypair]) -> int:
     before = chain.snapshot()
     result = chain.send(ix, signers=signers)
     assert isinstance(result, FailedTransactionMetadata), "accepted"
-    error = json.loads(result.err().to_json())
+    refusal: Any = result.err()
+    error = json.loads(refusal.to_json())
     assert chain.snapshot() == before
     assert isinstance(error, list), (error, result.meta().logs())
     return int(error[1])

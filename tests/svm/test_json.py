@@ -38,7 +38,7 @@ def execute(s: Session, args: bytes) -> bytes | int:
     keys = (s.p1, s.at(ids.SESSION_STATE), s.at(ids.INPUT_BUFFER))
     data = EXECUTE + struct.pack("<I", len(args)) + args
     ix = Instruction(ids.SUBMIT_INPUT, data, [AccountMeta(key, False, False) for key in keys])
-    result = s.chain.send(ix)
+    result: Any = s.chain.send(ix)
     if hasattr(result, "err"):
         found: Any = json.loads(result.err().to_json())
         assert isinstance(found, list), result.meta().logs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
@@ -219,7 +220,8 @@ def test_system_output_is_checked(chain: Chain, attacker_program: bytes) -> None
         ix = bolt.apply(ATTACKER, session.p1, session.world, pairs, args, extra=extra)
         chain.refused(INVALID_OUTPUT, ix, signers=[session.player1])
     silent = bolt.apply(ids.SYSTEM_PROGRAM, session.p1, session.world, [], b"")
-    assert "failed" in str(chain.send(silent, signers=[session.player1]).meta().logs())
+    refused: Any = chain.send(silent, signers=[session.player1])
+    assert "failed" in str(refused.meta().logs())
 
 
 def test_extra_accounts_reach_the_system(chain: Chain) -> None:

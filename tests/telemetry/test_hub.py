@@ -105,7 +105,12 @@ async def test_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     crank.why = "not connected"
     async with running(Hub(Config(), "key", crank, no_balance)) as hub:
         heard: list[str] = []
-        await until(lambda: heard.extend(manager.heard()) or "EXTEND_TIMEOUT_USEC=10000000" in heard)
+
+        def extended() -> bool:
+            heard.extend(manager.heard())
+            return "EXTEND_TIMEOUT_USEC=10000000" in heard
+
+        await until(extended)
         assert not {"READY=1", "WATCHDOG=1"} & set(heard)
         hub.ready()
         assert "READY=1" in manager.heard()

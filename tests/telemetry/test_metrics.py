@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from types import SimpleNamespace
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from telemetry.observed import Crank, Machine
@@ -27,7 +28,7 @@ def busy() -> Crank:
     """One session live, one gone."""
     one = Machine("one", "serve", Counters(frames=10, resyncs=1, refusals={"RING_FULL": 2}))
     one.schedule = SimpleNamespace(on_time=8, late=2, missed=3)
-    gone = Machine("two", "done", Counters(frames=5, refusals={"RING_FULL": 1, "other": 4}))
+    gone: Any = Machine("two", "done", Counters(frames=5, refusals={"RING_FULL": 1, "other": 4}))
     crank = Crank(one, Machine("three", "restore"))
     crank.stats.gone(gone)
     crank.stats.disconnections = 7

@@ -295,7 +295,8 @@ async def test_password_and_tls(tmp_path: Path) -> None:
 def test_files_that_cannot_be_used(tmp_path: Path, setting: str) -> None:
     """A missing or malformed file is an error at the start that names the setting."""
     with pytest.raises(ConfigError, match=setting):
-        Publisher(Mqtt(url="mqtts://localhost", **{setting: str(tmp_path / "none")}), KEY, Gauges())
+        files: dict[str, Any] = {setting: str(tmp_path / "none")}
+        Publisher(Mqtt(url="mqtts://localhost", **files), KEY, Gauges())
 
 
 async def test_close_without_a_broker() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,15 @@ def test_teacher_is_the_scripted_player() -> None:
 
 def test_learns() -> None:
     """Some steps bring the loss well down; the same seed gives the same losses."""
-    sizes = {"context": 2, "hidden": 32, "trunk": 16, "matches": 24, "seed": 2, "minutes": 60.0, "rate": 5e-3}
+    sizes: dict[str, Any] = {
+        "context": 2,
+        "hidden": 32,
+        "trunk": 16,
+        "matches": 24,
+        "seed": 2,
+        "minutes": 60.0,
+        "rate": 5e-3,
+    }
     model, losses = tool.train(**sizes, steps=60)
     assert np.mean(losses[-5:]) < 0.75 * losses[0]
     assert tool.train(**sizes, steps=3)[1] == tool.train(**sizes, steps=3)[1]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -84,7 +85,7 @@ async def test_spectators_get_each_frame(arena: Arena) -> None:
         http.ws_connect(feed.url) as first,
     ):  # fmt: skip
         playing = asyncio.create_task(arena.played(chain, 5))
-        frames = []
+        frames: list[Any] = []
         async with asyncio.timeout(60):
             while len(frames) < 6:
                 frames.append(json.loads((await first.receive()).data))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from solders.pubkey import Pubkey
@@ -108,7 +109,9 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
             await here.arena.join(match)
             await browser.until("awm.session.frame > 30")
             assert await browser.script("document.getElementById('status').dataset.state") == "live"
-            rates, places, painted = [], set(), []
+            rates: list[float] = []
+            places: set[Any] = set()
+            painted: list[Any] = []
             # the best of several spans: another process may have had the processor during one of them
             while len(rates) < 8 and max(rates, default=0.0) < 55:
                 frame, at = await browser.script("[Number(document.getElementById('frame').dataset.frame), Date.now()]")

@@ -57,7 +57,7 @@ def refusal(code: object, message: object = "no", **more: object) -> bytes:
 def test_send_transaction_is_json(skip: bool, retries: int | None) -> None:
     """The body put together by hand is the request it should be."""
     body = json.loads(jsonrpc.send_transaction(12, SIGNED, skip_preflight=skip, max_retries=retries))
-    config = {"encoding": "base64", "preflightCommitment": "processed"}
+    config: dict[str, Any] = {"encoding": "base64", "preflightCommitment": "processed"}
     config.update({"skipPreflight": True} if skip else {}, **({} if retries is None else {"maxRetries": retries}))
     params = [base64.b64encode(SIGNED.wire).decode(), config]
     assert body == {"jsonrpc": "2.0", "id": 12, "method": "sendTransaction", "params": params}

@@ -47,7 +47,8 @@ def test_decoders_are_total(kind: Any, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
 def test_wrong_accounts_are_refused(kind: Any) -> None:
     """Another owner, discriminator, or data that ends early is refused by name."""
-    good = {World: World(1, 2, (ids.WORLD,), True, b""), Entity: Entity(1), Registry: Registry(1)}[kind].encode()
+    values: dict[Any, Any] = {World: World(1, 2, (ids.WORLD,), True, b""), Entity: Entity(1), Registry: Registry(1)}
+    good = values[kind].encode()
     with pytest.raises(AccountError, match=f"{kind.__name__} here: owner"):
         kind.decode(good, owner=ids.SESSION_STATE, address="here")
     with pytest.raises(AccountError, match="discriminator"):

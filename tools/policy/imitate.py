@@ -138,7 +138,7 @@ class PolicyMLP(nn.Module):
     def forward(self, floats: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """floats (batch, K, 58) and rows (batch, K, 14) to logits of the analog outputs (5) and buttons (8)."""
         embedded = [getattr(self, TABLES[n % len(TABLES)])(rows[..., n]) for n in range(rows.shape[-1])]
-        stage = self.stage_embed(torch.full(rows.shape[:-1], STAGE))
+        stage = self.get_submodule("stage_embed")(torch.full(rows.shape[:-1], STAGE))
         hidden = self.trunk(torch.cat([floats, *embedded, stage], -1).flatten(1))
         return self.analog_head(hidden), self.button_head(hidden)
 
@@ -179,7 +179,8 @@ def train(
     model = PolicyMLP(context, hidden, trunk)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
     lessons = Lessons(matches, context, seed)
-    losses, began = [], time.monotonic()
+    losses: list[float] = []
+    began = time.monotonic()
     while len(losses) < steps and (done := (time.monotonic() - began) / (60 * minutes)) < 1:
         share = max(done, len(losses) / steps)
         for group in optimizer.param_groups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from prometheus_client.core import Metric
 
@@ -26,7 +27,7 @@ class _Idle:
         self.stats = Stats()
         self.stats.refuse("sessions")
 
-    def machines(self) -> list[object]:
+    def machines(self) -> list[Any]:
         return []
 
     def queues(self) -> dict[str, int]:

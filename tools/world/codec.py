@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from model import (
@@ -40,7 +42,7 @@ def percent(s: Fighters) -> NDArray[np.int32]:
 
 def floats(s: Fighters, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(matches, 2, 28): the frame vector's floats, `inputs` being the controllers that led to this frame."""
-    columns = [percent(s) / 256 * PERCENT_SCALE, s.x / 256 * XY_SCALE, s.y / 256 * XY_SCALE]
+    columns: list[NDArray[Any]] = [percent(s) / 256 * PERCENT_SCALE, s.x / 256 * XY_SCALE, s.y / 256 * XY_SCALE]
     columns += [s.shield / 256 * SHIELD_SCALE, *(getattr(s, name) / 256 * VELOCITY_SCALE for name in SPEEDS)]
     columns += [s.hitlag * HITLAG_SCALE, s.stocks * STOCKS_SCALE, s.age * 0]
     columns += [s.facing, s.invulnerable, s.on_ground]

@@ -83,7 +83,9 @@ class Mamba(nn.Module):
         padded = torch.cat([tail, xbc], 1)
         # Four shifted products: torch's grouped convolution takes three times as long backwards.
         taps, steps_in = self.conv1d.weight[:, 0], u.shape[1]
-        xbc = F.silu(sum((padded[:, i : i + steps_in] * taps[:, i] for i in range(s.d_conv)), self.conv1d.bias))
+        bias = self.conv1d.bias
+        assert bias is not None
+        xbc = F.silu(sum((padded[:, i : i + steps_in] * taps[:, i] for i in range(s.d_conv)), bias))
         x, b, c = xbc.split([s.d_inner, s.d_state, s.d_state], -1)
         x = x.unflatten(-1, (s.heads, s.headdim))
         dt = F.softplus(dt + self.dt_bias)
@@ -156,11 +158,11 @@ class FrameStackMamba2(nn.Module):
             )
             for player in (0, 1)
         ]
-        vector = torch.cat([floats.flatten(2), *embedded, self.stage_embed(stage)], -1)
+        vector = torch.cat([floats.flatten(2), *embedded, self.get_submodule("stage_embed")(stage)], -1)
         residual = self.frame_proj(vector)
         after = []
         for layer, before in zip(self.layers, state, strict=True):
-            out, new = layer.mamba(layer.norm(residual), before)
+            out, new = layer.get_submodule("mamba")(layer.get_submodule("norm")(residual), before)
             residual = residual + out
             after.append(new)
         final = self.final_norm(residual) + self.ctrl_proj(controls)

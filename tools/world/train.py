@@ -113,9 +113,9 @@ def repair(s: Fighters) -> Fighters:
     sunk = (s.y < 0) & ((s.y > -UNIT) | deep) & over & ~gone
     # Who stands beside the floor is slipping off it.
     s.y = np.where(sunk | (s.on_ground == 1), np.where(over, 0, -UNIT), s.y)
-    low = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
-    s.on_ground = np.where(low, 1, s.on_ground)
-    s.y = np.where(low, 0, s.y)
+    near = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
+    s.on_ground = np.where(near, 1, s.on_ground)
+    s.y = np.where(near, 0, s.y)
     s.on_ground = np.where(over | gone, s.on_ground, 0)
     floating = (s.on_ground == 0) & grounded_action
     s.action = np.where(floating, FALL, s.action)

@@ -10,6 +10,7 @@ from awm_crank.engine.layout import CLASSES
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import checkpoint, fidelity, seeded_checkpoint
 from awm_crank.engine.offline.fidelity import BINARY, Fidelity
+from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.seeded import SHAPES, Stream, random_inputs
 
 FRAMES = 600
@@ -24,7 +25,7 @@ def sessions(frames: int) -> list[list[bytes]]:
     return fidelity.play(NativeEngine(golden.seeded_world()), starts, inputs)
 
 
-def measured(model: fidelity.TorchModel) -> Fidelity:
+def measured(model: TorchModel) -> Fidelity:
     """600 frames of it against a model."""
     return fidelity.measure(NativeEngine(golden.seeded_world()), model, sessions(FRAMES), report_at=(10, 100))
 

@@ -1,5 +1,7 @@
 """The table of goals: what passes, what fails, and that damage is seen."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from awm_crank.errors import CheckpointError
 SHAPE = Shape(64, 64, 4, 16, 2)
 SOURCE = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 1))
 CART = quantize(SOURCE, name="small", frames=200)
-FEW = {"frames": 200, "starts": 12, "sessions": 2}
+FEW: dict[str, Any] = {"frames": 200, "starts": 12, "sessions": 2}
 
 
 @pytest.fixture(scope="module")
