@@ -12,12 +12,15 @@ setup:  ## a development environment in .venv, from the lock
 	$(PY) -m pip install -q torch==2.13.0
 	$(PY) -m pip install -q --no-build-isolation --no-deps -e .
 
-check:  ## ruff and mypy
+check:  ## lint, format, types and dead code, as CI checks them
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/vulture
 
-fmt:  ## let ruff fix what it can
+fmt:  ## let ruff fix and format the code
 	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
 
 test:  ## the tests, against the checkout (all that CI runs: scripts/test)
 	$(VENV)/bin/pytest

@@ -1,24 +1,27 @@
-"""The errors a user can meet: few classes, many fields.
+"""The errors that the package raises on purpose: few classes with many fields.
 
-Every error names the thing (`what`), what was `found`, what was `expected`, and the next step (`hint`). `recoverable`
-says whether trying again can help without a person changing anything. Keys and secrets never stand in a field.
+An error names the thing that is wrong (`what`), what was `expected`, what was `found`, and the next step (`hint`).
+`recoverable` is true if the same call may succeed later although nobody changes anything. No field holds a key or
+another secret.
 """
 
 from __future__ import annotations
 
 _LONGEST = 1000
-"""Characters of one field that an error's text shows."""
+"""How many characters of a field an error's text shows."""
 
 
 class AwmError(Exception):
-    """Base of all errors raised on purpose.
+    """Base class of all errors that are raised on purpose.
+
+    `str` gives one sentence: `ring of session X; expected frame 7, found frame 9. Try: record again`.
 
     Args:
-        what: the thing that is wrong, named so that an operator finds it (file, account, setting, offset).
-        expected: what it should have been, if that can be said.
-        found: what it was.
+        what: the thing that is wrong, named so that an operator finds it: a file, an account, a setting, an offset.
+        expected: what it should have been; None if that cannot be said.
+        found: what it was; None if that cannot be said.
         hint: the next step.
-        recoverable: trying again may help.
+        recoverable: the same call may succeed later.
     """
 
     exit_code = 1
@@ -51,17 +54,22 @@ class AwmError(Exception):
 
 
 def _short(value: object) -> str:
-    # What was found can be a stranger's, and as long as they like.
+    # a stranger may have chosen what was found, and its length
     text = str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
-def printable(text: str) -> str:
-    r"""`text` with everything that a terminal could take for a command written as its escape, such as `\x1b`.
+def printable(text: str, *, keep: str = "") -> str:
+    r"""`text` with every character that could control a terminal written as its escape, such as `\x1b`.
 
-    For names and messages that come from the chain or an endpoint. Letters of all scripts stay as they are.
+    For names and messages that come from a chain or an endpoint. The letters of all scripts stay as they are.
+
+    Args:
+        keep: characters that stay as well, for example `"\n"` in text of several lines.
     """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 class ConfigError(AwmError):
@@ -71,42 +79,42 @@ class ConfigError(AwmError):
 
 
 class KeyFileError(AwmError):
-    """A key file cannot be used. Its contents are never part of the message."""
+    """A key file cannot be used. The message never shows what is in it."""
 
     exit_code = 2
 
 
 class LayoutError(AwmError):
-    """Account or instruction bytes that do not have the layout they should."""
+    """The bytes of an account or an instruction do not have the expected layout."""
 
 
 class AccountError(AwmError):
-    """An account is missing, or has another owner, discriminator or entity than it should."""
+    """An account is missing, or has an unexpected owner, discriminator or entity."""
 
 
 class CartridgeError(AwmError):
-    """A cartridge (or manifest, or shard) that cannot be run."""
+    """A cartridge, a manifest or a shard cannot be used."""
 
 
 class CheckpointError(AwmError):
-    """A model checkpoint file, or an on-chain state checkpoint, that cannot be used."""
+    """A checkpoint file of a model, or a checkpoint of a session's state on chain, cannot be used."""
 
 
 class EngineError(AwmError):
-    """The native engine, or the path of it that was asked for, is not to be had on this machine."""
+    """This machine does not have the native engine, or not the instruction set that was chosen for it."""
 
     exit_code = 2
 
 
 class StateError(AwmError):
-    """Bytes that are no recurrent state of this cartridge."""
+    """The bytes are not a recurrent state of this cartridge."""
 
 
 class RpcError(AwmError):
-    """An RPC endpoint refused or broke.
+    """An RPC endpoint refused a request or gave no usable answer.
 
-    `code` and `data` are the endpoint's own, if it gave any; `retry_after_s` is the pause that it asks for (the HTTP
-    header Retry-After), None where it asks for none.
+    `code` and `data` are the endpoint's own; None if it gave none. `retry_after_s` is the pause that it asks for in the
+    HTTP header Retry-After; None if it asks for none.
     """
 
     def __init__(
@@ -120,7 +128,7 @@ class RpcError(AwmError):
 
 
 class ProgramError(AwmError):
-    """A program refused an instruction. `code` is the custom error's number."""
+    """A program refused an instruction. `code` is the number of the program's error."""
 
     def __init__(self, what: str, *, code: int | None = None, **fields: object) -> None:
         super().__init__(what, **fields)  # type: ignore[arg-type]
@@ -128,12 +136,12 @@ class ProgramError(AwmError):
 
 
 class VerifyError(AwmError):
-    """A recomputed match differs from what was written. `what` names the first byte that does."""
+    """A recomputed match differs from the recorded one. `what` names the first byte that differs."""
 
 
 class MatchFileError(AwmError):
-    """A match file that cannot be read."""
+    """A match file cannot be read."""
 
 
 class SetupError(AwmError):
-    """A program that a command needs cannot be had, or does not start, on this machine."""
+    """A program that a command needs is missing on this machine, or does not start."""

@@ -17,8 +17,8 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ..errors import AwmError, ConfigError
-from . import interrupt, shown
+from ..errors import AwmError, ConfigError, printable
+from . import interrupt
 from .parser import Parser
 
 # command -> what `awm-crank --help` says of it
@@ -81,7 +81,7 @@ def _guarded(argv: list[str]) -> int:
 
 
 def _failed(text: str, status: int) -> int:
-    sys.stderr.write(f"Error: {shown.clean(text, keep=chr(10))}\n")
+    sys.stderr.write(f"Error: {printable(text, keep=chr(10))}\n")
     return status
 
 

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import output, shown
+from ..errors import printable
+from . import output
 from .parser import Parser
 
 
@@ -36,9 +37,9 @@ async def execute(args: argparse.Namespace) -> int:
         plain = not sys.stdout.isatty()
         for finding in findings:
             mark = f"{finding.verdict:<5}" if plain else marks[finding.verdict]
-            lines = f"{mark}  {finding.what:<12} {shown.clean(finding.found)}\n"
+            lines = f"{mark}  {finding.what:<12} {printable(finding.found)}\n"
             if finding.fix:
-                lines += f"{'':<20} → {shown.clean(finding.fix)}\n"
+                lines += f"{'':<20} → {printable(finding.fix)}\n"
             # not by output.say, which would escape the marks' colors too
             sys.stdout.write(lines)
     return int(any(finding.verdict == "wrong" for finding in findings))

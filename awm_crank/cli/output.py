@@ -1,7 +1,7 @@
 """What commands print: results on standard output, everything else on standard error.
 
 A result is text for people or, with `--json`, one JSON object. Progress is shown on a terminal only. Every line passes
-`shown.clean`, so that a name read from a chain cannot control the terminal.
+`printable`, so that a name read from a chain cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import ConfigError
+from ..errors import ConfigError, printable
 from . import interrupt, shown
 from .parser import Parser
 
@@ -57,14 +57,14 @@ def json_file(args: argparse.Namespace) -> Path | None:
 def say(text: str) -> None:
     """Prints lines of the result. Raises KeyboardInterrupt after Ctrl-C."""
     interrupt.check()
-    text = shown.clean(text, keep="\n\t")
+    text = printable(text, keep="\n\t")
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Prints a line about what the command is doing, on standard error."""
-    sys.stderr.write(shown.clean(text, keep="\n\t") + "\n")
+    sys.stderr.write(printable(text, keep="\n\t") + "\n")
     sys.stderr.flush()
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..match.words import clean, date, duration, sol
+from ..errors import printable
+from ..match.words import date, duration, sol
 
-__all__ = ["clean", "date", "duration", "sol", "value"]
+__all__ = ["date", "duration", "sol", "value"]
 
 
 def value(name: str, found: Any) -> tuple[str, str]:
@@ -26,5 +27,5 @@ def value(name: str, found: Any) -> tuple[str, str]:
     if isinstance(found, int):
         return label, f"{found:,}"
     if isinstance(found, list | tuple):
-        return label, clean(", ".join(map(str, found))) or "-"
-    return label, clean(str(found))
+        return label, printable(", ".join(map(str, found))) or "-"
+    return label, printable(str(found))

@@ -9,7 +9,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..engine.cartridge import Cartridge
-from ..errors import AccountError
+from ..errors import AccountError, printable
 from ..wire import ids
 from ..wire.accounts import (
     Checkpoint,
@@ -75,7 +75,7 @@ def struct(found: Any) -> str:
 
 def render(lines: Lines) -> str:
     """Lines of name and value, values in one column."""
-    return "".join(f"{name:<{_WIDTH}}{words.clean(value)}\n" if name else f"{value}\n" for name, value in lines)
+    return "".join(f"{name:<{_WIDTH}}{printable(value)}\n" if name else f"{value}\n" for name, value in lines)
 
 
 def player(state: bytes) -> str:

@@ -1,32 +1,9 @@
-"""Values as people read them: dates, SOL, durations, and text from outside without control characters."""
+"""Values as people read them: dates, SOL and durations."""
 
 from __future__ import annotations
 
-import unicodedata
-
 LAMPORTS_PER_SOL = 1_000_000_000
 _CENTURIES = 200 * 10**9
-_UNSAFE = {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}
-"""Unicode categories that move the cursor, reorder text or do not show: controls, formats, line separators."""
-
-
-def clean(text: str, *, keep: str = "") -> str:
-    """Text in which no character can control a terminal: `\\x1b[2J` for a byte that would clear the screen.
-
-    Names, error messages and log lines come from chains and endpoints that strangers write to.
-
-    Args:
-        keep: characters that stay as they are, for example `"\\n"` in text of several lines.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        each if each in keep or unicodedata.category(each) not in _UNSAFE else _escaped(each) for each in text
-    )
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def date(seconds: int) -> str:

@@ -17,7 +17,6 @@ from awm_crank.engine.seeded import SHAPES, cartridge
 from awm_crank.errors import CartridgeError, EngineError, StateError
 
 RUNS_HERE = [name for name, missing in native.paths().items() if not missing]
-FAST = [name for name in RUNS_HERE if name != "plain"]
 
 
 @pytest.mark.parametrize("path", RUNS_HERE)

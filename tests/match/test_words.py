@@ -2,43 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from awm_crank.match import words
-
-
-@given(st.text())
-def test_nothing_controls_the_terminal(text: str) -> None:
-    """No control, format or line-separating character is left, and printable ASCII stays as it is."""
-    cleaned = words.clean(text)
-    assert not {unicodedata.category(each) for each in cleaned} & {"Cc", "Cf", "Zl", "Zp", "Cs", "Co"}
-    if text.isascii() and text.isprintable():
-        assert cleaned == text
-
-
-@pytest.mark.parametrize(
-    ("text", "cleaned"),
-    [
-        ("\x1b[2J\x1b[31mred", "\\x1b[2J\\x1b[31mred"),
-        ("two\nlines", "two\\nlines"),
-        ("\x9b31m", "\\x9b31m"),
-        ("abc\u202edef", "abc\\u202edef"),
-        ("\x07\x7f", "\\x07\\x7f"),
-        ("Welt № 1 — 世界", "Welt № 1 — 世界"),
-    ],
-)
-def test_what_is_escaped(text: str, cleaned: str) -> None:
-    """Escape sequences, bells, text that reverses its direction; letters of all languages stay."""
-    assert words.clean(text) == cleaned
-
-
-def test_lines_may_be_kept() -> None:
-    """Text of several lines keeps its line breaks where the caller says so."""
-    assert words.clean("a\nb\x1b", keep="\n") == "a\nb\\x1b"
 
 
 @pytest.mark.parametrize(

@@ -370,9 +370,6 @@ class Script:
                 return command
         raise AssertionError(f"no {kind.__name__} among {self.commands}")
 
-    def wants(self, kind: type[Command]) -> bool:
-        return any(isinstance(command, kind) for command in self.commands)
-
     def said(self, event: str) -> list[commands.LogLine]:
         return [log for log in self.logs if log.event == event]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import shutil
 import subprocess
@@ -172,11 +171,6 @@ class Browser:
             mobile=touch,
         )  # fmt: skip
         await self.command("Emulation.setTouchEmulationEnabled", enabled=touch)
-
-    async def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """A PNG of what is in sight, or of the whole page."""
-        taken = await self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        await asyncio.to_thread(path.write_bytes, base64.b64decode(taken["data"]))
 
 
 def _port(file: Path) -> str:

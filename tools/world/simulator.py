@@ -304,7 +304,6 @@ def _hits(s: Fighters, before: Fighters) -> None:
     """Attacks on their active frame reach where the other fighter was; both stand still for the hitlag."""
     victim_hit = np.zeros(s.x.shape, bool)
     launch = {name: np.zeros(s.x.shape, np.int32) for name in ("x", "y", "damage", "knockback", "hitlag")}
-    blocked = np.zeros(s.x.shape, bool)
     face = np.where(s.facing == 1, 1, -1)
     distance = (before.x[:, ::-1] - before.x) * face
     height = before.y[:, ::-1] - before.y
@@ -316,7 +315,6 @@ def _hits(s: Fighters, before: Fighters) -> None:
         hit = (active & reach)[:, ::-1]
         hit &= (s.invulnerable == 0) & ~is_in(s.action, (DEAD, REBIRTH))
         shielded = hit & (s.action == SHIELD)
-        blocked |= shielded
         s.shield = np.where(shielded, np.maximum(s.shield - attack.damage * 200, 0), s.shield).astype(np.int32)
         hit &= ~shielded
         push = face[:, ::-1]

@@ -55,7 +55,6 @@ class Fidelity:
         regression: output to RMS difference over the output's own standard deviation.
         state_snr_db: frame to signal-to-noise ratio of a session's whole recurrent state, dB: mean over sessions and
             the frames before it (`SNR_WINDOW`).
-        layer_snr_db: the same for each layer at the last frame.
     """
 
     frames: int = 0
@@ -64,7 +63,6 @@ class Fidelity:
     distinct: dict[str, int] = field(default_factory=dict)
     regression: dict[str, float] = field(default_factory=dict)
     state_snr_db: dict[int, float] = field(default_factory=dict)
-    layer_snr_db: list[float] = field(default_factory=list)
 
 
 def dequantized_model(cartridge: Cartridge, dtype: torch.dtype = torch.float32) -> TorchModel:
@@ -165,7 +163,6 @@ def measure(
     for end in ends:
         signal, noise = (np.array([energy[n] for n in _window(end)]) for energy in (watch.signal, watch.noise))
         result.state_snr_db[end] = float(_decibels(signal.sum(1), noise.sum(1)).mean())
-        result.layer_snr_db = _decibels(signal, noise).mean((0, 2)).tolist()
     return result
 
 

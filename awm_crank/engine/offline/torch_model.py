@@ -20,7 +20,6 @@ from awm_crank.engine.offline.checkpoint import Checkpoint, float_units
 from awm_crank.engine.offline.dequantize import HEAD_SLICES, output_units
 
 EPS = 1e-5
-FEATURE_MAX = 16383
 WARMUP_FRAMES = 9
 
 Probe = Callable[[str, torch.Tensor], None]
