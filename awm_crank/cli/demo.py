@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -68,7 +69,12 @@ async def execute(args: argparse.Namespace) -> int:
 
             await run_page(_say, cartridge, seed=args.seed, keep=args.keep)
             return 0
-        summary = await run_demo(options, _say, cartridge)
+        with contextlib.ExitStack() as stack:
+            # the live view is progress enough
+            bar = None if view else stack.enter_context(output.Progress("frames"))
+            summary = await run_demo(
+                options, _say, cartridge, landed=lambda landed: bar and bar("playing", landed, frames)
+            )
     except asyncio.CancelledError as error:
         if error.args == (_TERMINATED,):
             return 128 + signal.SIGTERM

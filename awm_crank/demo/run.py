@@ -21,6 +21,9 @@ from awm_crank.rig.arena import Arena, open_arena
 from awm_crank.viewer import PageServer
 from awm_crank.wire.accounts import SessionState
 
+Landed = Callable[[int], object]
+"""Called with a number of frames."""
+
 
 @dataclass(frozen=True)
 class DemoOptions:
@@ -43,12 +46,15 @@ class _Progress:
     matches: int = 0
 
 
-async def run_demo(options: DemoOptions, say: Callable[[str], None], cartridge: Cartridge) -> Summary:
+async def run_demo(
+    options: DemoOptions, say: Callable[[str], None], cartridge: Cartridge, *, landed: Landed = lambda _frames: None
+) -> Summary:
     """Runs the demo and returns its summary; the match file is the last match's.
 
     Args:
-        say: told of each step, in words.
-        cartridge: what is played.
+        say: called with a sentence at each step.
+        cartridge: the model to play.
+        landed: called some times a second with the number of frames that have landed so far, in all matches.
 
     Raises:
         AwmError: something could not be started, or stalled; its hint says where to look.
@@ -68,7 +74,7 @@ async def run_demo(options: DemoOptions, say: Callable[[str], None], cartridge: 
             while True:
                 with contextlib.ExitStack() as shown:
                     viewer = shown.enter_context(Viewer()) if options.view else None
-                    played, seed = await _next_match(options, arena, observer, connection, progress, viewer)
+                    played, seed = await _next_match(options, arena, observer, connection, progress, viewer, landed)
                 if progress.tally.frames >= options.frames or progress.faults:
                     break
                 say(f"match {progress.matches} ended by KO; {progress.tally.frames} of {options.frames} frames so far")
@@ -106,12 +112,20 @@ async def _next_match(
     connection: PlayerConnection,
     progress: _Progress,
     viewer: Viewer | None,
+    landed: Landed,
 ) -> tuple[EndedMatch, int]:
     """Plays one more match and adds its counts; returns it and its seed."""
     seed = options.seed + progress.matches
     progress.matches += 1
     before = progress.tally
-    on_refresh = None if viewer is None else _refresher(viewer, options, progress.matches, seed, before)
+    show = None if viewer is None else _refresher(viewer, options, progress.matches, seed, before)
+    earlier = before.frames
+
+    def on_refresh(accounts: SessionAccounts, watch: MatchWatch) -> None:
+        landed(earlier + watch.accounting.last_frame)
+        if show is not None:
+            show(accounts, watch)
+
     wanted = options.frames - before.frames
     played = await play_match(arena, observer, connection, seed=seed, max_frames=wanted, on_refresh=on_refresh)
     accounting = played.watch.accounting

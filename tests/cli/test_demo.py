@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from cli.terminal import Command
 from demo.test_summary import GOOD
 
 from awm_crank.cli import main
@@ -54,7 +55,7 @@ def test_exit_status_is_the_observers_word(
 ) -> None:
     """0 only if all frames were seen in order, however late; the JSON is written either way, with the issue's keys."""
 
-    async def played(*_: object) -> Summary:
+    async def played(*_: object, **__: object) -> Summary:
         return msgspec.convert(GOOD | changes, Summary)
 
     monkeypatch.setattr(run, "run_demo", played)
@@ -71,7 +72,7 @@ def test_the_named_cartridge_is_played(monkeypatch: pytest.MonkeyPatch, tmp_path
     """`--cartridge FILE` puts that world on chain instead of the packaged one."""
     played: list[bytes] = []
 
-    async def play(_options: object, _say: object, cartridge: Cartridge) -> Summary:
+    async def play(_options: object, _say: object, cartridge: Cartridge, **_: object) -> Summary:
         played.append(cartridge.sha256)
         return msgspec.convert(GOOD, Summary)
 
@@ -81,3 +82,13 @@ def test_the_named_cartridge_is_played(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert main(["demo", "--frames", "60", "--cartridge", str(tmp_path / "world.awm")]) == 0
     assert main(["demo", "--frames", "60"]) == 0
     assert played == [world.sha256, demo_cartridge().sha256]
+
+
+def test_progress_on_a_terminal(tmp_path: Path) -> None:
+    """With --frames a terminal shows how many frames have landed; Ctrl-C ends the demo at once, without a summary."""
+    with Command("demo", "--frames", "100000", "--match", "m.json", cwd=tmp_path) as command:
+        command.wait_for("playing")
+        status, took = command.interrupt()
+        assert (status, command.printed()) == (130, "")
+    assert took < 1.5
+    assert not (tmp_path / "m.json").exists()
