@@ -5,12 +5,13 @@
 # ruff: noqa: B018, F821
 # mypy: ignore-errors
 
-# called by a library: asyncio.Protocol, httptools, MkDocs, pytest, configparser, argparse
+# called by a library: asyncio.Protocol, httptools, MkDocs, pytest, configparser, argparse, http.server
 connection_made, connection_lost, data_received, pause_writing, resume_writing
 on_message_begin, on_url, on_header, on_headers_complete, on_body, on_message_complete
 on_files, on_page_markdown
 pytest_terminal_summary
 optionxform
+do_POST, log_message
 formatter_class
 
 # the embedded validator finds its JSON-RPC methods by name (`getSlot` is `get_slot`)

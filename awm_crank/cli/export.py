@@ -39,7 +39,8 @@ async def execute(args: argparse.Namespace) -> int:
         manifest = ModelManifest.decode(account.data, owner=account.owner, address=state.model)
         recorder = Recorder(rpc, state.entity)
         if args.follow:
-            await recorder.follow()
+            async with output.waiting(f"recording session {address} until it ends"):
+                await recorder.follow()
         match = await recorder.match_file(manifest.cartridge_hash)
     output.write(args.output, match.encode())
     output.result(args, {"file": str(args.output)} | outcome.summary(match))

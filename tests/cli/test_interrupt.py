@@ -84,6 +84,24 @@ def test_publish(arena: Arena, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["sha256"] == small_cartridge(77).sha256.hex()
 
 
+def test_waiting_for_a_match(arena: Arena, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """play and export --follow, which wait for a session to end, leave it at once; no match file is left."""
+    write_keypair(tmp_path / "key.json", arena.net.funded())
+    rpc = ("--rpc", arena.net.http)
+    create = ["session", "create", "--model", str(arena.model), "--writer", str(Keypair().pubkey()), *rpc]
+    assert cli.main([*create, "--keypair", str(tmp_path / "key.json"), "--json"]) == 0
+    session = json.loads(capsys.readouterr().out)["session"]
+    waits: dict[tuple[str, ...], str] = {
+        ("play", session, *rpc, "--ws", arena.net.ws, "--keypair", "key.json"): f"playing session {session}",
+        ("export", session, "-o", "m.json", "--follow", *rpc): f"recording session {session}",
+    }
+    for words, shown in waits.items():
+        with Command(*words, cwd=tmp_path) as command:
+            command.wait_for(shown)
+            check(command)
+    assert [path.name for path in tmp_path.iterdir()] == ["key.json"]
+
+
 def test_services(arena: Arena, tmp_path: Path) -> None:
     """What would run for ever (view, localnet, run) ends at once too."""
     key = Keypair()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 from collections.abc import Iterator
 
-from awm_crank.cli import COMMANDS
+from awm_crank.cli import build
 
 INTRODUCTION = """# Command line
 
@@ -26,11 +25,7 @@ def commands_page() -> str:
 
 
 def _parsers() -> Iterator[tuple[int, str, argparse.ArgumentParser]]:
-    for command, summary in COMMANDS.items():
-        parser = argparse.ArgumentParser(
-            prog=f"awm-crank {command}", description=summary[0].upper() + summary[1:] + "."
-        )
-        importlib.import_module(f"awm_crank.cli.{command}").configure(parser)
+    for command, parser in _steps(build()).items():
         yield 2, command, parser
         for name, step in _steps(parser).items():
             yield 3, f"{command} {name}", step
