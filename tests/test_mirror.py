@@ -40,6 +40,7 @@ ELSEWHERE: dict[str, str] = {
     "session/events.py": "session/test_machine.py",
     "session/frames.py": "session/test_serving.py",
     "session/settings.py": "session/test_machine.py",
+    "wire/notifications.py": "wire/test_jsonrpc.py",
 }
 
 MODULES = sorted(

@@ -127,8 +127,7 @@ async def measure(place: BenchPlace, seconds: float, ring: int) -> Limit:
     validator_s = generator_s = 0.0
     async with RpcClient(place.net.http) as rpc:
         while spent < seconds and frames + _SLICE_FRAMES <= RING:
-            answer = await rpc.post(jsonrpc.get_latest_blockhash(1))
-            blockhash = jsonrpc.decode_result(answer, jsonrpc.BlockhashResult, "getLatestBlockhash").value.raw
+            blockhash = (await rpc.ask(jsonrpc.get_latest_blockhash())).value.raw
             signed = [_batches(group, blockhash) for group in groups]
             busy, own = usage(place.validators).cpu_s, time.process_time()
             began = time.perf_counter()

@@ -292,17 +292,12 @@ class PlayedSession:
             self._faults.append(text)
 
     async def _reread(self) -> None:
-        options = {"encoding": "base64", "commitment": "processed"}
-        params = [[str(self.session), str(self.inputs)], options]
         try:
-            found = (await self._connection.rpc.call("getMultipleAccounts", params, jsonrpc.AccountsResult)).value
+            found = await self._connection.rpc.ask(jsonrpc.get_multiple_accounts([self.session, self.inputs]))
         except RpcError as error:
             self.fault(str(error))
             return
-        if len(found) != len(params[0]):
-            self.fault(f"getMultipleAccounts: {len(found)} accounts for {len(params[0])} keys")
-            return
-        session, inputs = (None if account is None else account.raw for account in found)
+        session, inputs = (None if account is None else account.raw for account in found.value)
         if session is None:
             if self.frame < 0:
                 raise AccountError(f"session {self.session} is not there", hint="check the address and --rpc")

@@ -251,7 +251,7 @@ class Daemon:
         return self._blockhash.problem or self._lag.problem
 
     async def _balance(self) -> int:
-        return (await self._rpc.call("getBalance", [str(self._me)], jsonrpc.BalanceResult)).value
+        return (await self._rpc.ask(jsonrpc.get_balance(self._me))).value
 
     # -- decode: what the chain says ------------------------------------------------------------------------------
 

@@ -77,8 +77,7 @@ class Delegated:
         """Finds what was there before the subscription."""
         while True:
             try:
-                answer = await self._base.post(jsonrpc.get_program_accounts(1, program, filters.of_writer(writer)))
-                found = jsonrpc.decode_result(answer, jsonrpc.ProgramAccountsResult, "getProgramAccounts").value
+                found = (await self._base.ask(jsonrpc.get_program_accounts(program, filters.of_writer(writer)))).value
                 break
             except AwmError as error:
                 self._log.warning("cannot look for sessions on the base chain", problem=str(error))
@@ -100,8 +99,7 @@ class Delegated:
         problem: Any = "it shows another owner"
         for _ in range(_TRIES):
             try:
-                answer = await self._rollup.post(jsonrpc.get_account_info(1, key))
-                account = jsonrpc.decode_result(answer, jsonrpc.AccountResult, "getAccountInfo").value
+                account = (await self._rollup.ask(jsonrpc.get_account_info(key))).value
                 if account is not None and account.owner_key == ids.HIDDEN_STATE:
                     self._admit(key, account.raw)
                     return

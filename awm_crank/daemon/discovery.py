@@ -65,11 +65,10 @@ class Discovery:
         return True
 
     async def _read(self, writer: Pubkey) -> None:
-        request = jsonrpc.get_program_accounts(1, ids.HIDDEN_STATE, filters.of_writer(writer))
+        request = jsonrpc.get_program_accounts(ids.HIDDEN_STATE, filters.of_writer(writer))
         while True:
             try:
-                answer = await self._rpc.post(request)
-                accounts = jsonrpc.decode_result(answer, jsonrpc.ProgramAccountsResult, "getProgramAccounts").value
+                accounts = (await self._rpc.ask(request)).value
                 break
             except AwmError as error:
                 logs.get().warning("cannot look for sessions", problem=str(error))

@@ -74,8 +74,8 @@ class Models:
         return engine
 
     async def _account(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
-        answer = await self._base.post(jsonrpc.get_multiple_accounts(1, [key]))
-        (account,) = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
+        # A shard of 10 MiB takes a while on a slow line.
+        account = (await self._base.ask(jsonrpc.get_account_info(key), deadline_s=15.0)).value
         if account is None:
             raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
         return account.raw, account.owner_key

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from ..errors import AwmError, RpcError
+from ..errors import AwmError
 from ..net.rpc import RpcClient
 from ..session import events
 from ..session.events import Role
 from ..wire import jsonrpc
 from .session import ServedSession
 
+_PATIENCE_S = 2.0
+"""For how long one read is tried again here; after that the machine knows, and asks again by itself."""
 _SMALL = 3
 """Roles that one answer can hold of many sessions; more means the big accounts as well."""
 
@@ -70,14 +72,12 @@ class Reader:
     async def _read(self, group: list[tuple[ServedSession, list[Role]]]) -> None:
         keys = [served.keys[role] for served, roles in group for role in roles]
         try:
-            answer = await self._rpc.post(jsonrpc.get_multiple_accounts(1, keys))
-            found = iter(jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value)
-            read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
-        except (AwmError, StopIteration) as error:
-            problem = error if isinstance(error, AwmError) else RpcError("getMultipleAccounts: too few accounts")
+            found = iter((await self._rpc.ask(jsonrpc.get_multiple_accounts(keys), patience_s=_PATIENCE_S)).value)
+        except AwmError as error:
             for served, _ in group:
-                self._deliver(served, events.FetchFailed(problem))
+                self._deliver(served, events.FetchFailed(error))
             return
+        read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
         for served, accounts in read:
             self._deliver(served, events.Fetched(accounts))
 

@@ -72,8 +72,7 @@ class Rent:
             entities = charged[at : at + jsonrpc.MAX_ACCOUNTS]
             keys = [programs.checkpoint_pda(entity, 0) for entity in entities]
             try:
-                answer = await self._rpc.post(jsonrpc.get_multiple_accounts(1, keys))
-                found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
+                found = (await self._rpc.ask(jsonrpc.get_multiple_accounts(keys))).value
             except AwmError as error:
                 logs.get().warning("cannot look for closed sessions", problem=str(error))
                 return

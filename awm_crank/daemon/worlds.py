@@ -51,8 +51,7 @@ async def check_interface(rpc: RpcClient) -> None:
     log = logs.get()
     while True:
         try:
-            answer = await rpc.post(jsonrpc.get_multiple_accounts(1, interface.world_accounts()))
-            found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
+            found = (await rpc.ask(jsonrpc.get_multiple_accounts(interface.world_accounts()))).value
             interface.check_world_accounts([None if account is None else account.raw for account in found])
             return
         except AwmError as error:
@@ -76,13 +75,11 @@ async def find(rpc: RpcClient) -> Pubkey:
 
 async def lowest(rpc: RpcClient) -> Pubkey | None:
     """The permissionless world with the lowest id, or None when there is none. Raises AwmError."""
-    answer = await rpc.post(jsonrpc.get_account_info(1, bolt.registry_pda()))
-    account = jsonrpc.decode_result(answer, jsonrpc.AccountResult, "getAccountInfo").value
+    account = (await rpc.ask(jsonrpc.get_account_info(bolt.registry_pda()))).value
     count = 0 if account is None else Registry.decode(account.raw).worlds
     for first in range(0, count, jsonrpc.MAX_ACCOUNTS):
         keys = [bolt.world_pda(number) for number in range(first, min(count, first + jsonrpc.MAX_ACCOUNTS))]
-        answer = await rpc.post(jsonrpc.get_multiple_accounts(1, keys))
-        found = jsonrpc.decode_result(answer, jsonrpc.AccountsResult, "getMultipleAccounts").value
+        found = (await rpc.ask(jsonrpc.get_multiple_accounts(keys))).value
         for key, world in zip(keys, found, strict=True):
             if world is not None and World.decode(world.raw).permissionless:
                 return key

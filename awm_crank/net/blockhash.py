@@ -15,8 +15,6 @@ REFRESH_S = 0.5
 """Blockhashes live for a minute at least on a chain of 400 ms slots, but only for 150 slots where slots are short."""
 FROZEN_S = 3.0
 """A blockhash changes with every slot. One that has not changed for so long comes from a node that stands still."""
-_METHOD = "getLatestBlockhash"
-_DEADLINE_S = 1.0
 _AGAIN_S = 0.2
 
 
@@ -66,14 +64,11 @@ class BlockhashKeeper:
 
     async def first(self) -> None:
         """Fetches it, with the client's patience. Raises RpcError."""
-        params = [{"commitment": "processed"}]
-        self._take((await self._rpc.call(_METHOD, params, jsonrpc.BlockhashResult)).value.raw)
+        self._take((await self._rpc.ask(jsonrpc.get_latest_blockhash())).value.raw)
 
     async def refresh(self) -> None:
         """Fetches it once. Raises RpcError."""
-        number = self._rpc.next_id()
-        answer = await self._rpc.post(jsonrpc.get_latest_blockhash(number), deadline_s=_DEADLINE_S)
-        self._take(jsonrpc.decode_result(answer, jsonrpc.BlockhashResult, _METHOD, request_id=number).value.raw)
+        self._take((await self._rpc.ask(jsonrpc.get_latest_blockhash(), patience_s=0)).value.raw)
 
     def _take(self, found: bytes) -> None:
         self._fetched_at = time.monotonic()

@@ -8,10 +8,12 @@ one has not reached.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 
 from ..errors import RpcError
+from ..wire import jsonrpc
 from .pubsub import PubSub
 from .rpc import RpcClient
 
@@ -21,7 +23,6 @@ PERIOD_S = 1.0
 _PAUSE_FIRST_S = 5.0
 _PAUSE_MAX_S = 60.0
 _REMEMBERED_S = 120.0
-_PARAMS = [{"commitment": "processed"}]
 
 
 class Pace:
@@ -81,12 +82,9 @@ class StreamLag:
     async def run(self) -> None:
         """Compares until cancelled."""
         while True:
-            try:
-                slot = await self._rpc.call("getSlot", _PARAMS, int)
-            except RpcError:
-                # Whether the endpoint answers at all is others' business. Without an answer nothing is compared.
-                slot = None
-            if slot is not None:
+            # Whether the endpoint answers at all is others' business. Without an answer nothing is compared.
+            with contextlib.suppress(RpcError):
+                slot = await self._rpc.ask(jsonrpc.get_slot(), patience_s=0)
                 self.compare(time.monotonic(), slot)
             await asyncio.sleep(self._period_s)
 

@@ -26,7 +26,7 @@ from solders.pubkey import Pubkey
 
 from ..endpoint import WEBSOCKET, Endpoint
 from ..errors import AwmError
-from ..wire import jsonrpc
+from ..wire import jsonrpc, notifications
 from .http import retry_after
 from .subscriptions import Subscription, Subscriptions
 
@@ -318,33 +318,33 @@ class PubSub:
         Raises:
             RpcError: the message cannot be read.
         """
-        message = jsonrpc.decode_message(text)
+        message = notifications.decode_message(text)
         if isinstance(message, jsonrpc.Reply):
             self._answered(message)
-        elif isinstance(message, jsonrpc.SlotNotification):
+        elif isinstance(message, notifications.SlotNotification):
             self.slot, self.slot_at = message.params.result.slot, time.monotonic()
             self._sink(SlotChanged(self.slot))
         else:
             self._notified(message)
 
-    def _notified(self, message: jsonrpc.Notification | jsonrpc.UnknownNotification) -> None:
+    def _notified(self, message: notifications.Notification | notifications.UnknownNotification) -> None:
         number, result = message.params.subscription, message.params.result
         now = time.monotonic()
-        if isinstance(message, jsonrpc.AccountNotification):
+        if isinstance(message, notifications.AccountNotification):
             found, slot = message.params.result.value, message.params.result.context.slot
             for reader in self._book.readers(number, "account", now):
                 self._sink(AccountChanged(reader.tag, None, slot, found.owner_key, found.lamports, found.raw))
-        elif isinstance(message, jsonrpc.ProgramNotification):
+        elif isinstance(message, notifications.ProgramNotification):
             one, slot = message.params.result.value, message.params.result.context.slot
             found = one.account
             for reader in self._book.readers(number, "program", now):
                 self._sink(AccountChanged(reader.tag, str(one.key), slot, found.owner_key, found.lamports, found.raw))
-        elif isinstance(message, jsonrpc.SignatureNotification):
+        elif isinstance(message, notifications.SignatureNotification):
             ended = message.params.result
             value: Any = ended.value if isinstance(ended.value, str) else {"err": ended.value.err}
             for reader in self._book.readers(number, "signature", now):
                 self._sink(OtherNotification(reader.tag, "signature", ended.context.slot, value))
-        elif isinstance(message, jsonrpc.UnknownNotification):
+        elif isinstance(message, notifications.UnknownNotification):
             kind = message.method.removesuffix("Notification")
             slot = self.slot
             if isinstance(result, dict) and isinstance(context := result.get("context"), dict) and "value" in result:

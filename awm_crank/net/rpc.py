@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from ..endpoint import HTTP, Endpoint
@@ -111,27 +110,36 @@ class RpcClient:
             )
         return answer
 
+    async def ask(
+        self, request: jsonrpc.Request[T], *, patience_s: float | None = None, deadline_s: float = FIRST_DEADLINE_S
+    ) -> T:
+        """The result of one request, tried again for a while after faults that can pass.
+
+        Args:
+            patience_s: how long it is tried again; `retry_s` where it is not given, 0 for a single try.
+            deadline_s: of the first try; each further one has twice the time, up to `timeout_s`. The connection of a
+                try whose answer is overdue is closed, so that the next one goes another way.
+
+        Raises:
+            RpcError: as `post`; the endpoint's own error (`code`, `data`); or an answer that is another request's or
+                has another shape.
+        """
+
+        async def once(limit_s: float) -> T:
+            number = self.next_id()
+            answer = await self.post(request.body(number), deadline_s=limit_s)
+            return self._read(lambda: request.read(answer, number))
+
+        return await self._patiently(once, patience_s, deadline_s)
+
     @overload
     async def call(self, method: str, params: Sequence[Any] = ()) -> Any: ...
     @overload
     async def call(self, method: str, params: Sequence[Any], kind: type[T]) -> T: ...
 
     async def call(self, method: str, params: Sequence[Any] = (), kind: Any = Any) -> Any:
-        """One call, tried again for `retry_s` after faults that can pass.
-
-        Args:
-            kind: the type of `result`, such as `jsonrpc.BalanceResult`; plain JSON values where it is not given.
-
-        Raises:
-            RpcError: as `post`, the endpoint's own error (`code`, `data`), or an answer that is not of this kind.
-        """
-        number = self.next_id()
-        body = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-
-        def read(raw: bytes) -> Any:
-            return _result(method, jsonrpc.answer_to(number, jsonrpc.decode_reply(raw), method), kind)
-
-        return await self._patiently(body, read)
+        """`ask` for any method; `kind` is the type of the result, plain JSON values where it is not given."""
+        return await self.ask(jsonrpc.Request(method, params, kind))
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Several calls in one request; one entry a call, in order: its `result`, or the RpcError it met (not raised).
@@ -141,28 +149,37 @@ class RpcClient:
         """
         if not calls:
             return []
-        first = self.next_id(len(calls))
-        body = msgspec.json.encode(
-            [
-                {"jsonrpc": "2.0", "id": first + n, "method": method, "params": params}
-                for n, (method, params) in enumerate(calls)
-            ]
-        )
+        methods = [method for method, _ in calls]
 
-        def read(raw: bytes) -> list[Any]:
-            by_id = {answer.id: answer for answer in jsonrpc.decode_batch(raw)}
-            results: list[Any] = []
-            for n, (method, _) in enumerate(calls):
-                answer = by_id.get(first + n)
-                if answer is None:
-                    raise RpcError(f"{self.url} left {method} of a batch unanswered", recoverable=True)
-                try:
-                    results.append(_result(method, answer))
-                except RpcError as error:
-                    results.append(self.scrubbed(error))
-            return results
+        async def once(limit_s: float) -> list[Any]:
+            first = self.next_id(len(calls))
+            requests = [jsonrpc.Request(method, params, object) for method, params in calls]
+            body = jsonrpc.batch([request.body(first + n) for n, request in enumerate(requests)])
+            answer = await self.post(body, deadline_s=limit_s)
+            replies = self._read(lambda: jsonrpc.decode_batch(answer))
+            by_id = {reply.id: reply for reply in replies}
+            return [self._one_of(by_id.get(first + n), method) for n, method in enumerate(methods)]
 
-        return await self._patiently(body, read)
+        return await self._patiently(once, None, FIRST_DEADLINE_S)
+
+    def _one_of(self, reply: jsonrpc.Reply | None, method: str) -> Any:
+        if reply is None:
+            raise RpcError(f"{self.url} left {method} of a batch unanswered", recoverable=True)
+        try:
+            if reply.error is None:
+                return jsonrpc.result(reply, Any, method)
+        except AwmError as error:
+            return self.scrubbed(error)
+        # As the endpoint gave it: who sent a batch of transactions looks into the data.
+        code, text = reply.error.code, self.endpoint.scrub(f"{method}: {reply.error.message[:300]}")
+        return RpcError(text, code=code, data=reply.error.data, recoverable=code in jsonrpc.TRANSIENT)
+
+    def _read(self, decode: Callable[[], T]) -> T:
+        try:
+            return decode()
+        except AwmError as error:
+            self.failures["malformed"] += isinstance(error, RpcError) and error.code is None
+            raise self.scrubbed(error) from None
 
     def next_id(self, count: int = 1) -> int:
         """A request id that was not used before, the first of `count` in a row."""
@@ -176,22 +193,17 @@ class RpcClient:
         error.found = self.endpoint.scrub(error.found) if isinstance(error.found, str) else error.found
         return error
 
-    async def _patiently(self, body: bytes, read: Callable[[bytes], T]) -> T:
+    async def _patiently(self, once: Callable[[float], Awaitable[T]], patience_s: float | None, deadline_s: float) -> T:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, RpcError) and error.recoverable),
-            stop=stop_before_delay(self._retry_s),
+            stop=stop_before_delay(self._retry_s if patience_s is None else patience_s),
             wait=_pause,
             sleep=asyncio.sleep,
             reraise=True,
         ):
             with attempt:
                 tries = attempt.retry_state.attempt_number
-                raw = await self.post(body, deadline_s=min(FIRST_DEADLINE_S * 2 ** (tries - 1), self._timeout_s))
-                try:
-                    return read(raw)
-                except RpcError as error:
-                    self.failures["malformed"] += error.code is None
-                    raise self.scrubbed(error) from None
+                return await once(min(deadline_s * 2 ** (tries - 1), self._timeout_s))
         raise AssertionError("unreachable: tenacity raises the last error")
 
 
@@ -199,11 +211,3 @@ def _pause(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome is not None else None
     asked_for = error.retry_after_s if isinstance(error, RpcError) else None
     return max(_SPREAD(state), asked_for or 0.0)
-
-
-def _result(method: str, reply: jsonrpc.Reply, kind: Any = Any) -> Any:
-    if reply.error is not None:
-        error = reply.error
-        recoverable = error.code in jsonrpc.TRANSIENT
-        raise RpcError(f"{method}: {error.message}", code=error.code, data=error.data, recoverable=recoverable)
-    return jsonrpc.result(reply, kind, method)

@@ -1,4 +1,4 @@
-"""Solana's JSON-RPC and PubSub as text: request bodies out, typed results and notifications in. No I/O.
+"""Solana's JSON-RPC as text: request bodies out, typed results in. No I/O. notifications.py reads what PubSub sends.
 
 Account data is asked for as base64. Everything is decoded and checked at once, keys and account data included:
 whatever does not have the shape that it should have raises RpcError, never anything else, and what was decoded can be
@@ -11,7 +11,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar, cast
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -35,10 +35,34 @@ _MESSAGE_CHARS = 300
 # ---- requests ----
 
 
-def request(request_id: int, method: str, params: Sequence[Any] = ()) -> bytes:
-    """A request body. Pubkeys among the params are written as base58."""
-    body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-    return msgspec.json.encode(body, enc_hook=_plain)
+class Request(Generic[T]):
+    """One request, and the type of its result: `rpc.ask(get_account_info(key))` gives an `AccountResult`.
+
+    Args:
+        method: such as `getSlot`.
+        params: what it takes; Pubkeys among them are written as base58.
+        kind: the type of its result, such as `AccountResult` or `int`.
+        count: how many accounts the result must have; None where that is not known.
+    """
+
+    __slots__ = ("_count", "_kind", "_params", "method")
+
+    def __init__(self, method: str, params: Sequence[Any], kind: type[T], *, count: int | None = None) -> None:
+        self.method = method
+        self._params = msgspec.json.encode(params, enc_hook=_plain)
+        self._kind = kind
+        self._count = count
+
+    def body(self, request_id: int) -> bytes:
+        """The request's text."""
+        return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (request_id, self.method.encode(), self._params)
+
+    def read(self, answer: bytes, request_id: int) -> T:
+        """The result of its answer. Raises as `result`, and RpcError where the answer is another request's."""
+        found: Any = decode_result(answer, self._kind, self.method, request_id=request_id)
+        if self._count is not None and len(found.value) != self._count:
+            raise RpcError(self.method, expected=f"{self._count} accounts", found=len(found.value), recoverable=True)
+        return cast("T", found)
 
 
 def _plain(value: Any) -> Any:
@@ -83,20 +107,18 @@ def _config(commitment: Commitment, more: Mapping[str, Any] | None = None) -> di
 
 
 def get_account_info(
-    request_id: int, key: Pubkey, commitment: Commitment = "processed", data_slice: tuple[int, int] | None = None
-) -> bytes:
+    key: Pubkey, commitment: Commitment = "processed", data_slice: tuple[int, int] | None = None
+) -> Request[AccountResult]:
     """One account; `data_slice` is (offset, length)."""
-    return request(request_id, "getAccountInfo", [key, _config(commitment, _slice(data_slice))])
+    return Request("getAccountInfo", [key, _config(commitment, _slice(data_slice))], AccountResult)
 
 
 def get_multiple_accounts(
-    request_id: int,
-    keys: Sequence[Pubkey],
-    commitment: Commitment = "processed",
-    data_slice: tuple[int, int] | None = None,
-) -> bytes:
-    """Up to `MAX_ACCOUNTS` at one slot; `data_slice` is (offset, length)."""
-    return request(request_id, "getMultipleAccounts", [list(keys), _config(commitment, _slice(data_slice))])
+    keys: Sequence[Pubkey], commitment: Commitment = "processed", data_slice: tuple[int, int] | None = None
+) -> Request[AccountsResult]:
+    """Up to `MAX_ACCOUNTS` accounts at one slot; `data_slice` is (offset, length). The result has one for each key."""
+    params = [list(keys), _config(commitment, _slice(data_slice))]
+    return Request("getMultipleAccounts", params, AccountsResult, count=len(keys))
 
 
 def _slice(data_slice: tuple[int, int] | None) -> dict[str, Any]:
@@ -114,33 +136,43 @@ def data_size(size: int) -> dict[str, Any]:
 
 
 def get_program_accounts(
-    request_id: int,
     program: Pubkey,
     filters: Sequence[Mapping[str, Any]] = (),
     commitment: Commitment = "processed",
     data_slice: tuple[int, int] | None = None,
-) -> bytes:
+) -> Request[ProgramAccountsResult]:
     """A program's accounts that pass all `filters`, with the slot."""
     more = {"filters": list(filters), "withContext": True, **_slice(data_slice)}
-    return request(request_id, "getProgramAccounts", [program, _config(commitment, more)])
+    return Request("getProgramAccounts", [program, _config(commitment, more)], ProgramAccountsResult)
 
 
-def get_latest_blockhash(request_id: int, commitment: Commitment = "processed") -> bytes:
+def get_latest_blockhash(commitment: Commitment = "processed") -> Request[BlockhashResult]:
     """The latest blockhash and the last block height at which it is valid."""
-    return request(request_id, "getLatestBlockhash", [{"commitment": commitment}])
+    return Request("getLatestBlockhash", [{"commitment": commitment}], BlockhashResult)
+
+
+def get_balance(key: Pubkey, commitment: Commitment = "processed") -> Request[BalanceResult]:
+    """Lamports of an account, with the slot; 0 where there is none."""
+    return Request("getBalance", [key, {"commitment": commitment}], BalanceResult)
+
+
+def get_slot(commitment: Commitment = "processed") -> Request[int]:
+    """The slot that the endpoint has reached."""
+    return Request("getSlot", [{"commitment": commitment}], int)
 
 
 # ---- results ----
 
 
-_Unsigned = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Unsigned = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""Slots, heights and lamports: the supply of SOL in lamports has 60 bits."""
 
 
 class AccountBytes(bytes):
     """An account's data, decoded from base64."""
 
 
-def _decode_hook(kind: type, value: Any) -> Any:
+def decode_hook(kind: type, value: Any) -> Any:
     """Decodes what JSON has no type for. msgspec turns ValueError and TypeError into its own error with the place."""
     if kind is Pubkey:
         if not isinstance(value, str):
@@ -163,7 +195,7 @@ class RpcAccount(msgspec.Struct, frozen=True, gc=False):
 
     raw: AccountBytes = msgspec.field(name="data")
     owner_key: Pubkey = msgspec.field(name="owner")
-    lamports: _Unsigned
+    lamports: Unsigned
     executable: bool = False
 
 
@@ -177,7 +209,7 @@ class KeyedAccount(msgspec.Struct, frozen=True, gc=False):
 class Context(msgspec.Struct, frozen=True, gc=False):
     """The slot that a result holds for."""
 
-    slot: _Unsigned
+    slot: Unsigned
 
 
 class InContext(msgspec.Struct, Generic[T], frozen=True):
@@ -191,7 +223,7 @@ class LatestBlockhash(msgspec.Struct, frozen=True):
     """A blockhash (`key`: 32 bytes, like a key) and the last block height at which it is valid."""
 
     key: Pubkey = msgspec.field(name="blockhash")
-    last_valid_block_height: _Unsigned = msgspec.field(name="lastValidBlockHeight")
+    last_valid_block_height: Unsigned = msgspec.field(name="lastValidBlockHeight")
 
     @property
     def raw(self) -> bytes:
@@ -199,7 +231,7 @@ class LatestBlockhash(msgspec.Struct, frozen=True):
         return bytes(self.key)
 
 
-BalanceResult = InContext[_Unsigned]
+BalanceResult = InContext[Unsigned]
 AccountResult = InContext[RpcAccount | None]
 AccountsResult = InContext[list[RpcAccount | None]]
 ProgramAccountsResult = InContext[list[KeyedAccount]]
@@ -240,17 +272,19 @@ def _typed_error(error: ErrorBody, what: str) -> AwmError:
 
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=_decode_hook)
+    return msgspec.json.Decoder(kind, dec_hook=decode_hook)
 
 
-def _decode(kind: Any, data: bytes | memoryview | msgspec.Raw, what: str) -> Any:
+def decode(kind: Any, data: bytes | memoryview | msgspec.Raw, what: str) -> Any:
+    """These bytes as `kind`. Raises RpcError."""
     try:
         return _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise _malformed(what, error, bytes(data)) from None
+        raise malformed(what, error, bytes(data)) from None
 
 
-def _malformed(what: str, error: Exception, data: bytes) -> RpcError:
+def malformed(what: str, error: Exception, data: bytes) -> RpcError:
+    """What is raised for bytes that are not what they should be."""
     # Nonsense from an endpoint passes: another node may answer the next request.
     found = f"{str(error)[:200]}: {data[:80]!r}"
     return RpcError(what, expected="JSON as Solana's RPC writes it", found=found, recoverable=True)
@@ -258,7 +292,7 @@ def _malformed(what: str, error: Exception, data: bytes) -> RpcError:
 
 def decode_reply(data: bytes | memoryview) -> Reply:
     """A response's envelope. Raises RpcError when the bytes are not a response."""
-    reply: Reply = _decode(Reply, data, "response")
+    reply: Reply = decode(Reply, data, "response")
     return reply
 
 
@@ -278,7 +312,7 @@ def result(reply: Reply, kind: type[T], what: str = "request") -> T:
         raise _typed_error(reply.error, what)
     if not bytes(reply.result):
         raise RpcError(what, expected="a result or an error", found="neither", recoverable=True)
-    decoded: T = _decode(kind, reply.result, what)
+    decoded: T = decode(kind, reply.result, what)
     return decoded
 
 
@@ -305,108 +339,5 @@ def decode_batch(data: bytes | memoryview) -> list[Reply]:
     if bytes(data[:64]).lstrip()[:1] == b"{":
         reply = decode_reply(data)
         raise _typed_error(reply.error or ErrorBody("one answer in place of a batch"), "batch")
-    replies: list[Reply] = _decode(list[Reply], data, "batch")
+    replies: list[Reply] = decode(list[Reply], data, "batch")
     return replies
-
-
-# ---- notifications ----
-
-
-class _AccountParams(msgspec.Struct, frozen=True, gc=False):
-    subscription: int
-    result: InContext[RpcAccount]
-
-
-class _ProgramParams(msgspec.Struct, frozen=True, gc=False):
-    subscription: int
-    result: InContext[KeyedAccount]
-
-
-class SlotInfo(msgspec.Struct, frozen=True, gc=False):
-    """A new slot."""
-
-    slot: _Unsigned
-    parent: _Unsigned = 0
-    root: _Unsigned = 0
-
-
-class _SlotParams(msgspec.Struct, frozen=True, gc=False):
-    subscription: int
-    result: SlotInfo
-
-
-class SignatureResult(msgspec.Struct, frozen=True, gc=False):
-    """The outcome of a transaction; `err` is null when it succeeded."""
-
-    err: Any = None
-
-
-class _SignatureParams(msgspec.Struct, frozen=True, gc=False):
-    subscription: int
-    result: InContext[SignatureResult | str]
-
-
-class AccountNotification(msgspec.Struct, frozen=True, tag_field="method", tag="accountNotification"):
-    """An account changed."""
-
-    params: _AccountParams
-
-
-class ProgramNotification(msgspec.Struct, frozen=True, tag_field="method", tag="programNotification"):
-    """An account of a program changed."""
-
-    params: _ProgramParams
-
-
-class SlotNotification(msgspec.Struct, frozen=True, tag_field="method", tag="slotNotification"):
-    """The endpoint reached a slot."""
-
-    params: _SlotParams
-
-
-class SignatureNotification(msgspec.Struct, frozen=True, tag_field="method", tag="signatureNotification"):
-    """A transaction ended."""
-
-    params: _SignatureParams
-
-
-class UnknownNotification(msgspec.Struct, frozen=True):
-    """A notification of another kind (logs, root), as plain JSON values."""
-
-    method: str
-    params: UnknownParams
-
-
-class UnknownParams(msgspec.Struct, frozen=True):
-    """What another kind of notification says."""
-
-    subscription: int
-    result: Any
-
-
-Notification = AccountNotification | ProgramNotification | SlotNotification | SignatureNotification
-_METHODS = frozenset(
-    str(kind.__struct_config__.tag)
-    for kind in (AccountNotification, ProgramNotification, SlotNotification, SignatureNotification)
-)
-_NOTIFICATION: msgspec.json.Decoder[Notification] = msgspec.json.Decoder(Notification, dec_hook=_decode_hook)
-
-
-def decode_message(data: bytes | str) -> Notification | UnknownNotification | Reply:
-    """A PubSub message: a notification, or the response to a request.
-
-    Raises:
-        RpcError: it is neither, or a notification of a known kind with another content.
-    """
-    try:
-        return _NOTIFICATION.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
-        problem = error
-    reply: Reply = _decode(Reply, raw, "PubSub message")
-    if reply.id is not None or reply.error is not None:
-        return reply
-    other: UnknownNotification = _decode(UnknownNotification, raw, "PubSub message")
-    if other.method in _METHODS:
-        raise _malformed("PubSub message", problem, raw)
-    return other

@@ -41,7 +41,7 @@ async def test_endpoint_error(endpoint: Endpoint) -> None:
 
     endpoint.answer = answer
     async with RpcClient(endpoint.http) as client:
-        with pytest.raises(RpcError, match="simulation failed") as caught:
+        with pytest.raises(RpcError, match="AccountNotFound") as caught:
             await client.call("sendTransaction", [])
     assert (caught.value.code, caught.value.data) == (-32002, {"err": "AccountNotFound"})
     assert not caught.value.recoverable

@@ -14,8 +14,9 @@ from solders.pubkey import Pubkey
 from wire.test_failures import JSON, LOGS
 
 from awm_crank.errors import AwmError, ProgramError, RpcError
-from awm_crank.wire import ids, jsonrpc, layouts
-from awm_crank.wire.jsonrpc import AccountNotification, Reply, SlotNotification
+from awm_crank.wire import ids, jsonrpc, layouts, notifications
+from awm_crank.wire.jsonrpc import Reply
+from awm_crank.wire.notifications import AccountNotification, SlotNotification
 from awm_crank.wire.transaction import Signer, sign_once
 
 SIGNER = Signer(bytes(range(32)))
@@ -69,22 +70,24 @@ def test_requests() -> None:
     piece = {"dataSlice": {"offset": 1, "length": 2}}
     filters = [{"dataSize": 5}, {"memcmp": {"offset": 54, "bytes": "YWJj", "encoding": "base64"}}]
     made = [jsonrpc.data_size(5), jsonrpc.memcmp(layouts.HIDDEN_STATE.offset("writer"), b"abc")]
-    expected: list[tuple[bytes, str, list[Any]]] = [
-        (jsonrpc.get_account_info(1, KEY), "getAccountInfo", [key, config]),
-        (jsonrpc.get_account_info(1, KEY, data_slice=(1, 2)), "getAccountInfo", [key, {**config, **piece}]),
-        (jsonrpc.get_multiple_accounts(1, [KEY, KEY]), "getMultipleAccounts", [[key, key], config]),
-        (jsonrpc.get_program_accounts(1, KEY, made), "getProgramAccounts",
+    expected: list[tuple[jsonrpc.Request[Any], str, list[Any]]] = [
+        (jsonrpc.get_account_info(KEY), "getAccountInfo", [key, config]),
+        (jsonrpc.get_account_info(KEY, data_slice=(1, 2)), "getAccountInfo", [key, {**config, **piece}]),
+        (jsonrpc.get_multiple_accounts([KEY, KEY]), "getMultipleAccounts", [[key, key], config]),
+        (jsonrpc.get_program_accounts(KEY, made), "getProgramAccounts",
          [key, {**config, "filters": filters, "withContext": True}]),
-        (jsonrpc.get_latest_blockhash(1), "getLatestBlockhash", [{"commitment": "processed"}]),
-        (jsonrpc.get_latest_blockhash(1, "finalized"), "getLatestBlockhash", [{"commitment": "finalized"}]),
+        (jsonrpc.get_latest_blockhash(), "getLatestBlockhash", [{"commitment": "processed"}]),
+        (jsonrpc.get_latest_blockhash("finalized"), "getLatestBlockhash", [{"commitment": "finalized"}]),
+        (jsonrpc.get_balance(KEY), "getBalance", [key, {"commitment": "processed"}]),
+        (jsonrpc.get_slot(), "getSlot", [{"commitment": "processed"}]),
     ]  # fmt: skip
-    for body, method, params in expected:
-        assert json.loads(body) == {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    for request, method, params in expected:
+        assert json.loads(request.body(1)) == {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
 def test_batch_is_json() -> None:
     """A batch is the list of its bodies."""
-    bodies = [jsonrpc.get_latest_blockhash(1), jsonrpc.get_account_info(2, KEY)]
+    bodies = [jsonrpc.get_latest_blockhash().body(1), jsonrpc.get_account_info(KEY).body(2)]
     assert json.loads(jsonrpc.batch(bodies)) == [json.loads(body) for body in bodies]
 
 
@@ -115,7 +118,7 @@ def test_results() -> None:
 
 def test_account_notification() -> None:
     """A notification comes in one pass, its data as bytes."""
-    message = jsonrpc.decode_message(note("accountNotification", in_context(account())))
+    message = notifications.decode_message(note("accountNotification", in_context(account())))
     assert isinstance(message, AccountNotification)
     assert (message.params.subscription, message.params.result.context.slot) == (4, 9)
     assert message.params.result.value.raw == DATA
@@ -123,23 +126,23 @@ def test_account_notification() -> None:
 
 def test_other_notifications() -> None:
     """Program, slot and signature notifications come typed."""
-    program = jsonrpc.decode_message(
+    program = notifications.decode_message(
         note("programNotification", in_context({"pubkey": str(KEY), "account": account()}))
     )
-    assert isinstance(program, jsonrpc.ProgramNotification)
+    assert isinstance(program, notifications.ProgramNotification)
     assert program.params.result.value.account.raw == DATA
-    slot = jsonrpc.decode_message(note("slotNotification", {"parent": 1, "root": 0, "slot": 2}))
+    slot = notifications.decode_message(note("slotNotification", {"parent": 1, "root": 0, "slot": 2}))
     assert isinstance(slot, SlotNotification)
     assert slot.params.result.slot == 2
     for value in ({"err": None}, "receivedSignature"):
-        ended = jsonrpc.decode_message(note("signatureNotification", in_context(value)))
-        assert isinstance(ended, jsonrpc.SignatureNotification)
+        ended = notifications.decode_message(note("signatureNotification", in_context(value)))
+        assert isinstance(ended, notifications.SignatureNotification)
 
 
 def test_message_may_be_a_reply() -> None:
     """A response among the notifications comes as Reply, from text as from bytes."""
     for message in (reply(23), reply(23).decode()):
-        answer = jsonrpc.decode_message(message)
+        answer = notifications.decode_message(message)
         assert isinstance(answer, Reply)
         assert answer.id == 3
         assert jsonrpc.result(answer, int) == 23
@@ -149,16 +152,26 @@ def test_message_may_be_a_reply() -> None:
 def test_malformed_base64_is_refused(wrong: list[str]) -> None:
     """Account data that is not base64 raises RpcError, rather than other bytes."""
     with pytest.raises(RpcError, match=r"expected base64, found .*value\.data"):
-        jsonrpc.decode_message(note("accountNotification", in_context({**account(), "data": wrong})))
+        notifications.decode_message(note("accountNotification", in_context({**account(), "data": wrong})))
 
 
 @pytest.mark.parametrize("data", [["AAAA", "base58"], ["AAAA"], "AAAA", {"parsed": {}}, None])
 def test_other_encodings_are_refused(data: object) -> None:
     """Data in another encoding than the one asked for is refused."""
     with pytest.raises(RpcError):
-        jsonrpc.decode_message(note("accountNotification", in_context({**account(), "data": data})))
+        notifications.decode_message(note("accountNotification", in_context({**account(), "data": data})))
     with pytest.raises(RpcError):
         jsonrpc.decode_result(reply(in_context({**account(), "data": data})), jsonrpc.AccountResult)
+
+
+@pytest.mark.parametrize("found", [0, 1, 3])
+def test_number_of_accounts(found: int) -> None:
+    """getMultipleAccounts gives one account, or None, for each key: fewer or more are an error."""
+    request = jsonrpc.get_multiple_accounts([KEY, KEY])
+    with pytest.raises(RpcError, match=f"getMultipleAccounts; expected 2 accounts, found {found}") as caught:
+        request.read(reply(in_context([account()] * found)), 3)
+    assert caught.value.recoverable
+    assert len(request.read(reply(in_context([account(), None])), 3).value) == 2
 
 
 def test_keys_that_are_none_are_refused() -> None:
@@ -168,7 +181,7 @@ def test_keys_that_are_none_are_refused() -> None:
     with pytest.raises(RpcError, match=r"a base58 key, found 'x'.*blockhash"):
         jsonrpc.decode_result(reply(in_context({"blockhash": "x", "lastValidBlockHeight": 5})), jsonrpc.BlockhashResult)
     with pytest.raises(RpcError, match=r"a base58 key, found '0OIl'.*pubkey"):
-        jsonrpc.decode_message(note("programNotification", in_context({"pubkey": "0OIl", "account": account()})))
+        notifications.decode_message(note("programNotification", in_context({"pubkey": "0OIl", "account": account()})))
 
 
 def test_answer_of_another_request() -> None:
@@ -238,7 +251,7 @@ def test_every_mutation(shape: Any, kind: Any) -> None:
     for message in messages:
         try:
             if kind is None:
-                jsonrpc.decode_message(message)
+                notifications.decode_message(message)
             elif kind is list:
                 for each in jsonrpc.decode_batch(message):
                     jsonrpc.result(each, str)
@@ -260,7 +273,7 @@ def test_every_mutation(shape: Any, kind: Any) -> None:
 def test_decoders_are_total(data: bytes) -> None:
     """Any message decodes or raises RpcError, nothing else."""
     for decode in (
-        jsonrpc.decode_message,
+        notifications.decode_message,
         jsonrpc.decode_batch,
         lambda raw: jsonrpc.decode_result(raw, jsonrpc.AccountResult),
     ):
@@ -323,6 +336,6 @@ def test_batch_answers() -> None:
 
 def test_pubkeys_are_written_as_base58() -> None:
     """A Pubkey among the params is base58, another object is no parameter."""
-    assert json.loads(jsonrpc.request(1, "m", [Pubkey.default()]))["params"] == ["1" * 32]
+    assert json.loads(jsonrpc.Request("m", [Pubkey.default()], int).body(1))["params"] == ["1" * 32]
     with pytest.raises(TypeError):
-        jsonrpc.request(1, "m", [object()])
+        jsonrpc.Request("m", [object()], int)

@@ -1,0 +1,109 @@
+"""What Solana's PubSub sends, typed: notifications, and the answers to subscribe requests. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .jsonrpc import InContext, KeyedAccount, Reply, RpcAccount, Unsigned, decode, decode_hook, malformed
+
+
+class _AccountParams(msgspec.Struct, frozen=True, gc=False):
+    subscription: int
+    result: InContext[RpcAccount]
+
+
+class _ProgramParams(msgspec.Struct, frozen=True, gc=False):
+    subscription: int
+    result: InContext[KeyedAccount]
+
+
+class SlotInfo(msgspec.Struct, frozen=True, gc=False):
+    """A new slot."""
+
+    slot: Unsigned
+    parent: Unsigned = 0
+    root: Unsigned = 0
+
+
+class _SlotParams(msgspec.Struct, frozen=True, gc=False):
+    subscription: int
+    result: SlotInfo
+
+
+class SignatureResult(msgspec.Struct, frozen=True, gc=False):
+    """The outcome of a transaction; `err` is null when it succeeded."""
+
+    err: Any = None
+
+
+class _SignatureParams(msgspec.Struct, frozen=True, gc=False):
+    subscription: int
+    result: InContext[SignatureResult | str]
+
+
+class AccountNotification(msgspec.Struct, frozen=True, tag_field="method", tag="accountNotification"):
+    """An account changed."""
+
+    params: _AccountParams
+
+
+class ProgramNotification(msgspec.Struct, frozen=True, tag_field="method", tag="programNotification"):
+    """An account of a program changed."""
+
+    params: _ProgramParams
+
+
+class SlotNotification(msgspec.Struct, frozen=True, tag_field="method", tag="slotNotification"):
+    """The endpoint reached a slot."""
+
+    params: _SlotParams
+
+
+class SignatureNotification(msgspec.Struct, frozen=True, tag_field="method", tag="signatureNotification"):
+    """A transaction ended."""
+
+    params: _SignatureParams
+
+
+class UnknownNotification(msgspec.Struct, frozen=True):
+    """A notification of another kind (logs, root), as plain JSON values."""
+
+    method: str
+    params: UnknownParams
+
+
+class UnknownParams(msgspec.Struct, frozen=True):
+    """What another kind of notification says."""
+
+    subscription: int
+    result: Any
+
+
+Notification = AccountNotification | ProgramNotification | SlotNotification | SignatureNotification
+_METHODS = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (AccountNotification, ProgramNotification, SlotNotification, SignatureNotification)
+)
+_NOTIFICATION: msgspec.json.Decoder[Notification] = msgspec.json.Decoder(Notification, dec_hook=decode_hook)
+
+
+def decode_message(data: bytes | str) -> Notification | UnknownNotification | Reply:
+    """A PubSub message: a notification, or the response to a request.
+
+    Raises:
+        RpcError: it is neither, or a notification of a known kind with another content.
+    """
+    try:
+        return _NOTIFICATION.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
+        problem = error
+    reply: Reply = decode(Reply, raw, "PubSub message")
+    if reply.id is not None or reply.error is not None:
+        return reply
+    other: UnknownNotification = decode(UnknownNotification, raw, "PubSub message")
+    if other.method in _METHODS:
+        raise malformed("PubSub message", problem, raw)
+    return other
