@@ -68,7 +68,7 @@ class Discovery:
         request = jsonrpc.get_program_accounts(ids.HIDDEN_STATE, filters.of_writer(writer))
         while True:
             try:
-                accounts = (await self._rpc.ask(request)).value
+                accounts = (await self._rpc.ask(request, patience_s=2.0)).value
                 break
             except AwmError as error:
                 logs.get().warning("cannot look for sessions", problem=str(error))

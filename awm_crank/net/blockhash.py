@@ -53,7 +53,7 @@ class BlockhashKeeper:
     def problem(self) -> str:
         """What is wrong, for readiness; empty when nothing is."""
         if self.frozen:
-            return f"the blockhash of {self._rpc.url} has not changed for {self.age_s():.0f} s"
+            return f"the blockhash of {self._rpc.url} does not change: the endpoint stands still"
         return f"no fresh blockhash from {self._rpc.url}" if self.age_s() > FROZEN_S else ""
 
     @property

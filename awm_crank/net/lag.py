@@ -72,11 +72,11 @@ class StreamLag:
 
     @property
     def problem(self) -> str:
-        """What is wrong, for readiness; empty when nothing is."""
+        """What is wrong, for readiness; empty when nothing is. Without figures, so that it stays the same meanwhile."""
         if self.lag_s > self._max_lag_s:
-            return f"the stream of {self._pubsub.url} is {self.lag_s:.1f} s behind"
+            return f"the stream of {self._pubsub.url} is more than {self._max_lag_s:g} s behind"
         if self.answers_lag_s > self._max_lag_s:
-            return f"the answers of {self._rpc.url} are {self.answers_lag_s:.1f} s behind its stream"
+            return f"the answers of {self._rpc.url} are more than {self._max_lag_s:g} s behind its stream"
         return ""
 
     async def run(self) -> None:

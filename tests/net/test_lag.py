@@ -92,7 +92,7 @@ def test_answers_that_stand_still() -> None:
         stream.slot = 1000 + second
         lag.compare(float(second), 1000)
     assert lag.answers_lag_s == 8.0
-    assert "the answers of http://here are 8.0 s behind its stream" in lag.problem
+    assert "the answers of http://here are more than 2 s behind its stream" in lag.problem
     assert rpc.dropped > 0
     assert stream.reasons == []
 
