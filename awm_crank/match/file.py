@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -36,6 +36,34 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     genesis: str
     chain_hash: str
     start_players: str
+
+
+MAX_UNITS = 1000.0
+"""How far from the centre a stage may reach, in game units. The widest stage's blast zones are 700 units apart."""
+_Length = Annotated[float, msgspec.Meta(ge=-MAX_UNITS, le=MAX_UNITS)]
+
+
+class _Line(msgspec.Struct):
+    x_min: _Length
+    x_max: _Length
+    y: _Length
+
+
+class _Zones(msgspec.Struct):
+    left: _Length
+    right: _Length
+    top: _Length
+    bottom: _Length
+
+
+class _Geometry(msgspec.Struct):
+    """What a `stage_geometry` may be; a stage whose geometry is not known has its number and an empty name only."""
+
+    stage: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    name: Annotated[str, msgspec.Meta(max_length=100)]
+    ground: _Line | None = None
+    platforms: Annotated[list[_Line], msgspec.Meta(max_length=32)] = []
+    blast_zones: _Zones | None = None
 
 
 class MatchFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +146,8 @@ def parse(data: bytes, *, source: str = "match file") -> MatchFile:
         source: what errors call it.
 
     Raises:
-        MatchFileError: not JSON, another format, a key missing or malformed, or counts that do not agree.
+        MatchFileError: this is not JSON or another format, a key is missing or malformed, counts do not agree, or the
+            stage is wider than any.
     """
     hint = "export it again with `awm-crank export`"
     try:
@@ -126,7 +155,11 @@ def parse(data: bytes, *, source: str = "match file") -> MatchFile:
     except msgspec.ValidationError as error:
         raise MatchFileError(f"{source}: {error}", hint=hint) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MatchFileError(f"{source} is no JSON: {error}", hint=hint) from None
+        raise MatchFileError(f"{source} is not JSON: {error}", hint=hint) from None
+    try:
+        msgspec.convert(match.stage_geometry, _Geometry)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise MatchFileError(f"{source}: stage_geometry: {error}", hint=hint) from None
     meta = match.meta
     if meta.format != FORMAT:
         raise MatchFileError(f"{source}: meta.format", expected=FORMAT, found=meta.format, hint=hint)

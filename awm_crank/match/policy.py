@@ -30,6 +30,7 @@ from ..engine.layout import EMBEDDINGS, PLAYER_FLOATS
 from ..engine.offline import checkpoint, files
 from ..errors import CheckpointError
 from ..wire import frame_records
+from .arrays import read_arrays
 from .players import FULL_TILT, Agent, controller
 
 Floats = NDArray[np.float32]
@@ -77,31 +78,31 @@ class Policy:
 
     @classmethod
     def read(cls, data: bytes) -> Policy:
-        """A policy file's bytes, `.pt` or `.npz`.
+        """A policy from a file's bytes, `.pt` or `.npz`.
 
         Raises:
-            CheckpointError: it is neither, or no policy; or it is a `.pt` and torch is not installed.
+            CheckpointError: this is neither, it is damaged or too large, or it is not a policy; or it is a `.pt` and
+                torch is not installed.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 arrays = any(name.endswith(".npy") for name in archive.namelist())
-        except (zipfile.BadZipFile, ValueError, OSError) as error:
+        except Exception as error:
+            # On damaged files zipfile also raises NotImplementedError, struct.error and others.
             raise CheckpointError(
-                "policy file", expected="a .pt or .npz file", found=str(error) or "no archive",
+                "policy file", expected="a .pt or .npz file", found=f"{type(error).__name__}: {error}"[:120],
                 hint="train one with tools/policy/imitate.py",
             ) from None  # fmt: skip
         if not arrays:
             content = files.read(data)
             return cls(content.weights, content.encoding, content.context_len)
+        loaded = read_arrays(data)
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-                loaded = {name: stored[name] for name in stored.files}
             encoding = msgspec.json.decode(loaded.pop("encoding_config").tobytes())
             context_len = int(loaded.pop("context_len"))
-        except Exception as error:
-            # on damaged files numpy lets through whatever zipfile, zlib, ast and tokenize raise
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(
-                "policy file (.npz) cannot be read", expected="arrays, encoding_config and context_len",
+                "policy file (.npz)", expected="encoding_config (JSON) and context_len (a number) among its arrays",
                 found=f"{type(error).__name__}: {error}"[:120], hint="write it with Policy.encode",
             ) from None  # fmt: skip
         return cls(loaded, encoding, context_len)

@@ -188,7 +188,7 @@ def test_refused_files() -> None:
         Policy.read(b"not an archive")
     out = io.BytesIO()
     np.savez(out, a=np.zeros(3))
-    with pytest.raises(CheckpointError, match=r"policy file \(\.npz\) cannot be read"):
+    with pytest.raises(CheckpointError, match=r"policy file \(\.npz\); expected encoding_config"):
         Policy.read(out.getvalue())
     with pytest.raises(CheckpointError, match="checkpoint file"):
         Policy.read(saved([1, 2]))

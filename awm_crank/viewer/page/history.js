@@ -3,6 +3,8 @@
 import { DecodeError, fromBase64 } from "./codec.js";
 
 const FORMAT = "awm-match/1";
+const MOST_UNITS = 1000; // the widest stage's blast zones are 700 units apart
+const MOST_PLATFORMS = 32;
 const MOST_FRAMES = 36_000; // ten minutes stay in memory, older ones go
 
 // A frame: {frame, stage, players: [17 fields] x 2, inputs?, sources?}. Frames may be missing between first and last.
@@ -75,12 +77,16 @@ export async function readRing(rpc, contract, key, history) {
 
 const isText = (value) => typeof value === "string" && value.length < 100;
 const areNumbers = (object, names) => names.every((name) => Number.isFinite(object?.[name]));
+const areLengths = (object, names) => names.every((name) => Math.abs(object?.[name]) <= MOST_UNITS);
+const isLine = (line) => areLengths(line, ["x_min", "x_max", "y"]) && line.x_min <= line.x_max;
 
-// whether the stage can be drawn; a file of a stage that nobody knows has none
+// Whether the stage can be drawn. A file of a stage that nobody knows has none, and a stranger's file can say anything:
+// a stage of a billion units would take the page minutes a frame.
 function isStage(geometry) {
-  return areNumbers(geometry?.ground, ["x_min", "x_max", "y"])
-    && areNumbers(geometry.blast_zones, ["left", "right", "top", "bottom"]) && isText(geometry.name)
-    && Array.isArray(geometry.platforms) && geometry.platforms.every((each) => areNumbers(each, ["x_min", "x_max", "y"]));
+  const zones = geometry?.blast_zones;
+  return isLine(geometry?.ground) && areLengths(zones, ["left", "right", "top", "bottom"])
+    && zones.left < zones.right && zones.bottom < zones.top && isText(geometry.name)
+    && Array.isArray(geometry.platforms) && geometry.platforms.length <= MOST_PLATFORMS && geometry.platforms.every(isLine);
 }
 
 // The content of a match file: {meta, stage, history}. Throws DecodeError, saying what is wrong with it.

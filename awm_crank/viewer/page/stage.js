@@ -8,6 +8,7 @@ const SETTLED_FRAMES = 180;
 const TRAIL_FRAMES = 10;
 const LEAST_WIDTH = 170; // game units that are always in sight
 const MARGIN = 34;
+const MOST_LINES = 500;
 
 // action words by the way a body holds itself
 const POSES = {
@@ -55,6 +56,14 @@ function joints(pose, player) {
     return { ...still, hands: [[2.6, 21], [4.6, 21]] };
   }
   return still;
+}
+
+// The multiples of `step` from `low` to below `high`. There are so few that drawing them never takes long, also where
+// the numbers come from a stranger's file and are beyond all measure.
+export function every(step, low, high) {
+  const first = Math.ceil(low / step);
+  const count = Math.min(MOST_LINES, Math.ceil(high / step) - first);
+  return Array.from({ length: count > 0 ? count : 0 }, (_, at) => (first + at) * step);
 }
 
 function bend(from, to, by) {
@@ -142,11 +151,11 @@ export class StageView {
     context.beginPath();
     const [left, right] = [camera.x - camera.width / 2, camera.x + camera.width / 2];
     const [bottom, top] = [camera.y - tall / 2, camera.y + tall / 2];
-    for (let x = Math.ceil(left / step) * step; x < right; x += step) {
+    for (const x of every(step, left, right)) {
       context.moveTo(x, bottom);
       context.lineTo(x, top);
     }
-    for (let y = Math.ceil(bottom / step) * step; y < top; y += step) {
+    for (const y of every(step, bottom, top)) {
       context.moveTo(left, y);
       context.lineTo(right, y);
     }
@@ -168,7 +177,10 @@ export class StageView {
       const { x_min: left, x_max: right, y } = stage.ground;
       const body = [[left, y], [left + 9, y - 9], [left + 34, y - 22], [right - 34, y - 22], [right - 9, y - 9], [right, y]];
       this.#line(body, "#32405c", 1.2);
-      for (let x = left + 17; x < right - 10; x += 17) this.#line([[x, y], [x * 0.6, y - 22]], "#1d2639", 1);
+      for (const x of every(17, 0, right - left - 27)) {
+        const at = left + 17 + x;
+        this.#line([[at, y], [at * 0.6, y - 22]], "#1d2639", 1);
+      }
       this.#line([[left, y], [right, y]], "#dfe7f5", 2.5);
     }
     for (const platform of stage.platforms ?? []) {
