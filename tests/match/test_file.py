@@ -115,3 +115,22 @@ def test_damaged(at: int, by: int) -> None:
     except MatchFileError:
         return
     assert len(parsed.records) == parsed.meta.frames
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ground": {"x_min": -1e9, "x_max": 1e9, "y": 0}},
+        {"blast_zones": {"left": -246, "right": 1e18, "top": 188, "bottom": -140}},
+        {"platforms": [{"x_min": 0, "x_max": 1, "y": 0}] * 33},
+        {"platforms": [{"x_min": 0, "x_max": "wide", "y": 0}]},
+        {"name": "x" * 101},
+        {"stage": -1},
+    ],
+)
+def test_stage_beyond_all_measure(change: dict[str, Any]) -> None:
+    """A stage that is wider than any, or is none, is refused by name: a page that drew it would stand still."""
+    content = document()
+    content["stage_geometry"].update(change)
+    with pytest.raises(MatchFileError, match="stage_geometry"):
+        file.parse(json.dumps(content).encode())

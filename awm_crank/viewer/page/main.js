@@ -12,6 +12,7 @@ import { element, showBanner, showCharts, showFrame, showPlayers, showSeat, show
 
 const LIST_MS = 2000;
 const RING_MS = 1000;
+const QUIET_MS = 2000;
 const CHARTS_MS = 120;
 
 const app = {
@@ -19,7 +20,7 @@ const app = {
   watched: "", pinned: false, gone: false, session: null, accounts: null, unsubscribe: [],
   history: new History(), timing: new Timing(), pending: new Map(), stage: null,
   mode: "live", position: 0, playing: false, speed: 1, file: null,
-  sessions: [], listed: false, key: null, seat: null, seatText: "", seatBusy: false,
+  sessions: [], listed: false, readAt: 0, key: null, seat: null, seatText: "", seatBusy: false,
 };
 // for tests and for people with a console
 window.awm = app;
@@ -40,7 +41,7 @@ function connect(rpc, ws) {
     app.up = up;
     if (up) list();
     else app.timing.reset();
-  });
+  }, app.rpc);
   element("rpc").value = rpc;
   element("ws").value = app.pubsub.url;
 }
@@ -102,19 +103,28 @@ function watch(key, pinned) {
   list();
 }
 
-// what stands now, after each (re)connection
+// Reads the session as it is now: after each (re)connection, and while nothing is heard of it.
 async function reread(key) {
+  app.readAt = performance.now();
   try {
     const [data] = await app.rpc.accounts([key]);
     if (key !== app.watched) return;
     take(data);
     if (app.accounts) await fill();
   } catch {
-    // the connection broke again: the next one rereads
+    // quiet() reads again
   }
 }
 
+// A subscription can die while slots keep flowing, and a read can fail while the connection stays.
+function quiet() {
+  const now = performance.now();
+  const over = app.session?.status === ENDED && !app.gone;
+  if (app.up && app.watched && !over && now - app.readAt > QUIET_MS) reread(app.watched);
+}
+
 function take(data) {
+  app.readAt = performance.now();
   if (!data?.length) {
     app.gone = true;
     return;
@@ -325,6 +335,9 @@ async function start() {
   app.key = await throwawayKey();
   view = new StageView(element("stage"), app.contract);
   listen();
+  // the server's own endpoints are relative to the page where it passes requests on
+  json.defaults.rpc = new URL(json.defaults.rpc, location.href).href;
+  json.defaults.ws = new URL(json.defaults.ws, location.href).href.replace(/^http/, "ws");
   const given = { ...json.defaults, ...settings() };
   // a WebSocket endpoint of the server's belongs to the server's RPC endpoint only
   connect(given.rpc, given.rpc === json.defaults.rpc || settings().ws ? given.ws : "");
@@ -337,6 +350,7 @@ async function start() {
     }
   }
   setInterval(list, LIST_MS);
+  setInterval(quiet, QUIET_MS);
   setInterval(() => app.accounts && app.session?.status === ACTIVE && fill(), RING_MS);
   requestAnimationFrame(draw);
 }

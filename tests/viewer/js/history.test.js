@@ -100,3 +100,21 @@ test("a spoilt file is refused by name, or shown with what is left of it", () =>
   }
   assert.ok(refused > 100);
 });
+
+test("a stage beyond all measure is not drawn: the known one is", () => {
+  const known = parseMatchFile(vectors.match, contract).stage;
+  const wide = (change) => {
+    const file = JSON.parse(vectors.match);
+    change(file.stage_geometry);
+    return parseMatchFile(JSON.stringify(file), contract).stage;
+  };
+  assert.equal(wide((stage) => { stage.ground.x_max = 90; }).ground.x_max, 90);
+  for (const change of [
+    (stage) => { stage.ground.x_max = 1e9; },
+    (stage) => { stage.ground.x_min = 99; },
+    (stage) => { stage.blast_zones.right = 1e9; },
+    (stage) => { stage.blast_zones.left = stage.blast_zones.right; },
+    (stage) => { stage.platforms = Array(1000).fill(stage.ground); },
+    (stage) => { stage.platforms = [{ x_min: 0, x_max: 1e18, y: 0 }]; },
+  ]) assert.deepEqual(wide(change), known);
+});
