@@ -143,10 +143,13 @@ it."""
     feed_port: _Port = 8765
     """Port of the frame feed. 0 takes a free port and writes it to the log."""
     rpc: _OptionalHttpUrl = ""
-    """RPC endpoint that spectators' browsers use. If empty, the endpoint that the sessions are on. Everyone who opens \
-the page can read this URL: set another one if the crank's contains a secret or cannot be reached from outside."""
+    """RPC endpoint that the page uses. If empty, the endpoint that the sessions are on. Browsers never see a key in it: \
+if the URL has more than scheme, host and port, the page asks its own server, which passes the request on."""
     ws: _OptionalWsUrl = ""
-    """WebSocket endpoint that spectators' browsers use. If empty, the host of `view.rpc` with the port plus one."""
+    """WebSocket endpoint that the page uses. If empty, the host of `view.rpc` with the port plus one."""
+    names: tuple[str, ...] = ()
+    """Further host names under which page and feed are reached, such as a reverse proxy's, and sites whose pages may \
+read the feed. Example: `["arena.example"]`. Requests by another name or from another site's page are refused."""
 
 
 class Mqtt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -42,7 +42,7 @@ class PageProcess:
         # over standard input: an endpoint's token would stand in the list of processes
         self._request = msgspec.json.encode({
             "host": view.host, "page_port": view.page_port, "feed_port": view.feed_port, "rpc": rpc, "ws": ws,
-            "feed_ws": settings.rollup_ws(),
+            "feed_ws": settings.rollup_ws(), "feed_rpc": settings.rollup_http(), "names": list(view.names),
         })  # fmt: skip
         self._log = logs.get()
 

@@ -1,7 +1,7 @@
-"""Page and feed as a process beside somebody else's, a crank's: started, told what to serve, ended with its starter.
+"""Page and feed as a process of their own, which a crank starts.
 
-Standard input: one line, JSON (`Told`); its end is the starter's end. Standard output: one line, JSON, with both
-addresses or the `problem`.
+It reads one line of JSON (`Order`) from standard input, and ends when standard input does, which is when the crank
+ends. It writes one line of JSON (`Outcome`) to standard output: both addresses, or the problem.
 
     python -m awm_crank.viewer.beside
 """
@@ -18,8 +18,8 @@ from .feed import Feed
 from .server import PageServer
 
 
-class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to serve. `rpc` and `ws` are named to browsers, `feed_ws` is where the feed itself listens."""
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to serve. The page asks `rpc` and `ws`, the feed `feed_rpc` and `feed_ws`; `names` as in `PageServer`."""
 
     host: str
     page_port: int
@@ -27,44 +27,48 @@ class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rpc: str
     ws: str
     feed_ws: str
+    feed_rpc: str = ""
+    names: list[str] = []
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What came of it: both addresses, or why there are none."""
+class Outcome(msgspec.Struct, frozen=True):
+    """Both addresses, or why there are none."""
 
     page: str = ""
     feed: str = ""
     problem: str = ""
 
 
-async def serve(told: Told) -> None:
+async def serve(order: Order) -> None:
     """Serves until standard input ends.
 
     Raises:
-        ConfigError: a port cannot be had.
+        ConfigError: a port is taken.
     """
-    over = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(over), sys.stdin)
+    starter = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(starter), sys.stdin)
     async with (
-        PageServer(rpc=told.rpc, ws=told.ws, host=told.host, port=told.page_port) as page,
-        Feed(told.feed_ws, host=told.host, port=told.feed_port) as feed,
+        PageServer(rpc=order.rpc, ws=order.ws, host=order.host, port=order.page_port, names=order.names) as page,
+        Feed(
+            order.feed_ws, rpc=order.feed_rpc or None, host=order.host, port=order.feed_port, names=order.names
+        ) as feed,
     ):
-        _say(Said(page.url, feed.url))
-        await over.read()
+        _write(Outcome(page.url, feed.url))
+        await starter.read()
 
 
 def main() -> None:
-    """The process: status 0 after its starter's end, 2 where a port cannot be had."""
-    told = msgspec.json.decode(sys.stdin.buffer.readline(), type=Told)
+    """The process: status 0 after its starter has ended, 2 when a port is taken."""
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
     try:
-        asyncio.run(serve(told))
+        asyncio.run(serve(order))
     except ConfigError as error:
-        _say(Said(problem=f"{error.what}: {error.found}"))
+        _write(Outcome(problem=f"{error.what}: {error.found}"))
         sys.exit(2)
 
 
-def _say(said: Said) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")
+def _write(outcome: Outcome) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -1,32 +1,42 @@
 """The plain frame feed for spectator pages: a WebSocket on which each message is one frame of the match JSON.
 
-A message is `{"players": [...], "stage": n}` (docs/formats.md, "Match file"). Whoever connects gets the last
-frame that was seen at once, and every later one; a reader who falls behind misses the oldest.
+A message is `{"players": [...], "stage": n}` (docs/formats.md, "Match file"). Whoever connects gets the last frame that
+was seen at once, and then every later one. A reader who falls behind misses the oldest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from aiohttp import WSMsgType, web
+from solders.pubkey import Pubkey
 
-from ..errors import AwmError, ConfigError
+from ..endpoint import Endpoint
+from ..errors import AwmError, ConfigError, RpcError
 from ..match.file import frame_object
+from ..net.lag import StreamLag
 from ..net.pubsub import AccountChanged, Event, PubSub
-from ..wire import ids
+from ..net.rpc import RpcClient
+from ..wire import ids, jsonrpc
 from ..wire.accounts import ACTIVE, ENDED, SessionState
+from .access import Access
 
 FEED_PORT = 8765
+_QUIET_S = 1.0
 _BACKLOG = 120
 """Messages that wait for a slow reader: two seconds' worth."""
+MAX_READERS = 256
+_MAX_SAID_BYTES = 1024
 
 
 class Follower:
-    """Picks the session to show out of all that change, and tells each of its frames once.
+    """Picks the session to show out of all that change, and gives each of its frames once.
 
     Args:
         session: the one to show, base58; empty takes an active one, and the next when that has ended.
@@ -39,7 +49,7 @@ class Follower:
         self._over = not session
 
     def take(self, key: str, data: bytes) -> bytes | None:
-        """A changed session account; returns the message of a new frame, None where there is none."""
+        """Takes a changed session account; returns the message of a new frame, None when there is none."""
         try:
             state = SessionState.decode(data)
         except AwmError:
@@ -62,24 +72,33 @@ class Feed:
 
     Args:
         ws: the chain's WebSocket endpoint.
+        rpc: its RPC endpoint, to tell when the stream is late and to read what it lost; None goes without.
         session: which one, base58; empty takes whichever is live.
         host, port: where it listens; port 0 takes a free one.
+        names: further host names under which it is reached, and sites whose pages may read it.
 
     Raises:
         ConfigError: on entering, when the port is taken.
     """
 
-    def __init__(self, ws: str, *, session: str = "", host: str = "127.0.0.1", port: int = FEED_PORT) -> None:
+    def __init__(
+        self, ws: str | Endpoint, *, rpc: str | Endpoint | None = None, session: str = "", host: str = "127.0.0.1",
+        port: int = FEED_PORT, names: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.url = ""
         self._host = host
         self._port = port
         self._follower = Follower(session)
+        self._access = Access(host, names)
         self._pubsub = PubSub(ws, self._hear)
+        self._rpc = None if rpc is None else RpcClient(rpc)
+        self._jobs: list[asyncio.Task[None]] = []
         if session:
             self._pubsub.account(session, tag=session)
         else:
             self._pubsub.program(str(ids.SESSION_STATE), filters=[{"dataSize": SessionState.LAYOUT.size}])
         self._last = b""
+        self._heard_at = 0.0
         self._readers: set[asyncio.Queue[bytes]] = set()
         self._runner: web.AppRunner | None = None
 
@@ -99,27 +118,56 @@ class Feed:
         self._runner = runner
         self.url = f"ws://{self._host}:{runner.addresses[0][1]}/"
         self._pubsub.start()
+        if self._rpc is not None:
+            jobs = (StreamLag(self._rpc, self._pubsub).run(), self._reread(self._rpc))
+            self._jobs = [asyncio.create_task(job) for job in jobs]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
         await self._pubsub.close()
+        if self._rpc is not None:
+            await self._rpc.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, AccountChanged):
-            message = self._follower.take(event.key or event.tag, event.data)
-            if message is not None:
-                self._last = message
-                for reader in self._readers:
-                    if reader.full():
-                        reader.get_nowait()
-                    reader.put_nowait(message)
+            self._take(event.key or event.tag, event.data)
 
-    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=20)
+    def _take(self, key: str, data: bytes) -> None:
+        message = self._follower.take(key, data)
+        if message is None:
+            return
+        self._last, self._heard_at = message, time.monotonic()
+        for reader in self._readers:
+            if reader.full():
+                reader.get_nowait()
+            reader.put_nowait(message)
+
+    async def _reread(self, rpc: RpcClient) -> None:
+        """Reads the session while nothing is heard of it: a subscription can die while slots keep flowing."""
+        while True:
+            await asyncio.sleep(_QUIET_S)
+            if not self._follower.session or time.monotonic() - self._heard_at < _QUIET_S:
+                continue
+            key = self._follower.session
+            with contextlib.suppress(RpcError):
+                found = (await rpc.ask(jsonrpc.get_account_info(Pubkey.from_string(key)), patience_s=0)).value
+                if found is not None:
+                    self._take(key, found.raw)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._access.refuses(request.host, request.headers.get("Origin"), same_port=False)
+        if refusal:
+            return web.Response(text=refusal, status=403)
+        if len(self._readers) >= MAX_READERS:
+            return web.Response(text="too many readers", status=503)
+        socket = web.WebSocketResponse(heartbeat=20, max_msg_size=_MAX_SAID_BYTES)
         await socket.prepare(request)
         queue: asyncio.Queue[bytes] = asyncio.Queue(_BACKLOG)
         if self._last:
@@ -127,8 +175,8 @@ class Feed:
         self._readers.add(queue)
         sending = asyncio.create_task(_send(socket, queue))
         try:
-            # what readers say is of no interest; that they go away is
-            while (await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
+            # What readers say does not matter; that they go away, or say too much, does.
+            while (await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 pass
         finally:
             self._readers.discard(queue)

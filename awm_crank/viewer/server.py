@@ -1,23 +1,29 @@
-"""Serves the page on loopback: static files, and `contract.json` with what the page cannot know by itself.
+"""Serves the page: static files, and `contract.json` with what the page cannot know by itself.
 
-The page talks to the RPC endpoint by itself; nothing of a match passes through here.
+The page talks to the RPC endpoint by itself, unless the endpoint's URL holds more than scheme, host and port. Any of
+that may be a key, so then the page asks this server, which passes its requests on (relay.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from ..endpoint import WEBSOCKET, Endpoint
 from ..errors import ConfigError
+from .access import Access
 from .contract import contract
+from .relay import MAX_REQUEST_BYTES, Relay
 
 PAGE_PORT = 8766
 _KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-# scripts and styles are the page's own; it connects to whatever RPC endpoint its user names
+# Scripts and styles are the page's own; it connects to whatever RPC endpoint its user names.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src * ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -31,27 +37,39 @@ class PageServer:
     """The page's web server. An async context manager; `url` is known inside.
 
     Args:
-        rpc, ws: the endpoints that the page begins with; its user may name others.
+        rpc, ws: the endpoints that the page begins with; its user may name others. No key in them reaches a browser.
         session: the session that it shows first, base58; empty takes the newest live one.
         host, port: where it listens; port 0 takes a free one.
+        names: further host names under which it is reached, such as a reverse proxy's.
 
     Raises:
-        ConfigError: on entering, when the port is taken.
+        ConfigError: no endpoint can be what a URL names; on entering, when the port is taken.
     """
 
-    def __init__(self, *, rpc: str, ws: str, session: str = "", host: str = "127.0.0.1", port: int = PAGE_PORT) -> None:
+    def __init__(
+        self, *, rpc: str | Endpoint, ws: str | Endpoint, session: str = "", host: str = "127.0.0.1",
+        port: int = PAGE_PORT, names: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.url = ""
-        self.defaults: dict[str, Any] = {"rpc": rpc, "ws": ws, "session": session}
+        http, socket = Endpoint.parse(rpc, setting="view.rpc"), Endpoint.parse(ws, WEBSOCKET, setting="view.ws")
+        self._relay = Relay(http, socket) if http.secret or socket.secret else None
+        # relative to the page
+        ends = {"rpc": "rpc", "ws": "ws"} if self._relay else {"rpc": http.reveal(), "ws": socket.reveal()}
+        self.defaults: dict[str, Any] = {**ends, "session": session}
+        self._access = Access(host, names)
         self._host = host
         self._port = port
         self._contract = contract()
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
-        app = web.Application()
+        app = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST_BYTES)
         app.router.add_get("/contract.json", self._send_contract)
+        if self._relay is not None:
+            app.router.add_post("/rpc", self._relay.post)
+            app.router.add_get("/ws", self._relay.socket)
         app.router.add_get("/{name:[a-z]*(?:\\.[a-z]+)?}", _send_file)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
         site = web.TCPSite(runner, self._host, self._port)
         try:
@@ -70,6 +88,17 @@ class PageServer:
     ) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._relay is not None:
+            await self._relay.close()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        refusal = self._access.refuses(request.host, request.headers.get("Origin"), same_port=True)
+        if refusal:
+            # `defaults` is empty, so that whoever reads the contract finds no endpoint
+            body = msgspec.json.encode({"problem": refusal, "defaults": {}})
+            return web.Response(body=body, status=403, content_type="application/json", headers=_HEADERS)
+        return await handler(request)
 
     async def _send_contract(self, _request: web.Request) -> web.Response:
         body = msgspec.json.encode({**self._contract, "defaults": self.defaults})

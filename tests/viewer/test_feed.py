@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +13,14 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 from client.localnet import Arena
 from client.localnet import arena as start
 from solders.pubkey import Pubkey
 
 from awm_crank.errors import ConfigError
 from awm_crank.match.file import frame_object
+from awm_crank.viewer import feed as feed_module
 from awm_crank.viewer.feed import Feed, Follower
 from awm_crank.wire import ids
 from awm_crank.wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, SessionState
@@ -108,3 +112,63 @@ async def test_taken_port_is_told() -> None:
         with pytest.raises(ConfigError, match=f"port {port}.*another --feed-port"):
             async with Feed("ws://127.0.0.1:9", port=port):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("origin", "welcome"),
+    [(None, True), ("http://localhost:5173", True), ("https://show.example", True), ("https://evil.example", False), ("null", False)],
+)  # fmt: skip
+async def test_origin(origin: str | None, welcome: bool) -> None:
+    """Programs, pages of this machine and sites that are named may read the feed; a stranger's page may not."""
+    async with Feed("ws://127.0.0.1:9", port=0, names=["show.example"]) as feed, aiohttp.ClientSession() as http:
+        if welcome:
+            async with http.ws_connect(feed.url, origin=origin) as socket:
+                assert not socket.closed
+        else:
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await http.ws_connect(feed.url, origin=origin)
+
+
+async def test_readers_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many readers and no more, and none who says much."""
+    monkeypatch.setattr(feed_module, "MAX_READERS", 2)
+    async with Feed("ws://127.0.0.1:9", port=0) as feed, aiohttp.ClientSession() as http, asyncio.timeout(10):
+        first, second = await http.ws_connect(feed.url), await http.ws_connect(feed.url)
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            await http.ws_connect(feed.url)
+        await first.send_str("x" * 5000)
+        assert (await first.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+        await first.close()
+        while True:
+            with contextlib.suppress(aiohttp.WSServerHandshakeError):
+                await (await http.ws_connect(feed.url)).close()
+                break
+        await second.close()
+
+
+async def test_silent_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session whose notifications stop is read: its frames come all the same."""
+    monkeypatch.setattr(feed_module, "_QUIET_S", 0.05)
+    frame = 3
+
+    async def answer(request: web.Request) -> web.Response:
+        body = await request.json()
+        data = [base64.b64encode(session(frame)).decode(), "base64"]
+        account = {"data": data, "owner": ONE, "lamports": 1}
+        result = 5 if body["method"] == "getSlot" else {"context": {"slot": 1}, "value": account}
+        return web.json_response({"id": body["id"], "result": result})
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    rpc = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with (
+        asyncio.timeout(10), Feed("ws://127.0.0.1:9", rpc=rpc, session=ONE, port=0) as feed,
+        aiohttp.ClientSession() as http, http.ws_connect(feed.url) as reader,
+    ):  # fmt: skip
+        assert (await reader.receive_json())["stage"] == 32
+        frame = 4
+        assert (await reader.receive_json())["stage"] == 32
+    await runner.cleanup()

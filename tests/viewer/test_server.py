@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from importlib.resources import files
 
@@ -71,5 +72,45 @@ async def test_taken_port_is_told(page: PageServer) -> None:
     """A second server on the same port names the port and what to do."""
     port = int(page.url.rstrip("/").rpartition(":")[2])
     with pytest.raises(ConfigError, match=f"port {port}.*another --port"):
-        async with PageServer(rpc="", ws="", port=port):
+        async with PageServer(rpc="http://127.0.0.1:1", ws="ws://127.0.0.1:2", port=port):
             pass
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:1"}, 200),
+        ({"Host": "192.168.1.7:8766"}, 200),
+        ({"Host": "arena.example"}, 200),
+        ({"Host": "evil.example:8766"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "["}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "arena.example", "Origin": "https://arena.example"}, 200),
+        ({"Host": "arena.example", "Origin": "https://arena.example:81"}, 403),
+    ],
+)
+async def test_host_and_origin(http: aiohttp.ClientSession, headers: dict[str, str], status: int) -> None:
+    """The server answers to its own names and its own page only; what it refuses names no endpoint."""
+    secret = "http://me:passw0rd@127.0.0.1:1/?api-key=s3cretkey"
+    async with PageServer(rpc=secret, ws="ws://127.0.0.1:2", port=0, names=["arena.example"]) as page:
+        for path in ("", "main.js", "contract.json"):
+            async with http.get(page.url + path, headers=headers) as answer:
+                body = await answer.text()
+                assert answer.status == status, path
+                assert not any(part in body for part in ("passw0rd", "s3cretkey"))
+
+
+async def test_no_browser_sees_a_key(http: aiohttp.ClientSession) -> None:
+    """An endpoint with anything but scheme, host and port is asked through the page's own server."""
+    for rpc, ws in (
+        ("https://rpc.example/v2/s3cretkey", "wss://rpc.example"),
+        ("https://rpc.example", "wss://rpc.example/?api-key=s3cretkey"),
+        ("https://s3cretkey@rpc.example", "wss://rpc.example"),
+    ):
+        async with PageServer(rpc=rpc, ws=ws, port=0) as page, http.get(page.url + "contract.json") as answer:
+            text = await answer.text()
+            assert "s3cretkey" not in text
+            assert json.loads(text)["defaults"] == {"rpc": "rpc", "ws": "ws", "session": ""}
