@@ -116,7 +116,10 @@ async def test_taken_port_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("origin", "welcome"),
-    [(None, True), ("http://localhost:5173", True), ("https://show.example", True), ("https://evil.example", False), ("null", False)],
+    [
+        (None, True), ("http://localhost:5173", True), ("https://show.example", True),
+        ("https://evil.example", False), ("null", False),
+    ],
 )  # fmt: skip
 async def test_origin(origin: str | None, welcome: bool) -> None:
     """Programs, pages of this machine and sites that are named may read the feed; a stranger's page may not."""

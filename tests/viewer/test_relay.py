@@ -151,6 +151,8 @@ async def test_socket(upstream: Upstream, page: PageServer, http: aiohttp.Client
 
 async def test_endpoint_gone(http: aiohttp.ClientSession) -> None:
     """A page whose endpoint is away is closed, so that it connects again."""
-    async with asyncio.timeout(10), PageServer(rpc="http://h/k", ws="ws://127.0.0.1:9/k", port=0) as page:
-        async with http.ws_connect(page.url.replace("http", "ws") + "ws") as socket:
-            assert (await socket.receive()).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
+    async with (
+        asyncio.timeout(10), PageServer(rpc="http://h/k", ws="ws://127.0.0.1:9/k", port=0) as page,
+        http.ws_connect(page.url.replace("http", "ws") + "ws") as socket,
+    ):  # fmt: skip
+        assert (await socket.receive()).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
