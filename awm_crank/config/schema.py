@@ -143,8 +143,8 @@ it."""
     feed_port: _Port = 8765
     """Port of the frame feed. 0 takes a free port and writes it to the log."""
     rpc: _OptionalHttpUrl = ""
-    """RPC endpoint that the page uses. If empty, the endpoint that the sessions are on. Browsers never see a key in it: \
-if the URL has more than scheme, host and port, the page asks its own server, which passes the request on."""
+    """RPC endpoint that the page uses. If empty, the endpoint that the sessions are on. Browsers never see a key in \
+it: if the URL has more than scheme, host and port, the page asks its own server, which passes the request on."""
     ws: _OptionalWsUrl = ""
     """WebSocket endpoint that the page uses. If empty, the host of `view.rpc` with the port plus one."""
     names: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from awm_crank.match.arrays import read_arrays
 GOOD = {"a": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.array(7), "c": np.zeros((2, 0), np.uint8)}
 
 
-def npz(compressed: bool = True, **values: Any) -> bytes:
+def npz(values: dict[str, Any], compressed: bool = True) -> bytes:
     """A file of these arrays."""
     out = io.BytesIO()
     (np.savez_compressed if compressed else np.savez)(out, **values)
@@ -44,7 +44,7 @@ def member(shape: tuple[int, ...], body: bytes, descr: str = "<f4", size: int | 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_good(compressed: bool) -> None:
     """Values, shapes and types come back, in either order of axes."""
-    found = read_arrays(npz(compressed, **GOOD, f=np.asfortranarray(GOOD["a"])))
+    found = read_arrays(npz({**GOOD, "f": np.asfortranarray(GOOD["a"])}, compressed))
     assert found.keys() == {*GOOD, "f"}
     for name, value in {**GOOD, "f": GOOD["a"]}.items():
         assert (found[name].dtype, found[name].shape) == (value.dtype, value.shape)
@@ -54,12 +54,12 @@ def test_good(compressed: bool) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        npz(a=np.zeros(arrays.MAX_BYTES // 4 + 1, np.float32)),
+        npz({"a": np.zeros(arrays.MAX_BYTES // 4 + 1, np.float32)}),
         member((1 << 40,), b"\0" * 64),
         member((1 << 40,), b"\0" * 64, size=0xFFFFFFF0),
         member((1 << 20, 1 << 20, 1 << 20), b""),
         member((-1, -16), b"\0" * 64),
-        npz(**{f"a{n}": np.zeros(1) for n in range(arrays.MAX_ARRAYS + 1)}),
+        npz({f"a{n}": np.zeros(1) for n in range(arrays.MAX_ARRAYS + 1)}),
     ],
     ids=["bomb", "shape", "size", "axes", "negative", "many"],
 )
@@ -78,12 +78,12 @@ def test_too_large(data: bytes) -> None:
 def test_other_types(value: Any) -> None:
     """Objects, text and complex numbers are no weights."""
     with pytest.raises(CheckpointError, match="an array of"):
-        read_arrays(npz(a=value))
+        read_arrays(npz({"a": value}))
 
 
 def test_unknown_compression() -> None:
     """A method that zipfile does not know is the file's fault, not a NotImplementedError."""
-    data = bytearray(npz(**GOOD))
+    data = bytearray(npz(GOOD))
     for at in range(len(data) - 4):
         if data[at : at + 4] == b"PK\x01\x02":
             data[at + 10 : at + 12] = (99).to_bytes(2, "little")
@@ -94,7 +94,7 @@ def test_unknown_compression() -> None:
 @given(st.data())
 def test_any_damage(data: st.DataObject) -> None:
     """A file with any bytes changed is refused, or gives arrays."""
-    raw = bytearray(npz(data.draw(st.booleans()), **GOOD))
+    raw = bytearray(npz(GOOD, data.draw(st.booleans())))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
     try:
