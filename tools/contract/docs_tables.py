@@ -31,10 +31,10 @@ def _struct(contract: Contract, name: str) -> list[str]:
     if struct.account and not struct.component:
         seeds = next((each["seeds"] for key, each in contract.pdas.items() if key == name.lower()), None)
         lines += [f"Owned by {struct.account.replace('_', '-')}." + (f" PDA: {_seeds(seeds)}." if seeds else ""), ""]
-    return lines + _fields(struct)
+    return lines + _fields(contract, struct)
 
 
-def _fields(struct: Struct) -> list[str]:
+def _fields(contract: Contract, struct: Struct) -> list[str]:
     """Offset, size, field, type, meaning; and what follows the struct."""
     mixed = {each.origin for each in struct.fields} >= {"described", "ours"}
     rows = []
@@ -47,7 +47,9 @@ def _fields(struct: Struct) -> list[str]:
             meaning = f"ours; {meaning}" if meaning else "ours"
         rows.append([str(each.offset), str(each.size), title, each.text, meaning])
     if struct.tail:
-        rows.append([str(struct.size), struct.tail["size"], struct.tail["name"], "", struct.tail["note"]])
+        size, kind = struct.tail["size"], struct.tail.get("of", "")
+        each = f"{size} × {contract.structs[kind].size}" if kind else size
+        rows.append([str(struct.size), each, struct.tail["name"], f"[{kind}]" if kind else "", struct.tail["note"]])
     return _table("offset | size | field | type | meaning", rows)
 
 
