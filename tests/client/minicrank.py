@@ -14,6 +14,7 @@ from awm_crank.client.chain import Chain
 from awm_crank.engine import ReferenceEngine
 from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, frame_records, ids, programs
+from awm_crank.wire.accounts import RECORD_SIZE
 from awm_crank.wire.args import Frame
 from awm_crank.wire.transaction import Signer, compute_unit_limit, sign_once
 
@@ -38,7 +39,7 @@ class MiniCrank:
         self.block, self.frame, self.chain_hash = block, 0, view.genesis
         self.state = self.engine.start_state(block)
         await self.net.send([programs.claim(key, entity, self.epoch - 1)], self.writer)
-        grows = [programs.ring_grow(key, entity, capacity)] * -(-96 * capacity // programs.GROWTH)
+        grows = [programs.ring_grow(key, entity, capacity)] * -(-RECORD_SIZE * capacity // programs.GROWTH)
         await self.net.send(grows, self.writer)
         data_size = self.engine.state_size
         for slot in (0, 1):

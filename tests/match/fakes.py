@@ -12,7 +12,15 @@ from solders.pubkey import Pubkey
 from awm_crank.match import file
 from awm_crank.match.verify import Snapshot
 from awm_crank.wire import bolt, frame_records, ids
-from awm_crank.wire.accounts import Checkpoint, FrameLog, HiddenState, InputBuffer, PlayerState, SessionState
+from awm_crank.wire.accounts import (
+    RECORD_SIZE,
+    Checkpoint,
+    FrameLog,
+    HiddenState,
+    InputBuffer,
+    PlayerState,
+    SessionState,
+)
 from awm_crank.wire.start import start_players
 
 CARTRIDGE = hashlib.sha256(b"the fake engine's cartridge").digest()
@@ -106,9 +114,9 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
             accounts.append(None)
     last = max(checkpoints)
     newest = accounts[checkpoints.index(last)] if last else None
-    ring = bytearray(96 * capacity)
+    ring = bytearray(RECORD_SIZE * capacity)
     for number, record in enumerate(records):
-        ring[96 * (number % capacity) : 96 * (number % capacity) + 96] = record
+        ring[RECORD_SIZE * (number % capacity) : RECORD_SIZE * (number % capacity) + RECORD_SIZE] = record
     snapshot = Snapshot(
         session,
         SessionState(2, frames, max_frames, player1, player2, stage, block[:64], model, 0, 0, seed, entity, ids.WORLD),

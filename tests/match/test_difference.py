@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from awm_crank.match.difference import BLOCK, CHECKPOINT, RECORD, Difference, Fields
+from awm_crank.wire.accounts import RECORD_SIZE
 
 
-@pytest.mark.parametrize(("fields", "size"), [(RECORD, 96), (BLOCK, 97), (CHECKPOINT, 136)])
+@pytest.mark.parametrize(("fields", "size"), [(RECORD, RECORD_SIZE), (BLOCK, 97), (CHECKPOINT, 136)])
 def test_leaves_cover_every_byte_once(fields: Fields, size: int) -> None:
     """The leaves of a layout lie side by side, without gap or overlap."""
     at = 0
@@ -19,7 +20,7 @@ def test_leaves_cover_every_byte_once(fields: Fields, size: int) -> None:
 
 def test_first_of_several() -> None:
     """Of several differences the first byte's field is named, with whole values."""
-    expected, found = bytearray(96), bytearray(96)
+    expected, found = bytearray(RECORD_SIZE), bytearray(RECORD_SIZE)
     found[29], found[40], found[90] = 1, 1, 1
     assert RECORD.first(3, "record", bytes(expected), bytes(found)) == Difference(
         3, "record", "player1.y", 29, "0", "256"
@@ -28,7 +29,7 @@ def test_first_of_several() -> None:
 
 def test_byte_strings_are_hex() -> None:
     """A field of bytes is shown in hex."""
-    found = RECORD.first(1, "record", bytes(96), bytes(95) + b"\xff")
+    found = RECORD.first(1, "record", bytes(RECORD_SIZE), bytes(RECORD_SIZE - 1) + b"\xff")
     assert found is not None
     assert (found.field, found.expected, found.found) == ("chain_hash", "00" * 8, "00" * 7 + "ff")
 

@@ -15,6 +15,7 @@ from awm_crank.errors import VerifyError
 from awm_crank.match import file, verify
 from awm_crank.match.difference import CHECKPOINT, RECORD
 from awm_crank.wire import layouts
+from awm_crank.wire.accounts import RECORD_SIZE
 
 FRAMES = 40
 FILE_MATCH = play(FRAMES, max_frames=600)
@@ -194,7 +195,7 @@ def test_ring_given_back() -> None:
 def test_one_byte_of_a_ring_record(leaf: tuple[str, int, int, str]) -> None:
     """Each field of a record in the ring, altered, is caught in its frame."""
     name, offset, _, _ = leaf
-    at = (25 - 1) % 24 * 96 + offset
+    at = (25 - 1) % 24 * RECORD_SIZE + offset
     found = session_difference(log=replace(RING_MATCH.snapshot.log, ring=altered(RING_MATCH.snapshot.log.ring, at)))
     assert found.frame == 25
     if not name.startswith(("input", "source")):

@@ -28,6 +28,7 @@ from awm_crank.wire import ids, layouts
 from awm_crank.wire.accounts import (
     ACTIVE,
     ENDED,
+    RECORD_SIZE,
     WAITING_PLAYERS,
     Checkpoint,
     FrameLog,
@@ -184,8 +185,8 @@ class FakeChain:
             next_player1=bytes(8), next_player2=bytes(8), next_p1_ready=False, next_p2_ready=False,
         )  # fmt: skip
         record = chainhash.record(args.frame, args.inputs, args.sources, 32, args.players, chain_hash)
-        at = (args.frame - 1) % log.capacity * 96
-        ring = log.ring[:at] + record + log.ring[at + 96 :]
+        at = (args.frame - 1) % log.capacity * RECORD_SIZE
+        ring = log.ring[:at] + record + log.ring[at + RECORD_SIZE :]
         self.put("log", total_frames=args.frame, write_index=args.frame % log.capacity, ring=ring)
         return None, ["hidden", "session", "inputs", "log"]
 
@@ -243,7 +244,7 @@ class FakeChain:
             log, capacity = self.accounts["log"] or b"", int.from_bytes(args, "little")
             if self.log_capacity():
                 return Code.ALREADY_CREATED
-            target = layouts.FRAME_LOG.size + 96 * capacity
+            target = layouts.FRAME_LOG.size + RECORD_SIZE * capacity
             data = log + bytes(min(10_240, target - len(log)))
             if len(data) == target:
                 at = layouts.FRAME_LOG.offset("capacity")

@@ -13,7 +13,7 @@ from session.script import FakeChain, FakeEngine, begin
 from awm_crank.errors import AwmError, CheckpointError, LayoutError, VerifyError
 from awm_crank.session.events import Role
 from awm_crank.session.recovery import CatchUp, locate
-from awm_crank.wire.accounts import ACTIVE
+from awm_crank.wire.accounts import ACTIVE, RECORD_SIZE
 
 
 def played(frames: int) -> FakeChain:
@@ -104,7 +104,7 @@ def test_altered_record(at: int, says: str) -> None:
     """A byte altered in a record is found at its frame."""
     chain = copy_of(LONG)
     ring = bytearray(chain.log.ring)
-    ring[84 * 96 + at] ^= 1
+    ring[84 * RECORD_SIZE + at] ^= 1
     chain.put("log", ring=bytes(ring))
     with pytest.raises(VerifyError, match=says):
         replay(chain)

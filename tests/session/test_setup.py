@@ -10,7 +10,7 @@ from awm_crank.session import setup
 from awm_crank.session.checkpoints import Cadence
 from awm_crank.session.machine import SessionMachine
 from awm_crank.wire import layouts, rollup
-from awm_crank.wire.accounts import ACTIVE
+from awm_crank.wire.accounts import ACTIVE, RECORD_SIZE
 
 CADENCE = Cadence(100, 300)
 
@@ -67,7 +67,7 @@ def test_cost_is_the_rent() -> None:
     """The cost is the rent of both checkpoints and of the ring beyond the log's own size."""
     state, capacity = 1_000, 256
     accounts = 2 * setup.rent(layouts.CHECKPOINT.size + state)
-    ring = setup.rent(layouts.FRAME_LOG.size + capacity * 96) - setup.rent(layouts.FRAME_LOG.size)
+    ring = setup.rent(layouts.FRAME_LOG.size + capacity * RECORD_SIZE) - setup.rent(layouts.FRAME_LOG.size)
     assert setup.cost(state, capacity) == accounts + ring
     assert setup.rent(0) == 890_880
 

@@ -26,6 +26,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 
 import awm_crank
 from awm_crank.wire import bolt, ids, programs
+from awm_crank.wire.accounts import RECORD_SIZE
 from awm_crank.wire.args import Frame, Input, Lifecycle
 from awm_crank.wire.contract import START
 from awm_crank.wire.layouts import PLAYER_STATE
@@ -287,7 +288,7 @@ class Session:
 
     def grow_ring(self, capacity: int) -> None:
         """All of the ring."""
-        for _ in range(-(-capacity * 96 // 10_240)):
+        for _ in range(-(-capacity * RECORD_SIZE // 10_240)):
             self.chain.ok(programs.ring_grow(self.w, self.entity, capacity), signers=[self.writer])
 
     def create_checkpoint(self, slot: int, size: int) -> Pubkey:
@@ -301,7 +302,7 @@ class Session:
         """frame, inputs, players, feedback and chain hash of the current frame, as a checkpoint names them."""
         state, hidden, log = (self.data(p) for p in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.FRAME_LOG))
         frame, capacity = self.frame(), int.from_bytes(log[78:80], "little")
-        record = log[112 + (frame - 1) % capacity * 96 :] if frame and capacity else bytes(96)
+        record = log[112 + (frame - 1) % capacity * RECORD_SIZE :] if frame and capacity else bytes(RECORD_SIZE)
         return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
 
     def begin(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from svm.rig import COMPONENTS, Chain, Error, Session
 
 from awm_crank.wire import bolt, ids, programs
+from awm_crank.wire.accounts import RECORD_SIZE
 
 
 def rent(size: int) -> int:
@@ -28,7 +29,7 @@ def test_all_rent_returns(chain: Chain) -> None:
     s.step()
     s.checkpoint(0, bytes(30_000))
     chain.ok(s.lifecycle(2, s.player2), signers=[s.player2])
-    assert before[2] - chain.lamports(s.w) == 2 * rent(30_216) + 256 * 96 * 6960
+    assert before[2] - chain.lamports(s.w) == 2 * rent(30_216) + 256 * RECORD_SIZE * 6960
     for slot, signer in ((0, s.writer), (1, s.player2)):
         ix = programs.checkpoint_close(signer.pubkey(), s.entity, slot, s.w)
         chain.ok(ix, signers=[signer])

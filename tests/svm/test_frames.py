@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from svm.rig import COMPONENTS, NEUTRAL, Chain, Error, Session, players
 
-from awm_crank.wire import ids, programs
+from awm_crank.wire import ids, layouts, programs
+from awm_crank.wire.accounts import RECORD_SIZE
 
+CHAIN_HASH = layouts.FRAME_RECORD.offset("chain_hash")
 A = bytes([80, 0, 0, 0, 0, 0, 1, 0])
 
 
@@ -29,7 +31,7 @@ def test_frame_writes_everything(session: Session) -> None:
     assert hidden[90:138] == digest + feedback
     assert log[8:14] == b"\1\0\1\0\0\0"
     assert log[112:208] == struct.pack("<I", 1) + A + NEUTRAL + b"\0\1" + b"\x20\0" + after + digest[:8]
-    assert log[208:] == bytes(255 * 96)
+    assert log[112 + RECORD_SIZE :] == bytes(255 * RECORD_SIZE)
 
 
 def test_held_and_neutral(session: Session) -> None:
@@ -38,7 +40,7 @@ def test_held_and_neutral(session: Session) -> None:
     session.step()
     session.step(inputs=A + NEUTRAL, sources=b"\1\2")
     session.step(inputs=NEUTRAL * 2, sources=b"\2\1")
-    assert session.data(ids.FRAME_LOG)[112 + 2 * 96 + 4 :][:18] == NEUTRAL * 2 + b"\2\1"
+    assert session.data(ids.FRAME_LOG)[112 + 2 * RECORD_SIZE + 4 :][:18] == NEUTRAL * 2 + b"\2\1"
 
 
 @pytest.mark.parametrize(
@@ -137,17 +139,20 @@ def test_ring(chain: Chain) -> None:
     for _ in range(255):
         s.step()
     log = s.data(ids.FRAME_LOG)
-    assert len(log) == 112 + 256 * 96
+    assert len(log) == 112 + 256 * RECORD_SIZE
     s.step()
     chain.refused(Error.RingFull, s.inference(), signers=[s.writer])
     s.checkpoint(0, bytes(100))
     s.step()
     log = s.data(ids.FRAME_LOG)
-    frames = [struct.unpack_from("<I", log, 112 + 96 * i)[0] for i in range(256)]
+    frames = [struct.unpack_from("<I", log, 112 + RECORD_SIZE * i)[0] for i in range(256)]
     assert frames == [257, *range(2, 257)]
     assert struct.unpack_from("<HI", log, 8) == (1, 257)
     for i, frame in enumerate(frames):
-        assert log[112 + 96 * i + 88 : 112 + 96 * i + 96] == s.chain_hashes[frame - 1][:8]
+        assert (
+            log[112 + RECORD_SIZE * i + CHAIN_HASH : 112 + RECORD_SIZE * i + CHAIN_HASH + 8]
+            == s.chain_hashes[frame - 1][:8]
+        )
 
 
 def test_ring_growth_refusals(chain: Chain) -> None:

@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 from svm.rig import ATTACKERS, COMPONENTS, NOW, Chain, Error, Session, load_tool
 
 from awm_crank.wire import bolt, ids
+from awm_crank.wire.accounts import RECORD_SIZE
 
 LISTED = (ids.SESSION_LIFECYCLE, ids.RUN_INFERENCE)
 
@@ -119,9 +120,9 @@ def test_records_of_another_shape(loose: Session) -> None:
         struct_bytes + record * 2,
     ):
         s.chain.refused(Error.InvalidArguments, log(data), signers=[s.player2])
-    s.chain.refused(Error.FrameMismatch, log(struct_bytes + bytes(96)), signers=[s.player2])
+    s.chain.refused(Error.FrameMismatch, log(struct_bytes + bytes(RECORD_SIZE)), signers=[s.player2])
     s.chain.ok(log(struct_bytes + record), signers=[s.player2])
-    assert s.data(ids.FRAME_LOG)[112 + 43 * 96 : 112 + 44 * 96] == record
+    assert s.data(ids.FRAME_LOG)[112 + 43 * RECORD_SIZE : 112 + 44 * RECORD_SIZE] == record
     for capacity in (0, 257):
         data = struct_bytes[:70] + struct.pack("<H", capacity) + struct_bytes[72:]
         s.chain.refused(Error.RingMissing, log(data + record), signers=[s.player2])

@@ -24,7 +24,16 @@ from awm_crank.match import file, players
 from awm_crank.match.actions import action_name
 from awm_crank.viewer.contract import contract
 from awm_crank.wire import bolt, ids, layouts
-from awm_crank.wire.accounts import ACTIVE, FrameLog, FrameRecord, InputBuffer, PlayerState, SessionState, World
+from awm_crank.wire.accounts import (
+    ACTIVE,
+    RECORD_SIZE,
+    FrameLog,
+    FrameRecord,
+    InputBuffer,
+    PlayerState,
+    SessionState,
+    World,
+)
 from awm_crank.wire.args import JOIN, Input, Lifecycle
 from awm_crank.wire.start import start_players
 from awm_crank.wire.transaction import compute_unit_limit
@@ -56,7 +65,7 @@ def record(frame: int) -> bytes:
 
 def ring(total: int, capacity: int) -> bytes:
     """A frame log after `total` frames."""
-    slots = [b"\0" * 96] * capacity
+    slots = [b"\0" * RECORD_SIZE] * capacity
     for frame in range(1, total + 1):
         slots[(frame - 1) % capacity] = record(frame)
     return FrameLog(total % capacity, total, key(1), key(2), capacity, ids.WORLD, b"".join(slots)).encode()

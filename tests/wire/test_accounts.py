@@ -15,6 +15,7 @@ from wire import strategies
 from awm_crank.errors import AccountError, AwmError, LayoutError
 from awm_crank.wire import accounts, ids, layouts
 from awm_crank.wire.accounts import (
+    RECORD_SIZE,
     Checkpoint,
     ControllerInput,
     Feedback,
@@ -172,9 +173,9 @@ def test_peeks_refuse_short_data() -> None:
 
 def log_with(frames: range, total: int, capacity: int) -> FrameLog:
     """A frame log whose ring holds these frames' numbers."""
-    ring = bytearray(capacity * 96)
+    ring = bytearray(capacity * RECORD_SIZE)
     for frame in frames:
-        struct.pack_into("<I", ring, (frame - 1) % capacity * 96, frame)
+        struct.pack_into("<I", ring, (frame - 1) % capacity * RECORD_SIZE, frame)
     return FrameLog(total % capacity, total, ids.WORLD, ids.WORLD, capacity, ids.WORLD, bytes(ring))
 
 

@@ -143,8 +143,8 @@ def test_unpack_refuses_short_data(layout: Layout) -> None:
 
 def test_pack_refuses_what_does_not_fit() -> None:
     """A value too large, of another length or type is refused with its field's or layout's name."""
-    record = [1, bytes(8), bytes(8), 0, 0, 32, 0, bytes(32), bytes(32), bytes(8)]
-    assert len(layouts.FRAME_RECORD.pack(record)) == 96
+    record = list(layouts.FRAME_RECORD.read(bytes(layouts.FRAME_RECORD.size)).values())
+    assert len(layouts.FRAME_RECORD.pack(record)) == layouts.FRAME_RECORD.size
     for index, value, name in (
         (0, 1 << 32, "FrameRecord"),
         (1, bytes(7), "input1"),
