@@ -1,6 +1,6 @@
 """Arguments of the three systems, in JSON (as existing clients send) and in the compact binary form.
 
-Layouts and keys: docs/formats.md, "Systems". JSON is told from binary by its first byte that is not white space: `{`.
+Layouts and keys: docs/formats.md, "Systems". Arguments are JSON if their first byte that is not white space is `{`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from solders.pubkey import Pubkey
 
 from ..errors import LayoutError
 from . import layouts
+from .contract import Action
 from .ids import ZERO_KEY
 from .layouts import Buffer, Layout
 
-CREATE, JOIN, END = range(3)
+CREATE, JOIN, END = (int(each) for each in Action)
 """Lifecycle.action."""
 
 _TAG = 1

@@ -1,4 +1,4 @@
-"""BOLT's World 0.2.4: program-derived addresses, instructions, and telling another interface apart.
+"""BOLT's World 0.2.4: derived addresses (PDAs) and instructions.
 
 Source: reference/bolt-abi.md. Ids in seeds are u64 big-endian.
 """
@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 
 from ..errors import LayoutError
 from . import ids
+from .contract import SEEDS
 from .idl import load
 
 _WORLD = load("world")
@@ -29,13 +30,13 @@ def _id(value: int) -> bytes:
 @lru_cache(maxsize=1)
 def registry_pda() -> Pubkey:
     """World's registry, one for the chain."""
-    return Pubkey.find_program_address([b"registry"], ids.WORLD)[0]
+    return Pubkey.find_program_address([SEEDS["registry"]], ids.WORLD)[0]
 
 
 @lru_cache(maxsize=4096)
 def world_pda(world_id: int) -> Pubkey:
     """A world by its id."""
-    return Pubkey.find_program_address([b"world", _id(world_id)], ids.WORLD)[0]
+    return Pubkey.find_program_address([SEEDS["world"], _id(world_id)], ids.WORLD)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -45,16 +46,16 @@ def entity_pda(world_id: int, entity_id: int = 0, extra_seed: bytes | None = Non
     Raises:
         LayoutError: the seed is longer than 32 bytes, or both an id and a seed are given.
     """
-    seeds = [b"entity", _id(world_id), _id(entity_id)]
+    seeds = [SEEDS["entity"], _id(world_id), _id(entity_id)]
     if extra_seed is not None:
         if len(extra_seed) > 32 or entity_id:
-            raise LayoutError("entity seed", expected="at most 32 bytes, and no entity id beside it", found=extra_seed)
+            raise LayoutError("entity seed", expected="at most 32 bytes, and no entity id as well", found=extra_seed)
         seeds.append(extra_seed)
     return Pubkey.find_program_address(seeds, ids.WORLD)[0]
 
 
 @lru_cache(maxsize=16384)
-def component_pda(program: Pubkey, entity: Pubkey, seed: bytes = b"") -> Pubkey:
+def component_pda(program: Pubkey, entity: Pubkey, seed: bytes = SEEDS["component"]) -> Pubkey:
     """An entity's component account under its component program."""
     return Pubkey.find_program_address([seed, bytes(entity)], program)[0]
 

@@ -18,11 +18,11 @@ _IN_WORDS = re.compile(r"Error processing Instruction (\d{1,3}): (?:custom progr
 _TRANSIENT = {"BlockhashNotFound", "AccountInUse", "TooManyAccountLocks", "WouldExceedMaxBlockCostLimit"}
 """Transaction errors that another try, with a fresh blockhash, can get past."""
 _SYSVAR_AWAY = ("UnsupportedSysvar", "Unsupported sysvar")
-"""MagicBlock's 0.1.7 builds its sysvars anew at each slot, and refuses for a moment whatever reads one."""
+"""MagicBlock's 0.1.7 rebuilds its sysvars at each slot. For a moment it refuses whatever reads one."""
 
 
 def failed_program(logs: Sequence[str], code: int) -> Pubkey | None:
-    """The program that raised `code`, which is the first that the logs call failed with it; None when they don't."""
+    """The program that raised `code`: the first one that failed with it in the logs. None when the logs name none."""
     for line in logs:
         match = _FAILED.match(line)
         if match and int(match[2], 16) == code:
@@ -55,7 +55,7 @@ def program_error(
 
     Args:
         code: the custom error's number.
-        program: who raised it, if known; else the logs are searched.
+        program: the program that raised it, if known. Otherwise the logs tell.
         instruction: its index in the transaction.
         logs: the transaction's logs, if any.
     """
@@ -91,8 +91,8 @@ def transaction_error(err: object, logs: Sequence[str] = ()) -> AwmError:
 
 
 def error_in_words(message: str) -> AwmError | None:
-    """What an RPC error says of a transaction in its message alone, as MagicBlock's validators do; None where it says
-    nothing of one.
+    """Reads a transaction's error out of an RPC error's message, where MagicBlock's validators put it. None where the
+    message is about something else.
 
     Returns: as `transaction_error`.
     """

@@ -118,10 +118,12 @@ def block_inputs(data: bytes) -> bytes:
 
 
 def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes) -> bytes:
-    """The frame block of what is on chain; `inputs` (16) are those of the frame's record, neutral at frame 0.
+    """The frame block of the state on chain.
+
+    `inputs` (16 bytes) are those of the frame's record, neutral at frame 0.
 
     Raises:
-        LayoutError: the two accounts stand at different frames.
+        LayoutError: the two accounts are at different frames.
     """
     if session.frame != hidden.frame:
         raise LayoutError(
@@ -134,9 +136,9 @@ def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes) 
 
 
 def chosen_inputs(buffer_inputs: bytes, ready: Iterable[bool], *, hold: bool) -> tuple[bytes, bytes]:
-    """Inputs (16 bytes) and sources (2) of a frame, by what the buffer holds.
+    """Inputs (16 bytes) and sources (2 bytes) of a frame, from what the input buffer holds.
 
-    A ready player's input is fresh; another's is the buffer's last one (`hold`) or neutral.
+    A ready player's input is fresh. Otherwise the player holds the last input (`hold`), or gets a neutral one.
     """
     inputs, sources = b"", b""
     for number, fresh in enumerate(ready):

@@ -1,7 +1,7 @@
 """The packaged IDLs (Anchor's format, spec 0.1.0), parsed once with anchorpy-idl into small frozen structs.
 
-Everything that this package knows about programs comes from here: field orders, discriminators, account orders and
-error names. `load("hidden_state")` reads `idl/hidden_state.json`.
+Instructions are built from them: account orders, discriminators and arguments. `load("hidden_state")` reads
+`idl/hidden_state.json`. Struct layouts, ids and errors come from the same contract through `contract.py`.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def parse(text: str) -> Idl:
     """An IDL from its JSON text.
 
     Raises:
-        LayoutError: the text is no IDL of spec 0.1.0.
+        LayoutError: the text is not an IDL of spec 0.1.0.
     """
     try:
         raw: Any = anchorpy_idl.Idl.from_json(text)
@@ -247,9 +247,9 @@ def load(name: str) -> Idl:
         LayoutError: the package has no such IDL.
     """
     package = files("awm_crank")
-    # the wheel carries the IDLs inside the package; in a checkout they are the top-level folder beside it
-    inside, beside = package.joinpath("idl"), package.joinpath("..", "idl")
-    source = (inside if inside.is_dir() else beside).joinpath(f"{name}.json")
+    # a wheel has the IDLs inside the package, a checkout in the top-level folder next to it
+    inside, outside = package.joinpath("idl"), package.joinpath("..", "idl")
+    source = (inside if inside.is_dir() else outside).joinpath(f"{name}.json")
     if not source.is_file():
         raise LayoutError(f"IDL {name}", hint="reinstall awm-crank: its package data is incomplete")
     return parse(source.read_text("utf-8"))

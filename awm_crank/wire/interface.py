@@ -1,9 +1,9 @@
-"""Telling World 0.2.4 from another interface of BOLT's, which is refused by name.
+"""Tells World 0.2.4 from BOLT's other interfaces, and refuses those by name.
 
 BOLT's development branch hands components a `cpi_auth` signer where 0.2.4 hands the instructions sysvar, and World 0.1
-calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Each shows in the program's binary,
-and in the logs of a refused call. What shows none of these signs is taken for 0.2.4, whose strings
-an optimized build, or another implementation, need not hold.
+calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Either shows in the program's binary,
+and in the logs of a refused call. A program without these signs passes for 0.2.4: an optimized build, or another
+implementation, need not contain 0.2.4's own strings.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _holds(binary: bytes, eight: bytes) -> bool:
 
 
 def check_world_program(data: bytes) -> None:
-    """Refuse a World binary of another interface.
+    """Refuses a World binary of another interface.
 
     Args:
         data: the program's ELF, or the account that holds it (a ProgramData account has a header before it).
@@ -67,17 +67,17 @@ def check_world_program(data: bytes) -> None:
 
 
 def world_accounts() -> tuple[Pubkey, Pubkey]:
-    """Where World's binary may stand: the program's account, or its ProgramData."""
+    """Where World's binary may be: the program's account, or its ProgramData."""
     return ids.WORLD, program_data_pda(ids.WORLD)
 
 
 def check_world_accounts(accounts: Sequence[bytes | None]) -> None:
-    """Refuse a World of another interface by what `world_accounts` hold (None: no such account).
+    """Refuses a World of another interface, from the data of `world_accounts()` (None: no such account).
 
-    A binary in neither passes: a rollup may keep its clone where we do not know.
+    If neither holds a binary, World passes: a rollup may keep its copy elsewhere.
 
     Raises:
-        ProgramError: as `check_world_program`; or World is not deployed, which may pass.
+        ProgramError: as `check_world_program`; or World is not deployed, which is recoverable.
     """
     if accounts[0] is None:
         raise ProgramError(
@@ -89,7 +89,7 @@ def check_world_accounts(accounts: Sequence[bytes | None]) -> None:
 
 
 def check_world_logs(logs: Sequence[str]) -> None:
-    """Refuse the development branch by what it logs when it is called as 0.2.4.
+    """Refuses the development branch by what it logs when it is called as 0.2.4.
 
     Raises:
         ProgramError: an Anchor error names an account that only that interface takes.

@@ -14,9 +14,10 @@ from solders.pubkey import Pubkey
 from ..errors import LayoutError
 from . import ids
 from .bolt import component_pda
+from .contract import MAX_INCREASE, SEEDS
 from .idl import load
 
-GROWTH = 10_240
+GROWTH = MAX_INCREASE
 """Bytes that an account may grow by in one instruction."""
 
 _HIDDEN = load("hidden_state")
@@ -32,7 +33,7 @@ def checkpoint_pda(entity: Pubkey, slot: int) -> Pubkey:
     """A session's checkpoint account; slot 0 (A) or 1 (B). Raises LayoutError on another slot."""
     if slot not in (0, 1):
         raise LayoutError("checkpoint slot", expected="0 or 1", found=slot)
-    return Pubkey.find_program_address([b"checkpoint", bytes(entity), bytes((slot,))], ids.HIDDEN_STATE)[0]
+    return Pubkey.find_program_address([SEEDS["checkpoint"], bytes(entity), bytes((slot,))], ids.HIDDEN_STATE)[0]
 
 
 def _hidden(entity: Pubkey) -> Pubkey:

@@ -1,4 +1,4 @@
-"""Instructions around a rollup (docs/formats.md, "Rollup"): handing a session's components over, taking them back, and
+"""Instructions around a rollup (docs/formats.md, "Rollup"): delegating a session's components, taking them back, and
 checkpoints that exist in the rollup only.
 
 Source: reference/bolt-abi.md and validators.md; `delegate` takes BOLT's accounts and then session_state.
@@ -11,6 +11,7 @@ from solders.pubkey import Pubkey
 
 from . import ids
 from .bolt import component_pda
+from .contract import SEEDS
 from .idl import load
 from .programs import checkpoint_pda
 
@@ -21,7 +22,7 @@ INSTRUCTIONS = {
 """Names in the IDLs."""
 
 LAMPORTS_PER_BYTE = 32
-"""What an account that exists in a rollup only costs; it comes back at closing."""
+"""Price of a byte of an account that exists in a rollup only. Closing the account returns it."""
 _OVERHEAD = 60
 
 _HIDDEN = load("hidden_state")
@@ -62,34 +63,34 @@ def _ephemeral(role: str, signer: Pubkey, entity: Pubkey, slot: int) -> dict[str
 def delegate(
     payer: Pubkey, entity: Pubkey, program: Pubkey, validator: Pubkey | None, *, commit_frequency_ms: int = 2**32 - 1
 ) -> Instruction:
-    """Hands one of a session's components over to a rollup, on the base chain.
+    """Delegates one of a session's components to a rollup. Runs on the base chain.
 
     Args:
         payer: player 1.
-        program: the component's.
-        validator: the rollup's identity; None is the delegation program's default.
+        program: the component's program.
+        validator: the rollup's identity; None for the delegation program's default.
         commit_frequency_ms: how often the rollup commits by itself.
     """
     account = component_pda(program, entity)
 
-    def pda(seed: bytes, owner: Pubkey) -> Pubkey:
-        return Pubkey.find_program_address([seed, bytes(account)], owner)[0]
+    def pda(name: str, owner: Pubkey) -> Pubkey:
+        return Pubkey.find_program_address([SEEDS[name], bytes(account)], owner)[0]
 
     accounts = {
         "payer": payer,
         "entity": entity,
         "account": account,
         "owner_program": program,
-        "buffer": pda(b"buffer", program),
-        "delegation_record": pda(b"delegation", ids.DELEGATION),
-        "delegation_metadata": pda(b"delegation-metadata", ids.DELEGATION),
+        "buffer": pda("buffer", program),
+        "delegation_record": pda("delegation_record", ids.DELEGATION),
+        "delegation_metadata": pda("delegation_metadata", ids.DELEGATION),
         "session_state": component_pda(ids.SESSION_STATE, entity),
     }
     return _DELEGABLE[program].build("delegate", accounts, commit_frequency_ms, validator)
 
 
 def undelegate(payer: Pubkey, entity: Pubkey, program: Pubkey) -> Instruction:
-    """Commits one of a session's components and gives it back to the base chain, in the rollup."""
+    """Commits one of a session's components and returns it to the base chain. Runs in the rollup."""
     accounts = {
         "payer": payer,
         "account": component_pda(program, entity),

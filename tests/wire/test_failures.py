@@ -114,7 +114,7 @@ def test_errors_in_words() -> None:
     assert isinstance(unknown, RpcError)
     assert unknown.recoverable
     assert "BlockhashNotFound" in str(unknown)
-    assert error_in_words("This transaction has already been processed") is None
+    assert "AlreadyProcessed" in str(error_in_words("This transaction has already been processed"))
 
 
 @given(st.text(max_size=80))
