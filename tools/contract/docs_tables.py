@@ -48,8 +48,10 @@ def _fields(contract: Contract, struct: Struct) -> list[str]:
         rows.append([str(each.offset), str(each.size), title, each.text, meaning])
     if struct.tail:
         size, kind = struct.tail["size"], struct.tail.get("of", "")
-        each = f"{size} × {contract.structs[kind].size}" if kind else size
-        rows.append([str(struct.size), each, struct.tail["name"], f"[{kind}]" if kind else "", struct.tail["note"]])
+        bytes_of_it = f"{size} × {contract.structs[kind].size}" if kind else size
+        rows.append(
+            [str(struct.size), bytes_of_it, struct.tail["name"], f"[{kind}]" if kind else "", struct.tail["note"]]
+        )
     return _table("offset | size | field | type | meaning", rows)
 
 
