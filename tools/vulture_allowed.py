@@ -12,7 +12,7 @@ on_files, on_page_markdown
 pytest_terminal_summary
 optionxform
 do_POST, log_message
-formatter_class
+formatter_class, epilog
 
 # the embedded validator finds its JSON-RPC methods by name (`getSlot` is `get_slot`)
 get_minimum_balance_for_rent_exemption, get_health, get_version, get_identity, get_genesis_hash, get_slot

@@ -91,7 +91,7 @@ def write(path: Path, data: bytes) -> None:
         KeyboardInterrupt: after Ctrl-C.
     """
     interrupt.check()
-    # not beside a pipe or a device, such as /dev/stdout
+    # a pipe or a device, such as /dev/stdout, is written to directly
     special = path.exists() and not path.is_file()
     target = path if special else path.with_name(f".{path.name}.part")
     try:

@@ -14,7 +14,7 @@ class Parser(argparse.ArgumentParser):
     """As argparse's, but it raises ConfigError, and takes options by their whole names only."""
 
     json_words: Collection[str] | None = None
-    """What may follow `--json` and is no file; None where `--json FILE` was never a form of this command."""
+    """Words after `--json` that are not a file; None for a command that has never had the form `--json FILE`."""
 
     def __init__(self, **settings: Any) -> None:
         # an abbreviation that works today may be ambiguous tomorrow

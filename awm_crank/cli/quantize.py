@@ -52,8 +52,8 @@ def execute(args: argparse.Namespace) -> int:
     """
     from ..engine.offline import checkpoint, quantize
 
-    beside = args.checkpoint.with_suffix(".json")
-    settings = args.config or (beside if args.checkpoint.suffix == ".safetensors" and beside.is_file() else None)
+    neighbour = args.checkpoint.with_suffix(".json")
+    settings = args.config or (neighbour if args.checkpoint.suffix == ".safetensors" and neighbour.is_file() else None)
     config = common.read(settings) if settings else b""
     source = checkpoint.read(common.read(args.checkpoint), key=args.key, config=config)
     for note in source.notes:

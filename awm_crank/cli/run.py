@@ -10,6 +10,11 @@ from .parser import Parser
 
 def configure(parser: Parser) -> None:
     """Adds the configuration, and the files to write."""
+    parser.epilog = (
+        "SIGTERM saves a checkpoint of every session before the crank ends. Ctrl-C ends it within a second; the "
+        "sessions continue at their last frame when a crank starts again. Each setting "
+        "has an environment variable too, such as AWM_CRANK__CHAIN__BASE_HTTP."
+    )
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration file (TOML)")
     parser.add_argument(
         "--keypair", type=Path, metavar="FILE", help="key file of the writer, instead of the configuration's"

@@ -34,6 +34,7 @@ SOURCES = ("fresh", "held", "neutral")
 _BUTTONS = ("A", "B", "X", "Y", "Z", "Start", "D-left", "D-right")
 _BUTTONS_EXT = ("D-up", "D-down", "L", "R")
 _WIDTH = 24
+_LONGEST_HEX = 256
 
 Lines = Iterator[tuple[str, str]]
 
@@ -43,29 +44,41 @@ _KINDS: list[Any] = [
 _WORLDS: list[Any] = [Registry, World, Entity]
 
 
-def account(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, str]:
-    """An account of ours or of World, as (its kind, its text).
+def account(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, Any]:
+    """An account of the project or of World, as (its kind, the decoded account).
 
     Raises:
-        AccountError: it is none of them.
-        LayoutError: it is one of them, but malformed.
+        AccountError: the account is neither.
+        LayoutError: the account is one of them, but malformed.
     """
     for kind in _KINDS:
         if kind.LAYOUT.owner == owner and data[:8] == kind.LAYOUT.discriminator:
-            found = kind.decode(data, owner=owner, address=address)
-            return kind.__name__, struct(found)
+            return kind.__name__, kind.decode(data, owner=owner, address=address)
     if owner == ids.WORLD:
         for kind in _WORLDS:
             try:
                 found = kind.decode(data, owner=owner, address=address)
             except AccountError:
                 continue
-            return f"World {kind.__name__}" if kind is not World else "World", struct(found)
+            return f"World {kind.__name__}" if kind is not World else "World", found
     raise AccountError(
-        f"account {address} is none that awm-crank knows",
+        f"account {address} is not one that awm-crank knows",
         found=f"owner {owner}, {len(data)} bytes",
         hint="give the address of a session, a model or one of their accounts",
     )
+
+
+def values(found: Any) -> dict[str, Any]:
+    """A decoded account for JSON: keys in base58, bytes in hex; bytes of more than 256 as their number."""
+    return {name: _value(value) for name, value in msgspec.structs.asdict(found).items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex() if len(value) <= _LONGEST_HEX else {"bytes": len(value)}
+    if isinstance(value, Pubkey):
+        return str(value)
+    return [_value(each) for each in value] if isinstance(value, tuple | list) else value
 
 
 def struct(found: Any) -> str:

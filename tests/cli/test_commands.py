@@ -219,13 +219,19 @@ def test_inspect_everything(shell: Shell) -> None:
         status, out, _ = shell.run("inspect", target)
         assert (status, out.splitlines()[0]) == (0, f"{kind} {target}")
         assert out.splitlines()[-1].startswith("balance")
+        found = shell.json("inspect", target)
+        assert (found["kind"], found["address"]) == (kind, target)
+        assert found["lamports"] > 0
     status, _, err = shell.run("inspect", str(player1.pubkey()))
-    assert (status, "is none that awm-crank knows" in err) == (1, True)
+    assert (status, "is not one that awm-crank knows" in err) == (1, True)
     cartridge, match = shell.folder / "m.awm", shell.folder / "match.json"
     cartridge.write_bytes(shell.arena.cartridge.data)
     shell.json("export", str(made.session), "-o", str(match))
     assert f"sha256                  {shell.arena.cartridge.sha256.hex()}\n" in shell.run("inspect", str(cartridge))[1]
     assert f"session                 {made.session}\n" in shell.run("inspect", str(match))[1]
+    assert shell.json("inspect", str(cartridge))["sha256"] == shell.arena.cartridge.sha256.hex()
+    told = shell.json("inspect", str(match))
+    assert (told["kind"], told["session"], told["winner"]) == ("Match", str(made.session), None)
 
 
 def test_play(shell: Shell) -> None:

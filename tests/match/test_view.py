@@ -20,6 +20,12 @@ MATCH = play(30, checkpoints=(10, 20))
 KEY = Pubkey(bytes([9] * 32))
 
 
+def shown(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, str]:
+    """An account's kind, and the text that inspect prints of it."""
+    kind, found = view.account(data, owner, address)
+    return kind, view.struct(found)
+
+
 def test_player_line() -> None:
     """A PlayerState reads in game units and words."""
     assert view.player(start_players(2, 20)[32:]) == (
@@ -43,19 +49,19 @@ def test_controller_line(given_input: bytes, text: str) -> None:
 def test_session_account() -> None:
     """A session's text has its status, stage, both players and the writer of its hidden state."""
     snapshot = MATCH.snapshot
-    kind, text = view.account(snapshot.session.encode(), ids.SESSION_STATE, snapshot.address)
+    kind, text = shown(snapshot.session.encode(), ids.SESSION_STATE, snapshot.address)
     assert kind == "SessionState"
     lines = dict(line.split(None, 1) for line in text.splitlines())
     assert (lines["status"], lines["stage"], lines["frame"]) == ("Active", "32, Final Destination", "30")
     assert "player 1 state" in text
-    _, hidden = view.account(snapshot.hidden.encode(), ids.HIDDEN_STATE, KEY)
+    _, hidden = shown(snapshot.hidden.encode(), ids.HIDDEN_STATE, KEY)
     assert f"writer                  {snapshot.hidden.writer}" in hidden
     assert f"chain hash              {snapshot.hidden.chain_hash.hex()}" in hidden
 
 
 def test_ring() -> None:
     """A frame log says which frames it holds and shows the last one."""
-    _, text = view.account(MATCH.snapshot.log.encode(), ids.FRAME_LOG, KEY)
+    _, text = shown(MATCH.snapshot.log.encode(), ids.FRAME_LOG, KEY)
     assert "ring                    frames 1..30\nframe 30, chain hash " in text
 
 
@@ -70,7 +76,7 @@ def test_match_and_cartridge() -> None:
 
 def test_unknown_account() -> None:
     """An account of nobody's kind is refused with owner and size."""
-    with pytest.raises(AccountError, match=f"none that awm-crank knows; found owner {KEY}, 5 bytes"):
+    with pytest.raises(AccountError, match=f"not one that awm-crank knows; found owner {KEY}, 5 bytes"):
         view.account(bytes(5), KEY, KEY)
 
 
@@ -85,7 +91,7 @@ def test_any_bytes_of_a_known_kind(account: object, data: st.DataObject) -> None
         raw[data.draw(st.integers(8, len(raw) - 1))] = data.draw(st.integers(0, 255))
     owner = type(account).LAYOUT.owner  # type: ignore[attr-defined]
     try:
-        _, text = view.account(bytes(raw), owner, KEY)
+        _, text = shown(bytes(raw), owner, KEY)
     except (LayoutError, AccountError):
         return
     assert text.endswith("\n")
@@ -95,3 +101,13 @@ def test_a_name_from_a_chain_cannot_control_the_terminal() -> None:
     """A value keeps to its line, and its escape sequences are shown as text."""
     shown = view.render(iter([("name", "evil\x1b[2J\nsession  forged"), ("", "two\nlines")]))
     assert shown == f"{'name':<24}evil\\x1b[2J\\nsession  forged\ntwo\nlines\n"
+
+
+def test_values_for_json() -> None:
+    """Keys are base58 and bytes hex; long bytes are only counted."""
+    snapshot = MATCH.snapshot
+    values = view.values(snapshot.session)
+    assert values["player1"] == str(snapshot.session.player1)
+    assert values["players"] == snapshot.session.players.hex()
+    assert values["frame"] == snapshot.session.frame
+    assert view.values(snapshot.log)["ring"] == {"bytes": len(snapshot.log.ring)}

@@ -28,13 +28,13 @@ async def endpoint(url: str, what: str) -> list[Finding]:
             # the first one opens the connection
             health = await rpc.call("getHealth")
             began = time.perf_counter()
-            told = await rpc.call("getVersion")
+            answer = await rpc.call("getVersion")
             took = time.perf_counter() - began
             slot = await rpc.call("getSlot", [{"commitment": "processed"}])
         except AwmError as error:
             fix = f"start it, or correct chain.{'base' if what == 'base' else 'rollup'}_http"
             return [from_error(what, error, fix)]
-    core = told.get("solana-core", "?") if isinstance(told, dict) else "?"
+    core = answer.get("solana-core", "?") if isinstance(answer, dict) else "?"
     text = f"{rpc.url}: {health}, solana-core {core}, slot {slot}, {took * 1000:.1f} ms an answer"
     if took > FRAME_S / 2:
         return [Finding(what, "warn", text, "each frame is one request: run the crank closer to the endpoint")]

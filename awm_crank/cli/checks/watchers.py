@@ -36,9 +36,9 @@ async def telemetry(settings: config.Config) -> Finding:
     listen = settings.telemetry.listen
     if not listen:
         return Finding("telemetry", "ok", "off (telemetry.listen is empty)")
-    status, told = await _asked(listen, "readyz")
+    status, answer = await _asked(listen, "readyz")
     if status:
-        text = f"a crank answers at {listen}: {told[:200]}"
+        text = f"a crank answers at {listen}: {answer[:200]}"
         return Finding("telemetry", "ok" if status == 200 else "warn", text, "" if status == 200 else "read its log")
     host, _, port = listen.rpartition(":")
     if problem := await _taken(host.strip("[]"), int(port)):
