@@ -23,11 +23,11 @@ _COUNTERS = {
     "slow_frames": ("awm_frames_slow", "Frames that landed more than a period after they were sent."),
     "refused_frames": ("awm_frames_refused", "Frames that the endpoint or a program refused."),
     "timeouts": ("awm_send_timeouts", "Frames neither answered nor seen in crank.send_timeout_ms."),
-    "resyncs": ("awm_resyncs", "Times a session's accounts were read anew since the chain went another way."),
+    "resyncs": ("awm_resyncs", "Times a session's accounts were read again because the chain went another way."),
     "ring_full": ("awm_ring_full", "Frames held back until a checkpoint had landed."),
     "checkpoints": ("awm_checkpoints", "Checkpoints that were finalized."),
     "checkpoint_failures": ("awm_checkpoint_failures", "Checkpoints that failed."),
-    "disconnections": ("awm_reconnects", "Times the WebSocket was lost and made anew."),
+    "disconnections": ("awm_reconnects", "Times the WebSocket was lost and made again."),
     "sessions_ended": ("awm_sessions_released", "Sessions that are served no more."),
 }
 _HISTOGRAMS = {

@@ -1,13 +1,15 @@
-"""Writes the reference page of errors: program errors by number from the IDLs, the crank's own from their classes."""
+"""Writes the reference page of errors: program errors by number from the contract, the crank's own from its classes."""
 
 from __future__ import annotations
 
 import inspect
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 from awm_crank import errors
-from awm_crank.wire import ids
-from awm_crank.wire.idl import load
+
+CONTRACT = Path(__file__).resolve().parents[2] / "idl" / "contract" / "errors.toml"
 
 INTRODUCTION = """# Errors by number
 
@@ -17,14 +19,14 @@ An on-chain program refuses an instruction with a number. Explorers and logs sho
 which is hexadecimal for 6030. World has numbers of its own, which begin at 6000 too, so look at which program
 failed first. [Debug a refused frame](../howto/debug-a-refused-frame.md) goes from the number to the cause.
 
-| number | hexadecimal | name | meaning |
-| --- | --- | --- | --- |
+| number | hexadecimal | name | meaning | what to do |
+| --- | --- | --- | --- | --- |
 """
 WORLD = """
 ## World
 
-| number | hexadecimal | name | meaning |
-| --- | --- | --- | --- |
+| number | hexadecimal | name | meaning | what to do |
+| --- | --- | --- | --- | --- |
 """
 CRANK = """
 ## Commands and crank
@@ -39,16 +41,15 @@ next step. The exit status is the command's.
 
 def errors_page() -> str:
     """The page, as Markdown."""
-    ours: dict[int, tuple[str, str]] = {}
-    for program in ids.PROGRAMS:
-        if program != "world":
-            ours |= {each.code: (each.name, each.message) for each in load(program).errors.values()}
-    world = {each.code: (each.name, each.message) for each in load("world").errors.values()}
-    return INTRODUCTION + _rows(ours) + WORLD + _rows(world) + CRANK + "".join(_classes())
+    known = tomllib.loads(CONTRACT.read_text())
+    return INTRODUCTION + _rows(known["ours"]) + WORLD + _rows(known["world"]) + CRANK + "".join(_classes())
 
 
-def _rows(known: dict[int, tuple[str, str]]) -> str:
-    return "".join(f"| {code} | {code:#x} | {name} | {text} |\n" for code, (name, text) in sorted(known.items()))
+def _rows(known: dict[str, dict[str, str]]) -> str:
+    return "".join(
+        f"| {code} | {int(code):#x} | {error['name']} | {error['says']} | {error.get('hint', '')} |\n"
+        for code, error in sorted(known.items())
+    )
 
 
 def _classes() -> Iterator[str]:
