@@ -1,8 +1,8 @@
 """The bank: LiteSVM plus what a validator keeps around its VM. No sockets, and time comes in as an argument.
 
-It keeps slots and blockhashes with their expiry, recognizes duplicates, and remembers executed transactions with
-balances and metadata. There is one node and there are no forks: what has been executed is final at once, as on
-MagicBlock's rollup, so every commitment sees the same state.
+It keeps slots and blockhashes with their expiry, knows durable nonces, recognizes duplicates, and remembers executed
+transactions with balances and metadata. There is one node and there are no forks: what has been executed is final at
+once, as on MagicBlock's rollup, so every commitment sees the same state.
 
 A slot is `slot_ms` long and counted from the start, so slot, block height and block time follow from the clock. The
 blockhash of a slot follows from the genesis hash. That leaves nothing to store for slots without transactions.
@@ -11,123 +11,48 @@ blockhash of a slot follows from the genesis hash. That leaves nothing to store 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import deque
-from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from solders.account import Account
 from solders.clock import Clock
+from solders.epoch_schedule import EpochSchedule
 from solders.hash import Hash
 from solders.litesvm import LiteSVM
-from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo, TransactionMetadata
 
+from . import tokens
 from .faults import SIGNATURE_FAILURE, RequestError, TransactionFault, invalid_params
+from .history import Entry, History, TokenBalance, Wire
 
 SLOTS_PER_EPOCH = 432_000
 MAX_TRANSACTION_BYTES = 1232
 HASH_LIFE_MS = 60_000
 """How long a blockhash is accepted. Validators count 150 slots, a minute at theirs; clients count on the minute."""
 MIN_HASH_SLOTS = 150
+DEFAULT_HISTORY = 20_000
+SAMPLE_MS = 60_000
+MAX_SAMPLES = 720
 
 CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 _LOOKUP_PROGRAM = bytes(Pubkey.from_string("AddressLookupTab1e1111111111111111111111111"))
 _NO_SIGNATURE = Signature.default()
+_RECENT_HASHES = bytes(Pubkey.from_string("SysvarRecentB1ockHashes11111111111111111111"))
+_TOKEN_PROGRAMS = {bytes(program) for program in tokens.PROGRAMS}
 _LOOKUP_HEADER_BYTES = 56
+_SYSTEM = bytes(32)
+_ADVANCE_NONCE = (4).to_bytes(4, "little")
+_ADVANCE_ACCOUNTS = 3
+NONCE_BYTES = 80
+_NONCE_READY = bytes([1, 0, 0, 0, 1, 0, 0, 0])
+"""A nonce account's version (1) and state (initialized)."""
 
 Meta: TypeAlias = TransactionMetadata
-
-
-class Wire(msgspec.Struct):
-    """What the bank needs of a transaction, read straight from its bytes.
-
-    Args:
-        signature: the first one, 64 bytes.
-        static: the message's own keys, 32 bytes each.
-        writable: those of them that are locked for writing.
-        blockhash: 32 bytes.
-        lookups: (table, writable indexes, readonly indexes) of a v0 message.
-        version: None for legacy, else its number.
-        signers: the number of signatures.
-        message_at: offset of the message in the raw bytes.
-    """
-
-    signature: bytes
-    static: list[bytes]
-    writable: list[bytes]
-    blockhash: bytes
-    lookups: list[tuple[bytes, bytes, bytes]]
-    version: int | None
-    signers: int
-    message_at: int
-
-    @classmethod
-    def parse(cls, raw: bytes, transaction: VersionedTransaction) -> Wire:
-        """From the raw bytes of a transaction that solders could parse and sanitize.
-
-        Its counts fit one byte each: 1,232 bytes hold at most 19 signatures and 38 keys.
-        """
-        signers = raw[0]
-        at = message_at = 1 + 64 * signers
-        version = None
-        if raw[at] & 0x80:
-            version = raw[at] & 0x7F
-            at += 1
-        readonly_signed, readonly_unsigned, count = raw[at + 1], raw[at + 2], raw[at + 3]
-        at += 4
-        static = [raw[start : start + 32] for start in range(at, at + 32 * count, 32)]
-        at += 32 * count
-        lookups: list[tuple[bytes, bytes, bytes]] = []
-        if version is not None:
-            message = transaction.message
-            if not isinstance(message, MessageV0):
-                raise ValueError("neither legacy nor version 0")
-            lookups = [
-                (bytes(table.account_key), bytes(table.writable_indexes), bytes(table.readonly_indexes))
-                for table in message.address_table_lookups
-            ]
-        return cls(
-            raw[1:65],
-            static,
-            static[: signers - readonly_signed] + static[signers : count - readonly_unsigned],
-            raw[at : at + 32],
-            lookups,
-            version,
-            signers,
-            message_at,
-        )
-
-
-class Entry:
-    """A transaction that landed.
-
-    `keys` are all its accounts (static, then loaded writable, then loaded readonly), `written` those locked for
-    writing; `fault` is None when it succeeded; `before` and `after` are the balances of `keys`.
-    """
-
-    __slots__ = ("after", "before", "fault", "keys", "loaded", "meta", "raw", "signature", "slot", "wire", "written")
-
-    def __init__(self, slot: int, raw: bytes, wire: Wire, loaded: tuple[list[bytes], list[bytes]]) -> None:
-        self.slot = slot
-        self.raw = raw
-        self.wire = wire
-        self.signature = wire.signature
-        self.written = wire.writable + loaded[0] if loaded[0] else wire.writable
-        self.loaded = loaded
-        self.keys = wire.static + loaded[0] + loaded[1]
-        self.before: list[int] = []
-        self.after: list[int] = []
-        self.fault: TransactionFault | None = None
-        self.meta: Meta
-
-    @property
-    def signature_text(self) -> bytes:
-        """The signature in base58."""
-        return str(Signature.from_bytes(self.signature)).encode()
 
 
 class RefusedError(Exception):
@@ -139,6 +64,14 @@ class RefusedError(Exception):
         self.meta = meta
 
 
+class Sample(NamedTuple):
+    """What was executed in the `slots` slots up to `slot`."""
+
+    slot: int
+    slots: int
+    transactions: int
+
+
 class Bank:
     """See the module.
 
@@ -146,26 +79,26 @@ class Bank:
         slot_ms: length of a slot.
         now: Unix time of slot 1, in seconds.
         genesis: 32 bytes, the genesis hash; a fresh one for each chain keeps transactions of another chain out.
-        history: how many transactions are remembered at least (older ones while their blockhash lives, too).
+        history: how many transactions are kept whole.
     """
 
-    def __init__(self, *, slot_ms: float, now: float, genesis: bytes, history: int = 50_000) -> None:
+    def __init__(self, *, slot_ms: float, now: float, genesis: bytes, history: int = DEFAULT_HISTORY) -> None:
         # mainnet's feature set gives validators' own limits, the stack depth among them; LiteSVM's blockhash check
         # knows only the newest one and its history only 32 transactions, so both are done here
         self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
+        self.svm.set_epoch_schedule(EpochSchedule.custom(SLOTS_PER_EPOCH, SLOTS_PER_EPOCH, False))
         self.slot_ms = slot_ms
         self.genesis = genesis
         self.started = now
         self.slot = 1
         self.hash_slots = max(MIN_HASH_SLOTS, round(HASH_LIFE_MS / slot_ms))
-        self.transactions = 0
-        self.entries: dict[bytes, Entry] = {}
-        self.blocks: dict[int, list[Entry]] = {}
-        self._order: deque[Entry] = deque()
-        self._history = history
+        self.history = History(history)
+        self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
+        """what was executed, a minute each, the newest first"""
+        self._sampled = (1, 0)
         self._hashes: dict[bytes, int] = {self.blockhash(slot): slot for slot in (0, 1)}
         self._hash_order: deque[bytes] = deque(self._hashes)
-        self._clock_slot = -1
+        self._clock_slot = self._nonce_slot = -1
 
     # ---- time
 
@@ -191,21 +124,11 @@ class Bank:
         oldest = slot - self.hash_slots
         while self._hashes[self._hash_order[0]] < oldest:
             del self._hashes[self._hash_order.popleft()]
-        while self._order and len(self._order) > self._history and self._order[0].slot < oldest:
-            self._forget(self._order.popleft())
-
-    def _forget(self, entry: Entry) -> None:
-        del self.entries[entry.signature]
-        block = self.blocks.get(entry.slot)
-        if block is not None:
-            block.remove(entry)
-            if not block:
-                del self.blocks[entry.slot]
-
-    @property
-    def first_slot(self) -> int:
-        """The oldest slot whose block is still whole."""
-        return self._order[0].slot if len(self._order) >= self._history else 0
+        self.history.expire(oldest)
+        since, count = self._sampled
+        if (slot - since) * self.slot_ms >= SAMPLE_MS:
+            self.samples.appendleft(Sample(slot, slot - since, self.history.count - count))
+            self._sampled = (slot, self.history.count)
 
     @property
     def epoch(self) -> int:
@@ -224,27 +147,21 @@ class Bank:
             first = self.time_of(max(1, epoch * SLOTS_PER_EPOCH))
             self.svm.set_clock(Clock(self.slot, first, epoch, epoch + 1, self.time_of(self.slot)))
 
+    def _sync(self, wire: Wire) -> None:
+        """Brings the sysvars up to date that a transaction may read."""
+        self.sync_clock()
+        if _LOOKUP_PROGRAM in wire.static:
+            self._sync_slot_hashes()
+        if _RECENT_HASHES in wire.static and self._nonce_slot != self.slot:
+            # a nonce can be advanced once a slot: to the VM's newest blockhash, which changes only here
+            self._nonce_slot = self.slot
+            self.svm.expire_blockhash()
+
     def _sync_slot_hashes(self) -> None:
-        # only creating a lookup table reads them, and writing them costs 50 µs: done when that program is called
+        # Only creating a lookup table reads them, and writing them costs 50 µs: done when that program is called. The
+        # present slot is among them, since clients take it for finalized, which a slot of another validator's would be.
         first = max(0, self.slot - 512)
-        self.svm.set_slot_hashes([(s, Hash(self.blockhash(s))) for s in range(self.slot - 1, first, -1)])
-
-    def newest(self, address: bytes, before: bytes | None, until: bytes | None, limit: int) -> Iterator[Entry]:
-        """Transactions that mention an address, newest first, from after `before` to before `until`.
-
-        Raises nothing for unknown signatures: with an unknown `before` there is nothing after it.
-        """
-        # no index: a scan of all that is remembered takes 20 ms and is rare, an index would cost every transaction
-        skipping = before is not None
-        for entry in reversed(self._order):
-            if skipping:
-                skipping = entry.signature != before
-                continue
-            if limit <= 0 or entry.signature == until:
-                return
-            if address in entry.keys:
-                limit -= 1
-                yield entry
+        self.svm.set_slot_hashes([(s, Hash(self.blockhash(s))) for s in range(self.slot, first, -1)])
 
     # ---- accounts
 
@@ -256,9 +173,26 @@ class Bank:
         found = self.svm.get_account(pubkey)
         return found if found is not None and (found.lamports or found.data) else None
 
-    def _balances(self, keys: list[bytes]) -> list[int]:
+    def find(self, key: Pubkey) -> Account | None:
+        """As `account`."""
+        return self.account(bytes(key))
+
+    def balances(self, keys: list[bytes]) -> array[int]:
+        """The lamports of accounts."""
         get = self.svm.get_balance
-        return [get(Pubkey.from_bytes(key)) or 0 for key in keys]
+        return array("Q", [get(Pubkey.from_bytes(key)) or 0 for key in keys])
+
+    def token_balances(self, keys: list[bytes]) -> tuple[TokenBalance, ...]:
+        """The balances of those keys that are token accounts."""
+        found = []
+        for index, key in enumerate(keys):
+            account = self.account(key)
+            held = tokens.token_account_of(account)
+            decimals = None if held is None else tokens.decimals_of(held, self.find)
+            if account is not None and held is not None and decimals is not None:
+                words = (str(held.mint), str(held.owner), str(account.owner))
+                found.append(TokenBalance(index, *words, held.amount, decimals))
+        return tuple(found)
 
     # ---- transactions
 
@@ -294,17 +228,20 @@ class Bank:
             RefusedError: it did not land.
             RequestError: its signatures are wrong (with preflight; without, that too is RefusedError).
         """
-        if self._hashes.get(wire.blockhash) is None or wire.signature in self.entries:
+        nonce = None if wire.blockhash in self._hashes else self.nonce_account(transaction, wire)
+        valid = nonce is not None or wire.blockhash in self._hashes
+        if not valid or self.history.status(wire.signature) is not None:
             if preflight:
                 self.require_signatures(transaction)
-            known = wire.signature in self.entries
-            raise RefusedError(TransactionFault.named("AlreadyProcessed" if known else "BlockhashNotFound"))
-        self.sync_clock()
-        if _LOOKUP_PROGRAM in wire.static:
-            self._sync_slot_hashes()
-        loaded = self._load_lookups(wire)
+            raise RefusedError(TransactionFault.named("AlreadyProcessed" if valid else "BlockhashNotFound"))
+        self._sync(wire)
+        loaded = self.load_lookups(wire)
         entry = Entry(self.slot, raw, wire, loaded)
-        entry.before = self._balances(entry.keys)
+        keys = entry.keys
+        with_tokens = not _TOKEN_PROGRAMS.isdisjoint(keys)
+        entry.before = self.balances(keys)
+        if with_tokens:
+            entry.tokens_before = self.token_balances(keys)
         payer = Pubkey.from_bytes(wire.static[0])
         payer_before = self.svm.get_account(payer) if preflight else None
         result = self.svm.send_transaction(transaction)
@@ -320,41 +257,98 @@ class Bank:
                 raise RefusedError(fault, meta if ran else None)
             if not ran:
                 raise RefusedError(fault)
+            if nonce is not None:
+                self._advance_nonce(nonce)
         else:
             entry.meta = result
-        entry.after = self._balances(entry.keys)
-        self.transactions += 1
-        self.entries[wire.signature] = entry
-        self._order.append(entry)
-        self.blocks.setdefault(self.slot, []).append(entry)
+        entry.after = self.balances(keys)
+        if with_tokens:
+            entry.tokens_after = self.token_balances(keys)
+        self.history.add(entry)
         return entry
 
     def simulate(self, transaction: VersionedTransaction, wire: Wire, *, verify: bool, check_hash: bool) -> Simulation:
         """Runs a transaction without effects; raises RequestError when its signatures are to be verified and wrong."""
         if verify:
             self.require_signatures(transaction)
-        if check_hash and self._hashes.get(wire.blockhash) is None:
-            return Simulation(TransactionFault.named("BlockhashNotFound"), None, {})
-        if check_hash and wire.signature in self.entries:
-            return Simulation(TransactionFault.named("AlreadyProcessed"), None, {})
-        self.sync_clock()
-        if _LOOKUP_PROGRAM in wire.static:
-            self._sync_slot_hashes()
+        if check_hash and wire.blockhash not in self._hashes and self.nonce_account(transaction, wire) is None:
+            return self._not_run(wire, "BlockhashNotFound")
+        if check_hash and self.history.status(wire.signature) is not None:
+            return self._not_run(wire, "AlreadyProcessed")
+        self._sync(wire)
         self.svm.with_sigverify(False)
         try:
             result = self.svm.simulate_transaction(transaction)
         finally:
             self.svm.with_sigverify(True)
+        outcome = self._not_run(wire, None)
+        outcome.meta = meta = result.meta()
         if isinstance(result, SimulatedTransactionInfo):
-            return Simulation(None, result.meta(), {bytes(key): account for key, account in result.post_accounts()})
-        return Simulation(TransactionFault.of(result.err()), result.meta(), {})
+            outcome.accounts = {bytes(key): account for key, account in result.post_accounts()}
+            for place, key in enumerate(outcome.keys):
+                if key in outcome.accounts:
+                    outcome.after[place] = outcome.accounts[key].lamports
+            return outcome
+        outcome.fault = TransactionFault.of(result.err())
+        outcome.after[0] -= min(outcome.after[0], meta.fee())
+        return outcome
+
+    def _not_run(self, wire: Wire, fault: str | None) -> Simulation:
+        """What is known of a transaction without running it."""
+        loaded = self.load_lookups(wire)
+        keys = wire.static + loaded[0] + loaded[1]
+        before = self.balances(keys)
+        return Simulation(
+            None if fault is None else TransactionFault.named(fault),
+            keys=keys,
+            loaded=loaded,
+            tables=len(wire.lookups),
+            before=before,
+            after=before[:],
+        )
 
     def require_signatures(self, transaction: VersionedTransaction) -> None:
         """Raises RequestError unless every signature of the transaction is right."""
         if not all(transaction.verify_with_results()):
             raise signature_fault()
 
-    def _load_lookups(self, wire: Wire) -> tuple[list[bytes], list[bytes]]:
+    # ---- durable nonces
+
+    def nonce_account(self, transaction: VersionedTransaction, wire: Wire) -> Pubkey | None:
+        """The nonce account that makes a transaction's blockhash valid; None if there is none.
+
+        Its first instruction is the system program's AdvanceNonceAccount, signed by the nonce's authority, and the
+        blockhash is what the nonce account holds.
+        """
+        instructions = transaction.message.instructions
+        if not instructions:
+            return None
+        first = instructions[0]
+        indexes = bytes(first.accounts)
+        if bytes(first.data) != _ADVANCE_NONCE or wire.static[first.program_id_index] != _SYSTEM:
+            return None
+        if len(indexes) < _ADVANCE_ACCOUNTS or max(indexes) >= len(wire.static):
+            return None
+        key = wire.static[indexes[0]]
+        account = self.svm.get_account(Pubkey.from_bytes(key))
+        if account is None or bytes(account.owner) != _SYSTEM or len(account.data) != NONCE_BYTES:
+            return None
+        data = bytes(account.data)
+        signers = [wire.static[index] for index in indexes if index < wire.signers]
+        if data[:8] != _NONCE_READY or data[8:40] not in signers or data[40:72] != wire.blockhash:
+            return None
+        return Pubkey.from_bytes(key) if key in wire.writable else None
+
+    def _advance_nonce(self, key: Pubkey) -> None:
+        """Uses the nonce of a failed transaction up, as validators do: it may not be sent again."""
+        account = self.svm.get_account(key)
+        if account is not None:
+            data = bytes(account.data)
+            fresh = hashlib.sha256(b"DURABLE_NONCE" + bytes(self.svm.latest_blockhash())).digest()
+            data = data[:40] + fresh + data[72:]
+            self.svm.set_account(key, Account(account.lamports, data, account.owner, False, account.rent_epoch))
+
+    def load_lookups(self, wire: Wire) -> tuple[list[bytes], list[bytes]]:
         """The keys that lookup tables add, (writable, readonly). Indexes that do not exist are the VM's to refuse."""
         writable: list[bytes] = []
         readonly: list[bytes] = []
@@ -368,11 +362,26 @@ class Bank:
 
 
 class Simulation(msgspec.Struct):
-    """What a simulated transaction did: its fault, its metadata (None when it did not run) and its accounts after."""
+    """What a simulated transaction did.
+
+    Args:
+        fault: None if it succeeded.
+        meta: None if it did not run.
+        accounts: those that it changed, as they would be.
+        keys: all of its accounts. Empty, as the following, for a failed preflight, which says less.
+        loaded: those of them that lookup tables added, (writable, readonly).
+        tables: how many lookup tables it names.
+        before, after: lamports of `keys`.
+    """
 
     fault: TransactionFault | None
-    meta: Meta | None
-    accounts: dict[bytes, Account]
+    meta: Meta | None = None
+    accounts: dict[bytes, Account] = {}
+    keys: list[bytes] = []
+    loaded: tuple[list[bytes], list[bytes]] = ([], [])
+    tables: int = 0
+    before: array[int] = msgspec.field(default_factory=lambda: array("Q"))
+    after: array[int] = msgspec.field(default_factory=lambda: array("Q"))
 
 
 def signature_fault() -> RequestError:

@@ -13,6 +13,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from ..errors import ConfigError, KeyFileError
+from .bank import DEFAULT_HISTORY
 from .kinds import packages
 from .kinds import serve as kinds_serve
 from .kinds.cache import Cache, default_folder
@@ -46,7 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="length of a slot in milliseconds (default: 10; base chain of a rollup: 100; solana: 400)",
     )
     parser.add_argument(
-        "--history", type=int, default=50_000, metavar="N", help="number of transactions to keep (default: %(default)s)"
+        "--history",
+        type=int,
+        default=DEFAULT_HISTORY,
+        metavar="N",
+        help="number of transactions to keep (default: %(default)s)",
     )
     parser.add_argument("--bare", action="store_true", help="start without the project's programs and World's registry")
     parser.add_argument(

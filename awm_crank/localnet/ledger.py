@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from array import array
 from collections.abc import Iterable
 
 import msgspec
@@ -11,9 +12,12 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
-from . import base58
-from .bank import Bank, Entry, Simulation
+from . import base58, costs, instructions
+from .bank import Bank, Simulation
 from .faults import UNSUPPORTED_VERSION, RequestError, TransactionFault
+from .history import Entry, TokenBalance
+from .instructions import Call
+from .tokens import Amount
 
 ENCODINGS = ("json", "jsonParsed", "base58", "base64", "binary")
 
@@ -53,62 +57,148 @@ def return_data(meta: TransactionMetadata | None) -> bytes:
 
 
 def simulation_json(
-    outcome: Simulation, accounts: bytes = b"null", inner: bytes = b"null", replaced: bytes = b"null"
+    outcome: Simulation,
+    loaded_bytes: int = 0,
+    accounts: bytes = b"null",
+    inner: bytes = b"null",
+    replaced: bytes = b"null",
 ) -> bytes:
     """A simulation's result: simulateTransaction's value, and the data of a preflight failure."""
     meta = outcome.meta
     logs = msgspec.json.encode(meta.logs()) if meta is not None else b"[]"
     units = meta.compute_units_consumed() if meta is not None else 0
+    whole = bool(outcome.keys)
     return (
-        b'{"accounts":%b,"err":%b,"innerInstructions":%b,"logs":%b,"replacementBlockhash":%b,"returnData":%b,'
-        b'"unitsConsumed":%d}'
-    ) % (accounts, fault_json(outcome.fault), inner, logs, replaced, return_data(meta), units)
+        b'{"accounts":%b,"err":%b,"fee":%b,"innerInstructions":%b,"loadedAccountsDataSize":%d,"loadedAddresses":%b,'
+        b'"logs":%b,"postBalances":%b,"postTokenBalances":%b,"preBalances":%b,"preTokenBalances":%b,'
+        b'"replacementBlockhash":%b,"returnData":%b,"unitsConsumed":%d}'
+    ) % (
+        accounts,
+        fault_json(outcome.fault),
+        b"null" if meta is None else b"%d" % meta.fee(),
+        inner,
+        loaded_bytes,
+        loaded_addresses(outcome.loaded) if whole else b"null",
+        logs,
+        _numbers(outcome.after) if whole else b"null",
+        b"[]" if whole else b"null",
+        _numbers(outcome.before) if whole else b"null",
+        b"[]" if whole else b"null",
+        replaced,
+        return_data(meta),
+        units,
+    )
 
 
-def inner_instructions(meta: TransactionMetadata) -> bytes:
-    """An `innerInstructions` value: those of each top-level instruction that has any."""
+def inner_instructions(meta: TransactionMetadata, keys: list[bytes] | None = None) -> bytes:
+    """An `innerInstructions` value: those of each top-level instruction that has any.
+
+    Args:
+        keys: all of the transaction's accounts, for the encoding jsonParsed; None for json.
+    """
     groups: list[bytes] = []
     for index, inner in enumerate(meta.inner_instructions()):
         if inner:
             rows = []
             for item in inner:
-                call = item.instruction()
-                rows.append(
-                    _instruction(call.program_id_index, bytes(call.accounts), bytes(call.data), item.stack_height())
-                )
+                made = item.instruction()
+                call = Call(made.program_id_index, bytes(made.accounts), bytes(made.data), item.stack_height() or 2)
+                rows.append(instructions.plain(call) if keys is None else instructions.parsed(call, keys))
             groups.append(b'{"index":%d,"instructions":%b}' % (index, join(rows)))
     return join(groups)
 
 
-def _instruction(program: int, accounts: bytes, data: bytes, height: int | None) -> bytes:
-    return b'{"accounts":%b,"data":"%b","programIdIndex":%d,"stackHeight":%b}' % (
-        msgspec.json.encode(list(accounts)),
-        base58.encode(data),
-        program,
-        b"null" if height is None else b"%d" % height,
+def calls(transaction: VersionedTransaction) -> list[Call]:
+    """A transaction's top-level instructions."""
+    return [
+        Call(made.program_id_index, bytes(made.accounts), bytes(made.data), 1)
+        for made in transaction.message.instructions
+    ]
+
+
+def loaded_addresses(loaded: tuple[list[bytes], list[bytes]]) -> bytes:
+    """A `loadedAddresses` value."""
+    return b'{"readonly":%b,"writable":%b}' % (join(map(key_text, loaded[1])), join(map(key_text, loaded[0])))
+
+
+def memo_json(entry: Entry) -> bytes:
+    """A `memo` value: the lengths and texts of the transaction's memos, null without any."""
+    transaction = VersionedTransaction.from_bytes(entry.raw)
+    memos = [call.data for call in calls(transaction) if entry.wire.static[call.program] in instructions.MEMOS]
+    if not memos:
+        return b"null"
+    return msgspec.json.encode("; ".join(f"[{len(memo)}] {memo.decode(errors='replace')}" for memo in memos))
+
+
+def _numbers(values: array[int]) -> bytes:
+    return b"[%b]" % b",".join(b"%d" % value for value in values)
+
+
+def _token_balances(balances: tuple[TokenBalance, ...]) -> bytes:
+    return join(
+        msgspec.json.encode(
+            {
+                "accountIndex": held.place,
+                "mint": held.mint,
+                "owner": held.owner,
+                "programId": held.program,
+                "uiTokenAmount": Amount.of(held.amount, held.decimals, zero=None),
+            }
+        )
+        for held in balances
     )
 
 
-def meta_json(entry: Entry) -> bytes:
+def _balances(entry: Entry) -> bytes:
+    """The members of a `meta` about lamports and tokens."""
+    return b'"postBalances":%b,"postTokenBalances":%b,"preBalances":%b,"preTokenBalances":%b' % (
+        _numbers(entry.after),
+        _token_balances(entry.tokens_after),
+        _numbers(entry.before),
+        _token_balances(entry.tokens_before),
+    )
+
+
+def short_meta_json(entry: Entry) -> bytes:
+    """A transaction's `meta` in a block whose transactions are asked for as accounts."""
+    return b'{"err":%b,"fee":%d,%b,"rewards":[],"status":%b}' % (
+        fault_json(entry.fault),
+        entry.meta.fee(),
+        _balances(entry),
+        status_json(entry.fault),
+    )
+
+
+def meta_json(bank: Bank, entry: Entry, encoding: str) -> bytes:
     """A transaction's `meta`."""
-    meta = entry.meta
+    meta, parsed = entry.meta, encoding == "jsonParsed"
     returned = return_data(meta)
     return (
-        b'{"computeUnitsConsumed":%d,"err":%b,"fee":%d,"innerInstructions":%b,'
-        b'"loadedAddresses":{"readonly":%b,"writable":%b},"logMessages":%b,"postBalances":%b,"postTokenBalances":[],'
-        b'"preBalances":%b,"preTokenBalances":[],%b"rewards":[],"status":%b}'
+        b'{"computeUnitsConsumed":%d,"costUnits":%d,"err":%b,"fee":%d,"innerInstructions":%b,%b"logMessages":%b,%b,'
+        b'%b"rewards":[],"status":%b}'
     ) % (
         meta.compute_units_consumed(),
+        _cost(bank, entry),
         fault_json(entry.fault),
         meta.fee(),
-        inner_instructions(meta),
-        join(map(key_text, entry.loaded[1])),
-        join(map(key_text, entry.loaded[0])),
+        inner_instructions(meta, entry.keys if parsed else None),
+        b"" if parsed else b'"loadedAddresses":%b,' % loaded_addresses(entry.loaded),
         msgspec.json.encode(meta.logs()),
-        msgspec.json.encode(entry.after),
-        msgspec.json.encode(entry.before),
+        _balances(entry),
         b"" if returned == b"null" else b'"returnData":%b,' % returned,
         status_json(entry.fault),
+    )
+
+
+def _cost(bank: Bank, entry: Entry) -> int:
+    """`costUnits`. Loaded data counts with its present size: reading it at each execution would be too slow."""
+    wire = entry.wire
+    return costs.units(
+        signatures=wire.signers,
+        write_locks=len(entry.written),
+        data_bytes=sum(len(call.data) for call in calls(VersionedTransaction.from_bytes(entry.raw))),
+        executed=entry.meta.compute_units_consumed(),
+        loaded=costs.loaded_bytes(bank, entry.keys, len(wire.lookups)),
     )
 
 
@@ -141,10 +231,6 @@ def _lookups(entry: Entry) -> bytes:
 def _message(entry: Entry, transaction: VersionedTransaction) -> bytes:
     message = transaction.message
     header = message.header
-    calls = [
-        _instruction(call.program_id_index, bytes(call.accounts), bytes(call.data), None)
-        for call in message.instructions
-    ]
     return (
         b'{"accountKeys":%b,"header":{"numReadonlySignedAccounts":%d,"numReadonlyUnsignedAccounts":%d,'
         b'"numRequiredSignatures":%d},"instructions":%b,"recentBlockhash":"%b"%b}'
@@ -153,27 +239,18 @@ def _message(entry: Entry, transaction: VersionedTransaction) -> bytes:
         header.num_readonly_signed_accounts,
         header.num_readonly_unsigned_accounts,
         header.num_required_signatures,
-        join(calls),
+        join(map(instructions.plain, calls(transaction))),
         str(message.recent_blockhash).encode(),
         _lookups(entry),
     )
 
 
 def _message_parsed(entry: Entry, transaction: VersionedTransaction) -> bytes:
-    message = transaction.message
-    calls = [
-        b'{"accounts":%b,"data":"%b","programId":%b,"stackHeight":null}'
-        % (
-            join(key_text(entry.keys[index]) for index in bytes(call.accounts)),
-            base58.encode(bytes(call.data)),
-            key_text(entry.keys[call.program_id_index]),
-        )
-        for call in message.instructions
-    ]
+    keys = entry.keys
     return b'{"accountKeys":%b,"instructions":%b,"recentBlockhash":"%b"%b}' % (
         account_list(entry),
-        join(calls),
-        str(message.recent_blockhash).encode(),
+        join(instructions.parsed(call, keys) for call in calls(transaction)),
+        str(transaction.message.recent_blockhash).encode(),
         _lookups(entry),
     )
 
@@ -212,7 +289,7 @@ def entry_json(bank: Bank, entry: Entry, encoding: str, supported: int | None) -
     """getTransaction's result."""
     return b'{"blockTime":%d,"meta":%b,"slot":%d,"transaction":%b%b}' % (
         bank.time_of(entry.slot),
-        meta_json(entry),
+        meta_json(bank, entry, encoding),
         entry.slot,
         transaction_json(entry, encoding),
         version_json(entry, supported),
@@ -221,20 +298,20 @@ def entry_json(bank: Bank, entry: Entry, encoding: str, supported: int | None) -
 
 def block_json(bank: Bank, slot: int, encoding: str, details: str, rewards: bool, supported: int | None) -> bytes:
     """getBlock's result. `details` is full, accounts, signatures or none."""
-    entries = bank.blocks.get(slot, [])
+    entries = bank.history.block(slot)
     body = b""
     if details == "signatures":
         body = b',"signatures":' + join(b'"%b"' % entry.signature_text for entry in entries)
     elif details == "full":
         body = b',"transactions":' + join(
             b'{"meta":%b,"transaction":%b%b}'
-            % (meta_json(entry), transaction_json(entry, encoding), version_json(entry, supported))
+            % (meta_json(bank, entry, encoding), transaction_json(entry, encoding), version_json(entry, supported))
             for entry in entries
         )
     elif details == "accounts":
         body = b',"transactions":' + join(
             b'{"meta":%b,"transaction":{"accountKeys":%b,"signatures":%b}%b}'
-            % (meta_json(entry), account_list(entry), _signatures(entry), version_json(entry, supported))
+            % (short_meta_json(entry), account_list(entry), _signatures(entry), version_json(entry, supported))
             for entry in entries
         )
     return b'{"blockHeight":%d,"blockTime":%d,"blockhash":"%b","parentSlot":%d,"previousBlockhash":"%b"%b%b}' % (

@@ -1,13 +1,12 @@
 """Subscriptions: who wants to hear what, and the texts they are sent. No sockets: a client is anything with `push`.
 
-A notification is rendered once for each way of looking at the thing, and only the subscription's number differs
-between its receivers. Only accounts that somebody watches are read back, and one that a transaction wrote without
-changing it is not news.
+All who subscribe to the same thing share one topic and one text. Only accounts that somebody watches are read back. A
+transaction that writes an account without changing it causes no notification.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import count
 from typing import Any, Protocol
@@ -15,8 +14,9 @@ from typing import Any, Protocol
 import msgspec
 from solders.account import Account
 
-from .bank import CLOCK, Bank, Entry
+from .bank import CLOCK, Bank
 from .faults import invalid_params
+from .history import Entry, Status
 from .jsonrpc import Handler
 from .ledger import fault_json, key_text
 from .params import config, key, parse_key, parse_signature, required
@@ -24,6 +24,8 @@ from .views import AccountView, Filters, is_u64
 
 _CLOCK = bytes(CLOCK)
 _UNKNOWN = object()
+_PLAIN = AccountView()
+_ALL = Filters()
 
 
 class Client(Protocol):
@@ -34,36 +36,48 @@ class Client(Protocol):
     def flush(self) -> None: ...
 
 
-class Subscription:
-    """One subscription. `where` is the table that holds it, `place` and `view` its position there."""
+class Topic:
+    """What clients subscribe to: all who want the same see the same number, as with other validators.
 
-    __slots__ = ("client", "kind", "number", "place", "received", "view")
+    Args:
+        number: its subscription id.
+        kind: account, program, signature, logs, slot, root or slotsUpdates.
+        place: what is watched: an account's, program's or signature's bytes, a mentioned key, or None.
+        shown: all else that tells two subscriptions apart: view, filters, commitment.
+        view, filters: how accounts are shown, and which.
+    """
 
-    def __init__(self, number: int, kind: str, client: Client, place: Any, view: Any = None) -> None:
+    __slots__ = ("clients", "filters", "kind", "number", "place", "shown", "view")
+
+    def __init__(
+        self, number: int, kind: str, place: Any, shown: Any, view: AccountView | None, filters: Filters | None
+    ) -> None:
         self.number = number
         self.kind = kind
-        self.client = client
         self.place = place
-        self.view = view
-        self.received = False
+        self.shown = shown
+        self.view = view or _PLAIN
+        self.filters = filters or _ALL
+        # a dict, since it keeps the order
+        self.clients: dict[Client, None] = {}
 
 
 class Hub:
-    """All subscriptions of a bank. Its `transaction` and `slot` are to be called after each of them."""
+    """All subscriptions of a bank. Call `transaction` and `slot` after each of them."""
 
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         self._numbers = count(1)
-        self._all: dict[Client, dict[int, Subscription]] = {}
-        # kind -> place -> view -> subscriptions; what is empty is not there
-        self._tables: dict[str, dict[Any, dict[Any, list[Subscription]]]] = {kind: {} for kind in _KINDS}
+        self._all: dict[Client, dict[int, Topic]] = {}
+        # kind -> place -> what tells topics apart -> topic; what is empty is not there
+        self._tables: dict[str, dict[Any, dict[Any, Topic]]] = {kind: {} for kind in _KINDS}
         self._accounts = self._tables["account"]
         self._programs = self._tables["program"]
         self._signatures = self._tables["signature"]
         self._logs = self._tables["logs"]
         self._last: dict[bytes, Account | None] = {}
         self._dirty: set[Client] = set()
-        self._landed: list[tuple[Subscription, Entry]] = []
+        self._landed: list[tuple[Topic, Client, Status]] = []
 
     # ---- requests
 
@@ -75,70 +89,88 @@ class Hub:
             table[f"{kind}Unsubscribe"] = partial(self._unsubscribe, client)
         return table
 
-    def _add(self, kind: str, client: Client, place: Any, view: Any = None) -> Subscription:
-        subscription = Subscription(next(self._numbers), kind, client, place, view)
-        self._tables[kind].setdefault(place, {}).setdefault(view, []).append(subscription)
-        self._all.setdefault(client, {})[subscription.number] = subscription
-        return subscription
+    def _add(
+        self,
+        kind: str,
+        client: Client,
+        place: Any = None,
+        settings: dict[str, Any] | None = None,
+        *,
+        view: AccountView | None = None,
+        filters: Filters | None = None,
+        received: bool = False,
+    ) -> Topic:
+        commitment = (settings or {}).get("commitment")
+        shown = (view, filters, received, commitment)
+        topics = self._tables[kind].setdefault(place, {})
+        topic = topics.get(shown)
+        if topic is None:
+            topics[shown] = topic = Topic(next(self._numbers), kind, place, shown, view, filters)
+        topic.clients[client] = None
+        self._all.setdefault(client, {})[topic.number] = topic
+        return topic
 
-    def _drop(self, subscription: Subscription) -> None:
-        own = self._all[subscription.client]
-        del own[subscription.number]
+    def _drop(self, topic: Topic, client: Client) -> None:
+        own = self._all[client]
+        del own[topic.number]
         if not own:
-            del self._all[subscription.client]
-        table = self._tables[subscription.kind]
-        views = table[subscription.place]
-        views[subscription.view].remove(subscription)
-        if not views[subscription.view]:
-            del views[subscription.view]
-        if not views:
-            del table[subscription.place]
-            if subscription.kind == "account":
-                self._last.pop(subscription.place, None)
-            elif subscription.kind == "program":
-                # what is not watched may change unseen, so what was last seen of it is worth nothing
-                self._last = {seen: account for seen, account in self._last.items() if seen in self._accounts}
+            del self._all[client]
+        del topic.clients[client]
+        if topic.clients:
+            return
+        table = self._tables[topic.kind]
+        topics = table[topic.place]
+        del topics[topic.shown]
+        if topics:
+            return
+        del table[topic.place]
+        if topic.kind == "account":
+            self._last.pop(topic.place, None)
+        elif topic.kind == "program":
+            # what nobody watches may change unseen, so what was seen of it last is worth nothing
+            self._last = {seen: account for seen, account in self._last.items() if seen in self._accounts}
 
     def _unsubscribe(self, client: Client, params: list[Any]) -> bytes:
         number = required(params, 0)
-        subscription = self._all.get(client, {}).get(number) if is_u64(number) else None
-        if subscription is None:
+        topic = self._all.get(client, {}).get(number) if is_u64(number) else None
+        if topic is None:
             raise invalid_params("Invalid subscription id.")
-        self._drop(subscription)
+        self._drop(topic, client)
         return b"true"
 
     def close(self, client: Client) -> None:
         """Forgets a connection and all its subscriptions."""
-        for subscription in list(self._all.get(client, {}).values()):
-            self._drop(subscription)
+        for topic in list(self._all.get(client, {}).values()):
+            self._drop(topic, client)
         self._dirty.discard(client)
 
     def _subscribe_account(self, client: Client, kind: str, params: list[Any]) -> bytes:
         address = key(params, 0)
-        view = AccountView.parse(config(params, 1, self._bank.slot))
+        settings = config(params, 1, self._bank.slot)
+        view = AccountView.parse(settings)
         if address not in self._accounts:
             self._last[address] = self._bank.account(address)
-        return b"%d" % self._add(kind, client, address, view).number
+        return b"%d" % self._add(kind, client, address, settings, view=view).number
 
     def _subscribe_program(self, client: Client, kind: str, params: list[Any]) -> bytes:
         address = key(params, 0)
         settings = config(params, 1, self._bank.slot)
-        view = (AccountView.parse(settings), Filters.parse(settings.get("filters")))
-        return b"%d" % self._add(kind, client, address, view).number
+        view, filters = AccountView.parse(settings), Filters.parse(settings.get("filters"))
+        return b"%d" % self._add(kind, client, address, settings, view=view, filters=filters).number
 
     def _subscribe_signature(self, client: Client, kind: str, params: list[Any]) -> bytes:
         signature = parse_signature(required(params, 0))
         settings = config(params, 1, self._bank.slot)
-        subscription = self._add(kind, client, signature)
-        subscription.received = settings.get("enableReceivedNotification") is True
-        entry = self._bank.entries.get(signature)
-        if entry is not None:
-            self._landed.append((subscription, entry))
-        return b"%d" % subscription.number
+        received = settings.get("enableReceivedNotification") is True
+        topic = self._add(kind, client, signature, settings, received=received)
+        status = self._bank.history.status(signature)
+        if status is not None:
+            self._landed.append((topic, client, status))
+        return b"%d" % topic.number
 
     def _subscribe_logs(self, client: Client, kind: str, params: list[Any]) -> bytes:
         wanted = required(params, 0)
-        config(params, 1, self._bank.slot)
+        settings = config(params, 1, self._bank.slot)
         match wanted:
             case "all" | "allWithVotes":
                 place = None
@@ -148,19 +180,19 @@ class Hub:
                 raise invalid_params("Invalid Request: Only 1 address supported")
             case _:
                 raise invalid_params("Invalid params: unknown variant, expected `all`, `allWithVotes` or `mentions`.")
-        return b"%d" % self._add(kind, client, place).number
+        return b"%d" % self._add(kind, client, place, settings).number
 
     def _subscribe_plain(self, client: Client, kind: str, _params: list[Any]) -> bytes:
-        return b"%d" % self._add(kind, client, None).number
+        return b"%d" % self._add(kind, client).number
 
     # ---- events
 
     def settle(self) -> None:
-        """Tells those who subscribed to a signature that had landed already. After the answer to their request."""
+        """Notifies those who subscribed to a signature that had landed already. Call it after their answer."""
         landed, self._landed = self._landed, []
-        for subscription, entry in landed:
-            if subscription.number in self._all.get(subscription.client, {}):
-                self._tell_signature(subscription, entry)
+        for topic, client, status in landed:
+            if topic.number in self._all.get(client, {}):
+                self._signature(topic, [client], status)
 
     def flush(self) -> None:
         """Sends what has been queued."""
@@ -169,67 +201,91 @@ class Hub:
             client.flush()
 
     def transaction(self, entry: Entry) -> None:
-        """Queues what a landed transaction gives cause for."""
+        """Queues the notifications that a landed transaction causes."""
         if self._accounts or self._programs:
             for address in entry.written:
                 if self._programs or address in self._accounts:
                     self._account(address, entry.slot)
         if self._signatures:
-            for subscriptions in list(self._signatures.get(entry.signature, {}).values()):
-                for subscription in list(subscriptions):
-                    self._tell_signature(subscription, entry)
+            for topic in list(self._signatures.get(entry.signature, {}).values()):
+                self._signature(topic, list(topic.clients), Status(entry.slot, entry.fault))
         if self._logs:
-            self._tell_logs(entry)
+            self._log(entry)
 
     def slot(self, slot: int, parent: int) -> None:
-        """Queues what a new slot gives cause for. Everything is final at once, so the root follows the slot."""
-        slots, roots = self._tables["slot"].get(None), self._tables["root"].get(None)
-        if slots:
-            self._send("slot", b'{"parent":%d,"root":%d,"slot":%d}' % (parent, parent, slot), slots[None])
-        if roots:
-            self._send("root", b"%d" % parent, roots[None])
+        """Queues the notifications of a new slot. Everything is final at once, so the root follows the slot."""
+        for kind, results in (
+            ("slot", (b'{"parent":%d,"root":%d,"slot":%d}' % (parent, parent, slot),)),
+            ("root", (b"%d" % parent,)),
+            ("slotsUpdates", self._updates(slot, parent) if self._tables["slotsUpdates"] else ()),
+        ):
+            for topic in self._tables[kind].get(None, {}).values():
+                for result in results:
+                    self._send(kind, result, topic)
         if _CLOCK in self._accounts or self._programs:
             self._account(_CLOCK, slot)
 
+    def _updates(self, slot: int, parent: int) -> tuple[bytes, ...]:
+        """What happens to slots: the new one begins, its parent ends and is final."""
+        now = int(self._bank.started * 1000 + slot * self._bank.slot_ms)
+        entries = self._bank.history.block(parent)
+        failed = sum(entry.fault is not None for entry in entries)
+        stats = (
+            b'{"maxTransactionsPerEntry":%d,"numFailedTransactions":%d,"numSuccessfulTransactions":%d,'
+            b'"numTransactionEntries":%d}'
+        ) % (bool(entries), failed, len(entries) - failed, len(entries))
+        return (
+            b'{"parent":%d,"slot":%d,"timestamp":%d,"type":"createdBank"}' % (parent, slot, now),
+            b'{"slot":%d,"stats":%b,"timestamp":%d,"type":"frozen"}' % (parent, stats, now),
+            b'{"slot":%d,"timestamp":%d,"type":"optimisticConfirmation"}' % (parent, now),
+            b'{"slot":%d,"timestamp":%d,"type":"root"}' % (parent, now),
+        )
+
     def _account(self, address: bytes, slot: int) -> None:
-        views = self._accounts.get(address)
+        topics = self._accounts.get(address)
         account = self._bank.account(address)
         owned = self._programs.get(bytes(account.owner)) if self._programs and account is not None else None
-        if views is None and owned is None:
+        if topics is None and owned is None:
             return
         last = self._last.get(address, _UNKNOWN)
         if last is not _UNKNOWN and last == account:
             return
         self._last[address] = account
         rendered: dict[AccountView, bytes] = {}
-        if views is not None:
-            for view, subscriptions in views.items():
-                rendered[view] = value = view.render(account)
-                self._send("account", b'{"context":{"slot":%d},"value":%b}' % (slot, value), subscriptions)
-        if owned is not None and account is not None:
-            for (view, filters), subscriptions in owned.items():
-                if filters.match(account):
-                    value = rendered.get(view) or view.render(account)
-                    rendered[view] = value
+        for topic in (topics or {}).values():
+            value = self._render(topic, account, rendered)
+            self._send("account", b'{"context":{"slot":%d},"value":%b}' % (slot, value), topic)
+        if account is not None:
+            for topic in (owned or {}).values():
+                if topic.filters.match(account):
+                    value = self._render(topic, account, rendered)
                     result = b'{"context":{"slot":%d},"value":{"account":%b,"pubkey":%b}}' % (
                         slot,
                         value,
                         key_text(address),
                     )
-                    self._send("program", result, subscriptions)
+                    self._send("program", result, topic)
 
-    def _tell_signature(self, subscription: Subscription, entry: Entry) -> None:
-        context = b'{"context":{"slot":%d},"value":' % entry.slot
-        if subscription.received:
-            self._send("signature", context + b'"receivedSignature"}', [subscription])
-        self._send("signature", context + b'{"err":%b}}' % fault_json(entry.fault), [subscription])
+    def _render(self, topic: Topic, account: Account | None, rendered: dict[AccountView, bytes]) -> bytes:
+        value = rendered.get(topic.view)
+        if value is None:
+            rendered[topic.view] = value = topic.view.render(account, self._bank.find)
+        return value
+
+    def _signature(self, topic: Topic, clients: list[Client], status: Status) -> None:
+        context = b'{"context":{"slot":%d},"value":' % status.slot
+        received = topic.shown[2]
+        if received:
+            self._send("signature", context + b'"receivedSignature"}', topic, clients)
+        self._send("signature", context + b'{"err":%b}}' % fault_json(status.fault), topic, clients)
         # a signature changes once: the subscription ends with its notification
-        self._drop(subscription)
+        for client in clients:
+            self._drop(topic, client)
 
-    def _tell_logs(self, entry: Entry) -> None:
+    def _log(self, entry: Entry) -> None:
         wanted = [*self._logs.get(None, {}).values()]
         if len(self._logs) > bool(wanted):
-            wanted += [group for address in entry.keys for group in self._logs.get(address, {}).values()]
+            wanted += [topic for address in entry.keys for topic in self._logs.get(address, {}).values()]
         if not wanted:
             return
         result = b'{"context":{"slot":%d},"value":{"err":%b,"logs":%b,"signature":"%b"}}' % (
@@ -238,17 +294,18 @@ class Hub:
             msgspec.json.encode(entry.meta.logs()),
             entry.signature_text,
         )
-        for subscriptions in wanted:
-            self._send("logs", result, subscriptions)
+        for topic in wanted:
+            self._send("logs", result, topic)
 
-    def _send(self, kind: str, result: bytes, subscriptions: list[Subscription]) -> None:
-        head = b'{"jsonrpc":"2.0","method":"%bNotification","params":{"result":%b,"subscription":' % (
+    def _send(self, kind: str, result: bytes, topic: Topic, clients: Iterable[Client] | None = None) -> None:
+        text = b'{"jsonrpc":"2.0","method":"%bNotification","params":{"result":%b,"subscription":%d}}' % (
             kind.encode(),
             result,
+            topic.number,
         )
-        for subscription in subscriptions:
-            subscription.client.push(b"%b%d}}" % (head, subscription.number))
-            self._dirty.add(subscription.client)
+        for client in topic.clients if clients is None else clients:
+            client.push(text)
+            self._dirty.add(client)
 
 
 _KINDS: dict[str, Callable[[Hub, Client, str, list[Any]], bytes]] = {
@@ -258,4 +315,5 @@ _KINDS: dict[str, Callable[[Hub, Client, str, list[Any]], bytes]] = {
     "logs": Hub._subscribe_logs,
     "slot": Hub._subscribe_plain,
     "root": Hub._subscribe_plain,
+    "slotsUpdates": Hub._subscribe_plain,
 }

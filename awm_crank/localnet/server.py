@@ -24,7 +24,7 @@ from solders.pubkey import Pubkey
 
 from ..errors import ConfigError
 from . import genesis
-from .bank import Bank
+from .bank import DEFAULT_HISTORY, Bank
 from .connection import Connection
 from .methods import Methods
 from .pubsub import Hub
@@ -50,7 +50,7 @@ class LocalnetOptions(msgspec.Struct, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8899
     slot_ms: float = 10.0
-    history: int = 50_000
+    history: int = DEFAULT_HISTORY
     bare: bool = False
     programs: list[tuple[Pubkey, Path]] = []
     accounts: list[Path] = []

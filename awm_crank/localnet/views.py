@@ -10,7 +10,7 @@ import zstandard
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from . import base58
+from . import base58, parsed, tokens
 from .faults import INVALID_REQUEST, RequestError, invalid_params
 
 ENCODINGS = ("binary", "base58", "base64", "base64+zstd", "jsonParsed")
@@ -18,13 +18,21 @@ MAX_BASE58_BYTES = 128
 MAX_FILTERS = 4
 _ZSTD = zstandard.ZstdCompressor(level=1)
 _U64_MAX = 2**64 - 1
+_BUILT_IN = {
+    Pubkey.from_string("Sysvar1111111111111111111111111111111111111"),
+    Pubkey.from_string("NativeLoader1111111111111111111111111111111"),
+}
+
+
+def _find_nothing(_key: Pubkey) -> None:
+    return None
 
 
 class AccountView(msgspec.Struct, frozen=True):
     """How an account's data is to be shown. Equal views of one account have equal text, so they share one encoding.
 
     Args:
-        encoding: one of ENCODINGS. jsonParsed shows base64, as validators do for programs that they do not know.
+        encoding: one of ENCODINGS. jsonParsed shows base64 for programs that `parsed` does not know.
         offset, length: the slice of the data that is wanted; None is all of it.
     """
 
@@ -66,13 +74,19 @@ class AccountView(msgspec.Struct, frozen=True):
                     " encoding.",
                 )
 
-    def render(self, account: Account | None) -> bytes:
-        """The account as validators show it; a missing one as its empty remains (what subscribers are told)."""
+    def render(self, account: Account | None, find: tokens.Find = _find_nothing) -> bytes:
+        """The account as validators show it; a missing one as an empty account of the system program's.
+
+        Args:
+            find: looks up other accounts, which jsonParsed may need.
+        """
         if account is None:
             account = _GONE
         whole = account.data
         data = self.cut(whole)
         match self.encoding:
+            case "jsonParsed" if (found := parsed.parse(account, find)) is not None:
+                shown = found
             case "base64" | "jsonParsed":
                 shown = b'["%b","base64"]' % binascii.b2a_base64(data, newline=False)
             case "base64+zstd":
@@ -86,7 +100,8 @@ class AccountView(msgspec.Struct, frozen=True):
             b"true" if account.executable else b"false",
             account.lamports,
             str(account.owner).encode(),
-            account.rent_epoch,
+            # nothing pays rent any more, so no epoch will ever collect it
+            0 if account.owner in _BUILT_IN else _U64_MAX,
             len(whole),
         )
 

@@ -6,16 +6,27 @@ import pytest
 from localnet.kit import NOW, SOL, Node
 from solders.account import Account
 from solders.address_lookup_table_account import AddressLookupTableAccount
+from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0
+from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from solders.system_program import TransferParams, transfer
+from solders.system_program import (
+    AdvanceNonceAccountParams,
+    CreateAccountParams,
+    InitializeNonceAccountParams,
+    TransferParams,
+    advance_nonce_account,
+    create_account,
+    initialize_nonce_account,
+    transfer,
+)
 from solders.transaction import VersionedTransaction
 
-from awm_crank.localnet.bank import CLOCK, Bank, Entry, RefusedError, Wire
+from awm_crank.localnet.bank import CLOCK, NONCE_BYTES, Bank, RefusedError
 from awm_crank.localnet.faults import RequestError
+from awm_crank.localnet.history import Entry, Wire
 
 LOOKUP_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 
@@ -91,7 +102,7 @@ def test_failed_transaction_lands_with_its_fee_unless_preflight_stops_it(node: N
     assert caught.value.meta is not None
     assert "insufficient lamports" in "".join(caught.value.meta.logs())
     assert balance(node, poor.pubkey()) == SOL
-    assert not node.bank.entries
+    assert node.bank.history.count == 0
     entry = land(node, failing)
     assert entry.fault is not None
     assert entry.fault.json == b'{"InstructionError":[0,{"Custom":1}]}'
@@ -104,7 +115,7 @@ def test_what_never_ran_leaves_no_trace(node: Node) -> None:
     for preflight in (True, False):
         with pytest.raises(RefusedError, match="no record of a prior credit"):
             land(node, node.pay(Keypair().pubkey(), payer=Keypair()), preflight=preflight)
-    assert not node.bank.entries
+    assert node.bank.history.count == 0
 
 
 def test_wrong_signature(node: Node) -> None:
@@ -180,35 +191,6 @@ def test_lookup_tables(node: Node) -> None:
     assert entry.after[entry.keys.index(bytes(target))] == SOL
 
 
-def test_history_is_bounded_but_never_younger_than_a_blockhash() -> None:
-    """Old transactions are forgotten once there are enough and their blockhash is dead; not earlier."""
-    node = Node(history=3)
-    entries = [land(node, node.pay(Keypair().pubkey())) for _ in range(5)]
-    node.bank.advance(1000)
-    assert len(node.bank.entries) == 5
-    node.bank.advance(entries[0].slot + node.bank.hash_slots + 1)
-    assert list(node.bank.entries) == [entry.signature for entry in entries[2:]]
-    assert node.bank.blocks[entries[0].slot] == entries[2:]
-    assert node.bank.first_slot == entries[2].slot
-
-
-def test_newest_first(node: Node) -> None:
-    """An address's transactions come newest first, between two signatures, up to a limit."""
-    target = Pubkey.new_unique()
-    entries = [land(node, node.pay(target, SOL + index)) for index in range(5)]
-    land(node, node.pay(Pubkey.new_unique()))
-    signatures = [entry.signature for entry in entries]
-    newest = node.bank.newest
-
-    def found(before: bytes | None, until: bytes | None, limit: int) -> list[int]:
-        return [signatures.index(entry.signature) for entry in newest(bytes(target), before, until, limit)]
-
-    assert found(None, None, 10) == [4, 3, 2, 1, 0]
-    assert found(None, None, 2) == [4, 3]
-    assert found(signatures[3], signatures[0], 10) == [2, 1]
-    assert found(bytes(64), None, 10) == []
-
-
 def test_simulation_changes_nothing(node: Node) -> None:
     """A simulated transfer shows the accounts after it and leaves them as they are; signatures count when asked for."""
     target = Pubkey.new_unique()
@@ -222,3 +204,75 @@ def test_simulation_changes_nothing(node: Node) -> None:
         node.bank.simulate(transaction, wire, verify=True, check_hash=True)
     assert caught.value.code == -32003
     assert node.bank.svm.get_sigverify()
+
+
+def nonce_of(node: Node) -> tuple[Keypair, bytes]:
+    """A nonce account of the payer's, and the nonce that it holds."""
+    account, me = Keypair(), node.payer.pubkey()
+    lamports = node.bank.svm.minimum_balance_for_rent_exemption(NONCE_BYTES)
+    create = create_account(
+        CreateAccountParams(
+            from_pubkey=me, to_pubkey=account.pubkey(), lamports=lamports, space=NONCE_BYTES, owner=Pubkey.default()
+        )
+    )
+    begin = initialize_nonce_account(InitializeNonceAccountParams(nonce_pubkey=account.pubkey(), authority=me))
+    message = Message.new_with_blockhash([create, begin], me, node.blockhash())
+    land(node, VersionedTransaction(message, [node.payer, account]), preflight=True)
+    return account, held_nonce(node, account)
+
+
+def held_nonce(node: Node, account: Keypair) -> bytes:
+    """What a nonce account holds."""
+    found = node.bank.account(bytes(account.pubkey()))
+    assert found is not None
+    return bytes(found.data)[40:72]
+
+
+def by_nonce(node: Node, account: Keypair, nonce: bytes, lamports: int = SOL) -> VersionedTransaction:
+    """A transfer whose blockhash is a nonce."""
+    me = node.payer.pubkey()
+    advance = advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=account.pubkey(), authorized_pubkey=me))
+    move = transfer(TransferParams(from_pubkey=me, to_pubkey=Keypair().pubkey(), lamports=lamports))
+    return VersionedTransaction(Message.new_with_blockhash([advance, move], me, Hash(nonce)), [node.payer])
+
+
+def test_durable_nonce(node: Node) -> None:
+    """A transaction by nonce lands long after its making, once; the nonce has moved on then."""
+    account, nonce = nonce_of(node)
+    transaction = by_nonce(node, account, nonce)
+    node.bank.advance(node.bank.slot + 2 * node.bank.hash_slots)
+    assert land(node, transaction, preflight=True).fault is None
+    assert held_nonce(node, account) != nonce
+    with pytest.raises(RefusedError, match="Blockhash not found"):
+        land(node, transaction, preflight=True)
+
+
+def test_a_failed_transaction_uses_its_nonce_up(node: Node) -> None:
+    """It pays its fee, and can never be sent again. With preflight nothing happens."""
+    account, nonce = nonce_of(node)
+    node.bank.advance(node.bank.slot + 1)
+    failing = by_nonce(node, account, nonce, 10**15)
+    with pytest.raises(RefusedError, match="Instruction 1"):
+        land(node, failing, preflight=True)
+    assert held_nonce(node, account) == nonce
+    assert land(node, failing).fault is not None
+    assert held_nonce(node, account) != nonce
+
+
+@pytest.mark.parametrize("wrong", ["nonce", "authority", "order"])
+def test_no_nonce(node: Node, wrong: str) -> None:
+    """Another nonce, another authority, and an advance that is not first make no blockhash valid."""
+    account, nonce = nonce_of(node)
+    node.bank.advance(node.bank.slot + 2 * node.bank.hash_slots)
+    me = node.payer.pubkey() if wrong != "authority" else node.funded().pubkey()
+    advance = advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=account.pubkey(), authorized_pubkey=me))
+    move = transfer(TransferParams(from_pubkey=node.payer.pubkey(), to_pubkey=Keypair().pubkey(), lamports=SOL))
+    calls = [move, advance] if wrong == "order" else [advance, move]
+    blockhash = Hash(bytes(32) if wrong == "nonce" else nonce)
+    message = Message.new_with_blockhash(calls, node.payer.pubkey(), blockhash)
+    unsigned = [Signature.default()] * message.header.num_required_signatures
+    raw = bytes(VersionedTransaction.populate(message, unsigned))
+    transaction, wire = node.bank.parse(raw)
+    outcome = node.bank.simulate(transaction, wire, verify=False, check_hash=True)
+    assert outcome.fault is not None
+    assert outcome.fault.text == "Blockhash not found"

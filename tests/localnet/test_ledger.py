@@ -101,7 +101,8 @@ def test_instruction_data_is_base58(node: Node) -> None:
     assert message["accountKeys"][shown["programIdIndex"]] == str(MEMO)
     assert shown["accounts"] == [0]
     parsed = node.call("getTransaction", signature, "jsonParsed")["transaction"]["message"]["instructions"][0]
-    assert (parsed["programId"], parsed["accounts"]) == (str(MEMO), [str(node.payer.pubkey())])
+    assert parsed == {"programId": str(MEMO), "program": "spl-memo", "parsed": "hello", "stackHeight": 1}
+    assert node.call("getSignaturesForAddress", str(node.payer.pubkey()))[0]["memo"] == "[5] hello"
 
 
 @pytest.mark.parametrize("details", ["full", "accounts", "signatures", "none"])

@@ -243,3 +243,34 @@ def test_other_methods(node: Node) -> None:
     """The WebSocket has the subscriptions only, as a validator's."""
     for method in ("getSlot", "blockSubscribe", "voteSubscribe"):
         assert ask(node, Listener(), method)["error"]["code"] == -32601
+
+
+def test_equal_subscriptions_share_a_number(node: Node) -> None:
+    """As with other validators: who asks twice for the same is notified once, and one unsubscribe ends it."""
+    one, two, key = Listener(), Listener(), str(Keypair().pubkey())
+    number = subscribe(node, one, "account", key, BASE64)
+    assert subscribe(node, one, "account", key, BASE64) == number
+    assert subscribe(node, two, "account", key, BASE64) == number
+    assert subscribe(node, one, "account", key, {**BASE64, "commitment": "processed"}) != number
+    node.send(node.pay(Pubkey.from_string(key)))
+    assert [told[1] for told in heard(one)].count(number) == 1
+    assert ask(node, one, "accountUnsubscribe", number)["result"] is True
+    assert "error" in ask(node, one, "accountUnsubscribe", number)
+    node.send(node.pay(Pubkey.from_string(key), 2 * SOL))
+    assert number not in [told[1] for told in heard(one)]
+    assert [told[1] for told in heard(two)] == [number, number]
+
+
+def test_slots_updates(node: Node) -> None:
+    """A slot's updates say that it began, and that its parent ended with so many transactions and is final."""
+    client = Listener()
+    subscribe(node, client, "slotsUpdates")
+    node.send(node.pay(Keypair().pubkey()))
+    parent = node.bank.slot
+    node.bank.advance(parent + 1)
+    node.hub.slot(parent + 1, parent)
+    node.hub.flush()
+    told = [result for _, _, result in heard(client)]
+    assert [update["type"] for update in told] == ["createdBank", "frozen", "optimisticConfirmation", "root"]
+    assert [update["slot"] for update in told] == [parent + 1, parent, parent, parent]
+    assert told[1]["stats"]["numSuccessfulTransactions"] == 1

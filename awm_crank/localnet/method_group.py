@@ -1,0 +1,47 @@
+"""What every group of JSON-RPC methods shares: the bank, the answer's context, the configuration's checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from solders.keypair import Keypair
+
+from . import base58
+from .bank import Bank
+from .faults import invalid_params
+from .ledger import ENCODINGS
+from .params import config
+
+CORE_VERSION = "3.1.12"
+"""The Agave version whose RPC this one follows."""
+
+
+class MethodGroup:
+    """Base of the groups. A public method `get_epoch_info` serves the RPC method `getEpochInfo`.
+
+    Args:
+        identity: the key of this node, which getIdentity and getSlotLeader name.
+    """
+
+    def __init__(self, bank: Bank, identity: Keypair) -> None:
+        self._bank = bank
+        self._identity = b'"%b"' % str(identity.pubkey()).encode()
+
+    def _context(self, value: bytes) -> bytes:
+        return b'{"context":{"apiVersion":"%b","slot":%d},"value":%b}' % (
+            CORE_VERSION.encode(),
+            self._bank.slot,
+            value,
+        )
+
+    def _config(self, params: list[Any], index: int) -> dict[str, Any]:
+        return config(params, index, self._bank.slot)
+
+    def _hash_text(self, slot: int) -> bytes:
+        return base58.encode(self._bank.blockhash(slot))
+
+    def _encoding(self, settings: dict[str, Any]) -> str:
+        encoding = settings.get("encoding") or "json"
+        if encoding not in ENCODINGS:
+            raise invalid_params(f"Invalid params: unknown variant `{encoding}` of encoding.")
+        return str(encoding)
