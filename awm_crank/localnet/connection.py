@@ -55,6 +55,12 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._hub.close(self)
         self._connections.discard(self)
+        # These refer to each other in circles. The process never collects its oldest objects (server.py), so a circle
+        # that is not broken here stays for ever.
+        self._methods = {}
+        self._http.close()
+        if self._messages is not None:
+            self._messages.close()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:

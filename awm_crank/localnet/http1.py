@@ -58,7 +58,7 @@ class RequestParser:
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._in_body = False
         self._head_bytes = self._body_bytes = 0
         self._target = b""
@@ -67,7 +67,7 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Adds bytes of the stream. Once the stream is broken, further bytes are ignored."""
-        if self._error is not None:
+        if self._error is not None or self._parser is None:
             return
         if self._rest:
             data, self._rest = self._rest + data, b""
@@ -84,6 +84,10 @@ class RequestParser:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and self._error is None:
                 self._error = HttpError(431, "header too large")
+
+    def close(self) -> None:
+        """Ends parsing. The parser and the error's traceback refer to this object, and it to them, which keeps all."""
+        self._parser = self._error = None
 
     def _after_offer(self, rest: bytes) -> None:
         """Goes on behind the head of a request that offers another protocol, which is where the parser stops."""
@@ -144,6 +148,7 @@ class RequestParser:
     def on_headers_complete(self) -> None:
         self._heads += 1
         self._in_body = True
+        assert self._parser is not None
         if self._parser.get_http_version() not in ("1.0", "1.1"):
             raise HttpError(400, "not an HTTP/1.1 request")
         length = self._headers.get(b"content-length", b"0")
@@ -161,6 +166,7 @@ class RequestParser:
     def on_message_complete(self) -> None:
         self.wants_continue = False
         parser = self._parser
+        assert parser is not None
         body, keep_alive = b"".join(self._parts), parser.should_keep_alive()
         self._requests.append(HttpRequest(parser.get_method(), self._target, self._headers, body, keep_alive))
         self._in_body = False

@@ -53,6 +53,11 @@ class MessageStream:
         """Takes the bytes to write: queued messages, pongs, and the close frame that ends a broken stream."""
         return self._protocol.data_to_send()
 
+    def close(self) -> None:
+        """Ends the stream. The library's parser and error refer to its protocol, and it to them, which keeps all."""
+        self._protocol.parser.close()
+        self._protocol.parser_exc = None
+
     @property
     def open(self) -> bool:
         """Whether messages can still be exchanged: nobody has closed, and the stream has kept to the protocol."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -12,8 +13,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from websockets.protocol import Protocol
 
 from awm_crank.localnet import connection
+from awm_crank.localnet.http1 import RequestParser
 from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.localnet.server import Localnet, LocalnetOptions
 
@@ -152,4 +155,33 @@ async def test_late_subscriber_is_disconnected(monkeypatch: pytest.MonkeyPatch) 
             async with client.post(net.http, json=json.loads(HEALTH)) as response:
                 assert (await response.json())["result"] == "ok"
     finally:
+        await net.close()
+
+
+async def test_closed_connections_leave_nothing_behind() -> None:
+    """Well-behaved, broken and cut-off connections are freed at once: the process never collects its oldest objects."""
+    net = Localnet(LocalnetOptions(port=0, bare=True))
+    await net.listen()
+    parts = urlsplit(net.ws)
+    handshake = (
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    sent = [request(HEALTH), b"nonsense\r\n\r\n", handshake, handshake + b"\x81\x02hi", handshake + b"\xff" * 20]
+    gc.collect()
+    gc.disable()
+    try:
+        for data in sent * 20:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(data)
+            await reader.read(20)
+            writer.close()
+            await writer.wait_closed()
+            del reader, writer
+        while net.connections:  # noqa: ASYNC110 (asyncio's own callback ends them)
+            await asyncio.sleep(0.01)
+        left = [thing for thing in gc.get_objects() if type(thing) in (RequestParser, Protocol, connection.Connection)]
+        assert left == []
+    finally:
+        gc.enable()
         await net.close()

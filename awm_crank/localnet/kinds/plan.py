@@ -10,7 +10,7 @@ from solders.pubkey import Pubkey
 
 from ...errors import ConfigError
 from .. import genesis
-from .process import Validator, free_ports
+from .process import Validator, free_ports, require_free
 
 _OPTIONS = {"accounts": "--account", "executable": "--validator", "base_executable": "--base-validator"}
 
@@ -54,8 +54,12 @@ class LocalnetPlan(msgspec.Struct, kw_only=True):
         return list({**shipped, **dict(self.programs)}.items())
 
     def first_port(self, count: int) -> int:
-        """The HTTP port; `count` ports from there on are free, where no port was named."""
-        return self.port or free_ports(count)
+        """The HTTP port, with `count` free ports from there on. Raises ConfigError if it was named and is taken."""
+        if not self.port:
+            return free_ports(count)
+        for port in range(self.port, self.port + count):
+            require_free(self.host, port)
+        return self.port
 
 
 class Running:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...errors import RpcError, SetupError
+from ...errors import ConfigError, RpcError, SetupError
 from .. import rpc
 
 READY_TIMEOUT_S = 60.0
@@ -95,7 +95,8 @@ class Validator:
         deadline = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(RpcError):
-                if condition():
+                # what answers may be somebody else if the process has ended
+                if condition() and self.status is None:
                     return
             if self.status is not None or time.monotonic() > deadline:
                 raise self.failure(f"did not {what}")
@@ -128,6 +129,20 @@ def free_ports(count: int) -> int:
         if first + count < 65536 and all(_is_free(first + offset) for offset in range(count)):
             return first
     raise SetupError(f"no {count} free ports in a row on 127.0.0.1", hint="--port", recoverable=True)
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises ConfigError if another program listens on a TCP port: a validator there would answer for ours."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # as servers do: connections that have ended do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {host}, port {port}", found=error,
+                hint="another program does, perhaps a validator: end it, or take another --port (0: a free one)",
+            ) from None  # fmt: skip
 
 
 def _is_free(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,14 @@ def test_programs(tmp_path: Path) -> None:
 
 
 def test_port(tmp_path: Path) -> None:
-    """The one that is named, else a free one."""
+    """The one that is named, if nobody listens there or on the next; else a free one."""
     assert LocalnetPlan(folder=tmp_path, cache=tmp_path, port=4242).first_port(2) == 4242
     assert LocalnetPlan(folder=tmp_path, cache=tmp_path).first_port(2) > 1023
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        for port in (taken, taken - 1):
+            with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1, port {taken}"):
+                LocalnetPlan(folder=tmp_path, cache=tmp_path, port=port).first_port(2)
 
 
 def test_refuse(tmp_path: Path) -> None:
