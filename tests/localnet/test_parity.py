@@ -69,7 +69,7 @@ def test_token_values(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
         one, two = (rows[f"getTransaction {name} json"]["result"]["meta"] for rows in answers)
         for member in ("computeUnitsConsumed", "costUnits", "err", "fee"):
             assert one[member] == two[member], (name, member)
-    for name in ("simulate", "simulate by nonce", "simulate failing"):
+    for name in ("simulate", "simulate failing"):
         one, two = (rows[name]["result"]["value"] for rows in answers)
         for member in ("loadedAccountsDataSize", "fee", "unitsConsumed", "err"):
             assert one[member] == two[member], (name, member)
