@@ -14,6 +14,7 @@ from match.fakes import play
 
 from awm_crank.errors import MatchFileError
 from awm_crank.match import file
+from awm_crank.wire.contract import MATCH_META
 
 MATCH = play(5)
 ENCODED = MATCH.file.encode()
@@ -134,3 +135,8 @@ def test_stage_beyond_all_measure(change: dict[str, Any]) -> None:
     content["stage_geometry"].update(change)
     with pytest.raises(MatchFileError, match="stage_geometry"):
         file.parse(json.dumps(content).encode())
+
+
+def test_meta_is_the_contracts() -> None:
+    """`meta` has the contract's keys, in its order."""
+    assert file.Meta.__struct_fields__ == MATCH_META
