@@ -570,7 +570,7 @@ OFFLINE_TAG: Final = b"awm:offline:v1"
 MATCH_FORMAT: Final = "awm-match/1"
 FPS: Final = 60
 MATCH_META: Final = ('format', 'session', 'entity', 'player1', 'player2', 'model', 'cartridge_sha256', 'seed', 'stage', 'max_frames', 'frames', 'fps', 'genesis', 'chain_hash', 'start_players')
-"""Keys of a match file's `meta`, in order."""
+"""Keys of `meta` in a match file, in order."""
 
 BITS: Final = {
     'buttons': ('A', 'B', 'X', 'Y', 'Z', 'Start', 'D-left', 'D-right'),

@@ -155,8 +155,9 @@ def _match(contract: Contract) -> list[str]:
         lines += [f"{name}: Final = {entry['value']}", f'"""{entry["note"]}"""']
     lines += ["", *(f'{name}_TAG: Final = b"{text}"' for name, text in contract.match["tags"].items())]
     file = contract.match["match_file"]
-    return [*lines, "", f'MATCH_FORMAT: Final = "{file["format"]}"', f"FPS: Final = {file['fps']}",
-            f"MATCH_META: Final = {tuple(file['meta'])!r}", '"""Keys of a match file\'s `meta`, in order."""', ""]  # fmt: skip
+    lines += ["", f'MATCH_FORMAT: Final = "{file["format"]}"', f"FPS: Final = {file['fps']}"]
+    lines += [f"MATCH_META: Final = {tuple(file['meta'])!r}", '"""Keys of `meta` in a match file, in order."""', ""]
+    return lines
 
 
 def _tensors(name: str, entries: dict[str, Any]) -> list[str]:
