@@ -27,7 +27,7 @@ def build() -> bytes:
     """The linked program."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "kernel.o"
-        # relative paths, so that the object contains no path of this machine
+        # relative paths, so that none of this machine's reaches the object
         command = ["clang-19", *FLAGS.split(), "-c", "sbf_main.c", "-o", str(target)]
         subprocess.run(command, cwd=SOURCES, check=True)
         return link(target.read_bytes())

@@ -1,4 +1,4 @@
-"""Writes tests/golden/engine.json from the reference engine. Run it only after a change of docs/numerics.md."""
+"""Writes tests/golden/engine.json from the reference engine: run it only where docs/numerics.md changed on purpose."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Makes the tests' seeded world again: `.venv/bin/python tools/make_seeded_cartridge.py [FILE]`.
+"""Makes the seeded world of the tests anew: `.venv/bin/python tools/make_seeded_cartridge.py [FILE]`.
 
-It calibrates and quantizes a seeded checkpoint: a world of noise in which every head has several likely values, which a
-trained world does not have. The result is committed (tests/golden/seeded.awm), because floats on another processor may
-round a weight to its neighbour.
+Seeded checkpoint, calibration, quantization: a world of noise in which every head has values to choose among, which a
+trained one has not. The result is kept (tests/golden/seeded.awm), because floats on another processor may round a
+weight to its neighbour.
 """
 
 from __future__ import annotations

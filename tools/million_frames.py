@@ -1,9 +1,8 @@
 """Plays a million chained frames on two paths of the native engine and compares the chained hashes of every state.
 
-`python tools/million_frames.py [--frames N] [--paths plain,vnni]` prints what docs/engine.md quotes: the
-CPU and its flags, the paths, and the last hash. If paths differ, it names the frames and exits with 1. The hash after
-frame n covers the hash before it, the block and the whole recurrent state. Inputs are noise from a seed, so no frame is
-repeated.
+`python tools/million_frames.py [--frames N] [--paths plain,vnni]` prints the record that docs/engine.md keeps: the
+CPU and its flags, the paths, and the last hash; exit status 1, naming the frames, where they part. The hash after frame
+n covers the hash before, the block and the whole recurrent state. Inputs are noise from a seed, so nothing is repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ COMPARE = 10_000
 
 
 def cpu() -> tuple[str, str]:
-    """Name and flags of this CPU, from the system."""
+    """Name and flags of this CPU, as the system tells them."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor(), ""
@@ -35,7 +34,7 @@ def cpu() -> tuple[str, str]:
 
 
 class Chain:
-    """A match on one path. `advance` plays a frame, and `digest` becomes the hash of block and state."""
+    """One path's match: `advance` plays a frame and folds block and state into `digest`."""
 
     def __init__(self, path: str) -> None:
         self.engine = NativeEngine(cartridge(replace(SHAPES["tiny"], row_gains=True), SEED), path)
@@ -44,13 +43,13 @@ class Chain:
         self.digest = bytes(32)
 
     def advance(self, inputs: bytes) -> None:
-        """Plays one frame."""
+        """One frame."""
         self.block = self.engine.heads(self.engine.backbone(self.state, self.block), self.block, inputs)
         self.digest = hashlib.sha256(self.digest + self.block + self.engine.dump(self.state)).digest()
 
 
 def main() -> int:
-    """Runs the command line."""
+    """Command line."""
     here = [name for name, lacks in paths().items() if not lacks]
     parser = argparse.ArgumentParser(description="A million chained frames on two paths.")
     parser.add_argument("--frames", type=int, default=1_000_000)

@@ -1,4 +1,4 @@
-"""Writes requirements/runtime.in from pyproject.toml, so that the lock follows that list of dependencies."""
+"""Writes requirements/runtime.in from pyproject.toml, so that the lock follows the one list of dependencies."""
 
 import tomllib
 from pathlib import Path
@@ -8,7 +8,7 @@ HEADER = "# written by make lock from pyproject.toml\n"
 
 
 def render(pyproject: str) -> str:
-    """The text of runtime.in: pyproject's runtime dependencies, one on each line."""
+    """The text of runtime.in: pyproject's runtime dependencies, one a line."""
     return HEADER + "\n".join(tomllib.loads(pyproject)["project"]["dependencies"]) + "\n"
 
 

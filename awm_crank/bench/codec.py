@@ -47,11 +47,13 @@ def sample_accounts() -> tuple[bytes, bytes]:
     zero = Pubkey.default()
     session = SessionState(
         status=ACTIVE, frame=600, max_frames=0, player1=_ENTITY, player2=_ENTITY, stage=32, players=_PLAYERS,
-        model=_ENTITY, created_at=0, last_update=0, seed=1, entity=_ENTITY, bolt_metadata=zero,
+        model=_ENTITY, created_at=0, last_update=0, seed=1, entity=_ENTITY, payer=_ENTITY,
+        invited=zero, last_fresh=600, challenge_s=300, bolt_metadata=zero,
     )  # fmt: skip
     inputs = InputBuffer(
         frame=601, player1=bytes(8), player2=bytes(8), p1_ready=True, p2_ready=True, entity=_ENTITY,
-        next_player1=bytes(8), next_player2=bytes(8), next_p1_ready=False, next_p2_ready=False, bolt_metadata=zero,
+        next_player1=bytes(8), next_player2=bytes(8), next_p1_ready=False, next_p2_ready=False, payer=_ENTITY,
+        bolt_metadata=zero,
     )  # fmt: skip
     return session.encode(), inputs.encode()
 

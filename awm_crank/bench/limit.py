@@ -96,6 +96,8 @@ async def prepare(place: BenchPlace, count: int, writer: Keypair, ring: int = RI
 async def _begin(place: BenchPlace, seed: int, writer: Keypair, ring: int) -> Pairing:
     key = writer.pubkey()
     match = await place.pairing(seed, key, ring=ring, checkpoint_bytes=1024)
+    pin = programs.pin_cartridge(key, match.accounts.entity, place.model)
+    await patiently(lambda: place.chain.send([pin], writer))
     grow = programs.ring_grow(key, match.accounts.entity, ring)
     needed = -(-ring * RECORD_SIZE // programs.GROWTH)
     for at in range(0, needed, _GROWS_AT_ONCE):

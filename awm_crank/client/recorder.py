@@ -166,7 +166,10 @@ def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartri
         )  # fmt: skip
     return file.build(
         session=recorder.session_key, entity=session.entity, player1=session.player1, player2=session.player2,
-        model=session.model, cartridge_sha256=cartridge_sha256, seed=session.seed, stage=session.stage,
+        model=session.model,
+        # a manifest may have been written anew under its key since the match was played
+        cartridge_sha256=hidden.cartridge_hash if any(hidden.cartridge_hash) else cartridge_sha256,
+        seed=session.seed, stage=session.stage,
         max_frames=session.max_frames, start_players=start_players(session.players[31], session.players[63]),
         records=recorder.records, chain_hash=hidden.chain_hash,
     )  # fmt: skip

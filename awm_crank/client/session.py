@@ -16,12 +16,13 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError, AwmError, CartridgeError
-from ..wire import bolt, ids, programs
+from ..wire import bolt, deposits, ids, programs
 from ..wire.accounts import (
     ACTIVE,
     ENDED,
     WAITING_PLAYERS,
     Checkpoint,
+    Deposit,
     FrameLog,
     HiddenState,
     InputBuffer,
@@ -29,6 +30,7 @@ from ..wire.accounts import (
     SessionState,
 )
 from ..wire.args import CREATE, END, JOIN, Lifecycle
+from ..wire.contract import CHALLENGE_S
 from ..wire.frame_records import genesis
 from ..wire.start import start_players
 from . import setup
@@ -36,6 +38,8 @@ from .chain import Chain, ChainAccount
 
 FINAL_DESTINATION = 32
 _READS = 20
+_HOLDS_DEPOSIT = 4
+"""A bit of HiddenState.holds."""
 
 
 class SessionAccounts(msgspec.Struct, frozen=True):
@@ -88,8 +92,9 @@ class SessionView(msgspec.Struct, frozen=True):
         """The chain hash of frame 0, 32 bytes; valid once player 2 has joined."""
         session = self.session
         return genesis(
-            self.accounts.session, session.model, session.stage, session.seed, session.max_frames, self.start_players
-        )
+            self.accounts.session, session.model, session.stage, session.seed, session.max_frames, self.start_players,
+            self.hidden.cartridge_hash if self.hidden else b"",
+        )  # fmt: skip
 
     @property
     def start_players(self) -> bytes:
@@ -109,6 +114,7 @@ class Closed(msgspec.Struct, frozen=True):
 async def create(
     chain: Chain, player: Keypair, world: Pubkey, model: Pubkey, *,
     writer: Pubkey, character: int = 0, stage: int = FINAL_DESTINATION, max_frames: int = 0, seed: int = 0,
+    invited: Pubkey = ids.ZERO_KEY, challenge_s: int = CHALLENGE_S,
     base: Chain | None = None, resume: Pubkey | None = None,
     announce: Callable[[SessionAccounts], object] = lambda _: None,
 ) -> SessionAccounts:  # fmt: skip
@@ -117,6 +123,8 @@ async def create(
     Args:
         model: key of a ready manifest; its shape goes into the hidden state.
         writer: whose frames the session takes: the crank's key.
+        invited: who alone may join; the zero key: anyone.
+        challenge_s: seconds that result and log stand after the end, before anybody can close anything.
         base: where the model is, if that is another chain.
         resume: the session account or the entity of a creation that was cut off, which is finished instead.
         announce: called with the addresses before anything is sent; again when another client took that entity.
@@ -142,7 +150,7 @@ async def create(
             return made[-1]
         args = Lifecycle(
             CREATE, player.pubkey(), character, stage, model, max_frames, seed,
-            manifest.d_inner, manifest.d_state, manifest.num_layers, writer,
+            manifest.d_inner, manifest.d_state, manifest.num_layers, writer, invited, challenge_s,
         )  # fmt: skip
         await chain.send([_lifecycle(player, world, made[-1].entity, args)], player)
     except AwmError as error:
@@ -183,48 +191,75 @@ async def end(chain: Chain, player: Keypair, world: Pubkey, session: Pubkey) -> 
     await chain.send([_lifecycle(player, world, state.entity, Lifecycle(END, player.pubkey()))], player)
 
 
-async def close(chain: Chain, player: Keypair, session: Pubkey) -> Closed:
-    """Closes all accounts of an ended session in one transaction, or those that an earlier try has left.
-
-    The rent of checkpoints and ring goes to the writer, who paid it; the rent of the components goes to player 1.
+async def deposit(chain: Chain, player: Keypair, session: Pubkey, lamports: int, *, frame_lamports: int) -> None:
+    """Puts lamports aside for a session's accounts and fees, or adds to them (docs/money.md).
 
     Args:
         player: player 1.
+        frame_lamports: what the writer gets for a frame; the same as before where there is a deposit already.
 
     Raises:
-        AccountError: the session is still being played or prepared for it, or `player` is not its player 1.
+        AccountError: no such session.
         ProgramError, RpcError: as `Chain.send`.
     """
+    state = await load_session(chain, session)
+    await chain.send([deposits.deposit(player.pubkey(), state.entity, lamports, frame_lamports)], player)
+
+
+async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
+    """Closes all accounts of an ended session in one transaction, or those that an earlier try has left.
+
+    Every lamport goes to the key that paid it, whoever signs: checkpoints and ring to the writer or, if a deposit paid
+    for them, to the depositor; the components to player 1.
+
+    Args:
+        signer: anybody once the session's result has stood for its `challenge_s`; before JOIN player 1.
+
+    Raises:
+        AccountError: the session is still being played or prepared for it, or waits and `signer` is not its player 1.
+        ProgramError, RpcError: as `Chain.send`. ChallengeOpen: the result has to stand for longer.
+    """
     view = await show(chain, session)
-    state, entity, key = view.session, view.accounts.entity, player.pubkey()
+    state, entity, key = view.session, view.accounts.entity, signer.pubkey()
     if state.status == ACTIVE:
         raise AccountError(f"session {session} is still active", hint=f"awm-crank session end {session}")
-    if key != state.player1:
-        raise AccountError(f"session {session} can only be closed by its player 1", expected=state.player1, found=key)
-    # the crank may make checkpoints and ring before player 2 joins; the programs close these only after END
-    if state.status == WAITING_PLAYERS and (any(view.lamports[4:]) or view.log_size > FrameLog.LAYOUT.size):
-        raise AccountError(
-            f"session {session} was prepared by its writer already", hint=f"awm-crank session end {session}"
-        )
+    if state.status == WAITING_PLAYERS:
+        if key != state.player1:
+            raise AccountError(
+                f"session {session} can only be closed by its player 1", expected=state.player1, found=key
+            )
+        # the programs close what is paid for beside the components only after END
+        if any(view.lamports[4:]) or view.log_size > FrameLog.LAYOUT.size or (view.hidden and view.hidden.holds):
+            raise AccountError(
+                f"session {session} was prepared by its writer already", hint=f"awm-crank session end {session}"
+            )
     writer = view.hidden.writer if view.hidden else ids.ZERO_KEY
     instructions: list[Instruction] = []
     to_writer = 0
-    if state.status != WAITING_PLAYERS:
-        for slot in (0, 1):
-            if view.lamports[4 + slot]:
-                instructions.append(programs.checkpoint_close(key, entity, slot, writer))
-                to_writer += view.lamports[4 + slot]
-        if view.log_size > FrameLog.LAYOUT.size:
-            instructions.append(programs.ring_shrink(key, entity, writer))
-            to_writer += view.lamports[3] - await chain.rent(FrameLog.LAYOUT.size)
-    if view.lamports[3]:
-        instructions.append(programs.close_frame_log(key, entity))
-    if view.lamports[2]:
-        instructions.append(programs.close_input_buffer(key, entity))
-    if view.lamports[1]:
-        instructions.append(programs.close_hidden_state(key, entity))
-    instructions.append(programs.close_session_state(key, entity))
-    await chain.send(instructions, player)
+    if view.hidden is not None and view.hidden.holds & _HOLDS_DEPOSIT:
+        account = await chain.need(deposits.deposit_pda(entity), "deposit")
+        deposit = Deposit.decode(account.data, owner=account.owner, address=account.key)
+        instructions.append(deposits.deposit_close(key, entity, deposit.depositor, writer))
+        to_writer += (view.hidden.frame - deposit.paid_frames) * deposit.frame_lamports
+    for slot, checkpoint in enumerate(view.checkpoints):
+        if checkpoint is not None:
+            instructions.append(programs.checkpoint_close(key, entity, slot, checkpoint.payer))
+            to_writer += view.lamports[4 + slot] if checkpoint.payer == writer else 0
+    if view.log is not None and view.log_size > FrameLog.LAYOUT.size:
+        payer = view.log.ring_payer if view.log.ring_lamports else key
+        instructions.append(programs.ring_shrink(key, entity, payer))
+        to_writer += view.log.ring_lamports if payer == writer else 0
+    for component, closing in (
+        (view.log, programs.close_frame_log),
+        (view.inputs, programs.close_input_buffer),
+        (view.hidden, programs.close_hidden_state),
+        (state, programs.close_session_state),
+    ):
+        if component is not None:
+            # none: it was in a rollup, where player 1 alone hands over what player 1 paid for
+            paid_by = component.payer if component.payer != ids.ZERO_KEY else state.player1
+            instructions.append(closing(key, entity, paid_by))
+    await chain.send(instructions, signer)
     return Closed(sum(view.lamports) - to_writer, to_writer, writer)
 
 

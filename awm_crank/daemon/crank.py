@@ -322,7 +322,7 @@ class Daemon:
                 case commands.Unwatch():
                     self._unwatch(served)
                 case commands.LoadModel():
-                    self._tasks.spawn(self._load(served, command.model))
+                    self._tasks.spawn(self._load(served, command))
                 case commands.WarmUp():
                     self._faults.at("warm-up")
                     self._compute.want(served, command)
@@ -369,15 +369,15 @@ class Daemon:
         self._pubsub.unsubscribe(session)
         served.subscriptions = others
 
-    async def _load(self, served: ServedSession, model: Pubkey) -> None:
+    async def _load(self, served: ServedSession, wanted: commands.LoadModel) -> None:
         try:
-            engine = await self._models.get(model)
+            loaded = await self._models.get(wanted.model, wanted.cartridge_hash)
         except AwmError as error:
             self._handle(served, events.ModelFailed(error))
             return
         # the model stays in memory, so garbage collection need not walk it
         gc.freeze()
-        self._handle(served, events.ModelLoaded(engine))
+        self._handle(served, events.ModelLoaded(*loaded))
 
     def _spend(self, served: ServedSession, command: commands.Spend) -> None:
         if command.held:

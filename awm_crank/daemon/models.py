@@ -1,24 +1,48 @@
-"""Models from the base chain, every hash verified, and the engine that runs them; one for all sessions of a model."""
+"""Models from the base chain, every hash verified, and one engine for all sessions of a cartridge."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
+from typing import NamedTuple
 
 from solders.pubkey import Pubkey
 
 from .. import config
 from ..engine import Engine, choose, published
-from ..errors import ConfigError
+from ..errors import AwmError, CartridgeError, ConfigError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc
 from ..wire.accounts import ModelManifest, WeightShard
 from .fault_points import FaultPoints
 
+KEEP = 4
+"""Engines that stay loaded. A session holds on to its own, so what is dropped here is freed with its last session."""
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 300.0
+
+
+class LoadedModel(NamedTuple):
+    """An engine, and SHA-256 of the cartridge that it runs."""
+
+    engine: Engine
+    cartridge_hash: bytes
+
+
+class _Failure(NamedTuple):
+    error: AwmError
+    tries: int
+    until: float
+    """No other try before this moment (monotonic seconds)."""
+
 
 class Models:
-    """Loads each model once.
+    """Loads each cartridge once.
+
+    The manifest is read for each session: it may have been closed and written anew under its key. A session that says
+    which cartridge it plays is served with that one, also when its manifest holds another by now.
 
     Args:
         base: the base chain's endpoint.
@@ -29,21 +53,37 @@ class Models:
     def __init__(self, base: RpcClient, settings: config.Engine, fault_points: FaultPoints) -> None:
         self._base, self._settings, self._fault_points = base, settings, fault_points
         self._log = logs.get()
-        self._loading: dict[Pubkey, asyncio.Task[Engine]] = {}
+        self._engines: OrderedDict[bytes, Engine] = OrderedDict()
+        """Cartridge hash → engine, the one that was asked for last at the end."""
+        self._loading: dict[bytes, asyncio.Task[Engine]] = {}
+        self._failures: dict[Pubkey, _Failure] = {}
 
-    async def get(self, model: Pubkey) -> Engine:
-        """The model's engine; one that could not be had is tried again at the next call.
+    async def get(self, model: Pubkey, cartridge_hash: bytes) -> LoadedModel:
+        """The engine of a model's cartridge.
+
+        A model that cannot be used is read again after a pause that doubles with every failure; until then the last
+        error is raised at once.
+
+        Args:
+            cartridge_hash: the cartridge that the session plays; zero: the one that the manifest holds now.
 
         Raises:
             CartridgeError, AccountError, LayoutError, RpcError, ConfigError: what is on chain cannot be used, or read.
         """
-        if model not in self._loading:
-            self._loading[model] = asyncio.create_task(self._load(model))
+        if cartridge_hash in self._engines:
+            return self._loaded(cartridge_hash)
+        failure = self._failures.get(model)
+        if failure is not None and time.monotonic() < failure.until:
+            raise failure.error
         try:
-            return await asyncio.shield(self._loading[model])
-        except Exception:
-            self._loading.pop(model, None)
+            found = await self._find(model, cartridge_hash)
+        except AwmError as error:
+            tries = failure.tries + 1 if failure is not None else 1
+            pause = min(_FIRST_PAUSE_S * 2.0 ** (tries - 1), _LONGEST_PAUSE_S)
+            self._failures[model] = _Failure(error, tries, time.monotonic() + pause)
             raise
+        self._failures.pop(model, None)
+        return found
 
     async def close(self) -> None:
         """Gives up what is being loaded."""
@@ -51,11 +91,33 @@ class Models:
             task.cancel()
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
-    async def _load(self, model: Pubkey) -> Engine:
-        self._fault_points.at("model")
-        began = time.monotonic()
+    async def _find(self, model: Pubkey, wanted: bytes) -> LoadedModel:
         data, owner = await self._account(model, f"model {model}")
         manifest = ModelManifest.decode(data, owner=owner, address=model)
+        present = manifest.cartridge_hash
+        if any(wanted) and present != wanted:
+            raise CartridgeError(
+                f"model {model} was replaced under its key", expected=f"cartridge {wanted.hex()}, as the session says",
+                found=present.hex(), hint="end the session, or publish the cartridge that it plays again",
+            )  # fmt: skip
+        if present not in self._engines:
+            if present not in self._loading:
+                self._loading[present] = asyncio.create_task(self._load(model, manifest))
+            try:
+                self._engines[present] = await asyncio.shield(self._loading[present])
+            finally:
+                self._loading.pop(present, None)
+        return self._loaded(present)
+
+    def _loaded(self, cartridge_hash: bytes) -> LoadedModel:
+        self._engines.move_to_end(cartridge_hash)
+        while len(self._engines) > KEEP:
+            self._engines.popitem(last=False)
+        return LoadedModel(self._engines[cartridge_hash], cartridge_hash)
+
+    async def _load(self, model: Pubkey, manifest: ModelManifest) -> Engine:
+        self._fault_points.at("model")
+        began = time.monotonic()
         shards = []
         for key in published.shard_keys(manifest, model):
             data, owner = await self._account(key, f"a shard of model {model}")
@@ -78,4 +140,5 @@ class Models:
         account = (await self._base.ask(jsonrpc.get_account_info(key), deadline_s=15.0)).value
         if account is None:
             raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
-        return account.raw, account.owner_key
+        # and its base64 tens of milliseconds to decode: not on the loop
+        return await asyncio.to_thread(lambda: (account.raw, account.owner_key))

@@ -1,6 +1,6 @@
-"""Models: cartridges and the integer step.
+"""The model room: cartridges and the integer step.
 
-This room is pure. docs/numerics.md is the contract of its arithmetic, docs/cartridge.md describes the file.
+Pure; docs/numerics.md is its contract, docs/cartridge.md the file.
 """
 
 from awm_crank.engine.api import Context, Engine, State

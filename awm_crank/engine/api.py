@@ -1,7 +1,7 @@
-"""The protocol that the NumPy reference and the native kernel share.
+"""What every engine offers: the NumPy reference and the native kernels alike.
 
-A step has two halves, because the inputs enter at its very end. `backbone` reads frame n as soon as it is known.
-`heads` computes frame n + 1 when its inputs are known.
+A step comes in two halves, since the inputs enter at its very end: `backbone` consumes frame n as soon as it is known,
+`heads` makes frame n + 1 when its inputs are.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 State = Any
-"""One session's recurrent state. Opaque: only the engine that made it can use it."""
+"""One session's recurrent state; opaque, owned by the engine that made it."""
 Context = Any
-"""The result of a backbone call, which the heads read. It never changes."""
+"""What a backbone call leaves for the heads; never changed afterwards."""
 
 
 class Engine(Protocol):
-    """One cartridge, ready to run. Equal calls give equal bits; the engine keeps nothing between calls."""
+    """One cartridge, ready to run. Deterministic to the last bit, and without hidden state of its own."""
 
     state_size: int
-    """Size of a serialized recurrent state in bytes."""
+    """Bytes of one serialized recurrent state."""
 
     def start_state(self, block: bytes) -> State:
-        """The state of a session that starts from `block` (97 bytes, frame 0). It has read `block` nine times.
+        """The state of a session that starts from `block` (97 bytes, frame 0): nine synthetic frames are consumed.
 
-        The first `backbone(state, block)` is the tenth. Raises StateError if `block` is not a valid frame block.
+        The first `backbone(state, block)` consumes the tenth. Raises StateError for a block that is none.
         """
         ...
 
     def backbone(self, state: State, block: bytes) -> Context:
-        """Reads frame `block` (97 bytes) and advances `state` in place. Raises StateError, and then changes nothing."""
+        """Consume frame `block` (97 bytes), advancing `state` in place. Raises StateError, changing nothing."""
         ...
 
     def heads(self, ctx: Context, block: bytes, inputs: bytes) -> bytes:
         """The next frame's block (97 bytes), from the same `block` and the 16 input bytes of the next frame.
 
-        May be called again with other inputs. Raises StateError if `block` or the inputs are not valid.
+        May be called again with other inputs. Raises StateError for a block or inputs that are none.
         """
         ...
 
@@ -43,9 +43,9 @@ class Engine(Protocol):
         ...
 
     def load(self, data: bytes) -> State:
-        """The state that `dump` wrote. Raises StateError if `data` has another length."""
+        """The state that `dump` wrote. Raises StateError for another length."""
         ...
 
     def copy(self, state: State) -> State:
-        """An independent copy, which lets a caller go back one frame."""
+        """An independent copy: what it takes to step back one frame."""
         ...

@@ -20,7 +20,7 @@ def rounded(value: I32, shift: int) -> I32:
 
 
 def requantize(acc: I32 | I64, m: I64, shift: int) -> I64:
-    """`RQ` as int64. The loader has proven that it fits int32."""
+    """`RQ`, left as int64; the loader has proven that it fits int32."""
     product: I64 = acc * m
     product += 1 << shift - 1
     product >>= shift
@@ -28,7 +28,7 @@ def requantize(acc: I32 | I64, m: I64, shift: int) -> I64:
 
 
 class Tables:
-    """The four function tables of a cartridge, converted to int64 once, and the functions that read them."""
+    """The four function tables of a cartridge, widened once, and the functions that read them."""
 
     def __init__(self, luts: bytes) -> None:
         halves = np.frombuffer(luts, "<u2", 384)
@@ -46,7 +46,7 @@ class Tables:
         i = a >> g
         inside = np.minimum(i, 127)
         f = a & (1 << g) - 1
-        # SIG[i]·(2^g - f) + SIG[i+1]·f = SIG[i]·2^g + (SIG[i+1] - SIG[i])·f; the step after the last entry is 0.
+        # SIG[i]·(2^g - f) + SIG[i+1]·f = SIG[i]·2^g + (SIG[i+1] - SIG[i])·f; the step behind the last entry is 0.
         v = self.sig[inside] + ((self.sig_step[inside] * f + (1 << g - 1)) >> g)
         v = np.where(x >= 0, v, 32768 - v)
         gated: I32 = (x * v + 16384) >> 15

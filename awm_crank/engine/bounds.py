@@ -1,4 +1,4 @@
-"""Proves that no step of a cartridge can overflow (docs/numerics.md, section 10). Each failure names its tensor."""
+"""The proofs that no step of a cartridge can overflow (docs/numerics.md, section 10). Each failure names its tensor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _within(what: str, value: int, low: int, high: int) -> None:
 
 
 def check_shape(shape: Shape) -> None:
-    """Refuses shapes outside of the format's limits. Raises CartridgeError."""
+    """Refuse shapes outside the format's limits. Raises CartridgeError."""
     _within("num_layers", shape.num_layers, 1, 16)
     _within("d_state", shape.d_state, 2, 256)
     if shape.d_state % 2:
@@ -46,14 +46,14 @@ def check_shape(shape: Shape) -> None:
 
 
 def check_scales(formats: Formats) -> None:
-    """Refuses activation formats whose scale the header's u16 cannot hold. Raises CartridgeError."""
+    """Refuse activation formats whose scale the header's u16 cannot hold. Raises CartridgeError."""
     for n, lf in enumerate(formats.layers):
         _within(f"layers.{n}.f_in", lf.f_in, 0, 15)
         _within(f"layers.{n}.f_out", lf.f_out, 0, 15)
 
 
 def check_luts(luts: bytes) -> None:
-    """Refuses tables other than those of the format version. Raises CartridgeError."""
+    """Refuse tables other than those of the format version. Raises CartridgeError."""
     found = hashlib.sha256(luts).hexdigest()
     if found != tables.LUTS_SHA256:
         raise _refuse("function tables (SHA-256)", tables.LUTS_SHA256, found)
@@ -62,7 +62,7 @@ def check_luts(luts: bytes) -> None:
 def check_matrix(
     name: str, w: NDArray[np.integer], m: NDArray[np.integer], bias: NDArray[np.integer] | None, s: int, limit: int
 ) -> None:
-    """Refuses a matrix whose accumulator or requantized rows can leave int32 (or `limit`). Raises CartridgeError."""
+    """Refuse a matrix whose accumulator or requantized rows can leave int32 (or `limit`). Raises CartridgeError."""
     _within(f"{name} shift", s, 1, 32)
     if w.size and int(w.min()) < -127:
         raise _refuse(f"{name} weight", ">= -127", int(w.min()))
@@ -81,7 +81,7 @@ def check_matrix(
 
 
 def check_norm(name: str, w: NDArray[np.integer], eps: int, f_w: int, f_out: int) -> None:
-    """Refuses a norm whose final shift can leave 1..62. Raises CartridgeError."""
+    """Refuse a norm whose final shift can leave 1..62. Raises CartridgeError."""
     if eps >= 2**56:
         raise _refuse(f"{name} eps", "< 2^56", eps)
     largest = w.size * 2**28 + eps
@@ -91,7 +91,7 @@ def check_norm(name: str, w: NDArray[np.integer], eps: int, f_w: int, f_out: int
 
 
 def check(shape: Shape, formats: Formats, arrays: Arrays) -> None:
-    """Proves every bound of section 10 for parsed tensors. Raises CartridgeError for the first one that fails."""
+    """Prove every bound of section 10 for parsed tensors, or raise CartridgeError naming the first that fails."""
     f = formats
     check_scales(f)
     for name, shift in (("s_frame", f.s_frame), ("s_ctrl", f.s_ctrl)):

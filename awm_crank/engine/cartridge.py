@@ -24,11 +24,11 @@ def _bad(what: str, expected: object, found: object, hint: str = "fetch or quant
 
 
 class Cartridge:
-    """A cartridge whose every bound is proven. `parse` and `build` make it.
+    """A parsed cartridge whose every bound is proven; made by `parse` or `build`.
 
     Attributes:
         data: the file's bytes.
-        sha256: SHA-256 of the file, 32 bytes. The manifest's `cartridge_hash` is the same.
+        sha256: SHA-256 of the file, 32 bytes; what the manifest's cartridge_hash holds.
         name, version: the author's.
         shape, formats: sizes, fraction bits and shifts.
         arrays: tensor name to integer array (read-only views); a matrix is `name.w`, `name.m`, `name.b`.
@@ -54,15 +54,14 @@ class Cartridge:
 
     @classmethod
     def parse(cls, data: bytes | bytearray | memoryview, *, sha256: bytes | None = None) -> Cartridge:
-        """Reads a cartridge file.
+        """Read a cartridge file.
 
         Args:
             data: the whole file (the shards' bytes, concatenated).
-            sha256: the hash that the file must have, if the caller knows it (for example from a manifest).
+            sha256: the hash that it must have, if it is known (a manifest's cartridge_hash, a pin).
 
         Raises:
-            CartridgeError: the file is truncated, has another hash, an unsupported version or a bad shape, or a bound
-                does not hold.
+            CartridgeError: truncated, another hash, unsupported version, bad shape, or a bound that does not hold.
         """
         data = bytes(data)
         if sha256 is not None:
@@ -83,7 +82,7 @@ class Cartridge:
         arrays: Mapping[str, Array],
         total_params: int,
     ) -> Cartridge:
-        """Writes a cartridge from its parts, and parses it. Raises CartridgeError if `parse` refuses it."""
+        """Write a cartridge from its parts, and parse it back. Raises CartridgeError where `parse` would refuse it."""
         bounds.check_shape(shape)
         bounds.check_scales(formats)
         specs = layout.tensors(shape)
@@ -128,7 +127,7 @@ class Cartridge:
 
     @property
     def state_size(self) -> int:
-        """Size of a serialized recurrent state in bytes."""
+        """Bytes of one serialized recurrent state."""
         return self.shape.state_size
 
     @property
@@ -146,9 +145,9 @@ class Cartridge:
         return self.shape.frame_dim
 
     def shards(self, max_size: int = layout.MAX_SHARD_SIZE) -> list[memoryview]:
-        """The file cut into slices of `max_size` bytes; the last one may be shorter.
+        """The file in slices of `max_size` bytes, the last one shorter; their concatenation is the file.
 
-        Raises CartridgeError if there are more than four.
+        Raises CartridgeError when that makes more than four.
         """
         if not 1 <= max_size <= layout.MAX_SHARD_SIZE:
             raise _bad("shard size", f"1..{layout.MAX_SHARD_SIZE}", max_size, "choose another shard size")
@@ -167,7 +166,7 @@ _FORMAT_FIELDS = [field.name for field in fields(Formats) if field.name not in (
 
 
 def seal(data: bytearray) -> None:
-    """Sets the size and the digest in a cartridge's header to the file's, unless the file ends inside of the header."""
+    """Makes the size and the digest in a cartridge's header fit the file, unless the file ends inside the header."""
     if len(data) >= layout.HEADER_SIZE:
         size, digest = layout.HEADER.span("file_size"), layout.HEADER.span("digest")
         data[size.offset : size.offset + size.size] = len(data).to_bytes(size.size, "little")

@@ -1,4 +1,4 @@
-"""Chooses the engine: the native kernel, or the NumPy reference if it is asked for."""
+"""Which engine computes: the native kernel, or the NumPy reference where somebody asks for it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ NAMES = ("native", "reference")
 
 
 def path_of(name: str = "native", path: str = "auto") -> str:
-    """The path that will compute: "reference", or one of the native kernel's.
+    """The path that computes: "reference", or one of the native kernel's.
 
     Args:
         name: one of `NAMES`.
-        path: the native kernel's instruction set; `auto` is the best one that this machine can run.
+        path: the native kernel's instruction set; `auto` is the best that this machine has.
 
     Raises:
-        EngineError: the native kernel is not built, or the path cannot run here. No other path is used instead.
-        ConfigError: no engine has that name, or a path is given for the reference, which has none.
+        EngineError: the native kernel is not built, or the path cannot run here. Nothing takes its place.
+        ConfigError: no engine has that name, or a path is named for the reference, which has none.
     """
     if name == "native":
-        # the import raises EngineError if the kernel is not built
+        # importing it where it is not built raises
         from awm_crank.engine import native
 
         return native.choose(None if path == "auto" else path)
@@ -39,11 +39,11 @@ def build(cartridge: Cartridge, name: str = "native", path: str = "auto", thread
     """An engine for a cartridge. All compute the same bytes (docs/numerics.md).
 
     Args:
-        threads: how many of the native kernel's threads work on one step.
+        threads: that work on one step, of the native kernel's.
 
     Raises:
         EngineError, ConfigError: as `path_of`.
-        CartridgeError: the kernel refuses the cartridge.
+        CartridgeError: the kernel does not take the cartridge.
     """
     chosen = path_of(name, path)
     if chosen == "reference":

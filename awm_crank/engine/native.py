@@ -1,8 +1,7 @@
 """The native engine: one integer kernel in C, one path for each instruction set (awm_crank/engine/native/).
 
-The engine takes the best path that this CPU can run, unless a setting or the environment's AWM_ENGINE_PATH names one.
-It refuses a path that cannot run, and never replaces it. If the module is not built, importing this file raises
-EngineError.
+The path is the best that this CPU runs, unless a setting or the environment's AWM_ENGINE_PATH names one; one that
+cannot run is refused, never replaced. Where the module is not built, importing this file raises EngineError as well.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ Context = bytes
 
 
 def paths() -> dict[str, str]:
-    """Every path by name, best last, and what this machine lacks to run it ('' if nothing)."""
+    """Every path by name, best last, and what this machine lacks to run it ('' = nothing)."""
     return _native.paths()
 
 
 def choose(path: str | None = None) -> str:
-    """The path to use: `path`, else AWM_ENGINE_PATH, else the best. Raises EngineError if it cannot run."""
+    """The path that an engine takes: `path`, else AWM_ENGINE_PATH, else the best. Raises EngineError."""
     known = paths()
     wanted = path or _native.forced_path()
     if not wanted:
@@ -50,15 +49,15 @@ def choose(path: str | None = None) -> str:
 
 
 class NativeEngine:
-    """The native `Engine` (api.py) for one cartridge, with the same two calls for many sessions at once.
+    """`Engine` (api.py) for one cartridge, and the same two calls for many sessions at once.
 
-    The sessions of a batch share one pass over the weights. Several threads may call; they take turns. A state may be
-    in only one call at a time.
+    Sessions of a batch share one pass over the weights. Calls may come from several threads; they take turns. A
+    state may be in one call at a time.
 
     Args:
-        cartridge: the model.
-        path: name of the path (`paths()`); None leaves the choice to `choose`.
-        threads: how many threads work on one call, including the caller.
+        cartridge: a parsed one.
+        path: name of the path (`paths()`); None = see `choose`.
+        threads: how many work on one call, the caller included.
 
     Raises:
         EngineError: the path cannot run here.
@@ -98,7 +97,7 @@ class NativeEngine:
             raise _refused(error) from error
 
     def backbone_batch(self, states: list[State], blocks: list[bytes]) -> list[Context]:
-        """`backbone` for many sessions. A bad block or a repeated state raises StateError, and changes nothing."""
+        """`backbone` for many sessions. StateError for a bad block or a state given twice, changing nothing."""
         try:
             return self._engine.backbone_batch(states, blocks)
         except (ValueError, TypeError) as error:
@@ -127,7 +126,7 @@ class NativeEngine:
         return self._engine.copy(state)
 
     def bare(self, states: list[State], what: int) -> int:
-        """For the benchmark: runs parts of the step alone, over all layers. States advance; results are discarded.
+        """For the benchmark: parts of the step by themselves, over all layers; states advance, results are thrown away.
 
         Args:
             what: sum of AWM_RUN_* (native/awm_engine.h).
@@ -137,15 +136,15 @@ class NativeEngine:
         return self._engine.bare(states, what)
 
     def raw(self, state: State) -> bytes:
-        """A state's bytes in the kernel's own layout (native/image.c). Paths differ only in padding."""
+        """A state's bytes in the kernel's own layout (native/image.c), the same on every path but for padding."""
         return self._engine.raw(state)
 
     def image(self) -> bytes:
-        """The packed cartridge, which works at any address (native/awm_engine.h)."""
+        """The repacked cartridge, position-independent (native/awm_engine.h)."""
         return self._engine.image()
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of the packed weights, a state and the scratch memory (`scratch_next`: for each further session)."""
+        """Bytes of the repacked weights, of a state and of scratch (`scratch_next`: what each further session adds)."""
         return self._engine.sizes()
 
 

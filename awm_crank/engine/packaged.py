@@ -1,4 +1,4 @@
-"""The demo's cartridge, which is part of the package."""
+"""The demo's cartridge, which comes with the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEMO_CARTRIDGE_SHA256 = "7d646f7bd10ebd03352e61673b9aef69f3310a09e81913365b60d6f
 
 
 def demo_cartridge() -> Cartridge:
-    """Returns the cartridge of the demo's world.
+    """The cartridge of the demo's world.
 
     Raises:
         CartridgeError: the file in the package is not the one that was released.

@@ -92,7 +92,8 @@ def first_block(players: bytes, stage: int) -> bytes:
 
 
 def start_of_session(
-    entity: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes
+    entity: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes,
+    cartridge: bytes = b"",
 ) -> Position:  # fmt: skip
     """Frame 0 of a session on chain, with the chain hash that JOIN sets.
 
@@ -101,10 +102,11 @@ def start_of_session(
         model: the key of the model's manifest.
         stage, seed, max_frames: the session's own.
         players: both PlayerStates in their start position, 64 bytes.
+        cartridge: SHA-256 of the cartridge that the session plays; empty or zero before `pin_cartridge`.
 
     Raises:
         LayoutError: a value is out of range.
     """
     session = component_pda(ids.SESSION_STATE, entity)
-    genesis = frame_records.genesis(session, model, stage, seed, max_frames, players)
+    genesis = frame_records.genesis(session, model, stage, seed, max_frames, players, cartridge)
     return Position(0, first_block(players, stage), genesis)

@@ -1,4 +1,4 @@
-"""Makes a cartridge from a model's accounts, the manifest and its shards, and checks every hash."""
+"""A model as accounts: the manifest, its shards, and the cartridge they are, every hash checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .cartridge import Cartridge
 
 
 def shard_keys(manifest: ModelManifest, key: Pubkey) -> tuple[Pubkey, ...]:
-    """Returns the shards' accounts in the manifest's order.
+    """The accounts to read for a manifest, in order.
 
     Raises:
         CartridgeError: the manifest is not finalized, or names an impossible number of shards.
@@ -26,15 +26,15 @@ def shard_keys(manifest: ModelManifest, key: Pubkey) -> tuple[Pubkey, ...]:
 
 
 def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]) -> Cartridge:
-    """Makes the cartridge from a manifest and its shards.
+    """The cartridge that a manifest and its shards are.
 
     Args:
         key: the manifest's key, for errors.
-        shards: the shards' accounts, in the manifest's order.
+        shards: in the manifest's order.
 
     Raises:
-        CartridgeError: a shard is not finalized, its bytes have another hash or size than it says, the whole file has
-            another hash than the manifest says, the file is not a valid cartridge, or manifest and file differ.
+        CartridgeError: a shard is not frozen, its bytes have another hash or size than it says, the whole has another
+            hash than the manifest says, the cartridge is no good, or the manifest says something else than it.
     """
     for index, shard in enumerate(shards):
         what = f"shard {index} of model {key}"
@@ -47,7 +47,7 @@ def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]
             raise CartridgeError(f"{what}: SHA-256", expected=shard.data_hash.hex(), found=digest.hex())
     cartridge = Cartridge.parse(b"".join(shard.data for shard in shards), sha256=manifest.cartridge_hash)
     shape = cartridge.shape
-    # others read the manifest: it must describe the model that runs
+    # what others read from the manifest must not be another model than what is run
     for field, ours in (
         ("version", cartridge.version),
         ("d_model", shape.d_model),

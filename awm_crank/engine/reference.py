@@ -1,4 +1,4 @@
-"""The reference engine: docs/numerics.md in NumPy, with integers only. Every other engine is compared with it."""
+"""The plain engine: docs/numerics.md in NumPy, integers only. The oracle of every other engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReferenceContext:
 
 
 class _Matrix:
-    """int8 rows, stored as int32 columns because einsum runs along them, with their multipliers."""
+    """int8 rows as int32 columns (einsum runs along them), with their multipliers."""
 
     def __init__(
         self, w: NDArray[np.integer], m: NDArray[np.integer], bias: NDArray[np.integer] | None, shift: int
@@ -50,13 +50,13 @@ class _Matrix:
         return requantize(acc, self.m, self.shift)
 
     def low(self, a: I32) -> I64:
-        """What the low bits of the first columns add (numerics.md 6.1)."""
+        """The part that the low bits of the first columns add (numerics.md 6.1)."""
         acc: I32 = np.einsum("kr,k->r", self.columns[: a.size], a)
         return requantize(acc, self.m, self.shift + LOW_BITS)
 
 
 class _Layer:
-    """One layer's weights, converted to wider integers once."""
+    """One layer's weights, widened once."""
 
     def __init__(self, cartridge: Cartridge, n: int) -> None:
         shape = cartridge.shape
@@ -71,7 +71,7 @@ class _Layer:
         self.conv_b = array("conv_b").astype(np.int32)
         self.dt_bias = array("dt_bias").astype(np.int64)
         self.alpha = array("alpha").astype(np.uint64)
-        # the largest alpha means any rate beyond it (numerics.md 6.4)
+        # the largest alpha stands for any rate beyond it (numerics.md 6.4)
         self.alpha_shift = np.where(self.alpha == 2**31 - 1, 0, 20).astype(np.uint64)
         self.d = array("d").astype(np.int32)[:, None]
         hs = array("hs").astype(np.int32)
@@ -83,7 +83,7 @@ class _Layer:
 
 
 class ReferenceEngine:
-    """The reference `Engine` (api.py) for one cartridge."""
+    """`Engine` (api.py) for one cartridge."""
 
     def __init__(self, cartridge: Cartridge) -> None:
         shape, f, arrays = cartridge.shape, cartridge.formats, cartridge.arrays
@@ -192,7 +192,7 @@ class ReferenceEngine:
         return high, wide & (1 << LOW_BITS) - 1
 
     def _mix(self, layer: _Layer, residual: I32, h: I32, tail: I32, step: int) -> I32:
-        """Sections 6.2 to 6.6, up to out_proj's input. Advances this layer's state in place."""
+        """Sections 6.2 to 6.6 up to out_proj's input, advancing this layer's state in place."""
         shape, f, tables = self._shape, layer.f, self._tables
         inner, n_state = shape.d_inner, shape.d_state
         u = tables.norm(residual, layer.norm, self._f.eps_res, f.f_in_w, f.f_in)
@@ -215,7 +215,7 @@ class ReferenceEngine:
         return tables.norm(gated, layer.gate_norm, f.eps_gate, f.f_out_w, f.f_out)
 
     def _scan(self, layer: _Layer, h: I32, x: I32, b: I32, c: I32, dt_raw: I64, step: int, b_shift: int) -> I32:
-        """Sections 6.4 and 6.5. Advances `h` in place, and returns y (heads, headdim)."""
+        """Sections 6.4 and 6.5: advance `h` in place, return y (heads, headdim)."""
         shape, f, tables = self._shape, layer.f, self._tables
         dt = tables.softplus(dt_raw + layer.dt_bias)
         t = np.minimum((dt.astype(np.uint64) * layer.alpha) >> layer.alpha_shift, np.uint64(2**31 - 1))

@@ -1,8 +1,8 @@
-"""Makes cartridges from a seed, for golden vectors and kernel fuzzing, without a file and without a float.
+"""Models from a seed: cartridges for golden vectors and kernel fuzzing, without a file and without a float.
 
-`SHAKE-256("awm:seeded:v1" ‖ seed ‖ tensor name)` gives every number, so a 19.9 M model is the same on every machine.
-The weights are noise of sensible size: activations do not die out, they saturate now and then, and heads have every
-kind of decay.
+`SHAKE-256("awm:seeded:v1" ‖ seed ‖ tensor name)` gives every number, so that a 19.9 M model is the same on every
+machine. The weights are noise with sane magnitudes: activations stay alive, saturate now and then, and heads of every
+decay occur.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SHAPES = {
     "4.3M": Shape(d_model=384, d_inner=768, d_state=64, headdim=64, num_layers=4),
     "19.9M": Shape(d_model=512, d_inner=1024, d_state=16, headdim=64, num_layers=12),
 }
-"""The shapes that golden vectors and benchmarks name."""
+"""The shapes that golden vectors and benches name."""
 
 INPUT_HOLD_FRAMES = 6
 
 
 class Stream:
-    """Integer noise that follows from a seed and a name."""
+    """Named integer noise of one seed."""
 
     def __init__(self, seed: int) -> None:
         self._prefix = b"awm:seeded:v1" + seed.to_bytes(8, "little")
@@ -61,7 +61,7 @@ def _feature_muls(s: int, f: int, player_floats: int) -> tuple[list[int], list[i
 
 
 def formats(shape: Shape) -> Formats:
-    """The formats of every seeded cartridge. They fit noise of unit variance."""
+    """The formats of every seeded cartridge; fitting noise of unit variance."""
     layer = LayerFormats(
         f_in=11, f_in_w=9, s_in=24, f_z=12, f_x=12, f_conv_w=13, f_c=12, sh_b=3, f_y=11, f_d=12, f_out=10, f_out_w=9,
         s_out=24, eps_gate=shape.d_inner * 703687442,
@@ -74,9 +74,9 @@ def formats(shape: Shape) -> Formats:
 
 
 def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
-    """Makes the cartridge of a shape and seed: the same bytes on every machine.
+    """The cartridge of a shape and seed, the same bytes everywhere.
 
-    Raises CartridgeError if the shape is outside of the format, or too wide for noise of full range (K > 1,900).
+    Raises CartridgeError where the shape is outside of the format, or too wide for noise of full range (K > 1,900).
     """
     draw = Stream(seed)
     f = formats(shape)
@@ -88,7 +88,7 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
             arrays[table] = draw.uniform(table, dims, -2048, 2048)
 
     def matrix(at: str, rows: int, k: int, target: int | NDArray[np.int64], sigma: int) -> None:
-        """Makes rows whose outputs have about the standard deviation `target`, for activations of `sigma`."""
+        """Rows whose outputs have about the standard deviation `target`, fed with activations of `sigma`."""
         arrays[at + ".w"] = draw.uniform(at + ".w", (rows, k), -127, 127)
         scale = np.asarray(target, np.int64) * 2**24 // (73 * sigma * math.isqrt(k))
         arrays[at + ".m"] = np.maximum(1, scale * draw.uniform(at + ".m", (rows,), 192, 320) // 256)
@@ -118,7 +118,7 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
         arrays[at + "dt_bias"] = draw.uniform(at + "dt_bias", (h,), -7 << 20, -1 << 20)
         arrays[at + "alpha"] = draw.uniform(at + "alpha", (h,), 3 << 18, 24 << 20)
         arrays[at + "d"] = draw.uniform(at + "d", (h,), 2048, 6144)
-        # a fast head takes in more at once; a slow one fills its range over time
+        # A fast head takes in more at once than a slow one, whose range its time constant fills.
         finer = (-arrays[at + "dt_bias"] * 1549082005) >> 50
         arrays[at + "hs"] = np.minimum(13, 10 + finer)
         if shape.row_gains:
@@ -132,7 +132,7 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
 
 
 def random_inputs(stream: Stream, name: str, frames: int) -> list[bytes]:
-    """Makes inputs of both players: sticks within ±80, triggers now and then, one button in four, held for a while."""
+    """Inputs of both players: sticks within ±80, triggers now and then, buttons one in four, held for a while."""
     holds = -(-frames // INPUT_HOLD_FRAMES)
     out = []
     words = stream.words(name, holds * 16).reshape(holds, 16)
@@ -151,7 +151,7 @@ STOCK_ROWS = (19, 22)
 
 
 def lasting(shape: str = "tiny", seed: int = 1) -> Cartridge:
-    """As `cartridge`, but nobody ever loses a stock, so matches end by max_frames only."""
+    """As `cartridge`, but nobody ever loses a stock: matches end by max_frames only."""
     noise = cartridge(SHAPES[shape], seed)
     arrays = {name: np.array(array) for name, array in noise.arrays.items()}
     for row in STOCK_ROWS:

@@ -1,7 +1,7 @@
 """The four function tables of format version 1 (docs/numerics.md, section 3).
 
-A cartridge carries them, so no engine fills them from floats. This module pins their hash, and can compute them in
-decimal arithmetic, which does not depend on a machine's math library.
+A cartridge carries them, so that no engine ever fills them from floats; this module pins their hash and can compute
+them again in decimal arithmetic, which has no libm in it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 LUT_SIZE = 1024
 LUTS_SHA256 = "6e338ae1777df593e5fa922b0a595d5d42b289f3cdb51f51d366e20907b74d0c"
-"""SHA-256 of the 1,024 bytes. A cartridge with other tables is refused."""
+"""SHA-256 of the 1,024 bytes; a cartridge with others is refused."""
 
 
 def build() -> bytes:
-    """Computes the tables: `SIG`, `LOG`, `RSQ` (128 x u16 each), `EXP` (64 x u32), little-endian, 1,024 bytes."""
+    """Compute the tables: `SIG`, `LOG`, `RSQ` (128 x u16 each), `EXP` (64 x u32), little-endian, 1,024 bytes."""
     with localcontext(Context(prec=40)):
         one = Decimal(1)
 

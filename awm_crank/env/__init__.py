@@ -1,6 +1,6 @@
-"""Environments for training agents without a chain, on the engine that the crank runs (docs/agents.md).
+"""Training agents offline: the world as environments, on the same engine that the crank runs (docs/agents.md).
 
-`Batch` needs NumPy only. `MatchEnv` and `parallel_env` need PettingZoo (the extra `env`).
+`Batch` needs NumPy only; `MatchEnv` and `parallel_env` are PettingZoo's, and need the extra `env`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Many matches at once, for training: one pass over the weights advances all of them. Needs NumPy only."""
+"""Many matches at once, for training: one pass over the weights serves them all. Needs NumPy only."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _STOCKS = "stocks"
 
 
 class Step(NamedTuple):
-    """The result of a frame, for each match and player.
+    """What a frame brought, for each match and player.
 
-    `numbers` (matches, 2 players, 2 fighters, 15) float32 and `categories` (matches, 2, 2, 2) describe the frame to act
-    on. If a match has ended, that is the start of the new one. `rewards` is (matches, 2). `terminated` and `truncated`
-    (matches,) say which matches ended with this frame.
+    `numbers` (matches, 2 players, 2 fighters, 15) float32 and `categories` (matches, 2, 2, 2) are of the frame to act
+    on: where a match was over, of the new one's start. `rewards` (matches, 2); `terminated` and `truncated` (matches,)
+    say which matches ended with this frame.
     """
 
     numbers: NDArray[np.float32]
@@ -65,23 +65,23 @@ class Batch:
         self.reset()
 
     def reset(self) -> Step:
-        """Every match at frame 0. Rewards and ends are zero."""
+        """Every match at frame 0; rewards and ends are zero."""
         self._states = [self._engine.copy(self._fresh) for _ in range(self.count)]
         self.blocks = [self._start] * self.count
-        """the current frame block of every match, 97 bytes each"""
+        """the present frame of every match, 97 bytes each"""
         self.frames = np.zeros(self.count, np.int64)
         self._fighters = coding.fighters(self.blocks)
         none = np.zeros(self.count, np.bool_)
         return self._observed(np.zeros((self.count, 2), np.float32), none, none.copy())
 
     def step(self, actions: NDArray[np.integer]) -> Step:
-        """Advances every match by a frame.
+        """The next frame of every match.
 
         Args:
             actions: (matches, 2, 13) choices (`coding.ACTION_SIZES`), or (matches, 2, 8) uint8, ControllerInput bytes.
 
         Raises:
-            ConfigError: `actions` has another shape, or a choice is out of range.
+            ConfigError: another shape, or a choice out of range.
         """
         given = self._inputs(actions)
         contexts = self._engine.backbone_batch(self._states, self.blocks)

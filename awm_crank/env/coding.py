@@ -1,4 +1,4 @@
-"""Observations, actions and rewards, over any number of matches at once. Both environments use them.
+"""What both environments share: observations, actions and rewards, over any number of matches at once.
 
 An observation is what a player on chain sees: both PlayerStates, the player's own first.
 """
@@ -19,7 +19,7 @@ SCALES: dict[str, float] = {
     "speed_attack_y": 1 / 256, "state_age": 1 / 60, "hitlag": 1 / 10, "stocks": 1 / 4, "facing": 1.0,
     "on_ground": 1.0, "jumps_left": 1.0,
 }  # fmt: skip
-"""The numbers of one fighter in an observation, in order, each with its scale: number = account's field × scale."""
+"""The numbers of one fighter in an observation, in order, and what one unit of the account's field weighs."""
 CATEGORIES = ("action_state", "character")
 CATEGORY_SIZES = tuple(limits[1] + 1 for name in CATEGORIES if (limits := contract.STRUCTS["PlayerState"](name).range))
 
@@ -36,7 +36,7 @@ _BUTTONS = tuple(
 NEUTRAL_ACTION = (4, 4, 1, 1, 0, *[0] * 8)
 
 DAMAGE_WEIGHT = 0.01
-"""The reward of one percent of damage. A stock is 1."""
+"""What a percent of damage weighs beside a stock."""
 
 
 def fighters(blocks: list[bytes]) -> NDArray[np.void]:
@@ -68,10 +68,8 @@ def inputs(actions: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def rewards(before: NDArray[np.void], after: NDArray[np.void]) -> NDArray[np.float32]:
-    """The rewards (…, 2) of a frame, from the (…, 2) records before and after it.
-
-    A reward is the stocks that the opponent lost, less those that the player lost, plus 0.01 for each percent dealt,
-    less 0.01 for each taken. Rewards of a match add up to zero. When a new stock resets percent, nobody is rewarded."""
+    """(…, 2) records before and after a frame to (…, 2) rewards: stocks that the opponent lost less one's own, plus
+    0.01 for each percent dealt less each taken. Zero-sum; the reset of percent with a new stock is nobody's damage."""
     lost = before["stocks"].astype(np.float32) - after["stocks"]
     damage = np.maximum(after["percent"].astype(np.float32) - before["percent"], 0)
     cost = np.maximum(lost, 0) + np.float32(DAMAGE_WEIGHT) * damage

@@ -88,21 +88,21 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         self.action_spaces = {player: spaces.MultiDiscrete(list(coding.ACTION_SIZES)) for player in PLAYERS}
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """The observation space, which both players share."""
+        """The same for both."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
-        """The action space. Both players have equal ones, which are sampled independently."""
+        """Equal for both; each is sampled by itself."""
         return self.action_spaces[agent]
 
     @property
     def frame(self) -> int:
-        """The number of the current frame."""
+        """The present frame's number."""
         return self._game.frame
 
     @property
     def block(self) -> bytes:
-        """The current frame block, 97 bytes."""
+        """The present frame's block, 97 bytes."""
         return self._game.block
 
     def reset(
@@ -110,7 +110,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         seed: int | None = None,  # noqa: ARG002
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
-        """Starts a new match at frame 0. Seed and options change nothing: the world draws no random numbers."""
+        """A new match at frame 0. Neither seed nor options change anything: the world draws nothing."""
         self.agents = list(PLAYERS)
         self._game = Game.start(self._engine, self._start, self._stage, _NO_SESSION)
         return self._observe(), self._infos()
@@ -120,10 +120,10 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
     ) -> tuple[
         dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
     ]:  # fmt: skip
-        """Computes the next frame from both players' actions.
+        """The next frame from both players' actions.
 
         Raises:
-            ConfigError: the match is over, or a player's action is missing or not valid.
+            ConfigError: the match is over, or a player's action is missing or no action.
         """
         if not self.agents:
             raise ConfigError("the match is over", hint="call reset")
@@ -146,14 +146,14 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         )
 
     def render(self) -> str | None:
-        """With render_mode `ansi`: the frame's number, and a line for each fighter."""
+        """With render_mode `ansi`: the frame's number and a line a fighter."""
         if self.render_mode is None:
             return None
         players = self._game.players
         return f"frame {self.frame}\n1: {view.player(players[:32])}\n2: {view.player(players[32:])}"
 
     def close(self) -> None:
-        """Does nothing: an environment holds nothing open."""
+        """Nothing is held open."""
 
     def _observe(self) -> dict[str, Observation]:
         states = coding.fighters([self._game.block])[0]

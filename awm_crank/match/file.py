@@ -9,7 +9,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..errors import LayoutError, MatchFileError
-from ..wire import contract, frame_records, layouts
+from ..wire import contract, frame_records, ids, layouts
 from ..wire.accounts import RECORD_SIZE, FrameRecord
 from ..wire.structs import Fighter
 from . import stages
@@ -130,7 +130,9 @@ def build(
         format=FORMAT, session=str(session), entity=str(entity), player1=str(player1), player2=str(player2),
         model=str(model), cartridge_sha256=cartridge_sha256.hex(), seed=str(seed), stage=stage, max_frames=max_frames,
         frames=len(records), fps=FPS,
-        genesis=frame_records.genesis(session, model, stage, seed, max_frames, start_players).hex(),
+        genesis=frame_records.genesis(
+            session, model, stage, seed, max_frames, start_players, b"" if model == ids.ZERO_KEY else cartridge_sha256
+        ).hex(),
         chain_hash=chain_hash.hex(), start_players=start_players.hex(),
     )  # fmt: skip
     return MatchFile(meta=meta, stage_geometry=stages.geometry(stage), frames=frames, records=list(records))

@@ -177,10 +177,14 @@ def _check_meta(match: MatchFile) -> None:
     entity, session = Pubkey.from_string(meta.entity), Pubkey.from_string(meta.session)
     _same(0, "match file", "meta.session", str(bolt.component_pda(ids.SESSION_STATE, entity)), meta.session)
     players = match.start_players
-    genesis = frame_records.genesis(
-        session, Pubkey.from_string(meta.model), meta.stage, match.seed, meta.max_frames, players
+    model = Pubkey.from_string(meta.model)
+    # a match off chain names its cartridge in its entity; files of an earlier release name none
+    plain, named = (
+        frame_records.genesis(session, model, meta.stage, match.seed, meta.max_frames, players, cartridge).hex()
+        for cartridge in (b"", bytes.fromhex(meta.cartridge_sha256))
     )
-    _same(0, "match file", "meta.genesis", genesis.hex(), meta.genesis)
+    if meta.genesis != plain:
+        _same(0, "match file", "meta.genesis", plain if model == ids.ZERO_KEY else named, meta.genesis)
     _same(0, "match file", "stage_geometry", stages.geometry(meta.stage), match.stage_geometry)
 
 
@@ -286,8 +290,9 @@ def _check_checkpoint(snapshot: Snapshot, slot: int) -> None:
 def _from_start(snapshot: Snapshot, engine: Engine) -> Replay:
     session = snapshot.session
     genesis = frame_records.genesis(
-        snapshot.address, session.model, session.stage, session.seed, session.max_frames, snapshot.start_players
-    )
+        snapshot.address, session.model, session.stage, session.seed, session.max_frames, snapshot.start_players,
+        snapshot.hidden.cartridge_hash,
+    )  # fmt: skip
     return Replay.from_start(engine, snapshot.start_players, session.stage, genesis)
 
 

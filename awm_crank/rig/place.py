@@ -105,7 +105,8 @@ class Place:
         return await session.create(
             self.base, (players or self.players)[0], self.world, self.model,
             writer=self.crank_key.pubkey() if writer is None else writer, max_frames=max_frames, seed=seed,
-            character=self.characters[0],
+            # nobody settles anything on this match, so nothing has to stand
+            character=self.characters[0], challenge_s=0,
         )  # fmt: skip
 
     async def delegate(

@@ -12,7 +12,7 @@ from ..engine.api import Engine, State
 from .events import Role
 
 Level = Literal["debug", "info", "warning", "error"]
-Point = Literal["bind", "claim", "setup", "checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"]
+Point = Literal["bind", "claim", "pin", "setup", "checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"]
 
 
 class Command(Struct, frozen=True):
@@ -40,6 +40,8 @@ class LoadModel(Command, frozen=True):
     """Load and verify the model of that manifest; answer `ModelLoaded` or `ModelFailed`."""
 
     model: Pubkey
+    cartridge_hash: bytes
+    """SHA-256 of the cartridge that the session plays; zero: it does not say so yet, and the manifest decides."""
 
 
 class WarmUp(Command, frozen=True):

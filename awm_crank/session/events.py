@@ -48,6 +48,8 @@ class ModelLoaded(Event, frozen=True):
     """The session's model is verified and ready to step."""
 
     engine: Engine
+    cartridge_hash: bytes
+    """SHA-256 of the cartridge that it runs."""
 
 
 class ModelFailed(Event, frozen=True):

@@ -106,7 +106,7 @@ class SessionMachine:
             case events.Begin():
                 opening.begin()
             case events.ModelLoaded():
-                opening.loaded(event.engine)
+                opening.loaded(event.engine, event.cartridge_hash)
             case events.ModelFailed():
                 raise event.error
             case events.Granted():

@@ -24,8 +24,8 @@ from .events import Refusal, Role
 from .inputs import Known
 from .recovery import CatchUp, RecoveryPlan, locate
 
-_Sending = Literal["bind", "claim", "setup"]
-Stage = Literal["look", "watch", "assess", "bind", "claim", "model", "setup", "join", "restore"]
+_Sending = Literal["bind", "claim", "pin", "setup"]
+Stage = Literal["look", "watch", "assess", "bind", "claim", "model", "pin", "setup", "join", "restore"]
 
 
 class Opened(Struct, frozen=True):
@@ -53,6 +53,7 @@ class Opening:
         self.epoch: int | None = None
         self.known = Known()
         self._engine: Engine | None = None
+        self._cartridge = bytes(32)
         self._cadence = Cadence(0, 0)
         self._watched = False
         """every change of the session's account is notified"""
@@ -126,10 +127,10 @@ class Opening:
         elif "log" in accounts:
             self._assess(session, hidden, accounts)
 
-    def loaded(self, engine: Engine) -> None:
+    def loaded(self, engine: Engine, cartridge_hash: bytes) -> None:
         """The model is there."""
         settings = self._effects.settings
-        self._engine = engine
+        self._engine, self._cartridge = engine, cartridge_hash
         self._cadence = cadence(
             engine.state_size,
             chunk_bytes=settings.chunk_bytes,
@@ -206,9 +207,14 @@ class Opening:
             return
         elif hidden.epoch != self.epoch:
             effects.taken_over(f"epoch {hidden.epoch}, ours is {self.epoch}")
-        elif self._engine is None:
+        elif {session.bolt_metadata, hidden.bolt_metadata} != {ids.WORLD}:
+            effects.release("a key of somebody's has power over its components", ok=False)
+        elif self._engine is None or (any(hidden.cartridge_hash) and hidden.cartridge_hash != self._cartridge):
             self.stage = "model"
-            effects.emit(LoadModel(session.model))
+            effects.emit(LoadModel(session.model, hidden.cartridge_hash))
+        elif not any(hidden.cartridge_hash):
+            # written down before the first frame: a manifest can be closed and written anew under its key
+            self._send("pin", [(programs.pin_cartridge(me, effects.entity, session.model),)])
         elif not self._prepared(self._engine, session, accounts):
             return
         elif session.status != WAITING_PLAYERS:

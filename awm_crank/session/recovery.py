@@ -53,8 +53,9 @@ def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> Re
     else:
         players = start_players(session.players[31], session.players[63])
         start = start_of_session(
-            session.entity, session.model, session.stage, session.seed, session.max_frames, players
-        )
+            session.entity, session.model, session.stage, session.seed, session.max_frames, players,
+            hidden.cartridge_hash,
+        )  # fmt: skip
     records = tuple(log.record(frame) for frame in range(start.frame + 1, session.frame + 1))
     inputs = FrameRecord.decode(records[-1]).inputs if records else start.inputs
     end = Position(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)

@@ -21,6 +21,7 @@ from .codec import TailAccount as TailAccount
 from .contract import Source, Status
 from .layouts import Buffer
 from .structs import ControllerInput as ControllerInput
+from .structs import Deposit as Deposit
 from .structs import Feedback as Feedback
 from .structs import HiddenState as HiddenState
 from .structs import PlayerState as PlayerState

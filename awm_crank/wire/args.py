@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 
 from ..errors import LayoutError
 from . import layouts
-from .contract import Action
+from .contract import CHALLENGE_S, Action
 from .ids import ZERO_KEY
 from .layouts import Buffer, Layout
 
@@ -20,6 +20,8 @@ CREATE, JOIN, END = (int(each) for each in Action)
 """Lifecycle.action."""
 
 _TAG = 1
+_KEYS = ("player", "model", "writer", "invited")
+_OPTIONAL = {"writer": ZERO_KEY, "invited": ZERO_KEY, "challenge_s": CHALLENGE_S}
 _WHITE = b" \t\r\n"
 _INPUT_KEYS = layouts.CONTROLLER_INPUT.names
 
@@ -30,7 +32,7 @@ def is_json(data: Buffer) -> bool:
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
-    """Arguments of session-lifecycle. `writer` zero = not named."""
+    """Arguments of session-lifecycle. `writer` zero: not named; `invited` zero: anyone may join."""
 
     LAYOUT: ClassVar[Layout] = layouts.LIFECYCLE_ARGS
     action: int
@@ -44,17 +46,21 @@ class Lifecycle(msgspec.Struct, frozen=True):
     d_state: int = 0
     num_layers: int = 0
     writer: Pubkey = ZERO_KEY
+    invited: Pubkey = ZERO_KEY
+    challenge_s: int = CHALLENGE_S
 
     def to_binary(self) -> bytes:
-        """117 bytes. Raises LayoutError when a number does not fit."""
+        """151 bytes. Raises LayoutError when a number does not fit."""
         return self.LAYOUT.pack((_TAG, *msgspec.structs.astuple(self)))
 
     def to_json(self) -> bytes:
-        """The ten keys that existing clients send, and `writer` where one is named. Raises LayoutError as to_binary."""
+        """The ten keys that existing clients send, and what else differs from its default. Raises LayoutError as
+        to_binary."""
         self.to_binary()
         document = {field: getattr(self, field) for field in self.__struct_fields__}
-        if self.writer == ZERO_KEY:
-            del document["writer"]
+        for field, default in _OPTIONAL.items():
+            if document[field] == default:
+                del document[field]
         return _json(document)
 
     @classmethod
@@ -65,8 +71,10 @@ class Lifecycle(msgspec.Struct, frozen=True):
         document = _document(data, "session-lifecycle")
         values: dict[str, Any] = {}
         for field in cls.__struct_fields__:
-            if field in ("player", "model", "writer"):
-                values[field] = ZERO_KEY if field == "writer" and field not in document else _key(document, field)
+            if field in _OPTIONAL and field not in document:
+                values[field] = _OPTIONAL[field]
+            elif field in _KEYS:
+                values[field] = _key(document, field)
             else:
                 values[field] = _number(document, field)
         args = cls(**values)

@@ -108,6 +108,8 @@ class Code(IntEnum):
     NOT_A_PLAYER = 6023
     NOT_ACTIVE = 6024
     NOT_ENDED = 6025
+    NOT_INVITED = 6026
+    NOT_IDLE = 6027
     FRAME_MISMATCH = 6030
     WRITER_MISMATCH = 6031
     EPOCH_MISMATCH = 6032
@@ -125,10 +127,13 @@ class Code(IntEnum):
     CHECKPOINT_CONTRADICTS_LOG = 6044
     OUT_OF_RANGE = 6045
     STILL_OPEN = 6046
+    PAYER_MISMATCH = 6047
+    CHALLENGE_OPEN = 6048
     SHARD_FINALIZED = 6050
     SHARD_INCOMPLETE = 6051
     SHARD_MISMATCH = 6052
     MANIFEST_READY = 6053
+    CARTRIDGE_MISSING = 6054
 
 
 STRUCTS: Final = {
@@ -201,7 +206,7 @@ STRUCTS: Final = {
     )),
     "SessionState": Struct(
         "SessionState", "session_state", bytes.fromhex("5173a3c2fd5a7627"),
-        266, "<BII32s32sB64s32sqqQ32s32s", (
+        336, "<BII32s32sB64s32sqqQ32s32s32sIH32s", (
         Field("status", "u8", 8, 1, range=(0, 3), engine=(0, 3), clamp=(0, 3)),
         Field("frame", "u32", 9, 4),
         Field("max_frames", "u32", 13, 4),
@@ -214,11 +219,15 @@ STRUCTS: Final = {
         Field("last_update", "i64", 186, 8),
         Field("seed", "u64", 194, 8),
         Field("entity", "pubkey", 202, 32),
-        Field("bolt_metadata", "pubkey", 234, 32),
+        Field("payer", "pubkey", 234, 32),
+        Field("invited", "pubkey", 266, 32),
+        Field("last_fresh", "u32", 298, 4),
+        Field("challenge_s", "u16", 302, 2),
+        Field("bolt_metadata", "pubkey", 304, 32),
     )),
     "HiddenState": Struct(
         "HiddenState", "hidden_state", bytes.fromhex("e88f65471e8c9aa7"),
-        207, "<BHHIIB32s32sI32s16sI32sB32s", (
+        272, "<BHHIIB32s32sI32s16sI32sB32s32sB32s", (
         Field("num_layers", "u8", 8, 1),
         Field("d_inner", "u16", 9, 2),
         Field("d_state", "u16", 11, 2),
@@ -233,11 +242,14 @@ STRUCTS: Final = {
         Field("checkpoint_frame", "u32", 138, 4),
         Field("checkpoint_hash", "[u8; 32]", 142, 32),
         Field("checkpoint_slot", "u8", 174, 1, range=(0, 1), engine=(0, 1), clamp=(0, 1)),
-        Field("bolt_metadata", "pubkey", 175, 32),
+        Field("payer", "pubkey", 175, 32),
+        Field("cartridge_hash", "[u8; 32]", 207, 32),
+        Field("holds", "u8", 239, 1),
+        Field("bolt_metadata", "pubkey", 240, 32),
     )),
     "InputBuffer": Struct(
         "InputBuffer", "input_buffer", bytes.fromhex("00d5849fb3dc7e39"),
-        112, "<I8s8sBB32s8s8sBB32s", (
+        144, "<I8s8sBB32s8s8sBB32s32s", (
         Field("frame", "u32", 8, 4),
         Field("player1", "ControllerInput", 12, 8),
         Field("player2", "ControllerInput", 20, 8),
@@ -248,17 +260,21 @@ STRUCTS: Final = {
         Field("next_player2", "ControllerInput", 70, 8),
         Field("next_p1_ready", "bool", 78, 1, range=(0, 1), engine=(0, 1), clamp=(0, 1)),
         Field("next_p2_ready", "bool", 79, 1, range=(0, 1), engine=(0, 1), clamp=(0, 1)),
-        Field("bolt_metadata", "pubkey", 80, 32),
+        Field("payer", "pubkey", 80, 32),
+        Field("bolt_metadata", "pubkey", 112, 32),
     )),
     "FrameLog": Struct(
         "FrameLog", "frame_log", bytes.fromhex("52c1c7702ec95e82"),
-        112, "<HI32s32sH32s", (
+        184, "<HI32s32sH32s32sQ32s", (
         Field("write_index", "u16", 8, 2),
         Field("total_frames", "u32", 10, 4),
         Field("session", "pubkey", 14, 32),
         Field("entity", "pubkey", 46, 32),
         Field("capacity", "u16", 78, 2),
-        Field("bolt_metadata", "pubkey", 80, 32),
+        Field("payer", "pubkey", 80, 32),
+        Field("ring_payer", "pubkey", 112, 32),
+        Field("ring_lamports", "u64", 144, 8),
+        Field("bolt_metadata", "pubkey", 152, 32),
     )),
     "ModelManifest": Struct(
         "ModelManifest", "model_manifest", bytes.fromhex("82a4607bcc6c3daf"),
@@ -306,23 +322,38 @@ STRUCTS: Final = {
     )),
     "Checkpoint": Struct(
         "Checkpoint", "hidden_state", bytes.fromhex("c73ebaba6277d38b"),
-        216, "<32sBBHI32sI16s64s16s32sI", (
+        248, "<32sBBHI32s32sI16s64s16s32sI", (
         Field("entity", "pubkey", 8, 32),
         Field("slot", "u8", 40, 1, range=(0, 1), engine=(0, 1), clamp=(0, 1)),
         Field("finalized", "bool", 41, 1, range=(0, 1), engine=(0, 1), clamp=(0, 1)),
         Field("reserved", "u16", 42, 2, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
         Field("data_size", "u32", 44, 4),
         Field("data_hash", "[u8; 32]", 48, 32),
-        Field("frame", "u32", 80, 4),
-        Field("inputs", "[ControllerInput; 2]", 84, 16),
-        Field("players", "[PlayerState; 2]", 100, 64),
-        Field("feedback", "[Feedback; 2]", 164, 16),
-        Field("chain_hash", "[u8; 32]", 180, 32),
-        Field("reserved2", "u32", 212, 4, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("payer", "pubkey", 80, 32),
+        Field("frame", "u32", 112, 4),
+        Field("inputs", "[ControllerInput; 2]", 116, 16),
+        Field("players", "[PlayerState; 2]", 132, 64),
+        Field("feedback", "[Feedback; 2]", 196, 16),
+        Field("chain_hash", "[u8; 32]", 212, 32),
+        Field("reserved2", "u32", 244, 4, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+    )),
+    "Deposit": Struct(
+        "Deposit", "hidden_state", bytes.fromhex("94927942cfad15e3"),
+        84, "<32s32sQI", (
+        Field("entity", "pubkey", 8, 32),
+        Field("depositor", "pubkey", 40, 32),
+        Field("frame_lamports", "u64", 72, 8),
+        Field("paid_frames", "u32", 80, 4),
+    )),
+    "Receipt": Struct(
+        "Receipt", "session_state", bytes.fromhex("279a496a50669199"),
+        72, "<32s32s", (
+        Field("entity", "pubkey", 8, 32),
+        Field("payer", "pubkey", 40, 32),
     )),
     "LifecycleArgs": Struct(
         "LifecycleArgs", "", bytes.fromhex(""),
-        117, "<BB32sBB32sIQHHB32s", (
+        151, "<BB32sBB32sIQHHB32s32sH", (
         Field("tag", "u8", 0, 1, range=(1, 1), engine=(1, 1), clamp=(1, 1)),
         Field("action", "u8", 1, 1, range=(0, 2), engine=(0, 2), clamp=(0, 2)),
         Field("player", "pubkey", 2, 32),
@@ -335,6 +366,8 @@ STRUCTS: Final = {
         Field("d_state", "u16", 82, 2),
         Field("num_layers", "u8", 84, 1),
         Field("writer", "pubkey", 85, 32),
+        Field("invited", "pubkey", 117, 32),
+        Field("challenge_s", "u16", 149, 2),
     )),
     "InputArgs": Struct(
         "InputArgs", "", bytes.fromhex(""),
@@ -486,6 +519,8 @@ SEEDS: Final[dict[str, bytes]] = {
     'entity': b'entity',
     'component': b'',
     'checkpoint': b'checkpoint',
+    'deposit': b'deposit',
+    'receipt': b'payer',
     'buffer': b'buffer',
     'delegation_record': b'delegation',
     'delegation_metadata': b'delegation-metadata',
@@ -511,6 +546,8 @@ OURS_ERRORS: Final = {
     6023: Error('NotAPlayer', 'The signer is not a player of this session', "sign with player 1's or player 2's key"),
     6024: Error('NotActive', 'The session is not active', 'look at its status: it waits for player 2, or has ended'),
     6025: Error('NotEnded', 'The session has not ended', 'end it first'),
+    6026: Error('NotInvited', 'The session names another player 2', 'join with the key that the session invites'),
+    6027: Error('NotIdle', 'The session is not dead yet', 'a writer ends a session that nobody has joined for 15 minutes, that has had no frame for 10, or no input for 3,600 frames'),
     6030: Error('FrameMismatch', "The frame is not the session's next one", 'read the session again and go on from its frame'),
     6031: Error('WriterMismatch', 'The signer is not the writer of this session', 'use the key that the session is bound to'),
     6032: Error('EpochMismatch', 'Another process of this writer has claimed the session', 'stop one of the two processes that use this key'),
@@ -528,10 +565,13 @@ OURS_ERRORS: Final = {
     6044: Error('CheckpointContradictsLog', "The checkpoint's frame differs from its record in the log", 'begin the checkpoint again from what is on chain'),
     6045: Error('OutOfRange', 'An offset, size, slot or capacity is out of range', 'compare it with the limits in docs/formats.md'),
     6046: Error('StillOpen', 'Other accounts of this entity have to be closed first', 'close the checkpoints, the ring and the other components, then this one'),
+    6047: Error('PayerMismatch', 'Another key paid for this', 'name the key that paid: it stands in the account'),
+    6048: Error('ChallengeOpen', 'The result has not stood for as long as the session says', "wait until challenge_s seconds after the session's last update"),
     6050: Error('ShardFinalized', 'The shard is finalized', 'publish to a new entity'),
     6051: Error('ShardIncomplete', 'The shard is not of full size, or not all of it has been hashed', 'publish again: it goes on where it stopped'),
     6052: Error('ShardMismatch', 'A shard is not the one that the manifest lists', 'pass the shards that the manifest lists, in its order'),
     6053: Error('ManifestReady', 'The manifest is finalized', 'publish to a new entity'),
+    6054: Error('CartridgeMissing', 'The session does not say which cartridge it plays, or its manifest is not ready', "call pin_cartridge with the session's manifest before the first frame"),
 }
 
 WORLD_ERRORS: Final = {
@@ -559,12 +599,31 @@ MAX_HASHED_BYTES: Final = 2700000
 """bytes that one transaction can hash with SHA-256"""
 RING_MIN_CAPACITY: Final = 256
 """records of the smallest ring"""
+MAX_STATE_BYTES: Final = 2699784
+"""bytes of a checkpoint's state: with its header it can be hashed"""
+MAX_CHARACTER: Final = 32
+"""the last character that the engine knows"""
+MAX_STAGE: Final = 32
+"""the last stage that the engine knows"""
+CHALLENGE_S: Final = 300
+"""seconds that result and log stand after the end, where CREATE does not say"""
+WAITING_LIMIT_S: Final = 900
+"""seconds without player 2 after which the writer may end a session"""
+IDLE_LIMIT_S: Final = 600
+"""seconds without a frame after which the writer may end a session"""
+IDLE_FRAMES: Final = 3600
+"""frames without an input after which the writer may end a session"""
+ABANDONED_S: Final = 604800
+"""seconds without a frame after which anybody may end a session"""
+MAX_FRAME_PRICE: Final = 1000000000
+"""lamports that a deposit may promise for a frame"""
 LEAF_BYTES: Final = 65536
 """bytes of a leaf of a shard's Merkle tree"""
 MAX_AUTHORITIES: Final = 128
 """authorities of a world"""
 
 GENESIS_TAG: Final = b"awm:genesis:v1"
+CARTRIDGE_TAG: Final = b"awm:genesis:v2"
 OFFLINE_TAG: Final = b"awm:offline:v1"
 
 MATCH_FORMAT: Final = "awm-match/1"
@@ -575,6 +634,7 @@ MATCH_META: Final = ('format', 'session', 'entity', 'player1', 'player2', 'model
 BITS: Final = {
     'buttons': ('A', 'B', 'X', 'Y', 'Z', 'Start', 'D-left', 'D-right'),
     'buttons_ext': ('D-up', 'D-down', 'L', 'R'),
+    'holds': ('checkpoint A', 'checkpoint B', 'deposit'),
     'flags': ('state_age_as_embed', 'row_gains'),
 }
 

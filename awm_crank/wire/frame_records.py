@@ -18,6 +18,7 @@ from .accounts import FRESH, HELD, NEUTRAL, NEUTRAL_INPUT, FrameRecord, HiddenSt
 BLOCK_SIZE = layouts.FRAME_BLOCK.size
 RECORD_SIZE = layouts.FRAME_RECORD.size
 GENESIS_TAG = contract.GENESIS_TAG
+CARTRIDGE_TAG = contract.CARTRIDGE_TAG
 
 
 def _sized(name: str, data: bytes, size: int) -> bytes:
@@ -26,18 +27,23 @@ def _sized(name: str, data: bytes, size: int) -> bytes:
     return data
 
 
-def genesis(session: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes) -> bytes:
-    """The chain hash at frame 0, set at JOIN.
+def genesis(
+    session: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes, cartridge: bytes = b""
+) -> bytes:
+    """The chain hash at frame 0: set at JOIN, with the cartridge in it from `pin_cartridge` on.
 
     Args:
         session: key of the SessionState account.
         model: key of the manifest.
         stage, seed, max_frames: the session's.
         players: both PlayerStates at the start, 64 bytes.
+        cartridge: SHA-256 of the cartridge, 32 bytes; empty or zero where the match does not name one, which is so for
+            a match off chain (its entity covers the cartridge) and for a session before `pin_cartridge`.
 
     Returns: 32 bytes. Raises LayoutError when a value does not fit.
     """
-    return sha256(
+    named = any(cartridge)
+    hashed = sha256(
         GENESIS_TAG
         + bytes(session)
         + bytes(model)
@@ -46,6 +52,7 @@ def genesis(session: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: i
         + _number("max_frames", max_frames, 4)
         + _sized("players", players, 64)
     ).digest()
+    return sha256(CARTRIDGE_TAG + hashed + _sized("cartridge", cartridge, 32)).digest() if named else hashed
 
 
 def advance(previous: bytes, frame: int, inputs: bytes, sources: bytes, players: bytes, feedback: bytes) -> bytes:

@@ -286,6 +286,8 @@ FRAME_LOG = Layout(STRUCTS["FrameLog"])
 MODEL_MANIFEST = Layout(STRUCTS["ModelManifest"])
 WEIGHT_SHARD = Layout(STRUCTS["WeightShard"])
 CHECKPOINT = Layout(STRUCTS["Checkpoint"])
+DEPOSIT = Layout(STRUCTS["Deposit"])
+RECEIPT = Layout(STRUCTS["Receipt"])
 
 LIFECYCLE_ARGS = Layout(STRUCTS["LifecycleArgs"])
 INPUT_ARGS = Layout(STRUCTS["InputArgs"])

@@ -36,6 +36,11 @@ def checkpoint_pda(entity: Pubkey, slot: int) -> Pubkey:
     return Pubkey.find_program_address([SEEDS["checkpoint"], bytes(entity), bytes((slot,))], ids.HIDDEN_STATE)[0]
 
 
+def receipt_pda(program: Pubkey, entity: Pubkey) -> Pubkey:
+    """Where a component program writes down who paid for a component that goes to a rollup."""
+    return Pubkey.find_program_address([b"payer", bytes(entity)], program)[0]
+
+
 def _hidden(entity: Pubkey) -> Pubkey:
     return component_pda(ids.HIDDEN_STATE, entity)
 
@@ -63,9 +68,25 @@ def claim(writer: Pubkey, entity: Pubkey, expected_epoch: int) -> Instruction:
     return _HIDDEN.build("claim", {"writer": writer, "hidden_state": _hidden(entity)}, expected_epoch)
 
 
+def pin_cartridge(writer: Pubkey, entity: Pubkey, model: Pubkey) -> Instruction:
+    """Writes the cartridge hash of `model`, the session's manifest, into the session, before its first frame."""
+    accounts = {
+        "writer": writer,
+        "hidden_state": _hidden(entity),
+        "session_state": _session(entity),
+        "model_manifest": model,
+    }
+    return _HIDDEN.build("pin_cartridge", accounts)
+
+
 def checkpoint_create(writer: Pubkey, entity: Pubkey, slot: int, data_size: int) -> Instruction:
-    """Creates a checkpoint account of up to 10,240 bytes for `data_size` bytes of recurrent state."""
-    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
+    """Creates a checkpoint account of up to 10,240 bytes for `data_size` bytes of recurrent state; `writer` pays."""
+    accounts = {
+        "writer": writer,
+        "hidden_state": _hidden(entity),
+        "session_state": _session(entity),
+        "checkpoint": checkpoint_pda(entity, slot),
+    }
     return _HIDDEN.build("checkpoint_create", accounts, slot, data_size)
 
 
@@ -107,71 +128,70 @@ def checkpoint_finalize(writer: Pubkey, entity: Pubkey, slot: int, data_hash: by
     return _HIDDEN.build("checkpoint_finalize", accounts, slot, data_hash)
 
 
-def checkpoint_close(signer: Pubkey, entity: Pubkey, slot: int, writer: Pubkey) -> Instruction:
-    """Closes a checkpoint of an ended session; the rent goes to `writer`."""
+def checkpoint_close(signer: Pubkey, entity: Pubkey, slot: int, payer: Pubkey) -> Instruction:
+    """Closes a checkpoint of a settled session; the lamports go to `payer`, who paid for it. Anyone may sign."""
     accounts = {
         "signer": signer,
         "hidden_state": _hidden(entity),
         "session_state": _session(entity),
         "checkpoint": checkpoint_pda(entity, slot),
-        "writer": writer,
+        "payer": payer,
     }
     return _HIDDEN.build("checkpoint_close", accounts, slot)
 
 
-def close_hidden_state(player1: Pubkey, entity: Pubkey) -> Instruction:
-    """Closes the hidden state once both checkpoints and the ring are gone."""
-    accounts = {
-        "player1": player1,
-        "hidden_state": _hidden(entity),
-        "session_state": _session(entity),
-        "checkpoint_a": checkpoint_pda(entity, 0),
-        "checkpoint_b": checkpoint_pda(entity, 1),
-        "frame_log": _log(entity),
-    }
-    return _HIDDEN.build("close", accounts)
+def close_hidden_state(signer: Pubkey, entity: Pubkey, payer: Pubkey | None = None) -> Instruction:
+    """Closes the hidden state once checkpoints and deposit are gone.
+
+    Args:
+        signer: anyone for a settled session; player 1 while nobody has joined; the payer before CREATE.
+        payer: who paid for the component and gets its lamports; None: the signer.
+    """
+    return _HIDDEN.build("close", _closing(signer, entity, payer, ids.HIDDEN_STATE, "hidden_state"))
 
 
 def ring_grow(writer: Pubkey, entity: Pubkey, capacity: int) -> Instruction:
     """Grows the frame ring by 10,240 bytes at most; the last one sets the capacity, in records."""
-    accounts = {"writer": writer, "hidden_state": _hidden(entity), "frame_log": _log(entity)}
+    accounts = {
+        "writer": writer,
+        "hidden_state": _hidden(entity),
+        "session_state": _session(entity),
+        "frame_log": _log(entity),
+    }
     return _LOG.build("ring_grow", accounts, capacity)
 
 
-def ring_shrink(signer: Pubkey, entity: Pubkey, writer: Pubkey) -> Instruction:
-    """Gives the ring of an ended session back; its rent goes to `writer`."""
-    accounts = {
-        "signer": signer,
-        "hidden_state": _hidden(entity),
-        "session_state": _session(entity),
-        "frame_log": _log(entity),
-        "writer": writer,
-    }
+def ring_shrink(signer: Pubkey, entity: Pubkey, payer: Pubkey) -> Instruction:
+    """Gives the ring of a settled session back: what `payer` paid for it goes to `payer`. Anyone may sign."""
+    accounts = {"signer": signer, "session_state": _session(entity), "frame_log": _log(entity), "payer": payer}
     return _LOG.build("ring_shrink", accounts)
 
 
-def close_frame_log(player1: Pubkey, entity: Pubkey) -> Instruction:
-    """Closes the frame log once its ring is gone."""
-    return _LOG.build("close", {"player1": player1, "frame_log": _log(entity), "session_state": _session(entity)})
+def close_frame_log(signer: Pubkey, entity: Pubkey, payer: Pubkey | None = None) -> Instruction:
+    """Closes the frame log once its ring is gone; arguments as `close_hidden_state`."""
+    return _LOG.build("close", _closing(signer, entity, payer, ids.FRAME_LOG, "frame_log"))
 
 
-def close_input_buffer(player1: Pubkey, entity: Pubkey) -> Instruction:
-    """Closes the input buffer of an ended session."""
-    return _INPUT.build(
-        "close", {"player1": player1, "input_buffer": _input(entity), "session_state": _session(entity)}
-    )
+def close_input_buffer(signer: Pubkey, entity: Pubkey, payer: Pubkey | None = None) -> Instruction:
+    """Closes the input buffer; arguments as `close_hidden_state`."""
+    return _INPUT.build("close", _closing(signer, entity, payer, ids.INPUT_BUFFER, "input_buffer"))
 
 
-def close_session_state(player1: Pubkey, entity: Pubkey) -> Instruction:
-    """Closes the session state; the last of the four."""
-    accounts = {
-        "player1": player1,
-        "session_state": _session(entity),
-        "hidden_state": _hidden(entity),
-        "input_buffer": _input(entity),
-        "frame_log": _log(entity),
-    }
+def close_session_state(signer: Pubkey, entity: Pubkey, payer: Pubkey | None = None) -> Instruction:
+    """Closes the session state, the last of the four; arguments as `close_hidden_state`."""
+    accounts = _closing(signer, entity, payer, ids.SESSION_STATE, "session_state")
+    accounts |= {"hidden_state": _hidden(entity), "input_buffer": _input(entity), "frame_log": _log(entity)}
     return _SESSION.build("close", accounts)
+
+
+def _closing(signer: Pubkey, entity: Pubkey, payer: Pubkey | None, program: Pubkey, name: str) -> dict[str, Pubkey]:
+    return {
+        "signer": signer,
+        name: component_pda(program, entity),
+        "session_state": _session(entity),
+        "payer": payer or signer,
+        "receipt": receipt_pda(program, entity),
+    }
 
 
 def shard_grow(authority: Pubkey, shard: Pubkey, shard_index: int, data_size: int) -> Instruction:

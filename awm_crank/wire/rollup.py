@@ -13,7 +13,7 @@ from . import ids
 from .bolt import component_pda
 from .contract import SEEDS
 from .idl import load
-from .programs import checkpoint_pda
+from .programs import checkpoint_pda, receipt_pda
 
 INSTRUCTIONS = {
     "delegate", "process_undelegation", "undelegate",
@@ -85,6 +85,9 @@ def delegate(
         "delegation_record": pda("delegation_record", ids.DELEGATION),
         "delegation_metadata": pda("delegation_metadata", ids.DELEGATION),
         "session_state": component_pda(ids.SESSION_STATE, entity),
+        "hidden_state": component_pda(ids.HIDDEN_STATE, entity),
+        "frame_log": component_pda(ids.FRAME_LOG, entity),
+        "receipt": receipt_pda(program, entity),
     }
     return _DELEGABLE[program].build("delegate", accounts, commit_frequency_ms, validator)
 

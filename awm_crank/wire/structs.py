@@ -108,6 +108,10 @@ class SessionState(Account, frozen=True, gc=False):
     last_update: int  # unix seconds
     seed: int
     entity: Pubkey
+    payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
+    invited: Pubkey  # who alone may join; zero = anyone
+    last_fresh: int  # the last frame that used an input of its own
+    challenge_s: int  # seconds that result and log stand after the end
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 
@@ -129,6 +133,9 @@ class HiddenState(Account, frozen=True, gc=False):
     checkpoint_frame: int  # frame of the last finalized checkpoint
     checkpoint_hash: bytes  # its data_hash
     checkpoint_slot: int  # 0..1; 0 A, 1 B
+    payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
+    cartridge_hash: bytes  # SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
+    holds: int  # bit 0 first: checkpoint A checkpoint B deposit; accounts beside it that have to be closed first
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 
@@ -146,6 +153,7 @@ class InputBuffer(Account, frozen=True, gc=False):
     next_player2: bytes
     next_p1_ready: bool
     next_p2_ready: bool
+    payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 
@@ -158,6 +166,9 @@ class FrameLog(TailAccount, frozen=True, gc=False):
     session: Pubkey  # the SessionState account
     entity: Pubkey
     capacity: int  # records in the ring; 0 = no ring yet
+    payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
+    ring_payer: Pubkey  # who paid for the ring; zero = the account's own lamports did
+    ring_lamports: int  # how much; exactly that goes back to ring_payer
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
     ring: bytes
 
@@ -220,7 +231,8 @@ class Checkpoint(TailAccount, frozen=True, gc=False):
     finalized: bool
     reserved: int  # reserved, 0
     data_size: int  # bytes of recurrent state
-    data_hash: bytes  # SHA-256 of account bytes [80, 216 + data_size): from `frame` to the end
+    data_hash: bytes  # SHA-256 of account bytes [112, 248 + data_size): from `frame` to the end
+    payer: Pubkey  # who paid for this account, and gets its lamports back
     frame: int
     inputs: bytes  # of `frame`
     players: bytes  # of `frame`
@@ -228,6 +240,24 @@ class Checkpoint(TailAccount, frozen=True, gc=False):
     chain_hash: bytes  # after `frame`
     reserved2: int  # reserved, 0
     state: bytes
+
+
+class Deposit(Account, frozen=True, gc=False):
+    """What player 1 put aside for a match's accounts and fees. Not a BOLT component."""
+
+    LAYOUT: ClassVar[Layout] = layouts.DEPOSIT
+    entity: Pubkey
+    depositor: Pubkey  # whose lamports these are, but for what the writer has earned
+    frame_lamports: int  # what the writer gets for a frame
+    paid_frames: int  # frames that the writer has been paid for
+
+
+class Receipt(Account, frozen=True, gc=False):
+    """Who paid for a component that is, or was, in a rollup: where no validator can change it. Each of the four programs has its own."""
+
+    LAYOUT: ClassVar[Layout] = layouts.RECEIPT
+    entity: Pubkey
+    payer: Pubkey
 
 
 class Fighter(msgspec.Struct, frozen=True, gc=False):

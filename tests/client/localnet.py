@@ -35,13 +35,20 @@ class Arena:
         return Chain(self.net.http, commitment="processed")
 
     async def played(
-        self, chain: Chain, frames: int, *, checkpoints: tuple[int, ...] = (), max_frames: int = 0
+        self,
+        chain: Chain,
+        frames: int,
+        *,
+        checkpoints: tuple[int, ...] = (),
+        max_frames: int = 0,
+        challenge_s: int = 0,
     ) -> tuple[session.SessionAccounts, MiniCrank, Keypair, Keypair]:
         """A session with so many frames and checkpoints at these; its crank, player 1 and player 2."""
         player1, player2, writer = (self.net.funded(10_000_000_000) for _ in range(3))
         made = await session.create(
-            chain, player1, self.world, self.model, writer=writer.pubkey(), character=2, seed=9, max_frames=max_frames
-        )
+            chain, player1, self.world, self.model, writer=writer.pubkey(), character=2, seed=9, max_frames=max_frames,
+            challenge_s=challenge_s,
+        )  # fmt: skip
         await session.join(chain, player2, self.world, made.session, character=20)
         crank = MiniCrank(chain, writer, self.world, made, self.engine)
         await crank.open()

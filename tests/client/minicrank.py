@@ -35,10 +35,12 @@ class MiniCrank:
         assert view.hidden is not None
         self.epoch = view.hidden.epoch + 1
         state = view.session
+        pin = programs.pin_cartridge(key, entity, state.model)
+        await self.net.send([programs.claim(key, entity, self.epoch - 1), pin], self.writer)
+        view = await session.show(self.net, self.accounts.session)
         block = frame_records.block(state.players, bytes(16), bytes(16), state.stage)
         self.block, self.frame, self.chain_hash = block, 0, view.genesis
         self.state = self.engine.start_state(block)
-        await self.net.send([programs.claim(key, entity, self.epoch - 1)], self.writer)
         grows = [programs.ring_grow(key, entity, capacity)] * -(-RECORD_SIZE * capacity // programs.GROWTH)
         await self.net.send(grows, self.writer)
         data_size = self.engine.state_size

@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from awm_crank.client import session
 from awm_crank.client.chain import ChainAccount
 from awm_crank.errors import AccountError, ProgramError
+from awm_crank.wire import deposits
 from awm_crank.wire.accounts import ENDED, FrameLog
 from awm_crank.wire.failures import Code
 
@@ -113,14 +114,50 @@ async def test_close_of_a_prepared_session_nobody_joined(arena: Arena) -> None:
 
 
 async def test_close_refusals(arena: Arena) -> None:
-    """An active session is not closed, nor anyone's but by its player 1."""
+    """An active session is not closed, nor one that waits by anybody but its player 1; nor while its result stands."""
     async with arena.chain() as chain:
         made, _, player1, player2 = await arena.played(chain, 0)
         with pytest.raises(AccountError, match=f"still active. Try: awm-crank session end {made.session}"):
             await session.close(chain, player1, made.session)
-        await session.end(chain, player1, arena.world, made.session)
+        waiting = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
         with pytest.raises(AccountError, match="can only be closed by its player 1"):
-            await session.close(chain, player2, made.session)
+            await session.close(chain, player2, waiting.session)
+        made, _, player1, player2 = await arena.played(chain, 2, challenge_s=60)
+        await session.end(chain, player1, arena.world, made.session)
+        with pytest.raises(ProgramError, match="ChallengeOpen"):
+            await session.close(chain, player1, made.session)
+
+
+async def test_anybody_cleans_up(arena: Arena) -> None:
+    """A stranger closes an ended session for those who paid, and pays nothing but the fee."""
+    async with arena.chain() as chain:
+        made, crank, player1, _ = await arena.played(chain, 2)
+        await session.end(chain, player1, arena.world, made.session)
+        stranger = arena.net.funded()
+        keys = [stranger.pubkey(), player1.pubkey(), crank.writer.pubkey()]
+        before = [await chain.balance(key) for key in keys]
+        closed = await session.close(chain, stranger, made.session)
+        after = [await chain.balance(key) for key in keys]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [-FEE, closed.to_player, closed.to_writer]
+
+
+async def test_a_deposit_is_settled(arena: Arena) -> None:
+    """Closing pays the writer its frames out of player 1's deposit, and player 1 the rest."""
+    async with arena.chain() as chain:
+        player1, player2, writer = (arena.net.funded(10_000_000_000) for _ in range(3))
+        made = await session.create(
+            chain, player1, arena.world, arena.model, writer=writer.pubkey(), challenge_s=0, invited=player2.pubkey()
+        )
+        await session.deposit(chain, player1, made.session, 1_000_000, frame_lamports=7_000)
+        await session.join(chain, player2, arena.world, made.session)
+        crank = MiniCrank(chain, writer, arena.world, made, arena.engine)
+        await crank.open()
+        await crank.frames(3)
+        await session.end(chain, player2, arena.world, made.session)
+        before = await chain.balance(writer.pubkey())
+        closed = await session.close(chain, player2, made.session)
+        assert await chain.balance(writer.pubkey()) - before == closed.to_writer
+        assert await chain.account(deposits.deposit_pda(made.entity)) is None
 
 
 async def test_programs_refuse_by_name(arena: Arena) -> None:

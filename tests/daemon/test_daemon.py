@@ -257,7 +257,12 @@ async def test_session_limit(place: Place) -> None:
     first, second = await place.create(max_frames=10), await place.create(max_frames=10)
     await place.join(first)
     await place.join(second)
-    (line,) = crank.lines("session refused for now")
+    # the log is written by a thread of its own
+    for _ in range(200):
+        if lines := crank.lines("session refused for now"):
+            break
+        await asyncio.sleep(0.1)
+    (line,) = lines
     assert "crank.max_sessions" in line["reason"]
     await asyncio.gather(place.play(first), place.play(second))
     await place.when(first, finished)

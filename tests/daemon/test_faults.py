@@ -25,8 +25,9 @@ KEY = Keypair()
 def hidden(entity: Pubkey) -> AccountChanged:
     """A notification of a session of ours."""
     data = HiddenState(
-        2, 64, 8, 0, 0, False, entity, KEY.pubkey(), 0, bytes(32), bytes(16), 0, bytes(32), 0, ids.WORLD
-    ).encode()
+        2, 64, 8, 0, 0, False, entity, KEY.pubkey(), 0, bytes(32), bytes(16), 0, bytes(32), 0, entity,
+        bytes(32), 0, ids.WORLD,
+    ).encode()  # fmt: skip
     key = bolt.component_pda(ids.HIDDEN_STATE, entity)
     return AccountChanged(KEY.pubkey(), str(key), 1, ids.HIDDEN_STATE, 1, data)
 

@@ -33,7 +33,8 @@ def session(frame: int, status: int = ACTIVE) -> SessionState:
     zero = Pubkey.default()
     return SessionState(
         status=status, frame=frame, max_frames=0, player1=zero, player2=zero, stage=32, players=PLAYERS, model=zero,
-        created_at=0, last_update=0, seed=0, entity=ENTITY, bolt_metadata=zero,
+        created_at=0, last_update=0, seed=0, entity=ENTITY, payer=zero, invited=zero,
+        last_fresh=0, challenge_s=300, bolt_metadata=zero,
     )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def inputs(frame: int, ready: tuple[bool, bool], following: tuple[bool, bool] = 
     return InputBuffer(
         frame=frame, player1=bytes(8), player2=bytes(8), p1_ready=ready[0], p2_ready=ready[1], entity=ENTITY,
         next_player1=bytes(8), next_player2=bytes(8), next_p1_ready=following[0], next_p2_ready=following[1],
-        bolt_metadata=zero,
+        payer=zero, bolt_metadata=zero,
     ).encode()  # fmt: skip
 
 
@@ -95,14 +96,15 @@ def final(**changes: Any) -> tuple[SessionState, HiddenState, Checkpoint]:
     feedback = bytes(range(16))
     values: dict[str, Any] = {
         "entity": ENTITY, "slot": 1, "finalized": True, "reserved": 0, "data_size": 5, "data_hash": bytes(32),
-        "frame": 9, "inputs": bytes(16), "players": PLAYERS, "feedback": feedback, "chain_hash": bytes(32),
-        "reserved2": 0, "state": b"state",
+        "payer": zero, "frame": 9, "inputs": bytes(16), "players": PLAYERS, "feedback": feedback,
+        "chain_hash": bytes(32), "reserved2": 0, "state": b"state",
     }  # fmt: skip
     good = Checkpoint(**values)
     hidden = HiddenState(
         num_layers=2, d_inner=256, d_state=16, data_size=5, frame=9, initialized=True, entity=ENTITY, writer=zero,
         epoch=1, chain_hash=bytes(32), feedback=feedback, checkpoint_frame=9,
-        checkpoint_hash=hashlib.sha256(good.hashed).digest(), checkpoint_slot=1, bolt_metadata=zero,
+        checkpoint_hash=hashlib.sha256(good.hashed).digest(), checkpoint_slot=1, payer=zero,
+        cartridge_hash=bytes(32), holds=2, bolt_metadata=zero,
     )  # fmt: skip
     return session(9, ENDED), hidden, msgspec.structs.replace(good, **changes)
 

@@ -46,7 +46,8 @@ def test_counts_run_over_all_matches() -> None:
     zero = Pubkey.default()
     state = SessionState(
         status=ACTIVE, frame=3, max_frames=0, player1=zero, player2=zero, stage=32, players=start_players(1, 2),
-        model=zero, created_at=0, last_update=0, seed=0, entity=zero, bolt_metadata=zero,
+        model=zero, created_at=0, last_update=0, seed=0, entity=zero, payer=zero, invited=zero,
+        last_fresh=0, challenge_s=300, bolt_metadata=zero,
     )  # fmt: skip
     before = Tally(frames=10, on_time=8, late=2, missed=1)
     shown = picture(session="S", state=state, match=2, seed=6, wanted=20, before=before, now=played(3))

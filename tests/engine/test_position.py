@@ -43,7 +43,7 @@ def test_checkpoint_header() -> None:
     assert checkpoint is not None
     block = checkpoint.players + checkpoint.feedback + checkpoint.inputs + bytes([32])
     position = Position(20, block, checkpoint.chain_hash)
-    assert position.checkpoint_header() == checkpoint.hashed[:136] == checkpoint.encode()[80:216]
+    assert position.checkpoint_header() == checkpoint.hashed[:136] == checkpoint.encode()[112:248]
     assert Checkpoint.decode(checkpoint.encode()).frame == 20
 
 

@@ -83,7 +83,7 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
     start, stage, seed = start_players(2, 20), 32, 2**63 + 5
     block = frame_records.block(start, bytes(16), bytes(16), stage)
     state = engine.start_state(block)
-    chain_hash = frame_records.genesis(session, model, stage, seed, max_frames, start)
+    chain_hash = frame_records.genesis(session, model, stage, seed, max_frames, start, CARTRIDGE)
     records, saved, held = [], {}, [bytes(8), bytes(8)]
     for frame in range(1, frames + 1):
         sources = bytes((0 if frame % 3 else 1, (0, 2, 0, 1)[frame % 4]))
@@ -107,7 +107,7 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
         if frame:
             data, at, hashed = saved[frame]
             parts: dict[str, Any] = {"frame": frame, "inputs": at[80:96], "players": at[:64], "feedback": at[64:80]}
-            empty = Checkpoint(entity=entity, slot=slot, finalized=True, reserved=0, data_size=len(data),
+            empty = Checkpoint(entity=entity, slot=slot, finalized=True, reserved=0, data_size=len(data), payer=writer,
                                data_hash=bytes(32), chain_hash=hashed, reserved2=0, state=data, **parts)  # fmt: skip
             accounts.append(seal(empty))
         else:
@@ -119,11 +119,15 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
         ring[RECORD_SIZE * (number % capacity) : RECORD_SIZE * (number % capacity) + RECORD_SIZE] = record
     snapshot = Snapshot(
         session,
-        SessionState(2, frames, max_frames, player1, player2, stage, block[:64], model, 0, 0, seed, entity, ids.WORLD),
+        SessionState(2, frames, max_frames, player1, player2, stage, block[:64], model, 0, 0, seed, entity, player1,
+                     ids.ZERO_KEY, frames, 300, ids.WORLD),
         HiddenState(2, 256, 16, 32, frames, bool(last), entity, writer, 1, chain_hash, block[64:80], last,
-                    newest.data_hash if newest else bytes(32), checkpoints.index(last) if last else 0, ids.WORLD),
-        InputBuffer(frames + 1, bytes(8), bytes(8), False, False, entity, bytes(8), bytes(8), False, False, ids.WORLD),
-        FrameLog(frames % capacity, frames, session, entity, capacity, ids.WORLD, bytes(ring)),
+                    newest.data_hash if newest else bytes(32), checkpoints.index(last) if last else 0, player1,
+                    CARTRIDGE, 3, ids.WORLD),
+        InputBuffer(frames + 1, bytes(8), bytes(8), False, False, entity, bytes(8), bytes(8), False, False, player1,
+                    ids.WORLD),
+        FrameLog(frames % capacity, frames, session, entity, capacity, player1, writer, 96 * 6960 * capacity,
+                 ids.WORLD, bytes(ring)),
         (accounts[0], accounts[1]),
         start,
     )  # fmt: skip

@@ -211,7 +211,7 @@ def test_one_byte_of_a_checkpoint(leaf: tuple[str, int, int, str], slot: int) ->
     original = checkpoints[slot]
     assert original is not None
     raw = bytearray(original.encode())
-    raw[80 + offset] ^= 1
+    raw[112 + offset] ^= 1
     forged = type(original).decode(bytes(raw))
     checkpoints[slot] = forged
     found = session_difference(checkpoints=tuple(checkpoints))

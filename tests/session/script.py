@@ -47,6 +47,7 @@ OTHER = Pubkey.from_bytes(bytes([8] * 32))
 MODEL = Pubkey.from_bytes(bytes([9] * 32))
 ENTITY = Pubkey.from_bytes(bytes([10] * 32))
 STATE_SIZE = 2000
+CARTRIDGE = bytes([11] * 32)
 C = TypeVar("C", bound=Command)
 
 
@@ -104,13 +105,17 @@ class FakeChain:
     def __post_init__(self) -> None:
         zero = ids.ZERO_KEY
         session = SessionState(
-            WAITING_PLAYERS, 0, self.max_frames, OTHER, zero, 32, start_players(1, 2), MODEL, 0, 0, 5, ENTITY, ids.WORLD
-        )
+            WAITING_PLAYERS, 0, self.max_frames, OTHER, zero, 32, start_players(1, 2), MODEL, 0, 0, 5, ENTITY, OTHER,
+            zero, 0, 300, ids.WORLD,
+        )  # fmt: skip
         hidden = HiddenState(
-            2, 64, 8, 0, 0, False, ENTITY, self.writer, 0, bytes(32), bytes(16), 0, bytes(32), 0, ids.WORLD
+            2, 64, 8, 0, 0, False, ENTITY, self.writer, 0, bytes(32), bytes(16), 0, bytes(32), 0, OTHER,
+            bytes(32), 0, ids.WORLD,
+        )  # fmt: skip
+        inputs = InputBuffer(
+            0, bytes(8), bytes(8), False, False, ENTITY, bytes(8), bytes(8), False, False, OTHER, ids.WORLD
         )
-        inputs = InputBuffer(0, bytes(8), bytes(8), False, False, ENTITY, bytes(8), bytes(8), False, False, ids.WORLD)
-        log = FrameLog(0, 0, zero, ENTITY, 0, ids.WORLD, b"")
+        log = FrameLog(0, 0, zero, ENTITY, 0, OTHER, zero, 0, ids.WORLD, b"")
         self.accounts = {
             "session": session.encode(), "hidden": hidden.encode(), "inputs": inputs.encode(), "log": log.encode(),
             "checkpoint_a": None, "checkpoint_b": None,
@@ -150,7 +155,9 @@ class FakeChain:
     def join(self) -> None:
         session = self.session
         key = component_pda(ids.SESSION_STATE, ENTITY)
-        genesis = chainhash.genesis(key, MODEL, 32, 5, session.max_frames, start_players(1, 2))
+        genesis = chainhash.genesis(
+            key, MODEL, 32, 5, session.max_frames, start_players(1, 2), self.hidden.cartridge_hash
+        )
         self.put("session", status=ACTIVE, player2=ME)
         self.put("hidden", chain_hash=genesis)
         self.put("inputs", frame=1)
@@ -240,6 +247,12 @@ class FakeChain:
                 return Code.EPOCH_MISMATCH
             self.put("hidden", epoch=hidden.epoch + 1)
             changed.append("hidden")
+        elif name == "pin_cartridge":
+            self.put("hidden", cartridge_hash=CARTRIDGE)
+            if self.session.status == ACTIVE:
+                # over the hash of JOIN, which names no cartridge
+                self.put("hidden", chain_hash=sha256(b"awm:genesis:v2" + hidden.chain_hash + CARTRIDGE).digest())
+            changed.append("hidden")
         elif name == "ring_grow":
             log, capacity = self.accounts["log"] or b"", int.from_bytes(args, "little")
             if self.log_capacity():
@@ -253,7 +266,7 @@ class FakeChain:
         elif name == "checkpoint_create":
             size = int.from_bytes(args[1:], "little")
             head = Checkpoint(
-                ENTITY, args[0], False, 0, size, bytes(32), 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
+                ENTITY, args[0], False, 0, size, bytes(32), ME, 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
             ).encode()
             self.accounts[_slot(args[0])] = head + bytes(min(size, 10_240 - len(head)))
             self.put("hidden", data_size=size)
@@ -408,7 +421,7 @@ class Script:
                 if not command.held:
                     _ = self >> events.Granted(self.rent_refusal)
             case commands.LoadModel():
-                _ = self >> events.ModelLoaded(self.engine)
+                _ = self >> events.ModelLoaded(self.engine, CARTRIDGE)
             case commands.WarmUp():
                 _ = self >> events.WarmedUp(command.serial, self.engine.start_state(command.block))
             case commands.RunBackbone():

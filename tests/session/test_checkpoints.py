@@ -44,7 +44,7 @@ def account(*, finalized: bool = False, state: bytes = STATE, header: Position =
     """The checkpoint's account."""
     block = header.block
     return Checkpoint(
-        ENTITY, 1, finalized, 0, len(state), bytes(32), header.frame, block[80:96], block[:64], block[64:80],
+        ENTITY, 1, finalized, 0, len(state), bytes(32), ENTITY, header.frame, block[80:96], block[:64], block[64:80],
         header.chain_hash, 0, state,
     ).encode()  # fmt: skip
 

@@ -16,7 +16,9 @@ ONE, TWO = bytes([1] * 8), bytes([2] * 8)
 
 def test_decode() -> None:
     """The coming frame, both inputs and whose are ready are read from the account."""
-    data = InputBuffer(9, ONE, TWO, True, False, ids.ZERO_KEY, bytes(8), bytes(8), True, True, ids.WORLD).encode()
+    data = InputBuffer(
+        9, ONE, TWO, True, False, ids.ZERO_KEY, bytes(8), bytes(8), True, True, ids.WORLD, ids.WORLD
+    ).encode()
     assert Known.decode(data) == Known(9, ONE + TWO, 1, 0)
 
 

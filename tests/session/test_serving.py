@@ -370,7 +370,7 @@ def test_every_third_frame_has_no_chunk() -> None:
     assert sum(rests for rests, _ in counts) == 2
     sent = [transaction for command in script.sent for transaction in command.transactions]
     assert {transaction.point: transaction.preflight for transaction in sent if transaction.point != "setup"} == {
-        "claim": True, "checkpoint-begin": True, "checkpoint-chunk": False,
+        "claim": True, "pin": True, "checkpoint-begin": True, "checkpoint-chunk": False,
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
 import awm_crank
-from awm_crank.wire import bolt, ids, programs
+from awm_crank.wire import bolt, ids, layouts, programs
 from awm_crank.wire.accounts import RECORD_SIZE
 from awm_crank.wire.args import Frame, Input, Lifecycle
 from awm_crank.wire.contract import START
@@ -135,14 +135,38 @@ class Chain:
         """Places an account as it is."""
         self.svm.set_account(key, Account(lamports, data, owner))
 
-    def new_world(self) -> Pubkey:
-        """A new world instance; the registry where it is missing."""
+    def warp(self, seconds: int) -> None:
+        """Sets the clock on."""
+        clock = self.svm.get_clock()
+        now = clock.unix_timestamp + seconds
+        self.svm.set_clock(
+            Clock(clock.slot, clock.epoch_start_timestamp, clock.epoch, clock.leader_schedule_epoch, now)
+        )
+
+    def publish(self, model: Pubkey, cartridge_hash: bytes) -> None:
+        """A ready manifest of that cartridge at the address `model`."""
+        layout = layouts.MODEL_MANIFEST
+        data = bytearray(layout.discriminator + bytes(layout.size - 8))
+        for name, value in (("ready", b"\1"), ("cartridge_hash", cartridge_hash)):
+            data[layout.offset(name) : layout.offset(name) + len(value)] = value
+        self.put(model, bytes(data), ids.MODEL_MANIFEST)
+
+    def new_world(self, *, guarded: bool = False) -> Pubkey:
+        """A new world instance; the registry where it is missing.
+
+        Args:
+            guarded: as publishing makes it: the payer is its authority, and our systems alone are approved.
+        """
         registry = bolt.registry_pda()
         if not self.data(registry):
             self.ok(bolt.initialize_registry(self.payer.pubkey()))
         number = int.from_bytes(self.data(registry)[8:16], "little")
-        self.ok(bolt.initialize_new_world(self.payer.pubkey(), number))
-        return bolt.world_pda(number)
+        payer, world = self.payer.pubkey(), bolt.world_pda(number)
+        self.ok(bolt.initialize_new_world(payer, number))
+        if guarded:
+            approvals = [bolt.approve_system(payer, world, system) for system in ids.SYSTEMS.values()]
+            self.ok(bolt.add_authority(payer, payer, number), *approvals)
+        return world
 
     def new_entity(self, world: Pubkey, extra_seed: bytes | None = None) -> Pubkey:
         """A new entity of the world."""
@@ -165,6 +189,8 @@ def players(**fields: int) -> bytes:
 
 NEUTRAL = bytes(8)
 MODEL = Pubkey.from_bytes(hashlib.sha256(b"model").digest())
+CARTRIDGE = hashlib.sha256(b"cartridge").digest()
+CHALLENGE_S = 300
 
 
 @dataclass
@@ -181,9 +207,11 @@ class Session:
     chain_hashes: list[bytes] = field(default_factory=list)
 
     @classmethod
-    def new(cls, chain: Chain, number: int = 0, *, writer: bool = True, create: bool = True) -> Session:
-        """Entity and components; CREATE naming the writer (or none)."""
-        world = chain.new_world()
+    def new(
+        cls, chain: Chain, number: int = 0, *, writer: bool = True, create: bool = True, guarded: bool = True
+    ) -> Session:
+        """Entity and components in a world of its own; CREATE naming the writer (or none)."""
+        world = chain.new_world(guarded=guarded)
         entity = chain.new_entity(world)
         player1, player2, crank = (chain.key(10 + 10 * number + i) for i in range(3))
         self = cls(chain, world, entity, player1, player2, crank)
@@ -194,14 +222,17 @@ class Session:
         return self
 
     @classmethod
-    def active(cls, chain: Chain, number: int = 0, *, capacity: int = 256, max_frames: int = 0) -> Session:
-        """Created, joined, claimed, with its ring."""
-        self = cls.new(chain, number, create=False)
+    def active(
+        cls, chain: Chain, number: int = 0, *, capacity: int = 256, max_frames: int = 0, guarded: bool = True
+    ) -> Session:
+        """Created, joined, claimed, with its ring and cartridge."""
+        self = cls.new(chain, number, create=False, guarded=guarded)
         chain.ok(self.lifecycle(0, self.player1, writer=self.w, max_frames=max_frames), signers=[self.player1])
         chain.ok(self.lifecycle(1, self.player2, character=2), signers=[self.player2])
         if capacity:
             self.grow_ring(capacity)
         self.claim()
+        self.pin()
         return self
 
     @property
@@ -286,6 +317,12 @@ class Session:
         self.chain.ok(programs.claim(self.w, self.entity, self.epoch), signers=[self.writer])
         self.epoch += 1
 
+    def pin(self) -> None:
+        """The cartridge that the match plays; its manifest where it is missing."""
+        if not self.chain.data(MODEL):
+            self.chain.publish(MODEL, CARTRIDGE)
+        self.chain.ok(programs.pin_cartridge(self.w, self.entity, MODEL), signers=[self.writer])
+
     def grow_ring(self, capacity: int) -> None:
         """All of the ring."""
         for _ in range(-(-capacity * RECORD_SIZE // 10_240)):
@@ -294,15 +331,24 @@ class Session:
     def create_checkpoint(self, slot: int, size: int) -> Pubkey:
         """A checkpoint account at its full size."""
         self.chain.ok(programs.checkpoint_create(self.w, self.entity, slot, size), signers=[self.writer])
-        for _ in range(-(-(216 + size) // 10_240) - 1):
+        for _ in range(-(-(layouts.CHECKPOINT.size + size) // 10_240) - 1):
             self.chain.ok(programs.checkpoint_grow(self.w, self.entity, slot), signers=[self.writer])
         return programs.checkpoint_pda(self.entity, slot)
+
+    def settle(self) -> None:
+        """Player 1 ends the match, and its result stands for as long as it has to."""
+        self.chain.ok(self.lifecycle(2, self.player1), signers=[self.player1])
+        self.chain.warp(CHALLENGE_S)
 
     def header(self) -> tuple[int, bytes, bytes, bytes, bytes]:
         """frame, inputs, players, feedback and chain hash of the current frame, as a checkpoint names them."""
         state, hidden, log = (self.data(p) for p in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.FRAME_LOG))
         frame, capacity = self.frame(), int.from_bytes(log[78:80], "little")
-        record = log[112 + (frame - 1) % capacity * RECORD_SIZE :] if frame and capacity else bytes(RECORD_SIZE)
+        record = (
+            log[layouts.FRAME_LOG.size + (frame - 1) % capacity * RECORD_SIZE :]
+            if frame and capacity
+            else bytes(RECORD_SIZE)
+        )
         return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
 
     def begin(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:

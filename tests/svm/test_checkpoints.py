@@ -37,10 +37,10 @@ def test_slots_in_turn(ready: Session) -> None:
     for slot in (0, 1, 0):
         digest = ready.checkpoint(slot, STATE[slot:] + STATE[:slot])
         account = ready.chain.data(programs.checkpoint_pda(ready.entity, slot))
-        assert len(account) == 216 + SIZE
+        assert len(account) == 248 + SIZE
         assert (account[40], account[41]) == (slot, 1)
-        assert account[48:80] == hashlib.sha256(account[80:]).digest() == digest
-        assert account[216:] == STATE[slot:] + STATE[:slot]
+        assert account[48:80] == hashlib.sha256(account[112:]).digest() == digest
+        assert account[248:] == STATE[slot:] + STATE[:slot]
         assert header_fields(ready) == (True, frame, digest, slot)
         ready.step()
         frame += 1
@@ -51,7 +51,7 @@ def test_creation_and_growth(chain: Chain, session: Session) -> None:
     s = session
     chain.ok(programs.checkpoint_create(s.w, s.entity, 1, SIZE), signers=[s.writer])
     key = programs.checkpoint_pda(s.entity, 1)
-    for expected in (10_240, 20_480, 25_216, 25_216):
+    for expected in (10_240, 20_480, 25_248, 25_248):
         assert len(chain.data(key)) == expected
         assert chain.lamports(key) == (128 + expected) * 6960
         chain.ok(programs.checkpoint_grow(s.w, s.entity, 1), signers=[s.writer])
@@ -70,7 +70,7 @@ def test_prefunded_address_is_no_obstacle(chain: Chain, session: Session) -> Non
     key = programs.checkpoint_pda(session.entity, 0)
     chain.svm.airdrop(key, 900_000)
     session.create_checkpoint(0, 5_000)
-    assert chain.lamports(key) == (128 + 5_216) * 6960
+    assert chain.lamports(key) == (128 + 5_248) * 6960
 
 
 def test_order_is_kept(ready: Session) -> None:
@@ -140,7 +140,7 @@ def test_older_frame_without_its_records(ready: Session) -> None:
     """Once the ring is given back, only the last frame's checkpoint could be told from a false one."""
     s, header = ready, ready.header()
     s.step()
-    s.chain.ok(s.lifecycle(2, s.player1), signers=[s.player1])
+    s.settle()
     s.chain.ok(programs.ring_shrink(s.w, s.entity, s.w), signers=[s.writer])
     digest = s.write_checkpoint(0, header, STATE)
     s.chain.refused(Error.FrameMismatch, s.finalize(0, digest), signers=[s.writer])

@@ -13,9 +13,9 @@ from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.transaction_metadata import FailedTransactionMetadata
-from svm.rig import LEAF, Chain, Error, Session
+from svm.rig import CARTRIDGE, LEAF, MODEL, SOL, Chain, Error, Session
 
-from awm_crank.wire import bolt, ids, programs
+from awm_crank.wire import bolt, deposits, ids, programs
 
 SIZE = 9_000
 
@@ -57,6 +57,13 @@ def build(how: str) -> Stage:
             s = Session.new(chain, number, writer=False)
         elif how == "created":
             s = Session.active(chain, number, capacity=0)
+        elif how == "deposited":
+            s = Session.new(chain, number)
+            chain.ok(deposits.deposit(s.p1, s.entity, SOL, 5_000), signers=[s.player1])
+        elif how == "waiting":
+            s = Session.new(chain, number)
+            if not number:
+                chain.publish(MODEL, CARTRIDGE)
         else:
             s = Session.active(chain, number)
             s.create_checkpoint(0, SIZE)
@@ -64,10 +71,15 @@ def build(how: str) -> Stage:
                 chain.ok(programs.checkpoint_create(s.w, s.entity, 1, 30_000), signers=[s.writer])
             s.step()
             s.step()
+            if how in ("earned", "over"):
+                chain.ok(deposits.deposit(s.p1, s.entity, SOL, 5_000), signers=[s.player1])
+                s.step()
+            if how == "over":
+                s.settle()
             if how in ("begun", "ended"):
                 s.write_checkpoint(0, s.header(), bytes(SIZE))
             if how in ("ended", "closing"):
-                chain.ok(s.lifecycle(2, s.player1), signers=[s.player1])
+                s.settle()
             if how == "closing":
                 chain.ok(programs.checkpoint_close(s.w, s.entity, 0, s.w), signers=[s.writer])
                 chain.ok(programs.ring_shrink(s.w, s.entity, s.w), signers=[s.writer])
@@ -110,6 +122,16 @@ def of_session(builder: Callable[..., Instruction], who: str, *args: object) -> 
 # name -> state, who signs, the instruction
 CASES: dict[str, tuple[str, str, Callable[[Stage], Instruction]]] = {
     "bind_writer": ("fresh", "writer", of_session(programs.bind_writer, "writer")),
+    "pin_cartridge": ("waiting", "writer", of_session(programs.pin_cartridge, "writer", MODEL)),
+    "deposit": ("waiting", "player1", of_session(deposits.deposit, "player1", SOL, 5_000)),
+    "checkpoint_create_deposited": (
+        "deposited", "writer", of_session(deposits.checkpoint_create_deposited, "writer", 0, SIZE)
+    ),
+    "ring_fund": ("deposited", "writer", of_session(deposits.ring_fund, "writer", 256)),
+    "deposit_draw": ("earned", "writer", of_session(deposits.deposit_draw, "writer")),
+    "deposit_close": (
+        "over", "player2", lambda t: deposits.deposit_close(t.session.p2, t.session.entity, t.session.p1, t.session.w)
+    ),
     "claim": ("running", "writer", of_session(programs.claim, "writer", 1)),
     "checkpoint_create": ("running", "writer", of_session(programs.checkpoint_create, "writer", 1, SIZE)),
     "checkpoint_grow": ("growing", "writer", of_session(programs.checkpoint_grow, "writer", 1)),
@@ -138,7 +160,13 @@ CASES: dict[str, tuple[str, str, Callable[[Stage], Instruction]]] = {
     "manifest_close": ("shard", "player1", lambda t: programs.manifest_close(t.session.p1, t.manifests[0])),
 }  # fmt: skip
 # accounts that the program does not look at, or to which any will do, by instruction and place
-FREE = {(name, 3) for name in ("checkpoint_create", "checkpoint_grow", "ring_grow")} | {("shard_grow", 2)}
+FREE = {(name, 4) for name in ("checkpoint_create", "ring_grow", "deposit")} | {("shard_grow", 2)}
+FREE |= {("checkpoint_create_deposited", 5), ("checkpoint_grow", 3)}
+# the manifest, which is no session's own
+FREE |= {("pin_cartridge", 3)}
+# whoever signs, the lamports go where they belong
+ANYBODYS = {"checkpoint_close", "ring_shrink", "deposit_close", "bind_writer"}
+ANYBODYS |= {"close_hidden_state", "close_frame_log", "close_input_buffer", "close_session_state"}
 
 
 def never(t: Stage, ix: Instruction, signers: list[Keypair]) -> int:
@@ -159,6 +187,9 @@ def counterpart(t: Stage, key: Pubkey) -> Pubkey | None:
     s, o = t.session, t.other
     pairs = {s.at(p): o.at(p) for p in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG)}
     pairs |= {programs.checkpoint_pda(s.entity, i): programs.checkpoint_pda(o.entity, i) for i in range(2)}
+    for program in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG):
+        pairs[programs.receipt_pda(program, s.entity)] = programs.receipt_pda(program, o.entity)
+    pairs[deposits.deposit_pda(s.entity)] = deposits.deposit_pda(o.entity)
     pairs |= {s.w: o.w, s.p1: o.p1, s.p2: o.p2}
     pairs |= dict(zip(t.shards[:1] + t.manifests[:1], t.shards[1:] + t.manifests[1:], strict=True))
     return pairs.get(key)
@@ -189,7 +220,7 @@ def test_shaken(name: str) -> None:
             continue
         theirs = counterpart(t, meta.pubkey)
         if meta.is_signer:
-            if name != "bind_writer":
+            if name not in ANYBODYS:
                 never(t, variant(place, stranger.pubkey(), True), [stranger])
             continue
         never(t, variant(place, stranger.pubkey(), False), [signer])
@@ -207,8 +238,10 @@ def test_mixtures_of_two_sessions(name: str) -> None:
     places = [i for i, m in enumerate(ix.accounts) if counterpart(t, m.pubkey)]
     for bits in range(1, 2 ** len(places) - 1):
         taken = {place for k, place in enumerate(places) if bits >> k & 1}
-        if name == "bind_writer" and taken in ({0}, {1, 2}):
-            continue  # anyone may bind
+        if name == "bind_writer" and taken == {1, 2}:
+            continue
+        if name in ANYBODYS and taken in ({0}, set(places) - {0}):
+            continue
         metas = [
             AccountMeta(counterpart(t, m.pubkey) or m.pubkey, m.is_signer, m.is_writable) if i in taken else m
             for i, m in enumerate(ix.accounts)
@@ -244,7 +277,7 @@ def test_look_alikes(name: str, wrong: str) -> None:
 
 def test_every_direct_instruction_is_shaken() -> None:
     """The table above has every builder of direct instructions."""
-    builders = {n for n in dir(programs) if callable(getattr(programs, n)) and not n.startswith("_")}
-    prefixes = ("bind_", "claim", "checkpoint_", "close_", "ring_", "shard_", "manifest_")
-    assert {n for n in builders if n.startswith(prefixes)} - {"checkpoint_pda"} == set(CASES)
+    builders = {n for module in (programs, deposits) for n in dir(module) if callable(getattr(module, n))}
+    prefixes = ("bind_", "claim", "pin_", "deposit", "checkpoint_", "close_", "ring_", "shard_", "manifest_")
+    assert {n for n in builders if n.startswith(prefixes)} - {"checkpoint_pda", "deposit_pda"} == set(CASES)
     assert LEAF > SIZE

@@ -30,8 +30,8 @@ def test_frame_writes_everything(session: Session) -> None:
     assert hidden[17:21] == b"\1\0\0\0"
     assert hidden[90:138] == digest + feedback
     assert log[8:14] == b"\1\0\1\0\0\0"
-    assert log[112:208] == struct.pack("<I", 1) + A + NEUTRAL + b"\0\1" + b"\x20\0" + after + digest[:8]
-    assert log[112 + RECORD_SIZE :] == bytes(255 * RECORD_SIZE)
+    assert log[184:280] == struct.pack("<I", 1) + A + NEUTRAL + b"\0\1" + b"\x20\0" + after + digest[:8]
+    assert log[184 + RECORD_SIZE :] == bytes(255 * RECORD_SIZE)
 
 
 def test_held_and_neutral(session: Session) -> None:
@@ -40,7 +40,7 @@ def test_held_and_neutral(session: Session) -> None:
     session.step()
     session.step(inputs=A + NEUTRAL, sources=b"\1\2")
     session.step(inputs=NEUTRAL * 2, sources=b"\2\1")
-    assert session.data(ids.FRAME_LOG)[112 + 2 * RECORD_SIZE + 4 :][:18] == NEUTRAL * 2 + b"\2\1"
+    assert session.data(ids.FRAME_LOG)[184 + 2 * RECORD_SIZE + 4 :][:18] == NEUTRAL * 2 + b"\2\1"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +84,7 @@ def test_no_writer_no_frame(chain: Chain) -> None:
     chain.ok(bind, signers=[s.writer])
     chain.refused(Error.WriterAlreadyBound, programs.bind_writer(s.p2, s.entity), signers=[s.player2])
     s.grow_ring(256)
+    s.pin()
     s.step()
     fresh = Session.new(chain, 1, create=False)
     chain.refused(Error.NotActive, programs.bind_writer(fresh.w, fresh.entity), signers=[fresh.writer])
@@ -139,18 +140,18 @@ def test_ring(chain: Chain) -> None:
     for _ in range(255):
         s.step()
     log = s.data(ids.FRAME_LOG)
-    assert len(log) == 112 + 256 * RECORD_SIZE
+    assert len(log) == 184 + 256 * RECORD_SIZE
     s.step()
     chain.refused(Error.RingFull, s.inference(), signers=[s.writer])
     s.checkpoint(0, bytes(100))
     s.step()
     log = s.data(ids.FRAME_LOG)
-    frames = [struct.unpack_from("<I", log, 112 + RECORD_SIZE * i)[0] for i in range(256)]
+    frames = [struct.unpack_from("<I", log, 184 + RECORD_SIZE * i)[0] for i in range(256)]
     assert frames == [257, *range(2, 257)]
     assert struct.unpack_from("<HI", log, 8) == (1, 257)
     for i, frame in enumerate(frames):
         assert (
-            log[112 + RECORD_SIZE * i + CHAIN_HASH : 112 + RECORD_SIZE * i + CHAIN_HASH + 8]
+            log[184 + RECORD_SIZE * i + CHAIN_HASH : 184 + RECORD_SIZE * i + CHAIN_HASH + 8]
             == s.chain_hashes[frame - 1][:8]
         )
 

@@ -43,7 +43,7 @@ def execute(s: Session, args: bytes) -> bytes | int:
         found: Any = json.loads(result.err().to_json())
         assert isinstance(found, list), result.meta().logs()
         return int(found[1])
-    return bytes(result.return_data().data)[-104:]
+    return bytes(result.return_data().data)[-136:]
 
 
 @FUZZ

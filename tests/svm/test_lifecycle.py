@@ -7,7 +7,7 @@ import json
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
-from svm.rig import COMPONENTS, MODEL, NOW, Chain, Error, Session, players
+from svm.rig import CARTRIDGE, COMPONENTS, MODEL, NOW, Chain, Error, Session, players
 
 from awm_crank.wire import ids
 from awm_crank.wire.args import Lifecycle
@@ -26,7 +26,8 @@ def test_create_sets_what_it_says(chain: Chain) -> None:
     assert int.from_bytes(state[178:186], "little") == int.from_bytes(state[186:194], "little") == NOW
     assert int.from_bytes(state[194:202], "little") == 7
     assert state[202:234] == bytes(s.entity)
-    assert state[234:266] == bytes(ids.WORLD)
+    assert state[234:266] == bytes(s.p1)
+    assert state[304:336] == bytes(ids.WORLD)
     assert hidden[8:13] == bytes([2, 0, 1, 16, 0])
     assert hidden[54:86] == bytes(s.w)
 
@@ -47,7 +48,9 @@ def test_join_starts_the_match(chain: Chain) -> None:
         (7).to_bytes(8, "little"),
         bytes(4),
     )
-    assert hidden[90:122] == hashlib.sha256(b"".join(parts) + start).digest()
+    base = hashlib.sha256(b"".join(parts) + start).digest()
+    assert hidden[90:122] == hashlib.sha256(b"awm:genesis:v2" + base + CARTRIDGE).digest()
+    assert hidden[207:239] == CARTRIDGE
     assert s.data(ids.INPUT_BUFFER)[8:30] == b"\x01" + bytes(21)
     assert log[14:46] == bytes(s.at(ids.SESSION_STATE))
 
@@ -116,9 +119,9 @@ def test_bad_value_is_refused(chain: Chain, bad: dict[str, object]) -> None:
     chain.refused(Error.InvalidArguments, ix, signers=[s.player1])
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"action":0', '{"action"}', '{"a":1}}', "[]", "\x02", "\x01" * 116])
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"action":0', '{"action"}', '{"a":1}}', "[]", "\x02", "\x01" * 150])
 def test_malformed_args_are_refused(chain: Chain, text: str) -> None:
-    """What is neither a whole object nor 117 bytes beginning with 1 is refused."""
+    """What is neither a whole object nor 151 bytes beginning with 1 is refused."""
     s = Session.new(chain, create=False)
     ix = s.apply(ids.SESSION_LIFECYCLE, s.player1, COMPONENTS, text.encode())
     chain.refused(Error.InvalidArguments, ix, signers=[s.player1])
@@ -143,7 +146,8 @@ def test_end(chain: Chain) -> None:
     """Either player ends, while it waits or runs; a stranger does not, and nobody twice."""
     for number, ender in enumerate(("player1", "player2")):
         s = Session.active(chain, number, capacity=0)
-        chain.refused(Error.NotAPlayer, s.lifecycle(2, s.writer), signers=[s.writer])
+        chain.refused(Error.NotIdle, s.lifecycle(2, s.writer), signers=[s.writer])
+        chain.refused(Error.NotAPlayer, s.lifecycle(2, chain.key(99)), signers=[chain.key(99)])
         chain.ok(s.lifecycle(2, getattr(s, ender)), signers=[getattr(s, ender)])
         assert s.status() == 3
         chain.refused(Error.NotActive, s.lifecycle(2, s.player1), signers=[s.player1])
@@ -171,7 +175,7 @@ def test_execute_is_bolt_execute(chain: Chain) -> None:
         data = disc + len(args).to_bytes(4, "little") + args
         returned.append(bytes(chain.ok(Instruction(ids.SESSION_LIFECYCLE, data, metas)).return_data().data))
     assert returned[0] == returned[1]
-    assert len(returned[0]) == 4 + 4 * 4 + 258 + 199 + 104 + 104
+    assert len(returned[0]) == 4 + 4 * 4 + 328 + 264 + 136 + 176
     chain.refused(Error.InstructionUnknown, Instruction(ids.SESSION_LIFECYCLE, bytes(20), metas))
 
 

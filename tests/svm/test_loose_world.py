@@ -89,7 +89,7 @@ def test_other_systems_and_pairs(loose: Session) -> None:
 def test_lists(loose: Session) -> None:
     """submit-input on top, hidden-state or frame-log in front: its pairs are others, so nothing is written."""
     for program in (ids.HIDDEN_STATE, ids.FRAME_LOG):
-        data = bytes_arg(loose.data(program)[8:][:199] if program == ids.HIDDEN_STATE else loose.data(program)[8:112])
+        data = bytes_arg(loose.data(program)[8:][:264] if program == ids.HIDDEN_STATE else loose.data(program)[8:184])
         ix = update(loose, data, ids.SUBMIT_INPUT, programs=(program, ids.INPUT_BUFFER))
         loose.chain.refused(Error.InvalidCaller, ix, signers=[loose.player2])
 
@@ -107,7 +107,7 @@ def test_struct_of_another_length(loose: Session, data: bytes) -> None:
 
 def test_records_of_another_shape(loose: Session) -> None:
     """frame-log takes its struct or its struct and one record of a frame, into a ring that is there."""
-    s, struct_bytes = loose, loose.data(ids.FRAME_LOG)[8:112]
+    s, struct_bytes = loose, loose.data(ids.FRAME_LOG)[8:184]
     record = struct.pack("<I", 300) + bytes(range(92))
 
     def log(data: bytes) -> Instruction:
@@ -122,7 +122,7 @@ def test_records_of_another_shape(loose: Session) -> None:
         s.chain.refused(Error.InvalidArguments, log(data), signers=[s.player2])
     s.chain.refused(Error.FrameMismatch, log(struct_bytes + bytes(RECORD_SIZE)), signers=[s.player2])
     s.chain.ok(log(struct_bytes + record), signers=[s.player2])
-    assert s.data(ids.FRAME_LOG)[112 + 43 * RECORD_SIZE : 112 + 44 * RECORD_SIZE] == record
+    assert s.data(ids.FRAME_LOG)[184 + 43 * RECORD_SIZE : 184 + 44 * RECORD_SIZE] == record
     for capacity in (0, 257):
         data = struct_bytes[:70] + struct.pack("<H", capacity) + struct_bytes[72:]
         s.chain.refused(Error.RingMissing, log(data + record), signers=[s.player2])
@@ -132,7 +132,7 @@ def test_component_of_a_key_wants_its_signature(loose: Session) -> None:
     """Named but not signing is not enough."""
     s, owner = loose, loose.player1
     data = bytearray(s.data(ids.SESSION_STATE))
-    data[234:266] = bytes(owner.pubkey())
+    data[304:336] = bytes(owner.pubkey())
     s.chain.put(s.at(ids.SESSION_STATE), bytes(data), ids.SESSION_STATE)
     ix = update(s, bytes_arg(flipped(s)), signer=owner)
     s.chain.refused(Error.InvalidAuthority, changed(ix, 1, AccountMeta(owner.pubkey(), False, False)))
@@ -184,7 +184,7 @@ def test_destroy(loose: Session) -> None:
     for program in (ids.INPUT_BUFFER, ids.HIDDEN_STATE):
         table = struct.pack("<IQ", 3, 0) + b"\1" + bytes(owner.pubkey())
         chain.put(bolt.program_data_pda(program), table, ids.UPGRADEABLE_LOADER)
-    ix = bolt.destroy_component(owner.pubkey(), s.w, s.entity, ids.INPUT_BUFFER)
+    ix = bolt.destroy_component(owner.pubkey(), s.p1, s.entity, ids.INPUT_BUFFER)
     chain.refused(Error.InvalidAuthority, changed(ix, 0, AccountMeta(owner.pubkey(), False, True)))
     aside = changed(
         changed(ix, 2, AccountMeta(ids.WORLD, False, False)), 8, AccountMeta(ids.INPUT_BUFFER, False, False)

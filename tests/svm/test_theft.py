@@ -23,7 +23,7 @@ FLIP = 20  # a byte of every struct that is neither entity nor metadata
 @pytest.fixture
 def stage(chain: Chain, attacker_program: bytes) -> Session:
     """An active session, one frame old, on a chain where a stranger deployed programs."""
-    session = Session.active(chain)
+    session = Session.active(chain, guarded=False)
     session.step()
     chain.svm.add_program(ATTACKER, attacker_program)
     chain.svm.add_program(WORLD_COPY, (PROGRAMS / "world.so").read_bytes())
@@ -190,16 +190,27 @@ def test_forged_player_and_second_writer(stage: Session) -> None:
 def test_submit_input_cannot_change_the_session(stage: Session, attacker_program: bytes) -> None:
     """Were submit-input itself to hand back another session-state, the component would refuse it."""
     stage.chain.svm.add_program(ids.SUBMIT_INPUT, attacker_program)
-    for position in (0, 81, 226, 257):
+    for position in (0, 81, 226, 257, 327):
         ix = stage.apply(ids.SUBMIT_INPUT, stage.player1, INPUT_COMPONENTS, forge(2, 0, position))
         stage.chain.refused(Error.StructChanged, ix, signers=[stage.player1])
 
 
 @pytest.mark.parametrize(
-    ("which", "position"), [(0, 194), (1, 14), (2, 22), (3, 38), (0, 226), (1, 167), (2, 72), (3, 72)]
+    ("which", "position"),
+    [
+        (0, 194),
+        (1, 14),
+        (2, 22),
+        (3, 38),
+        *((which, at - 8) for which, at in enumerate((234, 175, 80, 80))),
+        *((which, at - 8) for which, at in enumerate((304, 240, 112, 152))),
+        (1, 239 - 8),
+        (3, 112 - 8),
+        (3, 144 - 8),
+    ],
 )
-def test_entity_and_metadata_are_fixed(stage: Session, attacker_program: bytes, which: int, position: int) -> None:
-    """Not even a listed system can move a component to another entity or authority."""
+def test_entity_and_owners_are_fixed(stage: Session, attacker_program: bytes, which: int, position: int) -> None:
+    """Not even a listed system can change a component's entity or authority, nor who paid for what beside it."""
     stage.chain.svm.add_program(ids.SESSION_LIFECYCLE, attacker_program)
     ix = stage.apply(ids.SESSION_LIFECYCLE, stage.player1, COMPONENTS, forge(4, which, position))
     stage.chain.refused(Error.StructChanged, ix, signers=[stage.player1])
@@ -212,13 +223,14 @@ def test_lists_are_per_component(stage: Session) -> None:
         stage.chain.refused(Error.InvalidAccount, ix, signers=[stage.player1])
 
 
-def with_authority(chain: Chain, authority: Keypair) -> tuple[Pubkey, Pubkey]:
+def with_authority(chain: Chain, authority: Keypair, payer: Keypair | None = None) -> tuple[Pubkey, Pubkey]:
     """World and entity of four components whose metadata authority is a key instead of the World id, as an earlier
     release's programs made them."""
     world = chain.new_world()
     entity = chain.new_entity(world)
     for program in COMPONENTS:
-        chain.ok(bolt.initialize_component(authority.pubkey(), entity, program), signers=[authority])
+        payer = payer or authority
+        chain.ok(bolt.initialize_component(payer.pubkey(), entity, program), signers=[payer])
         key = bolt.component_pda(program, entity)
         chain.put(key, chain.data(key)[:-32] + bytes(authority.pubkey()), program, chain.lamports(key))
     return world, entity
@@ -227,8 +239,8 @@ def with_authority(chain: Chain, authority: Keypair) -> tuple[Pubkey, Pubkey]:
 def test_component_of_a_key(chain: Chain) -> None:
     """A component with a key as authority takes applies signed by that key only."""
     owner, other = chain.key(60), chain.key(61)
-    world, entity = with_authority(chain, owner)
     for signer, code in ((other, Error.InvalidAuthority), (owner, 0)):
+        world, entity = with_authority(chain, owner, payer=signer)
         args = Lifecycle(0, signer.pubkey()).to_binary()
         ix = bolt.apply_entity(ids.SESSION_LIFECYCLE, signer.pubkey(), world, entity, COMPONENTS, args)
         if code:
@@ -252,7 +264,7 @@ def session_token(signer: Pubkey, authority: Pubkey, until: int, target: Pubkey 
 def test_session_keys(chain: Chain) -> None:
     """apply_with_session: a token of the authority for this signer, for World, not expired; nothing less."""
     owner, device = chain.key(60), chain.key(61)
-    world, entity = with_authority(chain, owner)
+    world, entity = with_authority(chain, owner, payer=device)
     key = session_token_pda(device.pubkey(), owner.pubkey())
     args = Lifecycle(0, device.pubkey()).to_binary()
     four = [(p, bolt.component_pda(p, entity)) for p in COMPONENTS]

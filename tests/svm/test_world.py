@@ -125,7 +125,7 @@ def systems_of(chain: Chain, world: Pubkey) -> list[bytes]:
 
 def test_approved_systems(chain: Chain) -> None:
     """The first approval closes the world to all others; the set is sorted; removing the last opens it again."""
-    session = Session.new(chain, create=False)
+    session = Session.new(chain, create=False, guarded=False)
     one, world = chain.key(30), session.world
     key = one.pubkey()
     approve, remove = bolt.approve_system, bolt.remove_system
@@ -212,7 +212,7 @@ def test_apply_needs_the_signature(chain: Chain) -> None:
 def test_system_output_is_checked(chain: Chain, attacker_program: bytes) -> None:
     """As many structs as pairs, or InvalidSystemOutput; and the system must return something."""
     chain.svm.add_program(ATTACKER, attacker_program)
-    session = Session.new(chain)
+    session = Session.new(chain, guarded=False)
     pairs = [(p, session.at(p)) for p in COMPONENTS]
     for count in (0, 3, 5):
         args = struct.pack("<HBB", 20, count, 9)
@@ -247,7 +247,7 @@ def program_data(upgrade_authority: Pubkey | None) -> bytes:
 
 @pytest.mark.parametrize("by", ["upgrade authority", "component authority"])
 def test_destroy_component(chain: Chain, by: str) -> None:
-    """The program's upgrade authority, or the component's own, destroys it; the receiver gets the rent."""
+    """The program's upgrade authority, or the component's own, destroys it; the rent goes to who paid it."""
     owner, receiver, stranger = chain.key(30), chain.key(31), chain.key(32)
     entity = chain.new_entity(chain.new_world())
     authority = ids.WORLD if by == "upgrade authority" else owner.pubkey()
@@ -258,10 +258,10 @@ def test_destroy_component(chain: Chain, by: str) -> None:
     upgrader = owner.pubkey() if by == "upgrade authority" else None
     chain.put(table, program_data(upgrader), ids.UPGRADEABLE_LOADER)
     key = bolt.component_pda(program, entity)
-    rent, before = chain.lamports(key), chain.lamports(receiver.pubkey())
+    rent, before = chain.lamports(key), chain.lamports(owner.pubkey())
 
-    def destroy(signer: Keypair, of: Pubkey = entity) -> Instruction:
-        return bolt.destroy_component(signer.pubkey(), receiver.pubkey(), of, program)
+    def destroy(signer: Keypair, of: Pubkey = entity, to: Keypair = owner) -> Instruction:
+        return bolt.destroy_component(signer.pubkey(), to.pubkey(), of, program)
 
     chain.refused(6000, destroy(stranger), signers=[stranger])
     forged = Pubkey.from_bytes(bytes([5]) * 32)
@@ -271,7 +271,8 @@ def test_destroy_component(chain: Chain, by: str) -> None:
     wrong = changed(destroy(owner), 4, AccountMeta(other, False, False))
     chain.refused(6012, wrong, signers=[owner])
     itself = changed(destroy(owner), 1, AccountMeta(key, False, True))
-    chain.refused(6011, itself, signers=[owner])
+    chain.refused(Error.PayerMismatch, itself, signers=[owner])
+    chain.refused(Error.PayerMismatch, destroy(owner, to=receiver), signers=[owner])
     chain.ok(destroy(owner), signers=[owner])
     assert chain.data(key) == b""
-    assert chain.lamports(receiver.pubkey()) == before + rent
+    assert chain.lamports(owner.pubkey()) == before + rent

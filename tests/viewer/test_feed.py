@@ -33,8 +33,9 @@ def session(frame: int, status: int = ACTIVE) -> bytes:
     """A session account at some frame."""
     keys = [Pubkey.new_unique() for _ in range(4)]
     return SessionState(
-        status, frame, 0, keys[0], keys[1], 32, start_players(1, 2), keys[2], 0, 0, 7, keys[3], ids.WORLD
-    ).encode()
+        status, frame, 0, keys[0], keys[1], 32, start_players(1, 2), keys[2], 0, 0, 7, keys[3], keys[0],
+        keys[1], frame, 300, ids.WORLD,
+    ).encode()  # fmt: skip
 
 
 @dataclass

@@ -68,7 +68,9 @@ def ring(total: int, capacity: int) -> bytes:
     slots = [b"\0" * RECORD_SIZE] * capacity
     for frame in range(1, total + 1):
         slots[(frame - 1) % capacity] = record(frame)
-    return FrameLog(total % capacity, total, key(1), key(2), capacity, ids.WORLD, b"".join(slots)).encode()
+    return FrameLog(
+        total % capacity, total, key(1), key(2), capacity, key(3), key(4), 96, ids.WORLD, b"".join(slots)
+    ).encode()
 
 
 def signed(instructions: list[Instruction], payer: Keypair) -> str:
@@ -83,17 +85,17 @@ def vectors() -> dict[str, object]:
     entity, world, payer = key(7), key(8), Keypair.from_seed(bytes(range(32)))
     state = SessionState(
         ACTIVE, 4_000_000_000, 28_800, payer.pubkey(), key(3), 31, fighter(0) + fighter(1), key(4), -5, 1_700_000_000,
-        2**64 - 1, entity, ids.WORLD,
+        2**64 - 1, entity, key(5), key(6), 9, 300, ids.WORLD,
     )  # fmt: skip
     given = players.controller(80, -80, buttons=5, buttons_ext=4, trigger_l=255)
-    buffer = InputBuffer(9, given, bytes(8), True, False, entity, bytes(8), given, False, True, ids.WORLD)
+    buffer = InputBuffer(9, given, bytes(8), True, False, entity, bytes(8), given, False, True, key(5), ids.WORLD)
     submit = bolt.apply_entity(
         ids.SUBMIT_INPUT, payer.pubkey(), world, entity, (ids.SESSION_STATE, ids.INPUT_BUFFER),
         Input(payer.pubkey(), given, 10).to_binary(),
     )  # fmt: skip
     join = bolt.apply_entity(
         ids.SESSION_LIFECYCLE, payer.pubkey(), world, entity, ids.SESSION_COMPONENTS,
-        Lifecycle(JOIN, payer.pubkey(), 20).to_binary(),
+        Lifecycle(JOIN, payer.pubkey(), 20, challenge_s=0).to_binary(),
     )  # fmt: skip
     accounts = SessionAccounts.of(entity)
     match = file.build(

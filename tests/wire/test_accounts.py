@@ -144,7 +144,7 @@ def test_ranges_are_the_described_ones() -> None:
 @pytest.mark.parametrize(("field", "_", "high"), layouts.PLAYER_STATE.ranges())
 def test_session_players_are_checked(player: int, field: str, _: int, high: int) -> None:
     """A PlayerState out of range inside SessionState is refused, naming player and field."""
-    data = bytearray(layouts.SESSION_STATE.discriminator.ljust(266, b"\0"))
+    data = bytearray(layouts.SESSION_STATE.discriminator.ljust(336, b"\0"))
     offset, size = layouts.PLAYER_STATE.span(field)
     at = 82 + 32 * player + offset
     data[at : at + size] = high.to_bytes(size, "little")
@@ -176,7 +176,8 @@ def log_with(frames: range, total: int, capacity: int) -> FrameLog:
     ring = bytearray(capacity * RECORD_SIZE)
     for frame in frames:
         struct.pack_into("<I", ring, (frame - 1) % capacity * RECORD_SIZE, frame)
-    return FrameLog(total % capacity, total, ids.WORLD, ids.WORLD, capacity, ids.WORLD, bytes(ring))
+    key = ids.WORLD
+    return FrameLog(total % capacity, total, key, key, capacity, key, key, 0, key, bytes(ring))
 
 
 @given(st.integers(1, 9), st.integers(0, 40))
@@ -201,7 +202,7 @@ def test_ring_with_a_wrong_record_is_refused() -> None:
 
 def test_missing_ring_holds_nothing() -> None:
     """A log without a ring holds no frames, whatever it counted."""
-    log = FrameLog(3, 7, ids.WORLD, ids.WORLD, 0, ids.WORLD, b"")
+    log = FrameLog(3, 7, ids.WORLD, ids.WORLD, 0, ids.WORLD, ids.WORLD, 0, ids.WORLD, b"")
     assert not log.holds()
     with pytest.raises(LayoutError, match="no frames"):
         log.record(7)
@@ -212,7 +213,7 @@ def test_tails_must_fit() -> None:
     log = log_with(range(0), 0, 2).encode()
     with pytest.raises(LayoutError, match=r"expected 192 \(capacity 2\), found 191"):
         FrameLog.decode(log[:-1])
-    index = FrameLog(2, 0, ids.WORLD, ids.WORLD, 2, ids.WORLD, bytes(192)).encode()
+    index = FrameLog(2, 0, ids.WORLD, ids.WORLD, 2, ids.WORLD, ids.WORLD, 0, ids.WORLD, bytes(192)).encode()
     with pytest.raises(LayoutError, match="write_index; expected below capacity 2, found 2"):
         FrameLog.decode(index)
     shard = WeightShard(
@@ -240,12 +241,25 @@ def test_heads_decode_without_their_tails() -> None:
 
 
 def test_checkpoint_hash_covers_frame_to_end() -> None:
-    """What a checkpoint's data_hash covers is its account from byte 80 on."""
+    """What a checkpoint's data_hash covers is its account from its frame on."""
     checkpoint = Checkpoint(
-        ids.WORLD, 1, False, 0, 5, bytes(32), 7, bytes(16), bytes(64), bytes(16), bytes(range(32)), 0, b"state"
+        ids.WORLD,
+        1,
+        False,
+        0,
+        5,
+        bytes(32),
+        ids.WORLD,
+        7,
+        bytes(16),
+        bytes(64),
+        bytes(16),
+        bytes(range(32)),
+        0,
+        b"state",
     )
-    assert checkpoint.hashed == checkpoint.encode()[80:]
-    assert len(checkpoint.hashed) == 216 - 80 + 5
+    assert checkpoint.hashed == checkpoint.encode()[112:]
+    assert len(checkpoint.hashed) == 248 - 112 + 5
     assert sha256(checkpoint.hashed).digest() != sha256(checkpoint.encode()).digest()
 
 

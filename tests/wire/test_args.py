@@ -58,9 +58,10 @@ def test_binary_layout() -> None:
     raw = CREATE.to_binary()
     assert raw == (
         b"\x01\x00" + bytes(ONE) + b"\x02\x20" + bytes(THREE) + (28800).to_bytes(4, "little")
-        + (1700000000000).to_bytes(8, "little") + b"\x00\x01\x10\x00\x02" + bytes(32)
+        + (1700000000000).to_bytes(8, "little") + b"\x00\x01\x10\x00\x02" + bytes(64)
+        + (300).to_bytes(2, "little")
     )  # fmt: skip
-    assert len(raw) == 117
+    assert len(raw) == 151
     assert TILT.to_binary() == b"\x01" + bytes(ONE) + TILT.input + bytes(4)
     frame = Frame(5, 6, b"i" * 16, b"\0\1", b"p" * 64, b"f" * 16)
     assert frame.to_binary() == b"\x01\x05\0\0\0\x06\0\0\0" + b"i" * 16 + b"\0\1" + b"p" * 64 + b"f" * 16

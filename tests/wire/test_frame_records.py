@@ -105,10 +105,12 @@ def test_block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> No
 def test_block_of_session() -> None:
     """The block of a session takes players and stage from one account and feedback from the other, of one frame."""
     key = ids.WORLD
-    session = SessionState(2, 9, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key)
-    hidden = HiddenState(1, 1, 1, 1, 9, True, key, key, 0, bytes(32), b"f" * 16, 0, bytes(32), 0, key)
+    session = SessionState(2, 9, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key, key, 0, 0, key)
+    hidden = HiddenState(
+        1, 1, 1, 1, 9, True, key, key, 0, bytes(32), b"f" * 16, 0, bytes(32), 0, key, bytes(32), 0, key
+    )
     assert frame_records.block_of_session(session, hidden, b"i" * 16) == b"p" * 64 + b"f" * 16 + b"i" * 16 + b"\x20"
-    later = SessionState(2, 10, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key)
+    later = SessionState(2, 10, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key, key, 0, 0, key)
     with pytest.raises(LayoutError, match="expected 10, as SessionState, found 9"):
         frame_records.block_of_session(later, hidden, bytes(16))
 

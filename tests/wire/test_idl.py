@@ -109,7 +109,7 @@ def documented() -> list[tuple[str, str, list[tuple[str, bool, bool]], list[str]
 
 def test_every_documented_instruction_is_read() -> None:
     """The page's table is parsed whole, so that the next test compares all of it."""
-    assert len(documented()) == 22
+    assert len(documented()) == 28
     others = {*BOLT_ABI, *rollup.INSTRUCTIONS}
     ours = {(name, each) for name in COMPONENTS for each in load(name).instructions if each not in others}
     assert {(program, name) for program, name, _, _ in documented()} == ours
@@ -172,8 +172,8 @@ def test_wrong_accounts_are_refused() -> None:
     """A missing or unknown account of an instruction is named."""
     idl = load("input_buffer")
     with pytest.raises(LayoutError, match="account input_buffer of"):
-        idl.build("close", {"player1": ids.WORLD, "session_state": ids.WORLD})
-    everything = dict.fromkeys(("player1", "input_buffer", "session_state", "spare"), ids.WORLD)
+        idl.build("close", {"signer": ids.WORLD, "session_state": ids.WORLD, "payer": ids.WORLD, "receipt": ids.WORLD})
+    everything = dict.fromkeys(("signer", "input_buffer", "session_state", "payer", "receipt", "spare"), ids.WORLD)
     with pytest.raises(LayoutError, match="spare"):
         idl.build("close", everything)
 

@@ -57,7 +57,7 @@ def test_sizes_of_blocks() -> None:
         "FrameRecord": 96,
     }
     args = (layouts.LIFECYCLE_ARGS, layouts.INPUT_ARGS, layouts.FRAME_ARGS)
-    assert [layout.size for layout in args] == [117, 45, 107]
+    assert [layout.size for layout in args] == [151, 45, 107]
     spans = layouts.FRAME_BLOCK.fields
     assert {name: span.offset for name, span in spans.items()} == {
         "players": 0,
@@ -69,7 +69,7 @@ def test_sizes_of_blocks() -> None:
 
 def test_part_reads_adjacent_fields() -> None:
     """A part reads adjacent fields raw, those in a tuple as one piece; a gap or another order is refused."""
-    data = bytes(range(112))
+    data = bytes(range(144))
     part = layouts.INPUT_BUFFER.part("frame", ("player1", "player2"), "p1_ready", "p2_ready")
     assert part.unpack(data) == (0x0B0A0908, bytes(range(12, 28)), 28, 29)
     with pytest.raises(LayoutError, match="InputBuffer; expected at least 30 bytes, found 29"):
@@ -105,16 +105,16 @@ def test_layouts_are_packed() -> None:
 def test_check_account() -> None:
     """Owner, discriminator and length are checked, and errors name the account."""
     layout = layouts.INPUT_BUFFER
-    good = layout.discriminator.ljust(112, b"\0")
+    good = layout.discriminator.ljust(144, b"\0")
     layout.check_account(good, ids.INPUT_BUFFER, "here")
     layout.check_account(good + b"x", ids.INPUT_BUFFER, "here", tail=True)
     with pytest.raises(AccountError, match="InputBuffer here: owner; expected 3R2R"):
         layout.check_account(good, ids.WORLD, "here")
     with pytest.raises(AccountError, match="InputBuffer here: discriminator"):
-        layout.check_account(bytes(112), ids.INPUT_BUFFER, "here")
+        layout.check_account(bytes(144), ids.INPUT_BUFFER, "here")
     for wrong in (good[:-1], good + b"x"):
         with pytest.raises(
-            LayoutError, match=f"InputBuffer here: length; expected 112 bytes, found {len(wrong)} bytes"
+            LayoutError, match=f"InputBuffer here: length; expected 144 bytes, found {len(wrong)} bytes"
         ):
             layout.check_account(wrong, ids.INPUT_BUFFER, "here")
     with pytest.raises(AccountError, match="no data"):
@@ -157,6 +157,6 @@ def test_pack_refuses_what_does_not_fit() -> None:
 
 def test_numbers_are_little_endian() -> None:
     """A u32 stands low byte first."""
-    data = bytearray(layouts.SESSION_STATE.discriminator.ljust(266, b"\0"))
+    data = bytearray(layouts.SESSION_STATE.discriminator.ljust(336, b"\0"))
     data[9:13] = struct.pack("<I", 0x01020304)
     assert layouts.SESSION_STATE.unpack(bytes(data))[1] == 0x01020304

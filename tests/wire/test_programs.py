@@ -10,7 +10,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from awm_crank.errors import LayoutError
-from awm_crank.wire import bolt, ids, programs, rollup
+from awm_crank.wire import bolt, deposits, ids, programs, rollup
 from awm_crank.wire.idl import load
 
 SIGNER, ENTITY, OTHER = (Pubkey.from_bytes(bytes([n]) * 32) for n in (7, 8, 9))
@@ -20,6 +20,10 @@ HIDDEN, SESSION, LOG, BUFFER = (
 )
 A, B = programs.checkpoint_pda(ENTITY, 0), programs.checkpoint_pda(ENTITY, 1)
 ZERO = ids.SYSTEM_PROGRAM
+RECEIPTS = [
+    programs.receipt_pda(program, ENTITY)
+    for program in (ids.HIDDEN_STATE, ids.FRAME_LOG, ids.INPUT_BUFFER, ids.SESSION_STATE)
+]
 
 HID, LOGS, SHARD, MANIFEST = "hidden_state", "frame_log", "weight_shard", "model_manifest"
 
@@ -27,7 +31,9 @@ HID, LOGS, SHARD, MANIFEST = "hidden_state", "frame_log", "weight_shard", "model
 CASES: list[tuple[Callable[..., Instruction], tuple[object, ...], str, str, list[Pubkey], bytes]] = [
     (programs.bind_writer, (ENTITY,), HID, "bind_writer", [HIDDEN, SESSION], b""),
     (programs.claim, (ENTITY, 5), HID, "claim", [HIDDEN], b"\x05\0\0\0"),
-    (programs.checkpoint_create, (ENTITY, 1, 600), HID, "checkpoint_create", [HIDDEN, B, ZERO], b"\x01\x58\x02\0\0"),
+    (programs.checkpoint_create, (ENTITY, 1, 600), HID, "checkpoint_create", [HIDDEN, SESSION, B, ZERO],
+     b"\x01\x58\x02\0\0"),
+    (programs.pin_cartridge, (ENTITY, OTHER), HID, "pin_cartridge", [HIDDEN, SESSION, OTHER], b""),
     (programs.checkpoint_grow, (ENTITY, 0), HID, "checkpoint_grow", [HIDDEN, A, ZERO], b"\0"),
     (
         programs.checkpoint_begin,
@@ -39,12 +45,14 @@ CASES: list[tuple[Callable[..., Instruction], tuple[object, ...], str, str, list
     (programs.checkpoint_finalize, (ENTITY, 1, b"h" * 32), HID, "checkpoint_finalize", [HIDDEN, B, LOG],
      b"\1" + b"h" * 32),
     (programs.checkpoint_close, (ENTITY, 0, OTHER), HID, "checkpoint_close", [HIDDEN, SESSION, A, OTHER], b"\0"),
-    (programs.close_hidden_state, (ENTITY,), HID, "close", [HIDDEN, SESSION, A, B, LOG], b""),
-    (programs.ring_grow, (ENTITY, 300), LOGS, "ring_grow", [HIDDEN, LOG, ZERO], b"\x2c\x01"),
-    (programs.ring_shrink, (ENTITY, OTHER), LOGS, "ring_shrink", [HIDDEN, SESSION, LOG, OTHER], b""),
-    (programs.close_frame_log, (ENTITY,), LOGS, "close", [LOG, SESSION], b""),
-    (programs.close_input_buffer, (ENTITY,), "input_buffer", "close", [BUFFER, SESSION], b""),
-    (programs.close_session_state, (ENTITY,), "session_state", "close", [SESSION, HIDDEN, BUFFER, LOG], b""),
+    (programs.close_hidden_state, (ENTITY, OTHER), HID, "close", [HIDDEN, SESSION, OTHER, RECEIPTS[0]], b""),
+    (programs.ring_grow, (ENTITY, 300), LOGS, "ring_grow", [HIDDEN, SESSION, LOG, ZERO], b"\x2c\x01"),
+    (programs.ring_shrink, (ENTITY, OTHER), LOGS, "ring_shrink", [SESSION, LOG, OTHER], b""),
+    (programs.close_frame_log, (ENTITY, OTHER), LOGS, "close", [LOG, SESSION, OTHER, RECEIPTS[1]], b""),
+    (programs.close_input_buffer, (ENTITY, OTHER), "input_buffer", "close", [BUFFER, SESSION, OTHER, RECEIPTS[2]],
+     b""),
+    (programs.close_session_state, (ENTITY, OTHER), "session_state", "close",
+     [SESSION, HIDDEN, BUFFER, LOG, OTHER, RECEIPTS[3]], b""),
     (programs.shard_grow, (OTHER, 2, 600), SHARD, "shard_grow", [OTHER, ZERO], b"\x02\x58\x02\0\0"),
     (programs.shard_write, (OTHER, 3, b"xy"), SHARD, "shard_write", [OTHER], b"\x03\0\0\0\x02\0\0\0xy"),
     (programs.shard_hash_leaves, (OTHER, 7), SHARD, "shard_hash_leaves", [OTHER], b"\x07\0"),
@@ -80,14 +88,14 @@ def test_instruction(
 
 def test_every_direct_instruction_has_its_function() -> None:
     """The functions of the module and the instructions of the IDLs are the same set."""
-    bolts = {"initialize", "update", "update_with_session", "destroy", *rollup.INSTRUCTIONS}
+    bolts = {"initialize", "update", "update_with_session", "destroy", *rollup.INSTRUCTIONS, *deposits.INSTRUCTIONS}
     in_idls = {(name, each) for name in ids.COMPONENTS for each in load(name).instructions if each not in bolts}
     assert {(case[2], case[3]) for case in CASES} == in_idls
     functions = {
         name for name, value in vars(programs).items()
         if inspect.isfunction(value) and value.__module__ == programs.__name__ and not name.startswith("_")
     }  # fmt: skip
-    assert functions == {case[0].__name__ for case in CASES}
+    assert functions - {"receipt_pda"} == {case[0].__name__ for case in CASES}
 
 
 def test_checkpoint_address() -> None:

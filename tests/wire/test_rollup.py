@@ -51,6 +51,8 @@ def test_delegate(program: Pubkey) -> None:
     session = bolt.component_pda(ids.SESSION_STATE, ENTITY)
     assert keys == [
         PAYER, ENTITY, account, program, buffer, record, metadata, ids.DELEGATION, ids.SYSTEM_PROGRAM, session,
+        *(bolt.component_pda(each, ENTITY) for each in (ids.HIDDEN_STATE, ids.FRAME_LOG)),
+        Pubkey.find_program_address([b"payer", bytes(ENTITY)], program)[0],
     ]  # fmt: skip
     assert bytes(rollup.delegate(PAYER, ENTITY, program, None).data)[8:] == b"\xff\xff\xff\xff\0"
 

@@ -1,12 +1,11 @@
-"""Trains a policy by imitation: `python tools/policy/imitate.py --out FILE.pt [--minutes N]`. It also writes FILE.npz.
+"""Trains a policy by imitation: `python tools/policy/imitate.py --out FILE.pt [--minutes N]`, and FILE.npz beside it.
 
-The teacher is the scripted player `spacing` (awm_crank/match/players.py). It gets the fighter's state_age in place of
-the frame's number, which a policy does not see, so the policy can see everything on which the teacher decides. The
-teacher says what it would press in every frame of matches in the world's simulator (tools/world). Half of the fighters
-obey it. The others are the simulator's own varied players, so the policy meets more situations than the teacher alone
-would cause.
+The teacher is the scripted player `spacing` (awm_crank/match/players.py), asked with its own state_age in place of the
+frame's number, which no player sees: so what it does is a function of what a policy is shown. It says what it would
+press in every frame of matches in the world's simulator (tools/world), where half of the fighters do as it says and the
+others are the simulator's own varied players: the policy sees more situations than the teacher alone would bring about.
 
-Equal seeds and equal numbers of steps give equal results. The checkpoint is PolicyMLP's (awm_crank/match/policy.py).
+Deterministic from the seed, up to how far the time goes. The checkpoint is PolicyMLP's (awm_crank/match/policy.py).
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ RAW_SCALE = {"percent": 256}
 NEUTRAL = (128, 128, 128, 128, *[0] * 9)
 FLOATS = ("percent", "x", "y", "shield_strength", "speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x",
           "speed_attack_y", "state_age", "hitlag", "stocks", "", "facing", "", "on_ground")  # fmt: skip
-"""The frame vector's floats of one player, before the controller's. What a player does not see ('') is 0."""
+"""The frame vector's floats of one player, before the controller's; what a player does not see ('') is 0."""
 
 
 def records(s: Fighters) -> NDArray[np.void]:
@@ -72,7 +71,7 @@ def features(states: NDArray[np.void]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def taught(states: NDArray[np.void]) -> NDArray[np.uint8]:
-    """What the teacher presses in every match for each player: (matches, 2, 8) ControllerInput bytes."""
+    """What the teacher presses in every match for either player: (matches, 2, 8) ControllerInput bytes."""
     raw = states.tobytes()
     ages = states["state_age"].tolist()
     given = b"".join(
@@ -92,7 +91,7 @@ def targets(inputs: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 class Lessons:
-    """Matches in progress, and the last K frames of each, as each player sees them."""
+    """Matches in progress, and the last K frames of each, as either player sees them."""
 
     def __init__(self, matches: int, context: int, seed: int) -> None:
         self.rng = np.random.Generator(np.random.PCG64(seed))
@@ -103,7 +102,7 @@ class Lessons:
         self.history = [records(self.frames)] * context
 
     def next(self) -> tuple[NDArray[np.void], NDArray[np.uint8]]:
-        """(matches × 2, K, 2) records, own fighter first, and what the teacher presses. Then the matches advance."""
+        """(matches × 2, K, 2) records, own fighter first, and what the teacher presses; then the matches go on."""
         seen = np.stack(self.history, 1)
         said = taught(self.history[-1])
         inputs = np.where(self.obedient[..., None], said, self.players.controllers(self.frames))
@@ -145,7 +144,7 @@ class PolicyMLP(nn.Module):
 
 
 def loss_of(model: PolicyMLP, states: NDArray[np.void], said: NDArray[np.uint8]) -> Tensor:
-    """Cross entropy with what the teacher pressed. Analog targets count as probabilities."""
+    """Cross entropy to what the teacher said, analog targets as probabilities."""
     floats, rows = features(states)
     analog, buttons = model(torch.from_numpy(floats), torch.from_numpy(rows))
     wanted_analog, wanted_buttons = targets(said)
@@ -155,9 +154,8 @@ def loss_of(model: PolicyMLP, states: NDArray[np.void], said: NDArray[np.uint8])
 
 
 def agreement(policy: Policy, frames: int = 400, matches: int = 4, seed: int = 999) -> dict[str, float]:
-    """How often the policy's stick points where the teacher's does, and how often it presses the same buttons.
-
-    Measured over matches that the policy was not trained on."""
+    """How often the policy's stick points where the teacher's does, and how often it presses the same buttons, over
+    matches that it was not trained on."""
     lessons = Lessons(matches, policy.context_len, seed)
     directions = buttons = count = 0
     for _ in range(frames):
@@ -176,7 +174,7 @@ def train(
     *, context: int, hidden: int, trunk: int, matches: int, seed: int, minutes: float = 1.0, steps: int = 1 << 30,
     rate: float = 2e-3,
 ) -> tuple[PolicyMLP, list[float]]:  # fmt: skip
-    """Trains until the time or the steps are over. Returns the network and the loss of every step."""
+    """Trains until the time or the steps are over; the network and the loss of every step."""
     torch.manual_seed(seed)
     model = PolicyMLP(context, hidden, trunk)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
@@ -187,7 +185,7 @@ def train(
         share = max(done, len(losses) / steps)
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - 0.97 * share)
-        # frames of one match resemble each other, so a step takes several of them
+        # frames of one match are alike: several of them make a step
         states, said = (np.concatenate(each) for each in zip(*(lessons.next() for _ in range(4)), strict=True))
         loss = loss_of(model, states, said)
         optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Converts frame blocks to the model's tensors, and predictions back: docs/numerics.md, 6.1 and 7, in floats."""
+"""Frame blocks to the model's tensors, and predictions back: the float side of docs/numerics.md §6.1, §7."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _ROWS = {name: _rows(name) for name in ("action", "jumps")}
 
 
 def targets(s: Fighters, after: Fighters) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
-    """What the heads should predict at `s` so that `after` follows: head name → (matches, rows) or (matches, 2)."""
+    """What the heads should say at `s` so that `after` follows; head name → (matches, rows) or (matches, 2)."""
 
     def flat(columns: list[NDArray[np.int32]], scales: list[float]) -> NDArray[np.float32]:
         stacked = np.stack([c * k for c, k in zip(columns, scales, strict=True)], -1)
@@ -87,7 +87,7 @@ def targets(s: Fighters, after: Fighters) -> dict[str, NDArray[np.float32] | NDA
 
 
 def decode(s: Fighters, out: dict[str, Tensor]) -> Fighters:
-    """The next frame that a prediction (head name → (matches, rows)) makes from `s`."""
+    """The next frame that a prediction (head name → (matches, rows)) makes of `s`."""
     n = s.copy()
 
     def rows(name: str, width: int) -> NDArray[np.float64]:

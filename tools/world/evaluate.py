@@ -1,8 +1,8 @@
 """Judges a world: `python tools/world/evaluate.py (--checkpoint FILE | --cartridge FILE) [--json FILE]`.
 
-It plays 200 closed-loop matches of at most 3,600 frames with the scripted players, from seeds that training never used,
-in the world and in the simulator. Everything is fixed, so two runs of one world print the same figures. With both files
-it prints the INT8 figures next to the FP32 ones, with the bootstrap 95 % interval of the latter.
+200 closed-loop matches of at most 3,600 frames under the scripted players, seeds that training never used, and the
+simulator beside it. Everything is fixed, so two runs of one world print the same figures. With both files given, the
+INT8 figures stand beside the FP32 ones with the bootstrap 95 % interval of the latter.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ FLOAT_FRAMES = 60
 
 
 class World(Protocol):
-    """Something that computes the next frame of a batch of matches."""
+    """Something that makes the next frame of a batch of matches."""
 
     def begin(self, matches: int) -> None: ...
 
     def step(self, s: Fighters, led: NDArray[np.uint8], inputs: NDArray[np.uint8]) -> Fighters:
-        """The frame after `s` with `inputs`. The controllers `led` led to `s`."""
+        """The frame after `s`, to which the controllers `led` led, under `inputs`."""
         ...
 
 
@@ -96,7 +96,7 @@ def blocks(s: Fighters, led: NDArray[np.uint8]) -> list[bytes]:
 
 
 class Quantized:
-    """A cartridge, on the engine that serves it. The blocks are passed from frame to frame as they are."""
+    """A cartridge, on the engine that serves it. The blocks travel from frame to frame untouched."""
 
     def __init__(self, path: Path) -> None:
         from awm_crank.engine.cartridge import Cartridge
@@ -128,7 +128,7 @@ class Quantized:
 
 
 def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:
-    """Plays closed-loop matches. Returns figures by match (arrays over matches)."""
+    """Plays closed-loop matches; per-match figures (arrays over matches)."""
     s, led, players = start(matches), np.zeros((matches, 2, 8), np.uint8), Players(matches, seed)
     world.begin(matches)
     length, ended = np.full(matches, frames), np.zeros(matches, bool)
@@ -148,7 +148,7 @@ def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:
         floating |= (hovering > FLOAT_FRAMES).any(1) & live
         forbidden += np.where(live, impossible(s, after).any(1), 0)
         counted += live
-        hits += np.where(live, (after.percent > s.percent + 1).any(1), 0)  # less than that is not a blow
+        hits += np.where(live, (after.percent > s.percent + 1).any(1), 0)  # less is no blow of anybody's
         top_percent = np.where(live, np.maximum(top_percent, after.percent.max(1)), top_percent)
         over = (after.stocks == 0).any(1) & live
         length[over] = frame
@@ -171,13 +171,13 @@ _AIR[list(simulator.AIR_ACTIONS)] = True
 
 
 def impossible(s: Fighters, after: Fighters) -> NDArray[np.bool_]:
-    """Counts combinations that the simulator never makes, by fighter."""
+    """Combinations that the simulator never makes, per fighter."""
     bad = ~_KNOWN[after.action]
     bad |= (after.on_ground == 1) & _AIR[after.action]
     bad |= (after.on_ground == 0) & _GROUND[after.action]
     bad |= after.stocks > s.stocks
     bad |= (after.stocks < s.stocks) & (after.action != DEAD)
-    # a quarter of a percent: a smaller drop only makes the accounts' whole number flicker, and heals nobody
+    # a quarter of a percent: below it the accounts' whole number flickers, and nobody is healed
     bad |= (codec.percent(after) < codec.percent(s) - 64) & ~is_in(after.action, (DEAD, REBIRTH))
     return bad | ((after.on_ground == 1) & (np.abs(after.x) > GROUND_X + UNIT))
 
@@ -200,7 +200,7 @@ def probe(world: World) -> dict[str, float]:
     right = run(lambda _: (80, 0, 0), 30)
     left = run(lambda _: (0, 0, -80), 30)
     jump = run(lambda f: (0, simulator.X if f < 2 else 0, 0), 70)
-    # both run at each other, then player 1 jabs
+    # Both run at each other, then player 1 jabs.
     fight = run(lambda f: (80 if f < 14 else 0, simulator.A if f >= 20 else 0, -80 if f < 14 else 0), 60)
     return {
         "run_right": float(right[-1].x[0, 0] - right[14].x[0, 0]) / 15 / UNIT,

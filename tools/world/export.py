@@ -1,8 +1,8 @@
-"""Exports a trained world: `python tools/world/export.py CHECKPOINT -o world.pt [--frames FILE]`.
+"""Takes a trained world out of training: `python tools/world/export.py CHECKPOINT -o world.pt [--frames FILE]`.
 
 Writes the checkpoint format that `awm-crank quantize` reads (weights, encoding_config, context_len; no optimizer), and
 with `--frames` the frame blocks of simulated matches under the scripted players: `awm-crank quantize --frames`
-calibrates on them, `awm-crank fidelity --recorded` compares on them (use another seed for that).
+calibrates on them, `awm-crank fidelity --recorded` compares on them (other seeds, please).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CALIBRATION_SEED = 880_001
 
 
 def clean(path: Path, on_grid: bool) -> dict[str, object]:
-    """The result of training in the checkpoint format: FP32 tensors and nothing else.
+    """What training left, as the checkpoint format has it: FP32 tensors and nothing else.
 
     With `on_grid` the weights are rounded as `train.py --rounded` rounds them.
     """
@@ -40,7 +40,7 @@ def clean(path: Path, on_grid: bool) -> dict[str, object]:
 
 
 def matches(frames: int, seed: int) -> bytes:
-    """At least `frames` blocks of whole matches, one after the other. Each ends when a player has no stocks left."""
+    """At least `frames` blocks of whole matches, one behind the other, each until a player has no stocks left."""
     out: list[bytes] = []
     number = 0
     while len(out) < frames:

@@ -2,7 +2,7 @@
 
 One call advances a batch of matches by T frames. Inside the chunk the recurrence is written as a masked matrix product
 (the "state space dual" form of Mamba2, arXiv:2405.21060 §6), which is exact and fast for T around 64; the state and the
-convolution's tail are arguments and results, so training can go over sequences of any length.
+convolution's tail enter and leave, so that training goes statefully over sequences of any length.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 FLOATS = 28
 CONTROLS = 13
 CATEGORIES = {"action": 400, "jumps": 8, "l_cancel": 3, "hurtbox": 3, "ground": 32, "last_attack": 64}
-# The values that occur in this world. Training has rows for these alone; `exported` gives the others a bias of NEVER.
+# What this world knows of each; training has rows for these alone, and `exported` gives the others a bias of NEVER.
 USED = {"action": ACTIONS, "jumps": (0, 1, 2), "l_cancel": (0,), "hurtbox": (0,), "ground": (0,), "last_attack": (0,)}
 NEVER = -30.0
 CHARACTER, STAGE = 0, 32
@@ -26,10 +26,10 @@ EMBEDDINGS = {
     "hurtbox": (3, 2), "ground": (32, 4), "last_attack": (64, 8), "state_age": (150, 8),
 }  # fmt: skip
 PLAYER_EMBEDDINGS = ("action", "jumps", "character", "l_cancel", "hurtbox", "ground", "last_attack", "state_age")
-# encoding_config's scales: they bring each float of the frame vector to about one.
+# encoding_config's scales: each float of the frame vector comes out around one.
 PERCENT_SCALE, XY_SCALE, SHIELD_SCALE, VELOCITY_SCALE, HITLAG_SCALE, STOCKS_SCALE = 0.02, 0.03, 0.03, 0.4, 0.2, 0.5
-# Typical size of each regression target of a player, in frame-vector units. The heads are trained in these units: Adam
-# moves every weight by about its rate, which is far too coarse for a delta of a thousandth.
+# Typical size of each regression target, a player, in frame-vector units. The heads are trained in them: Adam moves
+# every weight by about its rate, which is far too coarse for a delta of a thousandth.
 SPREAD = {
     "continuous": (5 * PERCENT_SCALE, 1.6 * XY_SCALE, 1.6 * XY_SCALE, 0.5 * SHIELD_SCALE),
     "velocity": tuple(speed * VELOCITY_SCALE for speed in (0.4, 1.0, 0.6, 2.0, 2.0)),
@@ -81,7 +81,7 @@ class Mamba(nn.Module):
         channels = s.d_inner + 2 * s.d_state
         z, xbc, dt = self.in_proj(u).split([s.d_inner, channels, s.heads], -1)
         padded = torch.cat([tail, xbc], 1)
-        # four shifted products: torch's grouped convolution takes three times as long in the backward pass
+        # Four shifted products: torch's grouped convolution takes three times as long backwards.
         taps, steps_in = self.conv1d.weight[:, 0], u.shape[1]
         bias = self.conv1d.bias
         assert bias is not None
@@ -173,7 +173,7 @@ class FrameStackMamba2(nn.Module):
     def exported(self, weights: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """The state dict (or `weights`) as the checkpoint has it: SPREAD folded into the regression heads, all rows.
 
-        Every character and every stage gets the weights of the one that was trained.
+        Every character and every stage is the one that was trained.
         """
         full = {name: value.detach().clone() for name, value in (weights or self.state_dict()).items()}
         for name, spread in SPREAD.items():

@@ -1,7 +1,7 @@
-"""Scripted and randomized players for the simulator, vectorized. They cover its whole action space.
+"""Scripted and randomized players for the simulator, vectorized; they cover its whole action space.
 
-A player is a style (one integer for each fighter) and pseudo-random numbers from the seed. The same seed gives the same
-replay.
+A player is a style (one integer a fighter) and its own pseudo-random numbers, counted from the seed: the same
+seed gives the same replay.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator import GROUND_X, L_EXT, UNIT, A, Fighters, X
 
 STYLES = ("idle", "wander", "fighter", "jumper", "defender", "masher", "random")
-_HOLD = 8  # average number of frames for which a random intention is kept
+_HOLD = 8  # frames a random intention is kept, on average
 
 
 class Players:
@@ -52,7 +52,7 @@ class Players:
             ],
             side,
         )
-        # everybody but the random player returns when off the stage, most of the time
+        # Everybody but the random player comes home when off the stage, most of the time.
         x = np.where(outside & (style != 6) & (chance < 0.9), home, x)
         y = np.where(above | (chance > 0.8), 1, 0) * (style != 0)
         strike = np.select(
@@ -75,5 +75,5 @@ class Players:
         out[..., 1] = (y * 80).astype(np.int8).view(np.uint8)
         out[..., 6] = (strike * A + leap * X).astype(np.uint8)
         out[..., 7] = (guard * L_EXT).astype(np.uint8)
-        # one intention in eight is any controller at all: people hold things that no script would
+        # One intention in eight is any controller at all: people hold things that no script would.
         return np.where(((r >> 13) == 0)[..., None], self.wild, out)

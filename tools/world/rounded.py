@@ -1,7 +1,7 @@
-"""Trains with weights as the engine holds them: rounded to int8 rows, with gradients passed straight through.
+"""Training with weights as the engine holds them: rounded to int8 rows, gradients passed straight through.
 
 The grid is the quantizer's (a scale for each row; engine/offline/balance.py: frame_proj's columns balanced first),
-so quantizing does not move the exported weights.
+so that quantizing the exported weights finds them where they are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Rounded:
         self.update()
 
     def update(self) -> None:
-        """Rounds the current weights."""
+        """Round the weights as they are now."""
         self.weights = rounded(self.model, dict(self.model.named_parameters()))
 
     def __call__(self, *arguments: object) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
@@ -31,12 +31,12 @@ class Rounded:
 
 
 def rounded(model: FrameStackMamba2, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All weights, with those of matrices rounded. Gradients go to the unrounded ones."""
+    """All weights, those of matrices rounded; gradients go to the given ones."""
     return {name: _round(w, columns) for name, (w, columns) in _gains(model, weights, weights).items()}
 
 
 def settled(model: FrameStackMamba2) -> dict[str, Tensor]:
-    """The rounded weights. The gains are computed from them, so the quantizer finds the same grid."""
+    """The rounded weights, on a grid that the quantizer finds again: the gains are those of the rounded weights."""
     given = {name: w.detach() for name, w in model.named_parameters()}
     now = given
     for _ in range(20):
@@ -50,7 +50,7 @@ def settled(model: FrameStackMamba2) -> dict[str, Tensor]:
 def _gains(
     model: FrameStackMamba2, weights: dict[str, Tensor], like: dict[str, Tensor]
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
-    """Each name's weight and, for a matrix, its columns' gains."""
+    """Name to its weight and, where that is a matrix, its columns' gains, as `like` asks for them."""
     s = model.shape
     shape = Shape(s.d_model, s.d_inner, s.d_state, s.headdim, s.layers, state_age_as_embed=True)
     numbers = {name: w.detach().double().numpy() for name, w in like.items()}

@@ -1,17 +1,17 @@
 """A small deterministic platform fighter: the world that the demo's model learns.
 
 Final Destination's geometry, Melee's action-state ids, integers only (positions and speeds in 1/256 unit, as the
-accounts hold them), so a replay gives the same bits on every machine. It is small on purpose: a model of a few hundred
-thousand weights has to learn it. All matches of a batch advance together; arrays are (matches, 2 players).
+accounts hold them), so that a replay is the same bits on every machine. It is kept small on purpose: a model of a few
+hundred thousand weights has to learn it. All matches of a batch advance together; arrays are (matches, 2 players).
 
 What happens in one frame, in this order: each fighter chooses an action (`_act`), moves (`_move`), attacks are resolved
 (`_hits`), fighters beyond the blast zones die or come back (`_deaths`), and the action's age follows the rule of the
-encoding: + 1 while the action stays, else 0. So every duration is a function of the action and its age, and there is no
-hidden variable: the frame block is the whole state.
+encoding: + 1 while the action stays, else 0. Every duration is therefore a function of the action and its age, and no
+hidden variable exists: the frame block is the whole state.
 
-A fighter obeys the controllers in its frame block, which led to that frame: a button moves it one frame later. The
-model adds the coming controllers after its last layer, where they cannot be multiplied with another fact. It cannot
-express "the stick points where the fighter looks" there, but it can with the controllers in the block.
+A fighter obeys the controllers that its frame block holds, those that led to the frame: what is pressed in one frame
+moves it in the next. The model adds the coming controllers behind its last layer, where they can meet no other fact in
+a product; "the stick points where the fighter looks" cannot be said there, and in the block it can.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BLAST_LEFT, BLAST_RIGHT, BLAST_TOP, BLAST_BOTTOM = -246 * UNIT, 246 * UNIT, 188 
 DEAD, REBIRTH, WAIT, TURN, DASH, RUN = 0, 12, 14, 18, 20, 21
 JUMP_SQUAT, JUMP, AERIAL_JUMP, FALL, LANDING = 24, 25, 27, 29, 42
 JAB, UP_TILT, NEUTRAL_AIR, SHIELD = 44, 57, 65, 179
-# launched to the right, to the left: the direction is part of the action, which a model learns sooner than a sign
+# Launched to the right, to the left: the direction is a fact of the action, which a model learns sooner than a sign.
 DAMAGE_LIGHT, DAMAGE_MEDIUM, DAMAGE_FLY = (75, 76), (78, 79), (88, 89)
 LIGHT_TO_MEDIUM = DAMAGE_MEDIUM[0] - DAMAGE_LIGHT[0]
 ACTIONS = (
@@ -42,7 +42,7 @@ ACTIONS = (
 GROUND_ACTIONS = (WAIT, TURN, DASH, RUN, JUMP_SQUAT, LANDING, JAB, UP_TILT, SHIELD)
 AIR_ACTIONS = (REBIRTH, JUMP, AERIAL_JUMP, FALL, NEUTRAL_AIR, *DAMAGE_MEDIUM, *DAMAGE_FLY)
 
-# frames that an action lasts (its age runs from 0 to duration − 1)
+# Frames an action lasts (its age runs from 0 to duration − 1).
 DURATION = {
     DEAD: 40, REBIRTH: 40, TURN: 6, DASH: 12, JUMP_SQUAT: 3, JUMP: 25, AERIAL_JUMP: 24, LANDING: 4,
     JAB: 16, UP_TILT: 24, NEUTRAL_AIR: 28,
@@ -59,17 +59,16 @@ SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10
 STICK = 30
 RESPAWN_Y = 40 * UNIT
 BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
-# A fighter's position is that of its feet. Its body keeps them away from the block: by HEAD below the block, and at its
-# sides by a wind that starts CLEAR from the wall and is stronger nearer to it. A fighter that comes down within LEDGE
-# of the edge has caught it, and is put EDGE inside. Each line is so far from the block that a model which is a step off
-# is still outside of the block.
+# A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and beside it by a wind
+# that starts CLEAR from the wall and is stronger nearer to it. Who comes down within LEDGE of the edge has caught it,
+# and stands EDGE inside. Each line is so far from the block that a model which is a step off is still outside of it.
 HEAD = 12 * UNIT
 CLEAR = 24 * UNIT
-WALL_PUSH = 11 * UNIT  # the most that the wind moves a fighter in a frame
+WALL_PUSH = 11 * UNIT  # the most that the wind moves anybody in a frame
 LEDGE, EDGE = 8 * UNIT, 2 * UNIT
-# the age of DEAD at which the stock is lost: an exact frame, unlike the one in which a line is crossed
+# The age of DEAD at which the stock goes: a frame that everybody agrees on, unlike the one in which a line is crossed.
 STOCK_AGE = 4
-RETURN = 16  # a dead fighter returns by 1/16 of the way each frame: a leap in one frame is more than a delta can hold
+RETURN = 16  # a dead fighter comes 1/16 of the way home a frame: a leap in one frame is more than a delta can carry
 MAX_PERCENT = 999
 
 
@@ -108,7 +107,7 @@ class Fighters:
     x: Ints
     y: Ints
     percent: Ints
-    percent_frac: Ints  # in 1/256; only a model leaves a remainder
+    percent_frac: Ints  # 1/256: only a model leaves any
     shield: Ints
     air_x: Ints
     speed_y: Ints
@@ -136,13 +135,13 @@ class Fighters:
             getattr(self, f.name)[rows] = getattr(other, f.name)[rows]
 
     def place(self, rows: Bools, those: Fighters) -> None:
-        """Chooses rows: `those` alone."""
+        """`those` are the chosen rows alone."""
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(those, f.name)
 
 
 def start(matches: int) -> Fighters:
-    """The start position that session-lifecycle's JOIN sets."""
+    """The start position of session-lifecycle's JOIN."""
 
     def fill(left: int, right: int) -> Ints:
         return np.tile(np.array([left, right], np.int32), (matches, 1))
@@ -183,7 +182,7 @@ def step(s: Fighters, controllers: NDArray[np.uint8]) -> Fighters:
 
 
 def _act(s: Fighters, before: Fighters, controllers: NDArray[np.uint8]) -> None:
-    """Chooses the action from the current one, its age and the controller."""
+    """Chooses the action from the one that runs, its age and the controller."""
     stick_x = controllers[..., 0].view(np.int8).astype(np.int32)
     stick_y = controllers[..., 1].view(np.int8).astype(np.int32)
     buttons = controllers[..., 6]
@@ -196,7 +195,7 @@ def _act(s: Fighters, before: Fighters, controllers: NDArray[np.uint8]) -> None:
 
     ended = before.age + 1 >= _DURATIONS[s.action]
     action = s.action.copy()
-    # the action that follows when a timed one is over
+    # What an action becomes when its time is over.
     action = np.where(ended & is_in(s.action, (TURN, LANDING, JAB, UP_TILT, *DAMAGE_LIGHT)), WAIT, action)
     action = np.where(ended & (s.action == DASH), np.where(side == face, RUN, WAIT), action)
     aloft = (REBIRTH, JUMP, AERIAL_JUMP, NEUTRAL_AIR, *DAMAGE_MEDIUM, *DAMAGE_FLY)
@@ -206,7 +205,7 @@ def _act(s: Fighters, before: Fighters, controllers: NDArray[np.uint8]) -> None:
     action = np.where((s.action == SHIELD) & (~shield | (s.shield <= 0)), WAIT, action)
     lift = ended & (s.action == JUMP_SQUAT)
 
-    # what the controller asks for, in these actions only; there is a moment of WAIT between two attacks
+    # What the controller asks for, in these actions only. A moment of WAIT stands between two attacks.
     free = grounded & is_in(s.action, (WAIT, RUN, DASH)) & ~lift
     calm = free & (s.action == WAIT)
     turn = (free & (side == -face)) & (action != TURN)
@@ -302,14 +301,14 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
 
 
 def _hits(s: Fighters, before: Fighters) -> None:
-    """Resolves attacks on their active frame, against the other's last position. Hitlag then holds both."""
+    """Attacks on their active frame reach where the other fighter was; both stand still for the hitlag."""
     victim_hit = np.zeros(s.x.shape, bool)
     launch = {name: np.zeros(s.x.shape, np.int32) for name in ("x", "y", "damage", "knockback", "hitlag")}
     face = np.where(s.facing == 1, 1, -1)
     distance = (before.x[:, ::-1] - before.x) * face
     height = before.y[:, ::-1] - before.y
     for attack in ATTACKS:
-        # the age of the frame in progress: the age before, plus 1 if the action stays and no hitlag holds it
+        # Age is that of the frame being made: before + 1 while the action stays and no hitlag holds it.
         active = (s.action == attack.action) & (before.action == attack.action) & (before.age + 1 == attack.active)
         reach = (distance <= attack.ahead) & (distance >= -attack.behind)
         reach &= (height <= attack.above) & (height >= -attack.below)
@@ -344,7 +343,7 @@ def _hits(s: Fighters, before: Fighters) -> None:
 
 
 def _deaths(s: Fighters, before: Fighters) -> None:
-    """A fighter beyond a blast zone dies and soon loses the stock. It glides back, hangs over the stage, then falls."""
+    """Beyond a blast zone a fighter dies; soon the stock is lost. It glides home, hangs over the stage, then falls."""
     alive = s.action != DEAD
     beyond = (s.x < BLAST_LEFT) | (s.x > BLAST_RIGHT) | (s.y > BLAST_TOP) | (s.y < BLAST_BOTTOM)
     dies = alive & beyond

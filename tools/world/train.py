@@ -1,12 +1,12 @@
 """Trains the demo's world: `python tools/world/train.py --out DIR --minutes N [--resume]`.
 
 Stateful truncated backpropagation over matches that never end: each chunk of T frames starts from the model's state at
-the end of the one before. A share of the matches runs *free*: their frames are the model's own predictions. The
-simulator is a function of the frame block, so it says what should have followed each of them (DAgger with an exact
-expert). So the model sees the states into which it drifts, and learns the way back, which teacher-forced windows never
+the end of the one before. A share of the matches runs *free*: their frames are the model's own predictions, and the
+simulator, which is a function of the frame block, says what should have followed each of them (DAgger with an exact
+expert). So the model sees the states that it drifts into and learns the way back, which teacher-forced windows never
 teach.
 
-Everything follows from the seed and the chunk's number. DIR/last.pt holds all that is needed to continue.
+Everything follows from the seed and the chunk's number; DIR/last.pt holds all that is needed to go on.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ from simulator import (
 from torch import Tensor
 from torch.nn import functional as F
 
-# The precision that matters, as a share of the model's SPREAD: larger errors cost in proportion to their size. Percent
-# adds up over a whole match, so it has to be exactly zero when nothing happens.
+# The precision that matters, as a share of the model's SPREAD: errors above it cost like their size. Percent adds up
+# over a whole match, so that of all outputs it has to be nothing when nothing happens.
 PRECISION = {"continuous": (0.002, 0.02, 0.02, 0.03), "velocity": (0.03,) * 5, "dynamics": (0.03,) * 3}
 # Height counts more: a grounded fighter is at 0, and a model that forgets it climbs out of the stage, step by step.
 # So do launches, which come in few frames.
 SHARE = {"continuous": (1.0, 1.0, 4.0, 1.0), "velocity": (1, 1, 1, 4.0, 2.0), "dynamics": (1.0, 4.0, 1.0)}
-# To show that from the first chunk on, some grounded fighters are lifted or lowered by up to this much.
+# So that it is seen from the first chunk on, grounded fighters are lifted or sunk by up to this much, now and then.
 LIFT, LIFTED = 3 * UNIT, 0.1
-# Whether a blow lands is decided in one frame of some hundred, and a fight is about little else. So frames in which
-# a blow may land count this much more, whether it lands or not; then none is learned to be likelier than it is.
+# Whether a blow lands is decided in one frame of some hundred, and is all that a fight is about: frames in which one
+# may count this much more, whether it lands or not, so that nothing is learned to be likelier than it is.
 BLOW_WEIGHT = 8.0
 BLOW_RANGE = 60 * UNIT
 
-# The simulator's fighters never leave this. A model that does is set back at once: far outside nothing can be learned.
+# What the simulator's fighters never leave. A model that does is set back at once: far outside nothing can be learned.
 LIMITS = {
     "air_x": (-280, 280), "ground_x": (-400, 400), "speed_y": (-540, 710), "attack_x": (-2700, 2700),
     "attack_y": (-2700, 2700), "hitlag": (0, 7), "jumps": (0, 2),
@@ -108,10 +108,10 @@ def repair(s: Fighters) -> Fighters:
     s.x = np.clip(s.x, BLAST_LEFT - BEYOND, BLAST_RIGHT + BEYOND)
     s.y = np.clip(s.y, BLAST_BOTTOM - BEYOND, BLAST_TOP + BEYOND)
     s.on_ground = np.where(gone, 0, s.on_ground)
-    # near the edge the wind moves it out; deeper inside of the block the way out is up
+    # Near the edge the wind sees to it; deeper inside the block the way out is up.
     deep = (s.y > -BLOCK_DEPTH) & (np.abs(s.x) < GROUND_X - WALL_PUSH)
     sunk = (s.y < 0) & ((s.y > -UNIT) | deep) & over & ~gone
-    # a fighter on the ground next to the floor is slipping off it
+    # Who stands beside the floor is slipping off it.
     s.y = np.where(sunk | (s.on_ground == 1), np.where(over, 0, -UNIT), s.y)
     near = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
     s.on_ground = np.where(near, 1, s.on_ground)
@@ -148,7 +148,7 @@ class Matches:
         if not rows.any():
             return
         fresh = start(self.count)
-        # half of the matches begin closer, so that fights come soon
+        # Half of the matches begin closer, so that fights come soon.
         closer = (self.rng.random(self.count) < 0.5)[:, None]
         fresh.x = np.where(closer, fresh.x * self.rng.integers(1, 8, (self.count, 1)) // 8, fresh.x).astype(np.int32)
         self.frames.put(rows, fresh)
@@ -205,9 +205,9 @@ class Matches:
 
 
 def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) -> dict[str, Tensor]:
-    """Head → mean loss, where `weight` (matches, frames) says how much each frame counts.
+    """Head → mean loss, `weight` (matches, frames) telling how much each frame counts.
 
-    Regression uses pseudo-Huber in units of SPREAD, so small errors still matter.
+    Regression: pseudo-Huber in units of SPREAD, so that small errors go on to matter.
     """
     share = weight / weight.sum()
     result = {}
@@ -227,10 +227,10 @@ def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) ->
 
 
 def weight(s: Fighters) -> NDArray[np.float32]:
-    """(matches,): how much the frame after `s` counts. It depends on `s` alone, never on what follows."""
+    """(matches,): how much the frame after `s` counts. It follows from `s` alone, never from what comes of it."""
     striking = np.any([(s.action == a.action) & (s.age + 1 == a.active) for a in ATTACKS], 0).any(1)
     close = (np.abs(s.x[:, 0] - s.x[:, 1]) < BLOW_RANGE) & (np.abs(s.y[:, 0] - s.y[:, 1]) < BLOW_RANGE)
-    # where a stock is lost, or not yet, or not again; and the ledge and the wall, which few fall along
+    # Where a stock goes and where it does not go yet or again; and the ledge and the wall, which few fall along.
     dying = ((s.action == DEAD) & (s.age < 2 * STOCK_AGE)).any(1)
     beside = (np.abs(np.abs(s.x) - GROUND_X) < CLEAR) & (s.y < 4 * UNIT) & (s.y > -BLOCK_DEPTH - HEAD - 4 * UNIT)
     beside &= s.on_ground == 0

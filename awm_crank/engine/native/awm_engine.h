@@ -1,15 +1,15 @@
-/* The interface of the native engine. docs/numerics.md says what it computes, docs/cartridge.md what it reads. Section
- * numbers in the sources are those of docs/numerics.md.
+/* The contract of the native engine. What is computed: docs/numerics.md; what is read: docs/cartridge.md; section
+ * numbers in the sources refer to the first.
  *
- * Integer C without libc: no floats, no allocation, no globals that are written. The caller provides the memory:
+ * Integer C without libc: no floats, no allocation, no globals that are written. The caller hands in memory:
  *
- *   image    a cartridge, checked and packed for one path (awm_image_bytes, awm_image_build). It holds offsets and no
- *            pointers, so one machine can build it and another one's sandbox can run it.
- *   state    one session's recurrent state, awm_image.state_bytes long. Its layout is the same on every path.
+ *   image    a cartridge, checked and repacked for one path (awm_image_bytes, awm_image_build). Position-independent:
+ *            offsets, no pointers, so that it can be built on one machine and run in another one's sandbox.
+ *   state    one session's recurrent state, awm_image.state_bytes; the same layout on every path.
  *   scratch  awm_scratch_bytes(image, sessions) bytes, used during one call only.
  *
- * All three are aligned to 64 bytes. A team of threads can make a call together: each calls with the same arguments and its
- * own `id`, and `barrier` returns when all have reached it. A single thread has count 1, and does not use barrier.
+ * All three are aligned to 64 bytes. A call may be made by a team of threads: each calls with the same arguments and its
+ * own `id`, and `barrier` returns when all have reached it. Alone: count 1, barrier unused.
  *
  * Blocks are 97 bytes, inputs 16, a context is d_model int16 (padded to AWM_PAD values). */
 #ifndef AWM_ENGINE_H
@@ -21,15 +21,15 @@
 #define AWM_INPUTS (2u * (u32)sizeof(ControllerInput))
 #define AWM_IMAGE_MAGIC 0x474d4957u
 
-/* Why awm_image_bytes refuses a cartridge. It checks structure and shifts only, so that reading and shifting are safe.
- * The Python loader has checked the bounds of section 10 before. */
+/* Why a cartridge is refused by awm_image_bytes. Structure and shifts only: what makes reading and shifting safe. The
+ * bounds of section 10 are the loader's in Python, before this. */
 enum {
     AWM_OK = 0,
     AWM_BAD_HEADER = 1, /* magic, version, sizes */
     AWM_BAD_SHAPE = 2,
     AWM_BAD_DIRECTORY = 3,
     AWM_BAD_SHIFT = 4,
-    AWM_BAD_WEIGHT = 5, /* a weight of -128, which the packed paths cannot take */
+    AWM_BAD_WEIGHT = 5, /* -128, which the packed paths may not meet */
 };
 
 typedef struct {
@@ -42,7 +42,7 @@ typedef struct {
     awm_matrix in, out;
     u64 eps_gate;
     u32 norm_w, gate_w, conv_w, conv_b, dt_bias, alpha, d, hs;
-    u32 row_mul, row_gain;      /* i16: 2^gain and gain of each row of the state; 0 = no row has a gain */
+    u32 row_mul, row_gain;      /* i16: 2^gain and gain of each row of the state; 0 = none has one */
     i32 f_in, f_in_w, f_z, f_x, f_conv_w, f_c, sh_b, f_y, f_d, f_out, f_out_w, pad;
 } awm_layer;
 
@@ -50,7 +50,7 @@ typedef struct {
     u32 magic, path, bytes, k_group;
     u32 d_model, d_inner, d_state, heads, headdim, layers, channels, rows, frame_dim, flags;
     u32 headdim_pad, channels_pad;             /* of the state's layout */
-    u32 layer_bytes, tail_offset, state_bytes; /* of a session's state: layer l at l * layer_bytes, its tail after h */
+    u32 layer_bytes, tail_offset, state_bytes; /* of a session's state: layer l at l * layer_bytes, its tail behind h */
     u32 dump_bytes;                            /* 2 * B + 4 of section 5 */
     i32 f_frame, f_ctrl, f_res, f_final, f_final_w;
     u32 s_frame, s_ctrl;
@@ -74,25 +74,25 @@ typedef struct {
 typedef struct {
     const char *name;
     u32 id;
-    u32 k_group;   /* columns that are adjacent in a packed matrix; 0: row-major as in the cartridge */
+    u32 k_group;   /* columns that stand together in a packed matrix; 0: row-major as in the cartridge */
     u32 k_pad;     /* columns are padded to this */
     u32 planes;    /* 1: activations are int16; 2: bytes, high plane then low plane */
     u32 act_xor;   /* the high plane's offset */
 
-    /* Reads one block for each session: advances states[i] in place and writes contexts[i]. */
+    /* Consumes one block a session: advances states[i] in place and writes contexts[i]. */
     void (*backbone)(const awm_image *image, void *const *states, const u8 *const *blocks, i16 *const *contexts,
                      u32 sessions, void *scratch, const awm_team *team);
-    /* Computes the next block from context, block and the next inputs. */
+    /* The next block from context, block and the next inputs. */
     void (*heads)(const awm_image *image, const i16 *const *contexts, const u8 *const *blocks, const u8 *const *inputs,
                   u8 *const *next, u32 sessions, void *scratch, const awm_team *team);
-    /* For the benchmark: runs parts of the step over all layers; `what` is a bit mask of AWM_RUN_*. */
+    /* For the benchmark: the bare loops of the step over all layers; bit mask `what` of AWM_RUN_*. */
     void (*bare)(const awm_image *image, void *const *states, u32 sessions, void *scratch, u32 what, const awm_team *team);
 } awm_path;
 
 #define AWM_RUN_MATMUL 1u  /* the projections' matrix loop */
-#define AWM_RUN_SCAN 2u    /* one pass over the recurrent state: update and readout of h, shift of the tail */
+#define AWM_RUN_SCAN 2u    /* one pass over the recurrent state: update and readout of h, the tail moved on */
 #define AWM_RUN_NORM 4u    /* both norms of each layer */
-#define AWM_RUN_REQUANT 8u /* requantization after each projection, including the residual */
+#define AWM_RUN_REQUANT 8u /* requantization behind each projection, the residual included */
 #define AWM_RUN_CONV 16u   /* convolution with its SiLU */
 #define AWM_RUN_GATE 32u   /* SiLU of z times y */
 #define AWM_RUN_SCALARS 64u /* softplus, exponential: the head scalars */
@@ -102,17 +102,17 @@ enum { AWM_PLAIN, AWM_AVX2, AWM_AVX512BW, AWM_VNNI, AWM_AMX, AWM_NEON, AWM_NEOND
 extern const awm_path awm_path_plain, awm_path_avx2, awm_path_avx512bw, awm_path_vnni, awm_path_amx, awm_path_neon,
     awm_path_neondot, awm_path_wasm;
 
-/* Returns the bytes of the image that a path makes of a cartridge, or 0 with *why set (an AWM_BAD_*). */
+/* Bytes of the image that a path makes of a cartridge, or 0 and *why (an AWM_BAD_*). */
 u64 awm_image_bytes(const u8 *cartridge, u64 size, const awm_path *path, i32 *why);
-/* Builds the image in memory of that size. awm_image_bytes must have accepted the cartridge. */
+/* Builds it into memory of that size; the cartridge has been through awm_image_bytes. */
 void awm_image_build(void *memory, const u8 *cartridge, const awm_path *path);
 u64 awm_scratch_bytes(const awm_image *image, u32 sessions);
 
-/* Converts a state to the bytes of section 5 (dump_bytes long), and back. */
+/* The state's bytes as section 5 serializes them, dump_bytes long, and back. */
 void awm_state_dump(const awm_image *image, const void *state, u8 *out);
 void awm_state_load(const awm_image *image, void *state, const u8 *in);
 
-/* Returns 0, or 1 + the offset of the block's first field that section 9 does not allow. */
+/* 0, or 1 + the offset in the block of the first field that section 9 does not allow. */
 u32 awm_block_check(const u8 *block);
 
 #endif

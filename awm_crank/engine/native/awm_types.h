@@ -1,5 +1,5 @@
-/* Fixed-width types and the few compiler words that the kernel uses. No libc header, so the same source builds for the
- * host, for WebAssembly and for the SVM. */
+/* Fixed-width types and the few compiler words that the kernel uses. No libc header, so that the same source builds for
+ * the host, for WebAssembly and for the SVM. */
 #ifndef AWM_TYPES_H
 #define AWM_TYPES_H
 
@@ -17,7 +17,7 @@ _Static_assert(sizeof(i8) == 1 && sizeof(i16) == 2 && sizeof(i32) == 4 && sizeof
 _Static_assert((-1 >> 1) == -1, "right shifts of negative numbers are arithmetic");
 
 #define AWM_INLINE static inline __attribute__((always_inline))
-#ifdef AWM_SBF /* a call has at most 5 arguments there */
+#ifdef AWM_SBF /* at most 5 arguments to a call there */
 #define AWM_FN AWM_INLINE
 #else
 #define AWM_FN static

@@ -1,13 +1,13 @@
-/* NEON: the scan is written by hand; the compiler vectorizes the rest of elem_portable.h. */
+/* NEON: the scan by hand, the rest as the compiler vectorizes elem_portable.h. */
 #include <arm_neon.h>
 #define AWM_OWN_SCAN
 #include "elem_portable.h"
 
-/* 8 rows of one head: q and the sums stay in registers while the loop takes the columns in pairs. */
+/* 8 rows of one head: q and the sums stay in registers while the columns go by in pairs. */
 static void e_scan(i16 *AWM_RESTRICT h, const i16 *AWM_RESTRICT x, const i16 *AWM_RESTRICT b, const i16 *AWM_RESTRICT c,
                    i16 *AWM_RESTRICT y, const head_step *hd, const dither *di, u32 rows, u32 rows_pad, u32 n)
 {
-    (void)rows; /* rows after the last are computed too: their x is 0, so their state stays 0 */
+    (void)rows; /* rows behind the last take part: their x is 0, and so stays their state */
     const int32x4_t sq = vdupq_n_s32(-(i32)hd->sq), e = vdupq_n_s32(-(i32)hd->e);
     const int32x4_t up = vdupq_n_s32((i32)hd->sq - 32), one = vdupq_n_s32(1);
     const int32x4_t s_h = vdupq_n_s32(1 - (i32)hd->s_h), s_d = vdupq_n_s32(1 - (i32)hd->s_d);

@@ -1,5 +1,5 @@
-/* The step's elementwise parts in portable C. plain, NEON and WebAssembly run them (the compiler vectorizes), and the
- * vector versions are compared with them. Section numbers are those of docs/numerics.md. */
+/* The step's elementwise parts in portable C: what plain, NEON and WebAssembly run (the compiler vectorizes it), and what
+ * the vector versions are held against. Section numbers are those of docs/numerics.md. */
 #ifndef AWM_ELEM_PORTABLE_H
 #define AWM_ELEM_PORTABLE_H
 #include "scalar.h"
@@ -33,7 +33,7 @@ AWM_INLINE head_step head_scalars(const awm_image *im, const awm_layer *ly, u32 
     const i32 x = clamp32(dt_raw, -(1 << 26), 1 << 26) + AT(im, const i32 *, ly->dt_bias)[h];
     const u32 dt = softplus(lut_log(im), lut_exp(im), x);
     const u32 alpha = AT(im, const u32 *, ly->alpha)[h];
-    /* the largest alpha means any larger rate: the old state is gone within this frame */
+    /* The largest alpha stands for any rate beyond it: whatever was in the state is gone within this frame. */
     const u64 decay = ((u64)dt * alpha) >> (alpha == 0x7fffffffu ? 0 : 20);
     const u32 a31 = exp2neg(lut_exp(im), (u32)MIN(decay, 0x7fffffffu));
     const u32 length = bitlen32(dt), ed = length > 15 ? length - 15 : 0, bits = bitlen32(im->d_state - 1);
@@ -79,7 +79,7 @@ AWM_FN void e_rq_add(i32 *AWM_RESTRICT res, const i32 *AWM_RESTRICT acc, const i
     }
 }
 
-/* 6.3: k = silu(conv), then the tail shifts. */
+/* 6.3: k = silu(conv), and the tail moves on. */
 AWM_FN void e_conv(const awm_image *im, const awm_layer *ly, i16 *AWM_RESTRICT tail, const i16 *AWM_RESTRICT xbc,
                    i16 *AWM_RESTRICT k)
 {
@@ -100,7 +100,7 @@ AWM_FN void e_conv(const awm_image *im, const awm_layer *ly, i16 *AWM_RESTRICT t
         k[c] = (i16)silu(pairs, k[c], (u32)ly->f_c);
 }
 
-/* 6.6: g = y * silu(z), without the row's gain. */
+/* 6.6: g = y * silu(z), the row's gain taken back. */
 AWM_FN void e_gate(const awm_image *im, const awm_layer *ly, i32 *AWM_RESTRICT g, const i16 *AWM_RESTRICT y,
                    const i16 *AWM_RESTRICT z, u32 n)
 {
@@ -156,7 +156,7 @@ AWM_FN void e_scan(i16 *AWM_RESTRICT h, const i16 *AWM_RESTRICT x, const i16 *AW
 }
 #endif
 
-/* Converts values within ±16383 to what the matrix loop takes: int16, or bytes, high plane then low plane. */
+/* Values within ±16383 as the matrix loop takes them: int16, or bytes, high plane then low plane. */
 AWM_FN void e_act(u8 *AWM_RESTRICT act, const i16 *AWM_RESTRICT u, u32 n, u32 kp)
 {
 #if AWM_PLANES == 2

@@ -1,7 +1,7 @@
-/* The elementwise parts in AVX2 or AVX-512BW, in one source: the macros below hold what differs. Every function gives the
- * same bits as its namesake in elem_portable.h, and may read and write up to the padding after the values. "Lane order":
- * unpacking 16-bit vectors gives 32-bit vectors whose 128-bit lanes are shuffled, and packing two of them undoes that. So
- * a function that unpacks and packs never has to reorder. */
+/* The elementwise parts in AVX2 or AVX-512BW, one source for both: the macros below hold what differs. Every function
+ * equals its namesake in elem_portable.h bit for bit on the values that count, and may read and write up to the padding
+ * behind them. "Lane order": unpacking 16-bit vectors gives 32-bit ones whose 128-bit lanes are shuffled, and packing two
+ * such undoes it, so what is unpacked and packed within one function never pays for order. */
 #include <immintrin.h>
 #define AWM_OWN_ELEM
 #include "elem_portable.h"
@@ -71,7 +71,7 @@ AWM_INLINE u64 v_sum64(vec v)
 #define W32 (W16 / 2)
 #define v_count(n) _mm_cvtsi32_si128((int)(n))
 
-/* RQ: the even products are shifted down by s, the odd ones up by 32 - s, so that both results are in place. */
+/* RQ: the even products are shifted down by s, the odd ones up by 32 - s, so that both results meet in place. */
 typedef struct { vec round; __m128i down, up; } rq_consts;
 AWM_INLINE rq_consts rq_prepare(u32 s)
 {
@@ -238,7 +238,7 @@ static void e_norm(const awm_image *im, i16 *u, const i32 *v, u32 weights, u64 e
 {
     const i16 *w = AT(im, const i16 *, weights);
     vec max = v_zero();
-    for (u32 i = 0; i < n; i += W16) /* in pairs of vectors: in lane order the last values may be in the second */
+    for (u32 i = 0; i < n; i += W16) /* by pairs of vectors: in lane order the last values may stand in the second */
         max = V(max_epi32)(max, V(max_epi32)(V(abs_epi32)(v_load(v + i)), V(abs_epi32)(v_load(v + i + W32))));
     const u32 k = norm_shift((u32)v_max32(max));
     const vec half = V(set1_epi32)(k ? 1 << (k - 1) : 0), low = v_set64(0xffffffff);
@@ -254,7 +254,7 @@ static void e_norm(const awm_image *im, i16 *u, const i32 *v, u32 weights, u64 e
         v_store(u + i, small);
     }
     const norm_scale sc = norm_finish(im, v_sum64(V(add_epi64)(even, odd)), k, eps, fw, fu);
-    if (sc.s < 32) { /* only for tiny sums in unusual formats */
+    if (sc.s < 32) { /* tiny sums under odd formats only */
         const i64 round = (i64)1 << (sc.s - 1);
         for (u32 i = 0; i < n; i++)
             u[i] = (i16)sat15(((i64)(u[i] * w[i]) * (i64)sc.r + round) >> sc.s);
@@ -283,7 +283,7 @@ static void e_act(u8 *act, const i16 *u, u32 n, u32 kp)
     for (u32 i = 0; i < n; i += 32)
         _mm256_storeu_si256((__m256i *)(void *)(act + kp + i),
                             _mm512_cvtepi16_epi8(v_and(v_load(u + i), _mm512_set1_epi16(127))));
-    /* what is between n and kp is multiplied by zero weights */
+    /* what lies between n and kp meets zero weights */
 #else
     (void)kp;
     for (u32 i = 0; i < n; i += W16)
@@ -294,7 +294,7 @@ static void e_act(u8 *act, const i16 *u, u32 n, u32 kp)
 /* (a, b) in every 32 bits: against (h, q). */
 AWM_INLINE vec v_pair(vec a, const i16 *b) { return v_or(a, V(slli_epi32)(V(set1_epi32)(*b), 16)); }
 
-/* Up to 4 vectors of W32 rows of one head: their q and sums stay in registers while the loop takes the columns in pairs. */
+/* Up to 4 vectors of W32 rows of one head: their q's and sums stay in registers while the columns go by in pairs. */
 AWM_INLINE void scan_rows(i16 *h, const i16 *x, const i16 *b, const i16 *c, i16 *y, const head_step *hd, const dither *di,
                           u32 row0, u32 rows_pad, u32 n, const int count)
 {
@@ -342,7 +342,7 @@ AWM_INLINE void scan_rows(i16 *h, const i16 *x, const i16 *b, const i16 *c, i16 
 static void e_scan(i16 *h, const i16 *x, const i16 *b, const i16 *c, i16 *y, const head_step *hd, const dither *di, u32 rows,
                    u32 rows_pad, u32 n)
 {
-    (void)rows; /* rows after the last are computed too: their x is 0, so their state stays 0 */
+    (void)rows; /* rows behind the last take part: their x is 0, and so stays their state */
     u32 row = 0;
     for (; row + 4 * W32 <= rows_pad; row += 4 * W32)
         scan_rows(h, x, b, c, y, hd, di, row, rows_pad, n, 4);

@@ -1,5 +1,5 @@
-/* CPU features, and a pool of threads. They spin for a while before they sleep, because a step has a barrier every few
- * tens of microseconds. */
+/* CPU features, and a pool of threads that spin for a while before they sleep: a step has a barrier every few tens of
+ * microseconds. */
 #define _GNU_SOURCE
 #include "host.h"
 #include <pthread.h>
@@ -118,7 +118,7 @@ struct awm_pool {
     worker *workers;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    _Atomic u32 round;             /* counts the runs */
+    _Atomic u32 round;             /* one more for every run */
     _Atomic u32 arrived, released; /* the barrier: arrivals, and how often all have arrived */
     _Atomic u32 stop;
     void (*work)(void *, const awm_team *);

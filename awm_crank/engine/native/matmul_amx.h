@@ -1,7 +1,7 @@
 /* AMX INT8: a B tile is 16 groups of 4 columns of 16 rows, that is 16 consecutive quads of one vector of the common
  * packing; an A tile is up to 16 sessions of 64 columns, one for each byte plane. tdpbssd multiplies signed by signed and
- * does not saturate. Columns are padded to 64 at load (zero weights), so every tile is whole. With AWM_AMX_EMULATED
- * plain C does the tile instructions, so the same source runs and is tested on any machine. */
+ * does not saturate. Columns are padded to 64 at load (zero weights), so that every tile is whole. With AWM_AMX_EMULATED
+ * the tile instructions are done in plain C: the same source then runs, and is tested, on any machine. */
 #ifdef AWM_AMX_EMULATED
 #include "amx_emulated.h"
 #define TILE(op) emulated_##op
@@ -55,7 +55,7 @@ AWM_INLINE void mm_tiles(i32 *out, u32 out_stride, const i8 *w, uptr step, const
             out[(uptr)s * out_stride + r] = out[(uptr)s * out_stride + r] * 128 + low[s][r];
 }
 
-/* Does the same as mm of matmul_blocks.h. */
+/* As mm of matmul_blocks.h. */
 static void mm(const awm_image *im, const awm_matrix *mx, i32 *out, u32 out_stride, const u8 *act, u32 act_stride, u32 v0,
                u32 v1, u32 sessions, u32 used)
 {

@@ -1,6 +1,6 @@
-/* The loop over a packed matrix, the same for every packed path. A matrix is groups of up to 64 rows, each a sequential
- * stream [column / k_group][rows][k_group], so one session's pass reads memory strictly forward. Each path has its own
- * `mm_tile`, which does up to 4 vectors of 16 rows for up to AWM_MM_SESSIONS sessions. */
+/* The walk over a packed matrix, the same for every packed path: groups of up to 64 rows, each a sequential stream
+ * [column / k_group][rows][k_group], so that a single session's pass reads memory strictly forward. `mm_tile` (one a
+ * path) does up to 4 vectors of 16 rows for up to AWM_MM_SESSIONS sessions. */
 
 #define MM_TILE(NV, MS) case MS: mm_tile(o, out_stride, wg, cg, x, act_stride, used, NV, MS); break;
 #if AWM_MM_SESSIONS == 4

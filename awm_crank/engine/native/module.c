@@ -172,7 +172,7 @@ static void engine_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-/* The caller holds the engine's lock. */
+/* Called with the engine's lock. */
 static int want_scratch(Engine *self, u32 sessions)
 {
     if (self->scratch_sessions >= sessions)
@@ -188,7 +188,7 @@ static int want_scratch(Engine *self, u32 sessions)
     return 0;
 }
 
-/* What one call gives to the team of threads. */
+/* What one call hands to the team. */
 typedef struct {
     Engine *self;
     u32 sessions, what;
@@ -217,7 +217,7 @@ static void run_bare(void *arg, const awm_team *team)
     j->self->path->bare(j->self->image, j->states, j->sessions, j->self->scratch, j->what, team);
 }
 
-/* Returns 0, or -1 if there is no memory. Releases the GIL; `nanoseconds` may be NULL. */
+/* 0, or -1 without memory. Releases the GIL; `nanoseconds` may be NULL. */
 static int run(job *j, void (*work)(void *, const awm_team *), u64 *nanoseconds)
 {
     int failed;
@@ -302,7 +302,7 @@ static PyObject *engine_heads(PyObject *object, PyObject *const *args, Py_ssize_
     return out;
 }
 
-/* Returns the common length, at least 1, of `count` lists, or 0 with an error set. */
+/* `count` lists of one length, at least 1; returns it, or 0 with an error set. */
 static u32 same_length(PyObject *const *lists, int count)
 {
     for (int i = 0; i < count; i++)
@@ -323,7 +323,7 @@ static u32 same_length(PyObject *const *lists, int count)
     return (u32)n;
 }
 
-/* Keeps a list's elements alive while the GIL is released. Returns NULL with an error set if it cannot. */
+/* Pins a list's elements while the GIL is released; NULL with an error set. */
 static PyObject *pinned(PyObject *list) { return PyList_AsTuple(list); }
 
 static PyObject *engine_backbone_batch(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
@@ -422,7 +422,7 @@ static PyObject *engine_bare(PyObject *object, PyObject *const *args, Py_ssize_t
             pointers[i] = state->bytes;
         }
     }
-    u64 nanoseconds = 0; /* this thread's time, so other processes do not count */
+    u64 nanoseconds = 0; /* of this thread: other processes do not count */
     job j = {.self = self, .sessions = n, .states = pointers, .what = (u32)what};
     ok = ok && run(&j, run_bare, &nanoseconds) == 0;
     for (u32 i = 0; i < claimed; i++)

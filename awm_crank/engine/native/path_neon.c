@@ -1,4 +1,4 @@
-/* NEON, which every 64-bit Arm has. */
+/* NEON as every 64-bit Arm has it. */
 #define AWM_PATH_NAME neon
 #define AWM_PATH_ID AWM_NEON
 #define AWM_K_GROUP 1

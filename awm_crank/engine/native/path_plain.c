@@ -1,4 +1,4 @@
-/* The plain path, with which every other path is compared. Weights are row-major, as in the cartridge. */
+/* The plain path: what every other path must equal. Weights row-major as in the cartridge. */
 #define AWM_PATH_NAME plain
 #define AWM_PATH_ID AWM_PLAIN
 #define AWM_PATH_IS_PLAIN

@@ -1,5 +1,5 @@
 /* The kernel as a WebAssembly module, one session: -DAWM_WASM_SIMD takes the SIMD128 path, else the plain one. The caller
- * lays out the memory after __heap_base itself, with everything aligned to 64. run_wasm.mjs shows how. */
+ * lays out the memory behind __heap_base itself, everything aligned to 64. run_wasm.mjs shows how. */
 #include "awm_engine.h"
 
 #ifdef AWM_WASM_SIMD
@@ -9,7 +9,7 @@
 #endif
 #define EXPORT(name) __attribute__((export_name(#name)))
 
-/* Returns the bytes of the image, or -AWM_BAD_*. */
+/* Bytes of the image, or -AWM_BAD_*. */
 EXPORT(image_bytes) i32 image_bytes(const u8 *cartridge, u32 size)
 {
     i32 why;

@@ -1,4 +1,4 @@
-// Runs the WebAssembly build on the script of runner.c, with the same exit codes: node run_wasm.mjs engine.wasm < in > out
+// Runs the WebAssembly build on the script of runner.c: node run_wasm.mjs engine.wasm < in > out, the same exit codes.
 import { readFileSync, writeSync } from "node:fs";
 
 const input = readFileSync(0);

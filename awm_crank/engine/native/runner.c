@@ -1,11 +1,10 @@
-/* Runs a script of frames through one path, from standard input to standard output. Tests use it for paths of emulated
- * machines (qemu-user), for the emulated AMX tiles, and with the sanitizers. For little-endian machines.
+/* Runs a script of frames through one path, from standard input to standard output: for the paths of machines that are
+ * emulated (qemu-user), for the emulated AMX tiles, and under the sanitizers. Little-endian machines.
  *
  * in:  u32 cartridge size, cartridge, u32 sessions, u32 frames, sessions x serialized state,
  *      frames x sessions x (block 97, inputs 16)
  * out: frames x sessions x (context d_model x i16, next block 97), sessions x serialized state
- * Exit status: 2 the input ends early, 3 this machine cannot run the path, 10 + AWM_BAD_* the cartridge is refused, 20 a block
- * is refused. */
+ * Exit status: 2 the input ends early, 3 no such path here, 10 + AWM_BAD_* the cartridge is refused, 20 a block is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * packed matrix. Instruction data: mode, block (97), inputs (16).
  *
  * Modes: 0 a whole frame, 1 backbone, 2 heads, 3 the projections' matrix loop alone, 4 the packed matrix loop alone, 5
- * nothing. A call in a program has at most 5 arguments, so everything is inlined here (AWM_SBF). */
+ * nothing. Programs have at most 5 arguments to a call, which is why everything is inlined here (AWM_SBF). */
 #define AWM_SBF
 #define AWM_PATH_NO_TABLE
 #include "path_plain.c"

@@ -1,11 +1,12 @@
-/* The step itself. Each path_*.c includes it after that path's matrix loop (`mm`) and elementwise parts (`e_*`).
+/* The step itself, included by each path_*.c behind that path's matrix loop (`mm`) and elementwise parts (`e_*`).
  *
- * All sessions go through a layer together. The team divides the work that belongs to single sessions by session. Each
- * projection is one pass over its weights for all sessions; the team divides its rows. */
+ * Sessions go through a layer side by side: what is a session's own is done session by session, shared out over the team;
+ * each projection is one pass over its weights for all sessions, its rows shared out over the team. */
 #include "frame.h"
 
-/* Scratch of a call. Every session has accumulators, activation (both twice, for the frame vector's parts) and residual.
- * Every thread with sessions has a work area, small enough to stay in the first cache. */
+/* Scratch of a call: for every session accumulators and activation (twice, for the frame vector's parts) and residual; for
+ * every thread that has sessions a work
+ * area, small enough to stay in the first cache. */
 typedef struct {
     i32 *acc;
     u8 *act;
@@ -78,8 +79,8 @@ AWM_INLINE void meet(const awm_team *team)
         team->barrier(team->arg);
 }
 
-/* acc[s] = GEMV(mx, act[s]) for `count` places from `first` on, over the first `used` columns; this thread's groups of 64
- * rows. Needs a barrier before and after. */
+/* acc[s] = GEMV(mx, act[s]) for `count` slots from `first` on, over the first `used` columns; this thread's groups of 64
+ * rows. Wants a meeting before and after. */
 AWM_FN void project_part(const awm_image *im, const awm_matrix *mx, const scratch_map *sc, u32 first, u32 count, u32 used,
                          const awm_team *team)
 {
@@ -96,7 +97,7 @@ AWM_FN void project(const awm_image *im, const awm_matrix *mx, const scratch_map
     project_part(im, mx, sc, 0, sessions, mx->kp, team);
 }
 
-/* 6.3: x of small rows is scaled up, so their state has as many bits as that of large rows. */
+/* 6.3: x of small rows is raised, so that their state has as many bits as that of large ones. */
 AWM_FN void row_gains(i16 *AWM_RESTRICT x, const i16 *AWM_RESTRICT mul, u32 n)
 {
     for (u32 i = 0; i < n; i++)
@@ -150,14 +151,14 @@ AWM_FN void backbone(const awm_image *im, void *const *states, const u8 *const *
     const scratch_map sc = scratch_at(im, memory, sessions);
     const work_map w = work_at(im, &sc, MIN(team->id, sessions - 1));
     const u32 d = im->d_model;
-    /* the low parts of the frame vectors go through frame_proj's first columns like further sessions */
+    /* the low parts of the frame vectors go through frame_proj's first columns as so many sessions more */
     const u32 floats = 2 * (AWM_PLAYER_FLOATS - !!(im->flags & FLAG_STATE_AGE_AS_EMBED));
     const u32 low_columns = AWM_ROUND(floats, (u32)AWM_K_PAD);
     awm_matrix low_proj = im->frame_proj;
     low_proj.corr = im->zeros;
     SESSIONS_OF(team, s) {
         frame_vector(im, blocks[s], w.u, w.y);
-        if (AWM_ACT_XOR) /* `corr` is for whole rows: here the high plane is 0, with its offset */
+        if (AWM_ACT_XOR) /* `corr` is for whole rows: here the high plane shall be 0 with its offset */
             for (u32 i = 0; i < low_columns; i++)
                 w.y[i] = (i16)(w.y[i] - 128 * 128);
         e_act(sc.act + (uptr)s * sc.act_stride, w.u, im->frame_dim, im->frame_proj.kp);
@@ -234,7 +235,7 @@ AWM_FN void heads(const awm_image *im, const i16 *const *contexts, const u8 *con
     }
 }
 
-/* Runs parts alone, on whatever scratch holds. States advance, so pass copies. */
+/* The parts by themselves, on whatever scratch holds; states advance, so hand in copies. */
 AWM_FN void bare(const awm_image *im, void *const *states, u32 sessions, void *memory, u32 what, const awm_team *team)
 {
     const scratch_map sc = scratch_at(im, memory, sessions);
@@ -265,7 +266,7 @@ AWM_FN void bare(const awm_image *im, void *const *states, u32 sessions, void *m
                 e_conv(im, ly, (i16 *)(void *)(state + im->tail_offset), w.zx + im->d_inner, w.k);
             if (what & AWM_RUN_GATE)
                 e_gate(im, ly, w.g, w.y, w.zx, im->d_inner);
-            if (what & AWM_RUN_SCAN) { /* the tail is recurrent state too: it shifts */
+            if (what & AWM_RUN_SCAN) { /* the tail is recurrent state too: it moves on */
                 const u32 stride = im->channels_pad;
                 i16 *AWM_RESTRICT t0 = (i16 *)(void *)(state + im->tail_offset), *AWM_RESTRICT t1 = t0 + stride;
                 i16 *AWM_RESTRICT t2 = t1 + stride;

@@ -1,4 +1,4 @@
-"""Makes cartridges and measures what they lose, offline and in floating point: torch, quantizer, calibration, fidelity.
+"""What makes and judges cartridges offline, in floating point: torch, the quantizer, calibration, fidelity.
 
 Nothing that runs a session imports this folder (tests/test_imports.py).
 """

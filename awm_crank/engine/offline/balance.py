@@ -1,10 +1,10 @@
-"""Balances frame_proj's columns before its rows are rounded to int8.
+"""Balancing frame_proj's columns before its rows are rounded to int8.
 
-A weight row has one scale. A column of small weights on large inputs (a position) would be rounded coarsely just where
-it matters most. So a column's inputs are divided and its weights multiplied by the same factor. This costs nothing,
-because inputs are features and embeddings, which have scales of their own. The factors are powers of two, so weights
-that are already on the int8 grid stay there. The inputs of the other matrices are outputs of norms, which are even
-enough: balancing those gained nothing (docs/fidelity.md).
+A weight row has one scale, so that a column of small weights on large inputs (a position) would be rounded coarsely
+just where it matters most. A column's inputs may be stretched and its weights shrunk alike, for nothing: inputs are
+features and embeddings, which have scales of their own. Gains are powers of two, so that weights which already lie on
+the int8 grid stay there. Inputs of the other matrices are norms' outputs, which are even enough: balancing those gained
+nothing (docs/fidelity.md).
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from awm_crank.engine.layout import EMBEDDINGS, Shape
 Floats = NDArray[np.float64]
 
 LEAST = -5
-"""Binary logarithm of the smallest gain. The largest gain is 1."""
+"""Binary logarithm of the smallest gain, the largest being 1."""
 POWER = 8
-"""Power of the mean over a column's weights. It is near their maximum, because one row alone may need a column."""
+"""Of the mean over a column's weights: near the largest, since a column that a single row needs must not be shrunk."""
 FLOATS = "feature_mul"
 
 
 def frame_gains(weight: Floats, shape: Shape) -> dict[str, Floats]:
-    """The gain of each column's inputs: how large its weights are, relative to the largest of their rows.
-
-    Both players share the gains. Keys are `FLOATS` (a player's floats) and each embedding table's name."""
+    """The gain of each column's inputs, how large its weights are beside their rows' largest; both players share it:
+    `FLOATS` (a player's floats) and each embedding table's name to its columns' gains."""
     sizes = _sizes(weight)
     return _split(_gains(np.concatenate(list(_split_max(sizes, shape).values()))), shape)
 

@@ -1,7 +1,7 @@
-"""Calibration: measures how large every activation gets, on the floating-point model.
+"""Calibration: how large every activation of a model gets, measured on the floating-point model.
 
-Offline, needs torch. The ranges only choose powers of two, so a difference between machines in the last bit seldom
-matters. The packaged cartridge is pinned by its hash nevertheless.
+Offline, needs torch. The ranges only choose powers of two, so that a last bit's difference between machines seldom
+matters; the cartridge is shipped and pinned by hash all the same.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Ranges = dict[str, torch.Tensor]
 KEPT = {"decay": (2,), "h": (1, 2), "push": (2, 3), "y": (2, 3)}
 """Activations that have a range for each head or each row (head, headdim), and the dimensions of those."""
 MOST_BITS = 24
-"""Losses are counted for 0 to this many fraction bits, exclusive."""
+"""Fraction bits up to which losses are counted, that many excluded."""
 STAGES = (31, 32)
 ROUNDS = 4
 """Sessions from each start position."""
 LANES, LANE_FRAMES = 8, 1000
-"""Real frames are teacher-forced in this many parallel lanes, if each gets enough frames. Lanes cost less time."""
+"""Real frames are forced in so many lanes, if each gets so many frames: side by side costs less time."""
 CHUNK = 250
 """Frames that are teacher-forced at once."""
 REPEATS = 16
-"""The most repetitions of the frames, for heads that hardly forget."""
+"""How often the frames come again at most, for heads that hardly forget."""
 CHARACTERS = ((1, 2), (18, 22), (7, 20))
 
 
 def rollout(model: TorchModel, starts: Sequence[bytes], inputs: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
-    """Runs the model on its own predictions, one session from each start block. Returns each session's blocks."""
+    """Run the model on its own predictions, a session from each start block; each session's blocks, the start first."""
     state, blocks = model.start_state(*starts), list(starts)
     out = [[block] for block in starts]
     for pads in zip(*inputs, strict=True):
@@ -51,17 +51,17 @@ def rollout(model: TorchModel, starts: Sequence[bytes], inputs: Sequence[Sequenc
 
 @dataclass(frozen=True)
 class Calibration:
-    """How large the floating-point model's activations get.
+    """What the floating-point model does.
 
     Attributes:
         ranges: activation (see `TorchModel.probe`) to its largest magnitude; for each row of the recurrent state
-            (head, headdim) `h`, `y`, `x` and `drive`, the most that the row takes in at once: `push` times the next
-            power of two above the frame's largest B. For each head `decay`.
+            (head, headdim) `h`, `y`, `x` and `drive`, which is what the row takes in at once at most: `push` by the
+            next power of two above the frame's largest B. For each head `decay`.
         moments: input of a matrix ("frame", "ctrl", "hfin", "layers.0.in", "layers.0.out", …) to the mean of x·xᵀ, a
-            1 appended to x. If there are real frames, of those alone.
+            1 appended to x. Of the real frames alone, where there are any.
         losses: what each channel of a layer's `y` and convolution ("layers.0.conv") loses as 16 bits with 0, 1, …
-            fraction bits (`MOST_BITS`, channels): squared error of rounding and saturation, relative to the frame's
-            own mean square, summed over frames.
+            fraction bits (`MOST_BITS`, channels): squared error of rounding and saturation beside the frame's own mean
+            square, summed over frames.
     """
 
     ranges: Ranges
@@ -101,15 +101,15 @@ def _losses(rows: torch.Tensor) -> torch.Tensor:
 
 
 def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: bytes = b"") -> Calibration:
-    """Measures the activations.
+    """Measure what activations do.
 
     Args:
         model: the checkpoint's model.
         frames: closed-loop frames of each session, of which there are 24: stages x character pairs x `ROUNDS`.
-        seed: the seed of the inputs.
+        seed: of the inputs.
         blocks: real frames to teacher-force as well: concatenated 97-byte frame blocks, one match in order.
 
-    Raises CheckpointError if the activations are not finite, or `blocks` is not a whole number of frames.
+    Raises CheckpointError when the activations are not finite, or `blocks` is no whole number of frames.
     """
     if len(blocks) % frame.BLOCK_SIZE:
         raise CheckpointError("calibration frames", expected="a multiple of 97 bytes", found=len(blocks))
@@ -162,11 +162,11 @@ def _widen(ranges: Ranges, name: str, value: torch.Tensor, kept: tuple[int, ...]
 
 
 def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: Probe) -> None:
-    """Teacher-forces sequences of equal length as if each were repeated, to see how far slow heads fill.
+    """Teacher-force sequences (equally long) as if each came again and again: how far slow heads fill.
 
-    A head that forgets within a thousand frames has not filled when a short calibration ends. Over a whole sequence a
-    head's state goes from h to a·h + s, where a is the product of its decays. One pass from zero gives s. A pass does
-    not change the state s / (1 - a), so a pass from there shows what the head reaches in the end.
+    A head that forgets within a thousand frames has not filled when a short calibration ends. Over the whole sequence a
+    head's state goes from h to a·h + s, a being the product of its decays: from zero, one pass gives s. The state that
+    a pass leaves as it found it is s / (1 - a), and the pass from there shows what the head reaches in the end.
     """
     frames = len(lanes[0]) - 1
     state = model.zero_state(len(lanes))
@@ -187,6 +187,6 @@ def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: 
             ctx = model.advance(state, vectors.reshape(len(lanes), len(rows), -1))
             model.outputs_batch(ctx.flatten(0, 1), [frame.block_inputs(lane[n + 1]) for lane in lanes for n in rows])
         if not last:
-            # a head whose dt is always 0 has a decay of exactly 1: it neither forgets nor takes in anything
+            # a head whose dt never opens has a decay of exactly 1, and neither forgets nor takes in anything
             reach = 1 / (-torch.expm1(logs)).clamp(min=1 / REPEATS)
             state.h *= reach[..., None, None].to(model.dtype)

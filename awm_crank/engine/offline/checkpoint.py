@@ -1,4 +1,4 @@
-"""Reads a trained checkpoint: the named float arrays of a world model, or an error that says what cannot be run.
+"""Reading a trained checkpoint: named float arrays of a world model, or a refusal that says what cannot be run.
 
 A checkpoint has a state dict, an `encoding_config` and a `context_len`; `files.py` takes them out of the file. Nothing
 here runs a model.
@@ -29,7 +29,7 @@ SCALES = {
     "stocks_scale": 0.25,
     "combo_count_scale": 0.1,
 }
-"""The encoding's scales, with the values for a checkpoint that does not name them."""
+"""The encoding's scales and what they are where a checkpoint does not name them."""
 
 _EMBEDDING_SIZES = {
     f"{name.removesuffix('_embed')}_{part}": size
@@ -48,12 +48,12 @@ _OTHER_MODELS = {
     "encoder.": "JEPA, a model that predicts in a latent space",
     "projector.": "JEPA, a model that predicts in a latent space",
 }
-"""Prefixes of tensor names that belong to other models, and what each model is."""
+"""How the names of another model's tensors begin, and what that model is."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that the engine can run.
+    """A checkpoint that this project can run.
 
     Attributes:
         weights: state-dict name to float64 array, shaped as PyTorch holds it; exactly the names of `names(shape)`.
@@ -73,7 +73,7 @@ class Checkpoint:
 
 
 def names(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """Every state-dict entry of a model of this shape, with its dimensions."""
+    """Every state-dict entry of a model of this shape, and its dimensions."""
     d, i, h, c = shape.d_model, shape.d_inner, shape.num_heads, shape.conv_dim
     out: dict[str, tuple[int, ...]] = {
         f"{n}.weight": s for n, s in EMBEDDINGS.items() if n != "state_age_embed" or shape.state_age_as_embed
@@ -110,7 +110,7 @@ def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> Check
 
 
 def from_weights(weights: Mapping[str, Floats], encoding: object) -> Checkpoint:
-    """Makes a Checkpoint from named arrays and an encoding_config. Raises CheckpointError as `read` does."""
+    """Make a Checkpoint of named arrays and an encoding_config. Raises CheckpointError as `read` does."""
     _check_kind(weights)
     scales, state_age_as_embed = parse_encoding(encoding)
     shape = _shape(weights, state_age_as_embed)
@@ -170,9 +170,8 @@ def parse_encoding(encoding: object) -> tuple[dict[str, float], bool]:
 
 
 def float_units(scales: Mapping[str, float], state_age_as_embed: bool) -> Floats:
-    """The encoded size of one raw unit of each of a player's floats (engine/frame.py: player_raws, controls).
-
-    28 or 29 values; the controller's 13 are last."""
+    """What one raw unit of a player's floats (engine/frame.py: player_raws, controls) weighs in the encoding: 28 or 29
+    values, the controller's 13 last."""
     s = scales
     units = [s["percent_scale"] / 256, s["xy_scale"] / 256, s["xy_scale"] / 256, s["shield_scale"] / 256]
     units += [s["velocity_scale"] / 256] * 5

@@ -1,7 +1,7 @@
-"""Measures in which frame two worlds with the same start differ for the first time, closed loop.
+"""How long two worlds that start alike stay alike: the first frame in which they differ, closed loop.
 
-Offline, needs torch. Three worlds run with the same inputs, each on its own predictions: the integer engine, the
-floating-point model, and a control, which is that model in a smaller format.
+Offline, needs torch. Three worlds run side by side, each on its own predictions, all with the same inputs: the integer
+engine, the floating-point model, and a control of that model in a smaller format.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline.torch_model import TorchModel
 
 UNIT = 256
-"""A position differs if it is off by more than one game unit, which is this many of the block's units."""
+"""A position differs when it is further off than one unit: this many of the block's."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """The start of a closed loop.
+    """Where a match begins.
 
     Attributes:
-        context: blocks that all worlds read first, teacher-forced. They continue from the last one.
-        inputs: 16 bytes for each frame after it.
+        context: blocks that all worlds consume first, teacher-forced; the last one is the frame they go on from.
+        inputs: 16 bytes for each frame behind it.
     """
 
     context: Sequence[bytes]
@@ -36,7 +36,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Divergence:
-    """First differing frame for each start, counted from 1. `horizon` + 1 if none differed within `horizon` frames."""
+    """First differing frame for each start, counted from 1; `horizon` + 1 where none came within `horizon` frames."""
 
     engine: NDArray[np.int64]
     control: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Divergence:
 
     @property
     def ratio(self) -> float:
-        """The engine's median divided by the control's."""
+        """Engine's median over the control's."""
         engine, control = self.medians
         return engine / control
 
@@ -92,14 +92,14 @@ def diverge(
     *,
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Divergence:
-    """Runs every start in the three worlds until more than half of both pairs have differed, or the inputs end.
+    """Run every start in the three worlds until more than half of both pairs have differed, or the inputs end.
 
     Args:
-        engine: with the model, the first pair.
-        model: the floating-point model that the others are compared with.
-        control: with the model, the second pair. The same weights in a smaller format.
+        engine: against the model, the first pair.
+        model: the floating-point yardstick.
+        control: against the model, the second pair; the same weights in a smaller format.
         starts: equally long contexts and equally many inputs each.
-        tick: called from time to time with the progress.
+        tick: called now and then with how far it is.
     """
     worlds: list[_World] = [_Integers(engine, [start.context[0] for start in starts])]
     worlds += [_Floats(m, [start.context[0] for start in starts]) for m in (model, control)]

@@ -1,4 +1,4 @@
-"""The float64 weights that a cartridge's integers represent (docs/numerics.md, section 11)."""
+"""The float64 weights that a cartridge's integers stand for (docs/numerics.md, section 11)."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OUTPUT_FEATURES = [0, 1, 2, 3] * 2 + [4, 5, 6, 7, 8] * 2 + [10, 11, 12] * 2
 
 
 def feature_units(formats: Formats, feature_mul: NDArray[np.integer]) -> Floats:
-    """The size of one raw unit of each player float in the frame vector: `feature_mul · 2^(-s_frame - f_frame - 7)`."""
+    """What one raw unit of each player float weighs in the frame vector: `feature_mul · 2^(-s_frame - f_frame - 7)`."""
     return np.ldexp(feature_mul.astype(np.float64), -(formats.s_frame + formats.f_frame + LOW_BITS))
 
 
 def output_units(shape: Shape, units: Floats) -> Floats:
-    """The same for the 24 regression rows: encoded units for each block unit."""
+    """The same for the 24 regression rows: encoded units a block unit."""
     return np.array([units[i - (shape.state_age_as_embed and i > 9)] for i in OUTPUT_FEATURES])
 
 
@@ -43,7 +43,7 @@ def dequantize(cartridge: Cartridge) -> dict[str, Floats]:
     """The weights under the checkpoint's state-dict names, shaped as PyTorch holds them, float64.
 
     Two entries have no counterpart in a checkpoint: `feature_units` (a player's floats) and `ctrl_units` (a player's 13
-    controller floats): the encoded size of one raw unit.
+    controller floats), what one raw unit weighs.
     """
     shape, f, arrays = cartridge.shape, cartridge.formats, cartridge.arrays
     units = feature_units(f, arrays["feature_mul"])

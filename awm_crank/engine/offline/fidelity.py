@@ -1,6 +1,6 @@
-"""Compares the native engine with a floating-point model, teacher-forced with the same frames.
+"""How faithful the integers are: the native engine beside a floating-point model, teacher-forced with the same frames.
 
-Offline, needs torch. `measure` gives figures; `fidelity_table` has the goals.
+Offline, needs torch. `measure` gives figures; what they must reach is `fidelity_table`'s to say.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ REGRESSION = (
 BINARY = [f"p{p} {n}" for p in (0, 1) for n in ("facing", "invulnerable", "on_ground")]
 
 SNR_WINDOW, SNR_STRIDE = 900, 5
-"""Frames over which signal-to-noise ratios (dB) are averaged, and the step between two that count. What happens in a
-match moves the ratio of a single frame by several dB, and the dither moves its noise."""
+"""Frames whose signal-to-noise ratios (dB) are averaged, and how many are left out between two that count: what happens
+in a match moves the ratio of one frame by several dB, and the dither its noise."""
 MATCH_FRAMES = 900
-"""Length of a match of `play`. Frames 1,000 and 10,000 are then the same moment of a match, so their SNR compare."""
+"""How long a match of `play` lasts. 1,000 and 10,000 are then the same moment of one, so that the two SNR compare."""
 CHUNK = 500
 """Frames that the floating-point models take at once."""
 
 
 @dataclass
 class Fidelity:
-    """The result of `measure`.
+    """What `measure` found.
 
     Attributes:
         frames: how many were compared, of all sessions together.
@@ -66,7 +66,7 @@ class Fidelity:
 
 
 def dequantized_model(cartridge: Cartridge, dtype: torch.dtype = torch.float32) -> TorchModel:
-    """The model that this cartridge's integers represent."""
+    """The model that this cartridge's integers stand for."""
     limit = (ACT_MAX + 127 / 128) * 2.0**-cartridge.formats.f_frame
     return TorchModel(dequantize(cartridge), cartridge.shape, dtype, feature_limit=limit)
 
@@ -86,10 +86,10 @@ def row_bits(cartridge: Cartridge, layer: int) -> NDArray[np.int64]:
 
 
 def play(engine: NativeEngine, starts: Sequence[bytes], inputs: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
-    """Makes frames to compare on: the engine's own matches, one after the other, without a new state.
+    """Frames to compare on: the engine's own matches, one behind the other without a new state.
 
-    A match ends when a player has no stocks left, or after `MATCH_FRAMES`: an untrained world drifts for thousands of
-    frames, and the state's signal drifts with it.
+    A match ends when a player has no stocks left, and after `MATCH_FRAMES`: a world that is no trained one drifts for
+    thousands of frames, and the state's signal with it.
 
     Args:
         engine: the integer engine.
@@ -119,16 +119,16 @@ def measure(
     report_at: Sequence[int] = (),
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Fidelity:
-    """Runs both models over the same frames.
+    """Both models over the same frames.
 
     Args:
         engine: the integer engine.
-        model: the floating-point model whose choices and numbers are the measure.
-        sessions: frame blocks in order, equally many for each session. Their inputs go to the heads. The last block
-            only gives its inputs.
-        own: the model with the cartridge's dequantized weights, with which the state is compared; None: `model`.
-        report_at: frames at which the state's SNR is taken, in addition to the last.
-        tick: called with the name of each part as it begins.
+        model: the floating-point model whose choices and numbers count.
+        sessions: frame blocks in a row, equally many for each; what they hold as inputs goes to the heads. The last
+            block only gives its inputs.
+        own: the model on the cartridge's dequantize weights, against which the state is judged; None = `model`.
+        report_at: frames at which the state's SNR is taken, beside the last.
+        tick: called with what begins.
     """
     cartridge, frames = engine.cartridge, len(sessions[0]) - 1
     ends = sorted({n for n in report_at if n < frames} | {frames})
@@ -189,7 +189,7 @@ def _integer_run(
 def _integer_outputs(
     cartridge: Cartridge, contexts: NDArray[np.int16], pads: Sequence[Sequence[bytes]]
 ) -> NDArray[np.int64]:
-    """The engine returns blocks only. The reference gives the heads' outputs before decoding; they are the same."""
+    """The engine tells blocks only; what its heads say before decoding comes from the oracle, which is the same."""
     oracle = ReferenceEngine(cartridge)
     rows = [
         oracle.outputs(ReferenceContext(values.astype(np.int32)), given)

@@ -1,8 +1,8 @@
-"""The fidelity table: what a cartridge reaches, next to its goals, for the command that prints it.
+"""The fidelity table: what a cartridge must reach beside what it reaches, for the command that prints it.
 
-Offline, needs torch. For choices, numbers and closed loops the floating-point side is the checkpoint if there is one,
-else the cartridge's dequantized weights. For the recurrent state it is always the latter, so that the row measures the
-arithmetic and not the rounding of weights.
+Offline, needs torch. The floating-point side of the choices, numbers and closed loops is the checkpoint where one is
+given, else the cartridge's dequantized weights; of the recurrent state it is always the latter, so that the row
+measures the arithmetic and not the rounding of weights.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from awm_crank.errors import CheckpointError
 AGREEMENT, CONFIDENT, REGRESSION, SNR_DB, SNR_LOSS_DB, LOOP_RATIO = 0.99, 0.999, 0.03, 40.0, 1.0, 0.8
 SNR_EARLY = 1000
 SESSIONS = 8
-"""Parallel sessions. The state's energy depends on what happens in a session, so one alone says little."""
+"""Sessions side by side: the state's energy swings with what happens in one."""
 STARTS = 200
 HORIZON = 1200
 CONTEXT = 60
-"""Recorded frames that a closed loop reads before it starts."""
+"""Recorded frames that a closed loop starts behind."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: `value` must be at least `goal`, or at most if `at_most`. `kind` groups rows, `unit` is printed."""
+    """One line: `value` must be at least `goal`, or at most where `at_most`. `kind` groups rows, `unit` is printed."""
 
     kind: str
     name: str
@@ -60,12 +60,12 @@ class Table:
         return all(row.passed for row in self.rows)
 
     def as_json(self) -> dict[str, Any]:
-        """The table for programs: `about`, `passed`, `rows` (each with its own `passed`)."""
+        """For programs: `about`, `passed`, `rows` (each with its own `passed`)."""
         rows = [asdict(row) | {"passed": row.passed} for row in self.rows]
         return {"about": self.about, "passed": self.passed, "rows": rows}
 
     def text(self) -> str:
-        """The table for people."""
+        """For people."""
         lines = [f"{name:<18}{value}" for name, value in self.about.items()]
         kind = ""
         for row in self.rows:
@@ -94,22 +94,22 @@ def build(
     recorded: bytes = b"",
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Table:
-    """Measures every row.
+    """Measure everything.
 
     Args:
-        engine: the cartridge's engine.
-        checkpoint: what the cartridge was made from. None compares with the cartridge's own weights (arithmetic alone).
-        frames: teacher-forced frames in each session.
-        starts: number of closed loops.
-        sessions: number of teacher-forced sessions. They share the frames of `recorded`.
+        engine: of the cartridge.
+        checkpoint: what the cartridge was made of; None = judge the arithmetic on the cartridge's own weights.
+        frames: teacher-forced frames of each session.
+        starts: closed loops.
+        sessions: teacher-forced sessions; with `recorded` they share its frames out.
         seed: of the inputs.
-        recorded: 97-byte frame blocks in order, one match after the other, repeated if they are too few. Without them
-            the engine plays matches under random inputs.
-        tick: called with the name of each part as it begins.
+        recorded: 97-byte frame blocks in order, matches one behind the other; without them the engine's own matches
+            under random inputs are the frames. Repeated from the beginning where they are too few.
+        tick: called with what goes on.
 
     Raises:
-        CheckpointError: the checkpoint has another shape than the cartridge, or `recorded` is not a whole number of
-            blocks, or is too short for the closed loops.
+        CheckpointError: the checkpoint has another shape than the cartridge, or `recorded` is no whole number of
+            blocks or too short for the closed loops.
     """
     cartridge = engine.cartridge
     if checkpoint and checkpoint.shape != replace(cartridge.shape, row_gains=False):

@@ -1,7 +1,7 @@
-"""Makes a cartridge from a float checkpoint: formats from calibrated ranges, int8 rows with scales of their own.
+"""From a float checkpoint to a cartridge: formats from calibrated ranges, int8 rows with their own scale.
 
-Offline: floats are allowed here, and nowhere after this step. Quantization rounds half to even. docs/numerics.md,
-section 11, says what each integer represents.
+Offline; floats are allowed here and nowhere behind it. Quantization rounds half to even. docs/numerics.md section 11
+says what each integer stands for.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ ACTIVATION_ROOM = 1.5
 WIDE_ROOM = 2.0
 """The same for 16-bit values."""
 STATE_ROOM = 2.0
-"""The same for the recurrent state, whose slow heads still fill after calibration ends."""
+"""The same for the recurrent state, whose slow heads go on filling after calibration ends."""
 DRIVE_ROOM = 1.5
 """The same for what a row takes in at once. It is measured high already: push by a power of two above B."""
 CONSTANT = 1e-5
-"""An input whose variance is below this share of its square counts as constant."""
+"""An input whose variance is below this share of its square is taken for one that never changes."""
 RESIDUAL_ROOM = 16.0
 F_DT = 20
 F_LOGIT = 16
@@ -51,18 +51,18 @@ def quantize(
     checkpoint: Checkpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0, blocks: bytes = b"",
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Cartridge:  # fmt: skip
-    """Calibrates a checkpoint and makes its cartridge.
+    """Calibrate a checkpoint and write its cartridge.
 
     Args:
         checkpoint: what `checkpoint.read` gave.
         name: at most 32 bytes of UTF-8.
-        version: the author's version number, u16.
+        version: the author's, u16.
         frames, seed, blocks: see `calibrate`.
         tick: called with the name of each part as it begins.
 
     Raises:
-        CheckpointError: no format fits the activations or the weights.
-        CartridgeError: a bound of docs/numerics.md, section 10, does not hold.
+        CheckpointError: activations or weights that no format fits.
+        CartridgeError: a bound of docs/numerics.md section 10 that does not hold.
     """
     torch.set_num_threads(1)
     model = TorchModel.of_checkpoint(checkpoint, torch.float32)
@@ -73,7 +73,7 @@ def quantize(
 
 
 def build(checkpoint: Checkpoint, calibration: Calibration, *, name: str, version: int) -> Cartridge:
-    """Makes the cartridge of a calibrated checkpoint. Raises as `quantize` does."""
+    """The cartridge of a calibrated checkpoint. Raises as `quantize` does."""
     return _Quantizer(checkpoint, calibration).cartridge(name, version)
 
 
@@ -85,7 +85,7 @@ def fraction_bits(largest: float, limit: float, low: int, high: int) -> int:
 
 
 FORGOTTEN = 2.0**-12
-"""The share of its state that a head may keep and still count as one that forgets within a frame."""
+"""What a head that forgets within a frame may keep of its state, as a part of it."""
 
 
 class _Quantizer:
@@ -134,7 +134,7 @@ class _Quantizer:
         )
 
     def _frame(self, units: Floats) -> tuple[int, int]:
-        """Writes feature table and embeddings, balanced against frame_proj's columns, and sets f_frame and s_frame."""
+        """Write feature table and embeddings, balanced against frame_proj's columns; f_frame and s_frame."""
         shape, s = self.shape, self.checkpoint.scales
         gains = balance.frame_gains(self.w["frame_proj.weight"], shape)
         age = [] if shape.state_age_as_embed else [600 * s["state_age_scale"]]
@@ -159,9 +159,8 @@ class _Quantizer:
         return f_frame, s_frame
 
     def _constant_error(self, f_frame: int) -> Floats:
-        """What rounding takes from each constant input of frame_proj.
-
-        A character's or a stage's embedding is the same in all frames, so its rounding would be an offset in each."""
+        """What rounding takes from each input of frame_proj that never changes. A character's or a stage's embedding is
+        the same in all frames, so that its rounding would stand in every one of them."""
         moment = self.moments["frame"]
         mean = moment[-1, :-1]
         constant = np.diag(moment)[:-1] - mean * mean <= CONSTANT * (mean * mean + 4.0**-f_frame)
@@ -171,7 +170,7 @@ class _Quantizer:
         return float(self.ranges[name].max())
 
     def _residual_bits(self, f_frame: int) -> int:
-        """Fraction bits of the residual. They leave room for what was seen, and keep every bound below 2^30."""
+        """Fraction bits of the residual: room for what was seen, and every matrix's provable bound below 2^30."""
         w = self.w
         frame_bound = np.abs(w["frame_proj.weight"]).sum(1) * ACT_MAX * 2.0**-f_frame + np.abs(w["frame_proj.bias"])
         bounds = [2 * float(frame_bound.max()), self._range("res") * RESIDUAL_ROOM]
@@ -184,7 +183,7 @@ class _Quantizer:
         return fraction_bits(self._range(f"layers.{n}.out") * ACTIVATION_ROOM, ACT_MAX, 0, 13)
 
     def _norm(self, at: str, weight: Floats, f_out: int) -> int:
-        """Writes a norm's weights, scaled by the root of their number. Returns their fraction bits."""
+        """Write a norm's weights, scaled by the root of their number; returns their fraction bits."""
         scaled = weight * math.sqrt(weight.size)
         f_w = fraction_bits(float(np.abs(scaled).max()), 32767, f_out - 28, f_out + 4)
         self.arrays[at] = _nearest(np.ldexp(scaled, f_w))
@@ -201,19 +200,19 @@ class _Quantizer:
         moment: Floats,
         shift_max: int = 32,
     ) -> int:
-        """Writes int8 rows and their multipliers (and biases). Returns the shift.
+        """Write int8 rows and their multipliers (and biases); returns the shift.
 
-        Row r's outputs are integers in units of `units[r]·2^-f_out[r]`. `moment` is the inputs' (`Calibration`).
+        Row r's outputs are integers of `units[r]·2^-f_out[r]`; `moment` is that of the inputs (`Calibration`).
         """
         magnitude = np.abs(weight)
         scale = np.maximum(magnitude.max(axis=1) / 127, 1e-12)
         if bias is not None:
-            # the bias is added in the accumulator: the scale must leave it room there
+            # The bias stands in the accumulator: the scale must leave it room there.
             scale = np.maximum(scale, np.abs(bias) * 2.0**f_in / 2**29)
             budget = INT32_MAX - 2**29 - 2
         else:
             budget = INT32_MAX
-        # each of K weights is rounded by half a step at most
+        # Half a step of rounding a weight, each of K.
         scale = np.maximum(scale, magnitude.sum(axis=1) / max(1.0, budget / ACT_MAX - weight.shape[1] / 2))
         ratio = scale / units * np.exp2(f_out.astype(np.float64) - f_in)
         shift = min(shift_max, 30 - math.floor(math.log2(float(ratio.max()))))
@@ -223,7 +222,7 @@ class _Quantizer:
         exact = m * np.exp2(f_in - f_out.astype(np.float64) - shift) * units
         w = np.clip(_nearest(weight / exact[:, None]), -127, 127)
         better, moved = compensated(weight, exact, moment if bias is not None else moment[:-1, :-1], bias)
-        # if a row's bound (docs/numerics.md, section 10) holds only for plain rounding, it gets plain rounding
+        # A row whose bound (docs/numerics.md, section 10) holds only for plain rounding keeps that.
         bound = ACT_MAX * np.abs(better).sum(1)
         if bias is not None:
             bound += np.abs(np.ldexp(moved / exact, f_in)) + 1
@@ -293,8 +292,8 @@ class _Quantizer:
     def _decay_rates(self, n: int) -> Ints:
         """|A|·log2 e of each head in Q20, which holds rates below 2,048.
 
-        The largest integer means every larger rate: such a head forgets its whole state within a frame
-        (docs/numerics.md, section 6.4). A larger rate cannot be expressed if its dt is so short that state is left.
+        The largest integer stands for every larger rate: such a head forgets its whole state within a frame
+        (docs/numerics.md, section 6.4). A larger rate whose dt is so short that something is left cannot be held.
         """
         with np.errstate(over="ignore"):
             rates = np.exp(self.w[f"layers.{n}.mamba.A_log"]) / math.log(2)
@@ -322,10 +321,11 @@ class _Quantizer:
         return f_conv_w
 
     def _best_bits(self, name: str, low: int, high: int, gains: Ints | int = 0) -> int:
-        """The fraction bits of 16 that lose least, or those that hold the range if no choice loses little.
+        """Fraction bits of 16 that lose least, if anything is within reach of them; else those that hold the range.
+        Channel i has `gains[i]` more of them.
 
-        Channel i has `gains[i]` more. A trained layer's rare peaks are a hundred times its usual values: a format that
-        holds them with room to spare leaves too few bits for the usual ones.
+        A trained layer's rare peaks are a hundred times its usual frames: a format that holds them with room to spare
+        leaves too little to the usual ones.
         """
         losses = self.losses[name]
         range_ = self.ranges[name].numpy().ravel().astype(np.float64)
@@ -336,9 +336,8 @@ class _Quantizer:
         return max(room, min(best, high)) if best else room
 
     def _state_formats(self, n: int) -> tuple[int, int, Ints, Ints]:
-        """Sets f_c, sh_b, hs of each head, and the gain of each row.
-
-        They are as fine as the rows of the state, what the rows take in, and the shifts' limits allow."""
+        """f_c, sh_b, hs of each head and the gain of each row: as fine as the rows of the state, what they take in,
+        and the shifts' limits allow."""
         at = f"layers.{n}."
         h, drive, x = (self.ranges[at + name].double().numpy() for name in ("h", "drive", "x"))
         rows = np.minimum(_bits(h * STATE_ROOM), _bits(drive * DRIVE_ROOM))
@@ -356,7 +355,7 @@ class _Quantizer:
 
 
 def _bits(largest: Floats) -> Ints:
-    """The fraction bits with which 16 bits hold each value."""
+    """Fraction bits with which 16 bits hold each value."""
     return np.floor(np.log2(32767 / np.maximum(largest, 1e-12))).astype(np.int64)
 
 

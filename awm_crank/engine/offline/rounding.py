@@ -1,7 +1,7 @@
-"""Rounds a matrix to whole numbers so that its *products* are right, not each weight by itself.
+"""Rounding a matrix to whole numbers so that its *products* come out right, not each weight by itself.
 
-After a column is rounded, the columns that are still unrounded make up for what this did to the products, as far as the
-inputs are correlated (optimal brain quantization in the order of GPTQ, arXiv:2210.17323, section 3). Offline.
+After each column is rounded, the columns that are not yet take over what its rounding did to the products, as far as
+the inputs are correlated (optimal brain quantization in the order of GPTQ, arXiv:2210.17323, section 3). Offline.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Floats = NDArray[np.float64]
 
 LIMIT = 127
 DAMPING = 0.003
-"""Share of the inputs' mean power that is added to each column's own, so that unseen columns get plain rounding."""
+"""Share of the inputs' mean power that each column has beside its own: keeps unseen columns at plain rounding."""
 BLOCK = 64
 
 
 def compensated(weight: Floats, scale: Floats, moment: Floats, bias: Floats | None = None) -> tuple[Floats, Floats]:
-    """Finds whole numbers q within ±127 so that `q·scale` acts like `weight` on inputs of these second moments.
+    """Whole numbers q within ±127 with `q·scale` acting as `weight` on inputs of these second moments.
 
     Args:
         weight: (rows, k).
-        scale: (rows,), the size of one step of each row.
-        moment: (k, k), the mean of x·xᵀ over inputs x. With a bias (k + 1, k + 1), where the last input is 1.
+        scale: (rows,), what one step of a row weighs.
+        moment: (k, k), the mean of x·xᵀ over inputs x; with a bias (k + 1, k + 1), the last input being 1.
         bias: (rows,), adjusted but not rounded.
 
     Returns: q (rows, k), and the adjusted bias (empty without one).
@@ -35,7 +35,7 @@ def compensated(weight: Floats, scale: Floats, moment: Floats, bias: Floats | No
     count = weight.shape[1]
     hessian = torch.from_numpy(np.asarray(moment, np.float64))
     power = hessian.diagonal()[:count]
-    # the strongest inputs first: the weaker ones make up for what is left
+    # The strongest inputs first: the weaker ones make good what is left.
     order = torch.cat([power.argsort(descending=True, stable=True), torch.arange(count, work.shape[1])])
     hessian = hessian[order][:, order] + torch.eye(work.shape[1], dtype=torch.float64) * (
         DAMPING * float(power.mean()) + 1e-12

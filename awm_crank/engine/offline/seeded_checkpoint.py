@@ -1,8 +1,8 @@
-"""Makes a checkpoint from a seed, for tests and benchmarks.
+"""A checkpoint from a seed: what the demo runs until a trained one exists.
 
-It is initialised like Mamba2 (A in 1..16, dt in 0.001..0.1). A few residual dimensions that no layer touches hold a toy
-world: sticks push, walls and gravity pull back, fighters face each other, damage costs stocks. Everything else is
-noise. Needs torch (the extra `model`).
+Initialised as Mamba2 is (A in 1..16, dt in 0.001..0.1), with a toy world written into a few residual dimensions that
+no layer touches: sticks push, walls and gravity pull back, fighters face each other, damage costs stocks. Everything
+else is noise. Needs torch (the extra `model`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CTRL_DIMS = 3
 """hfin dimensions that carry a player's stick x, stick y and jump button."""
 RESERVED = 2 * (len(MIRRORED) + CTRL_DIMS)
 LIVELY_ACTIONS = (14, 20, 24, 25, 29, 42, 44, 57, 75, 78, 178, 179)
-"""Actions whose logits vary most, so that a match shows familiar moves."""
+"""Actions whose logits vary most, so that a match shows moves that viewers know."""
 
 
 def checkpoint(shape: Shape, seed: int) -> bytes:
-    """The bytes of a `.pt` file. The toy world needs a d_model of at least 64; below that there is only noise."""
+    """A `.pt` file's bytes. The toy world needs d_model of 64 or more; below that there is noise only."""
     weights = _noise(shape, Stream(seed))
     if shape.d_model >= 64:
         _write_world(weights, shape)

@@ -1,7 +1,7 @@
-"""FrameStackMamba2 as a recurrence in PyTorch: the exact arithmetic that the integer engines approximate.
+"""FrameStackMamba2 as a recurrence in PyTorch: the exact arithmetic that the integer engines stand for.
 
-It runs a checkpoint's weights or a cartridge's dequantized ones, in any dtype. Fidelity is measured against it, and
-calibration takes its ranges from it. Needs torch (the extra `model`).
+Runs a checkpoint's weights or a cartridge's dequantized ones, in any dtype; the yardstick of fidelity and the source of
+calibration ranges. Needs torch (the extra `model`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ EPS = 1e-5
 WARMUP_FRAMES = 9
 
 Probe = Callable[[str, torch.Tensor], None]
-"""Called with the name of an activation and its values (sessions, frames, …). `h` comes frame by frame, without the
-second dimension."""
+"""Called with the name of an activation and its values (sessions, frames, …); `h` comes frame by frame, without
+the second."""
 
 
 @dataclass
@@ -44,8 +44,8 @@ class TorchModel:
     Args:
         weights: state-dict name to array, with `feature_units` and `ctrl_units` (see `dequantize`).
         shape: sizes.
-        dtype: float64 to measure against, float32 or bfloat16 for controls.
-        feature_limit: clamp of the frame vector in encoded units: what the integer frame vector can hold.
+        dtype: float64 for the yardstick, float32 or bfloat16 for controls.
+        feature_limit: clamp of the frame vector, encoded units; what the integer frame vector can hold.
     """
 
     def __init__(
@@ -106,11 +106,11 @@ class TorchModel:
         return torch.cat([*parts, self.w["stage_embed.weight"][torch.tensor(stages)]], 1)
 
     def backbone(self, state: TorchState, block: bytes) -> torch.Tensor:
-        """Reads a frame of one session and advances `state` in place. Returns the final norm's output (d_model)."""
+        """Consume a frame of one session, advancing `state` in place; the final norm's output (d_model)."""
         return self.advance(state, self.frame_vectors([block])[None])[0, 0]
 
     def advance(self, state: TorchState, vectors: torch.Tensor) -> torch.Tensor:
-        """Reads frame vectors (sessions, frames, frame_dim). Returns the final norm's output for each (…, d_model).
+        """Consume frame vectors (sessions, frames, frame_dim); the final norm's outputs (sessions, frames, d_model).
 
         All frames go through one layer before the next, which is the same arithmetic as frame by frame.
         """
@@ -138,7 +138,7 @@ class TorchModel:
         return hfin @ self.head_weight.T + self.head_bias
 
     def heads(self, ctx: torch.Tensor, block: bytes, inputs: bytes) -> bytes:
-        """The next frame's block, decoded as the integer engines do (docs/numerics.md, section 7)."""
+        """The next frame's block, by the same decoding as the integer engines' (docs/numerics.md, section 7)."""
         return self.heads_batch(ctx[None], [block], [inputs])[0]
 
     def heads_batch(self, ctx: torch.Tensor, blocks: Sequence[bytes], inputs: Sequence[bytes]) -> list[bytes]:
@@ -146,9 +146,9 @@ class TorchModel:
         out = self.outputs_batch(ctx, inputs)
         raw = np.ldexp(out[:, :30].to(torch.float64).numpy(), 8)
         raw[:, :24] /= output_units(self.shape, self.units)
-        # a tiny positive logit must stay positive in integers, and -0.3 must not become 0
+        # A tiny positive logit must stay positive in integers, and -0.3 must not become 0.
         raw[:, 24:] = np.sign(raw[:, 24:])
-        # a model that overflows continues, so that calibration can name the activation
+        # A model that overflows goes on, so that calibration can name the activation.
         limit = 2.0**40
         integers = np.rint(np.clip(np.nan_to_num(raw), -limit, limit)).astype(np.int64).tolist()
         classes = torch.stack([out[:, begin:end].argmax(1) for _, begin, end in frame.categorical_rows()], 1).tolist()
@@ -203,6 +203,6 @@ def rms_norm(v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def encoding_units(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The size of one raw unit of a player's floats, and of its 13 controller floats, in the checkpoint's encoding."""
+    """What one raw unit of a player's floats, and of its 13 controller floats, weighs in the checkpoint's encoding."""
     units = float_units(checkpoint.scales, checkpoint.shape.state_age_as_embed)
     return units, units[-PLAYER_CONTROLS:]

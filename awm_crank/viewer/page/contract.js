@@ -188,12 +188,16 @@ export const FrameRecord = {
  * @property {bigint} last_update unix seconds
  * @property {bigint} seed
  * @property {Uint8Array} entity
+ * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
+ * @property {Uint8Array} invited who alone may join; zero = anyone
+ * @property {number} last_fresh the last frame that used an input of its own
+ * @property {number} challenge_s seconds that result and log stand after the end
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 
 export const SessionState = {
-  name: "SessionState", size: 266, discriminator: Uint8Array.of(81, 115, 163, 194, 253, 90, 118, 39),
-  fields: ["status", "frame", "max_frames", "player1", "player2", "stage", "players", "model", "created_at", "last_update", "seed", "entity", "bolt_metadata"],
+  name: "SessionState", size: 336, discriminator: Uint8Array.of(81, 115, 163, 194, 253, 90, 118, 39),
+  fields: ["status", "frame", "max_frames", "player1", "player2", "stage", "players", "model", "created_at", "last_update", "seed", "entity", "payer", "invited", "last_fresh", "challenge_s", "bolt_metadata"],
   /** @returns {SessionState} */
   read(view, data) {
     return {
@@ -209,7 +213,11 @@ export const SessionState = {
       last_update: view.getBigInt64(186, true),
       seed: view.getBigUint64(194, true),
       entity: data.subarray(202, 234),
-      bolt_metadata: data.subarray(234, 266),
+      payer: data.subarray(234, 266),
+      invited: data.subarray(266, 298),
+      last_fresh: view.getUint32(298, true),
+      challenge_s: view.getUint16(302, true),
+      bolt_metadata: data.subarray(304, 336),
     };
   },
   /** @param {Partial<SessionState>} values unnamed fields stay zero; `put` copies bytes */
@@ -226,7 +234,11 @@ export const SessionState = {
     if (values.last_update !== undefined) view.setBigInt64(186, values.last_update, true);
     if (values.seed !== undefined) view.setBigUint64(194, values.seed, true);
     if (values.entity !== undefined) put(data, 202, 32, values.entity, "entity");
-    if (values.bolt_metadata !== undefined) put(data, 234, 32, values.bolt_metadata, "bolt_metadata");
+    if (values.payer !== undefined) put(data, 234, 32, values.payer, "payer");
+    if (values.invited !== undefined) put(data, 266, 32, values.invited, "invited");
+    if (values.last_fresh !== undefined) view.setUint32(298, values.last_fresh, true);
+    if (values.challenge_s !== undefined) view.setUint16(302, values.challenge_s, true);
+    if (values.bolt_metadata !== undefined) put(data, 304, 32, values.bolt_metadata, "bolt_metadata");
   },
 };
 
@@ -246,12 +258,15 @@ export const SessionState = {
  * @property {number} checkpoint_frame frame of the last finalized checkpoint
  * @property {Uint8Array} checkpoint_hash its data_hash
  * @property {number} checkpoint_slot 0..1; 0 A, 1 B
+ * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
+ * @property {Uint8Array} cartridge_hash SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
+ * @property {number} holds bit 0 first: checkpoint A checkpoint B deposit; accounts beside it that have to be closed first
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 
 export const HiddenState = {
-  name: "HiddenState", size: 207, discriminator: Uint8Array.of(232, 143, 101, 71, 30, 140, 154, 167),
-  fields: ["num_layers", "d_inner", "d_state", "data_size", "frame", "initialized", "entity", "writer", "epoch", "chain_hash", "feedback", "checkpoint_frame", "checkpoint_hash", "checkpoint_slot", "bolt_metadata"],
+  name: "HiddenState", size: 272, discriminator: Uint8Array.of(232, 143, 101, 71, 30, 140, 154, 167),
+  fields: ["num_layers", "d_inner", "d_state", "data_size", "frame", "initialized", "entity", "writer", "epoch", "chain_hash", "feedback", "checkpoint_frame", "checkpoint_hash", "checkpoint_slot", "payer", "cartridge_hash", "holds", "bolt_metadata"],
   /** @returns {HiddenState} */
   read(view, data) {
     return {
@@ -269,7 +284,10 @@ export const HiddenState = {
       checkpoint_frame: view.getUint32(138, true),
       checkpoint_hash: data.subarray(142, 174),
       checkpoint_slot: view.getUint8(174),
-      bolt_metadata: data.subarray(175, 207),
+      payer: data.subarray(175, 207),
+      cartridge_hash: data.subarray(207, 239),
+      holds: view.getUint8(239),
+      bolt_metadata: data.subarray(240, 272),
     };
   },
   /** @param {Partial<HiddenState>} values unnamed fields stay zero; `put` copies bytes */
@@ -288,7 +306,10 @@ export const HiddenState = {
     if (values.checkpoint_frame !== undefined) view.setUint32(138, values.checkpoint_frame, true);
     if (values.checkpoint_hash !== undefined) put(data, 142, 32, values.checkpoint_hash, "checkpoint_hash");
     if (values.checkpoint_slot !== undefined) view.setUint8(174, values.checkpoint_slot);
-    if (values.bolt_metadata !== undefined) put(data, 175, 32, values.bolt_metadata, "bolt_metadata");
+    if (values.payer !== undefined) put(data, 175, 32, values.payer, "payer");
+    if (values.cartridge_hash !== undefined) put(data, 207, 32, values.cartridge_hash, "cartridge_hash");
+    if (values.holds !== undefined) view.setUint8(239, values.holds);
+    if (values.bolt_metadata !== undefined) put(data, 240, 32, values.bolt_metadata, "bolt_metadata");
   },
 };
 
@@ -304,12 +325,13 @@ export const HiddenState = {
  * @property {Uint8Array} next_player2
  * @property {number} next_p1_ready
  * @property {number} next_p2_ready
+ * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 
 export const InputBuffer = {
-  name: "InputBuffer", size: 112, discriminator: Uint8Array.of(0, 213, 132, 159, 179, 220, 126, 57),
-  fields: ["frame", "player1", "player2", "p1_ready", "p2_ready", "entity", "next_player1", "next_player2", "next_p1_ready", "next_p2_ready", "bolt_metadata"],
+  name: "InputBuffer", size: 144, discriminator: Uint8Array.of(0, 213, 132, 159, 179, 220, 126, 57),
+  fields: ["frame", "player1", "player2", "p1_ready", "p2_ready", "entity", "next_player1", "next_player2", "next_p1_ready", "next_p2_ready", "payer", "bolt_metadata"],
   /** @returns {InputBuffer} */
   read(view, data) {
     return {
@@ -323,7 +345,8 @@ export const InputBuffer = {
       next_player2: data.subarray(70, 78),
       next_p1_ready: view.getUint8(78),
       next_p2_ready: view.getUint8(79),
-      bolt_metadata: data.subarray(80, 112),
+      payer: data.subarray(80, 112),
+      bolt_metadata: data.subarray(112, 144),
     };
   },
   /** @param {Partial<InputBuffer>} values unnamed fields stay zero; `put` copies bytes */
@@ -338,7 +361,8 @@ export const InputBuffer = {
     if (values.next_player2 !== undefined) put(data, 70, 8, values.next_player2, "next_player2");
     if (values.next_p1_ready !== undefined) view.setUint8(78, values.next_p1_ready);
     if (values.next_p2_ready !== undefined) view.setUint8(79, values.next_p2_ready);
-    if (values.bolt_metadata !== undefined) put(data, 80, 32, values.bolt_metadata, "bolt_metadata");
+    if (values.payer !== undefined) put(data, 80, 32, values.payer, "payer");
+    if (values.bolt_metadata !== undefined) put(data, 112, 32, values.bolt_metadata, "bolt_metadata");
   },
 };
 
@@ -349,12 +373,15 @@ export const InputBuffer = {
  * @property {Uint8Array} session the SessionState account
  * @property {Uint8Array} entity
  * @property {number} capacity records in the ring; 0 = no ring yet
+ * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
+ * @property {Uint8Array} ring_payer who paid for the ring; zero = the account's own lamports did
+ * @property {bigint} ring_lamports how much; exactly that goes back to ring_payer
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 
 export const FrameLog = {
-  name: "FrameLog", size: 112, discriminator: Uint8Array.of(82, 193, 199, 112, 46, 201, 94, 130),
-  fields: ["write_index", "total_frames", "session", "entity", "capacity", "bolt_metadata"],
+  name: "FrameLog", size: 184, discriminator: Uint8Array.of(82, 193, 199, 112, 46, 201, 94, 130),
+  fields: ["write_index", "total_frames", "session", "entity", "capacity", "payer", "ring_payer", "ring_lamports", "bolt_metadata"],
   /** @returns {FrameLog} */
   read(view, data) {
     return {
@@ -363,7 +390,10 @@ export const FrameLog = {
       session: data.subarray(14, 46),
       entity: data.subarray(46, 78),
       capacity: view.getUint16(78, true),
-      bolt_metadata: data.subarray(80, 112),
+      payer: data.subarray(80, 112),
+      ring_payer: data.subarray(112, 144),
+      ring_lamports: view.getBigUint64(144, true),
+      bolt_metadata: data.subarray(152, 184),
     };
   },
   /** @param {Partial<FrameLog>} values unnamed fields stay zero; `put` copies bytes */
@@ -373,7 +403,10 @@ export const FrameLog = {
     if (values.session !== undefined) put(data, 14, 32, values.session, "session");
     if (values.entity !== undefined) put(data, 46, 32, values.entity, "entity");
     if (values.capacity !== undefined) view.setUint16(78, values.capacity, true);
-    if (values.bolt_metadata !== undefined) put(data, 80, 32, values.bolt_metadata, "bolt_metadata");
+    if (values.payer !== undefined) put(data, 80, 32, values.payer, "payer");
+    if (values.ring_payer !== undefined) put(data, 112, 32, values.ring_payer, "ring_payer");
+    if (values.ring_lamports !== undefined) view.setBigUint64(144, values.ring_lamports, true);
+    if (values.bolt_metadata !== undefined) put(data, 152, 32, values.bolt_metadata, "bolt_metadata");
   },
 };
 
@@ -391,11 +424,13 @@ export const FrameLog = {
  * @property {number} d_state
  * @property {number} num_layers
  * @property {Uint8Array} writer zero = not named
+ * @property {Uint8Array} invited zero = anyone
+ * @property {number} challenge_s
  */
 
 export const LifecycleArgs = {
-  name: "LifecycleArgs", size: 117, discriminator: Uint8Array.of(),
-  fields: ["tag", "action", "player", "character", "stage", "model", "max_frames", "seed", "d_inner", "d_state", "num_layers", "writer"],
+  name: "LifecycleArgs", size: 151, discriminator: Uint8Array.of(),
+  fields: ["tag", "action", "player", "character", "stage", "model", "max_frames", "seed", "d_inner", "d_state", "num_layers", "writer", "invited", "challenge_s"],
   /** @returns {LifecycleArgs} */
   read(view, data) {
     return {
@@ -411,6 +446,8 @@ export const LifecycleArgs = {
       d_state: view.getUint16(82, true),
       num_layers: view.getUint8(84),
       writer: data.subarray(85, 117),
+      invited: data.subarray(117, 149),
+      challenge_s: view.getUint16(149, true),
     };
   },
   /** @param {Partial<LifecycleArgs>} values unnamed fields stay zero; `put` copies bytes */
@@ -427,6 +464,8 @@ export const LifecycleArgs = {
     if (values.d_state !== undefined) view.setUint16(82, values.d_state, true);
     if (values.num_layers !== undefined) view.setUint8(84, values.num_layers);
     if (values.writer !== undefined) put(data, 85, 32, values.writer, "writer");
+    if (values.invited !== undefined) put(data, 117, 32, values.invited, "invited");
+    if (values.challenge_s !== undefined) view.setUint16(149, values.challenge_s, true);
   },
 };
 

@@ -4,6 +4,7 @@
 #define COMPONENT_ID ID_FRAME_LOG
 #define COMPONENT_DISC DISC_FrameLog
 #define METADATA OFF(FrameLog, bolt_metadata)
+#define PAYER OFF(FrameLog, payer)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
@@ -11,6 +12,9 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
     bool record = len == COMPONENT_SIZE - 8 + sizeof(FrameRecord);
     REQUIRE(record || len == COMPONENT_SIZE - 8, InvalidArguments);
+    /* who paid for the ring, and how much, is not a system's to change */
+    const u8 *paid = component->data + OFF(FrameLog, ring_payer);
+    REQUIRE(same(paid, data + OFF(FrameLog, ring_payer) - 8, 40), StructChanged);
     TRY(replace(component, data));
     if (record) {
         data += COMPONENT_SIZE - 8;
@@ -28,52 +32,69 @@ static u64 check_unused(const Account *component) {
     return 0;
 }
 
-/* ring_grow(capacity u16): writer ws, hidden_state, frame_log w, system_program. */
+#define FL(account, field) ((account)->data + OFF(FrameLog, field))
+
+/* ring_grow(capacity u16): writer ws, hidden_state, session_state, frame_log w, system_program. What the writer pays is
+ * counted, so that it gets exactly that back. */
 NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
-    NEED(4, 2);
-    Account *writer = &accounts[0], *hidden = &accounts[1], *log = &accounts[2];
+    NEED(5, 2);
+    Account *writer = &accounts[0], *hidden = &accounts[1], *log = &accounts[3];
     TRY(check_component(log));
     TRY(SIBLING(hidden, HiddenState, ID_HIDDEN_STATE, log->data + ENTITY));
+    /* a session that is elsewhere could not be ended here */
+    TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, log->data + ENTITY));
     TRY(check_writer(writer, hidden));
     u16 capacity = ld16(ARGS);
     u64 target = sizeof(FrameLog) + capacity * sizeof(FrameRecord);
     REQUIRE(capacity >= RING_MIN_CAPACITY && log->data_len <= target, OutOfRange);
-    REQUIRE(ld32(log->data + OFF(FrameLog, total_frames)) == 0 && ld16(log->data + OFF(FrameLog, capacity)) == 0,
-            AlreadyCreated);
+    REQUIRE(ld32(FL(log, total_frames)) == 0 && ld16(FL(log, capacity)) == 0, AlreadyCreated);
+    REQUIRE(ld64(FL(log, ring_lamports)) == 0 || key_eq(FL(log, ring_payer), writer->key), PayerMismatch);
+    u64 before = *log->lamports;
     TRY(grow(writer, log, next_len(log->data_len, target)));
-    if (log->data_len == target) st16(log->data + OFF(FrameLog, capacity), capacity);
-    return 0;
-}
-
-/* ring_shrink: signer s, hidden_state, session_state, frame_log w, writer w. */
-NOINLINE u64 ring_shrink(Account *accounts, const Input *input) {
-    NEED(5, 0);
-    Account *hidden = &accounts[1], *session = &accounts[2], *log = &accounts[3], *writer = &accounts[4];
-    TRY(check_component(log));
-    TRY(SIBLING(hidden, HiddenState, ID_HIDDEN_STATE, log->data + ENTITY));
-    TRY(SIBLING(session, SessionState, ID_SESSION_STATE, log->data + ENTITY));
-    TRY(check_returning(&accounts[0], hidden, session, writer));
-    REQUIRE(log->is_writable && writer->is_writable, InvalidAccount);
-    st16(log->data + OFF(FrameLog, capacity), 0);
-    u64 minimum = rent_minimum(COMPONENT_SIZE), lamports = *log->lamports;
-    if (lamports > minimum) {
-        *log->lamports = minimum;
-        *writer->lamports += lamports - minimum;
+    if (*log->lamports != before) {
+        copy(FL(log, ring_payer), writer->key, 32);
+        st64(FL(log, ring_lamports), ld64(FL(log, ring_lamports)) + *log->lamports - before);
     }
-    resize(log, COMPONENT_SIZE);
+    if (log->data_len == target) st16(FL(log, capacity), capacity);
     return 0;
 }
 
-/* close: player1 ws, frame_log w, session_state. The ring is gone. */
-NOINLINE u64 close(Account *accounts, const Input *input) {
-    NEED(3, 0);
-    Account *player = &accounts[0], *log = &accounts[1];
-    TRY(check_component(log));
-    TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, log->data + ENTITY));
-    TRY(check_closing(player, &accounts[2]));
-    REQUIRE(log->data_len == COMPONENT_SIZE, StillOpen);
-    return close_account(log, player);
+/* The log without its ring, which nobody has a share in any more. */
+INLINE void drop_ring(Account *log) {
+    st16(FL(log, capacity), 0);
+    zero(FL(log, ring_payer), 40);
+    resize(log, COMPONENT_SIZE);
 }
+
+/* ring_shrink: signer s, session_state, frame_log w, payer w. */
+NOINLINE u64 ring_shrink(Account *accounts, const Input *input) {
+    NEED(4, 0);
+    Account *session = &accounts[1], *log = &accounts[2], *payer = &accounts[3];
+    TRY(check_component(log));
+    TRY(SIBLING(session, SessionState, ID_SESSION_STATE, log->data + ENTITY));
+    TRY(check_returning(&accounts[0], session));
+    REQUIRE(log->is_writable && payer->is_writable && !key_eq(log->key, payer->key), InvalidAccount);
+    u64 paid = ld64(FL(log, ring_lamports));
+    if (paid) {
+        REQUIRE(key_eq(payer->key, FL(log, ring_payer)), PayerMismatch);
+        move(log, payer, paid);
+    }
+    drop_ring(log);
+    return 0;
+}
+
+/* close: signer s, frame_log w, session_state, payer w, receipt w. The ring is gone. */
+NOINLINE u64 close(Account *accounts, const Input *input) {
+    NEED(5, 0);
+    Account *log = &accounts[1];
+    TRY(check_component(log));
+    TRY(check_closing(&accounts[0], log, &accounts[2], &accounts[3], &accounts[4]));
+    REQUIRE(log->data_len == COMPONENT_SIZE, StillOpen);
+    return close_component(log, &accounts[3], &accounts[4]);
+}
+
+/* What came back from a rollup has no ring: it had none when it was handed over. */
+static void returned(Account *component) { drop_ring(component); }
 
 /* undelegate, as all components: the ring stays behind, its lamports go along (docs/rollup.md). */
 NOINLINE u64 undelegate_log(Account *accounts, const Input *input) {
@@ -82,8 +103,7 @@ NOINLINE u64 undelegate_log(Account *accounts, const Input *input) {
     TRY(check_component(log));
     TRY(check_taking_back(&accounts[0], &accounts[4], &accounts[5], log->data + ENTITY));
     REQUIRE(log->is_writable, InvalidAccount);
-    st16(log->data + OFF(FrameLog, capacity), 0);
-    resize(log, COMPONENT_SIZE);
+    drop_ring(log);
     return undelegate(accounts, input);
 }
 

@@ -4,21 +4,28 @@
 #define COMPONENT_ID ID_HIDDEN_STATE
 #define COMPONENT_DISC DISC_HiddenState
 #define METADATA OFF(HiddenState, bolt_metadata)
+#define PAYER OFF(HiddenState, payer)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
 #define CP(account, field) ((account)->data + OFF(Checkpoint, field))
 #define HS(account, field) ((account)->data + OFF(HiddenState, field))
 
+/* HiddenState.holds: what was paid for beside the component, and goes before it. */
+#define HOLDS_CHECKPOINT(slot) (1 << (slot))
+#define HOLDS_DEPOSIT 4
+
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
     REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
+    /* what was paid for is not a system's to change */
+    REQUIRE(data[OFF(HiddenState, holds) - 8] == *HS(component, holds), StructChanged);
     return replace(component, data);
 }
 
 /* A writer was named, JOIN came, or a checkpoint was paid for. */
 static u64 check_unused(const Account *component) {
-    REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !ld32(HS(component, data_size)),
+    REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !*HS(component, holds),
             StillOpen);
     return 0;
 }
@@ -49,6 +56,27 @@ NOINLINE u64 claim(Account *accounts, const Input *input) {
     return 0;
 }
 
+/* pin_cartridge: writer s, hidden_state w, session_state, model_manifest. Writes down which cartridge the match plays,
+ * before its first frame: a manifest can be closed and written anew under the same key. */
+NOINLINE u64 pin_cartridge(Account *accounts, const Input *input) {
+    NEED(4, 0);
+    Account *hidden = &accounts[1], *session = &accounts[2];
+    const Account *manifest = &accounts[3];
+    TRY(check_component(hidden));
+    TRY(check_writer(&accounts[0], hidden));
+    TRY(SIBLING(session, SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
+    u8 status = session_status(session);
+    REQUIRE(status == STATUS_WAITING_PLAYERS || status == STATUS_ACTIVE, NotActive);
+    REQUIRE(ld32(HS(hidden, frame)) == 0 && key_zero(HS(hidden, cartridge_hash)), AlreadyCreated);
+    TRY(check_foreign(manifest, ID_MODEL_MANIFEST, DISC_ModelManifest, sizeof(ModelManifest)));
+    REQUIRE(key_eq(manifest->key, SS(session, model)), InvalidAccount);
+    const u8 *hash = manifest->data + OFF(ModelManifest, cartridge_hash);
+    REQUIRE(manifest->data[OFF(ModelManifest, ready)] == 1 && !key_zero(hash), CartridgeMissing);
+    copy(HS(hidden, cartridge_hash), hash, 32);
+    if (status == STATUS_ACTIVE) genesis_of_cartridge(HS(hidden, chain_hash), hash);
+    return 0;
+}
+
 /* A checkpoint of this entity, in the slot that the arguments begin with. */
 NOINLINE u64 check_checkpoint(const Account *checkpoint, const Account *hidden, u8 slot) {
     TRY(check_foreign(checkpoint, COMPONENT_ID, DISC_Checkpoint, sizeof(Checkpoint)));
@@ -66,37 +94,48 @@ INLINE bool is_begun(const Account *checkpoint) { return !key_zero(CP(checkpoint
 
 /* A checkpoint of that size may be created. */
 NOINLINE u64 check_creation(const Account *hidden, const Account *checkpoint, u8 slot, u32 data_size) {
-    REQUIRE(slot <= 1 && data_size && data_size <= MAX_HASHED_BYTES - sizeof(Checkpoint), OutOfRange);
+    REQUIRE(slot <= 1 && data_size && data_size <= MAX_STATE_BYTES, OutOfRange);
     REQUIRE(!*HS(hidden, initialized) || data_size == ld32(HS(hidden, data_size)), OutOfRange);
     REQUIRE(!key_eq(checkpoint->owner, COMPONENT_ID), AlreadyCreated);
     return 0;
 }
 
-/* Fills a checkpoint that was just created. */
-NOINLINE void begin_checkpoint(Account *hidden, Account *checkpoint, u8 slot, u32 data_size) {
+/* Fills a checkpoint that was just created; its lamports are `payer`'s. */
+NOINLINE void begin_checkpoint(Account *hidden, Account *checkpoint, const u8 *payer, u8 slot, u32 data_size) {
     st64(checkpoint->data, DISC_Checkpoint);
     copy(CP(checkpoint, entity), hidden->data + ENTITY, 32);
     *CP(checkpoint, slot) = slot;
+    copy(CP(checkpoint, payer), payer, 32);
+    *HS(hidden, holds) |= HOLDS_CHECKPOINT(slot);
     st32(CP(checkpoint, data_size), data_size);
     st32(HS(hidden, data_size), data_size);
 }
 
-/* checkpoint_create(slot u8, data_size u32): writer ws, hidden_state w, checkpoint w, system_program. */
-NOINLINE u64 checkpoint_create(Account *accounts, const Input *input) {
-    NEED(4, 5);
-    Account *writer = &accounts[0], *hidden = &accounts[1], *checkpoint = &accounts[2];
-    TRY(check_component(hidden));
-    TRY(check_writer(writer, hidden));
-    u8 slot = ARGS[0];
-    u32 data_size = ld32(ARGS + 1);
-    TRY(check_creation(hidden, checkpoint, slot, data_size));
+/* Creates the checkpoint's account. `payer` pays its first part, or is the deposit, which has paid for all of it. */
+NOINLINE u64 make_checkpoint(const Account *payer, const Account *hidden, Account *checkpoint, u8 slot, u32 data_size) {
     u8 bump, pda[32];
     Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}, {&bump, 1}};
     sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
     REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
     SignerSeeds signer = {seeds, 4};
-    TRY(create(writer, checkpoint, next_len(0, sizeof(Checkpoint) + data_size), COMPONENT_ID, &signer));
-    begin_checkpoint(hidden, checkpoint, slot, data_size);
+    u64 len = next_len(0, sizeof(Checkpoint) + data_size);
+    return key_eq(payer->owner, COMPONENT_ID) ? create_paid(payer, checkpoint, len, COMPONENT_ID, &signer)
+                                              : create(payer, checkpoint, len, COMPONENT_ID, &signer);
+}
+
+/* checkpoint_create(slot u8, data_size u32): writer ws, hidden_state w, session_state, checkpoint w, system_program. */
+NOINLINE u64 checkpoint_create(Account *accounts, const Input *input) {
+    NEED(5, 5);
+    Account *writer = &accounts[0], *hidden = &accounts[1], *checkpoint = &accounts[3];
+    TRY(check_component(hidden));
+    TRY(check_writer(writer, hidden));
+    /* a session that is elsewhere could not be ended here */
+    TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
+    u8 slot = ARGS[0];
+    u32 data_size = ld32(ARGS + 1);
+    TRY(check_creation(hidden, checkpoint, slot, data_size));
+    TRY(make_checkpoint(writer, hidden, checkpoint, slot, data_size));
+    begin_checkpoint(hidden, checkpoint, writer->key, slot, data_size);
     return 0;
 }
 
@@ -108,6 +147,9 @@ NOINLINE u64 checkpoint_grow(Account *accounts, const Input *input) {
     TRY(check_writer(writer, hidden));
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
     if (is_full(checkpoint)) return 0;
+    REQUIRE(*checkpoint->lamports >= rent_minimum(sizeof(Checkpoint) + ld32(CP(checkpoint, data_size))) ||
+                key_eq(CP(checkpoint, payer), writer->key),
+            PayerMismatch);
     return grow(writer, checkpoint,
                 next_len(checkpoint->data_len, sizeof(Checkpoint) + ld32(CP(checkpoint, data_size))));
 }
@@ -197,15 +239,18 @@ NOINLINE u64 checkpoint_finalize(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* checkpoint_close(slot u8): signer s, hidden_state, session_state, checkpoint w, writer w. */
+/* checkpoint_close(slot u8): signer s, hidden_state w, session_state, checkpoint w, payer w. */
 NOINLINE u64 checkpoint_close(Account *accounts, const Input *input) {
     NEED(5, 1);
-    Account *hidden = &accounts[1], *session = &accounts[2], *checkpoint = &accounts[3], *writer = &accounts[4];
+    Account *hidden = &accounts[1], *session = &accounts[2], *checkpoint = &accounts[3], *payer = &accounts[4];
     TRY(check_component(hidden));
     TRY(SIBLING(session, SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
-    TRY(check_returning(&accounts[0], hidden, session, writer));
-    return close_account(checkpoint, writer);
+    TRY(check_returning(&accounts[0], session));
+    REQUIRE(key_eq(payer->key, CP(checkpoint, payer)), PayerMismatch);
+    REQUIRE(hidden->is_writable, InvalidAccount);
+    *HS(hidden, holds) &= ~HOLDS_CHECKPOINT(ARGS[0]);
+    return close_account(checkpoint, payer);
 }
 
 /* Checkpoint A and B are no longer there. */
@@ -217,101 +262,38 @@ NOINLINE u64 check_checkpoints_gone(const Account *checkpoints, const Account *h
     return 0;
 }
 
-/* close: player1 ws, hidden_state w, session_state, checkpoint A, checkpoint B, frame_log. What the writer paid for
- * went back to it first, since the writer's key stands here. */
+/* close: signer s, hidden_state w, session_state, payer w, receipt w. Checkpoints and deposit are gone. */
 NOINLINE u64 close(Account *accounts, const Input *input) {
-    NEED(6, 0);
-    Account *player = &accounts[0], *hidden = &accounts[1], *session = &accounts[2], *log = &accounts[5];
-    TRY(check_component(hidden));
-    TRY(SIBLING(session, SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
-    TRY(check_closing(player, session));
-    TRY(check_checkpoints_gone(accounts + 3, hidden));
-    Slice seed = {hidden->data + ENTITY, 32};
-    u64 error = check_gone(log, ID_FRAME_LOG, &seed, 1);
-    REQUIRE(!error || (error == StillOpen && log->data_len == sizeof(FrameLog)), error);
-    return close_account(hidden, player);
-}
-
-#define MAGIC_CREATE 12 /* CreateEphemeralAccount {data_len u32} of the rollup's Magic program, bincode u32 */
-#define MAGIC_RESIZE 13 /* ResizeEphemeralAccount {data_len u32} */
-#define MAGIC_CLOSE 14  /* CloseEphemeralAccount */
-
-/* The Magic program on a checkpoint that exists in the rollup only; the hidden state pays, 32 lamports a byte, and gets
- * them back. accounts: hidden_state w, checkpoint w, vault w, magic_program. */
-NOINLINE u64 magic(Account *accounts, u8 slot, u32 instruction, u32 len) {
-    Account *hidden = &accounts[0], *checkpoint = &accounts[1];
-    REQUIRE(hidden->is_writable && checkpoint->is_writable, InvalidAccount);
-    REQUIRE(key_eq(accounts[2].key, ID_MAGIC_VAULT) && key_eq(accounts[3].key, ID_MAGIC_PROGRAM), InvalidAccount);
-    u8 bump, pda[32], data[8];
-    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {HS(hidden, entity), 32}, {&slot, 1}, {&bump, 1}};
-    sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
-    REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
-    u8 payer_bump;
-    TRY(component_bump(hidden, HS(hidden, entity), &payer_bump));
-    Slice payer_seeds[2] = {{HS(hidden, entity), 32}, {&payer_bump, 1}};
-    SignerSeeds signers[2] = {{payer_seeds, 2}, {seeds, 4}};
-    st32(data, instruction);
-    st32(data + 4, len);
-    Meta metas[3] = {{hidden->key, 1, 1}, {checkpoint->key, 1, 1}, {accounts[2].key, 1, 0}};
-    Instruction ix = {ID_MAGIC_PROGRAM, metas, 3, data, instruction == MAGIC_CLOSE ? 4 : 8};
-    return sol_invoke_signed_c(&ix, accounts, 4, signers, 2);
-}
-
-/* checkpoint_create_ephemeral(slot u8, data_size u32): writer s, hidden_state w, checkpoint w, vault w,
- * magic_program. */
-NOINLINE u64 checkpoint_create_ephemeral(Account *accounts, const Input *input) {
-    NEED(5, 5);
-    Account *hidden = &accounts[1], *checkpoint = &accounts[2];
-    TRY(check_component(hidden));
-    TRY(check_writer(&accounts[0], hidden));
-    TRY(check_creation(hidden, checkpoint, ARGS[0], ld32(ARGS + 1)));
-    TRY(magic(accounts + 1, ARGS[0], MAGIC_CREATE, next_len(0, sizeof(Checkpoint) + ld32(ARGS + 1))));
-    checkpoint->data_len = ld64(checkpoint->data - 8);
-    begin_checkpoint(hidden, checkpoint, ARGS[0], ld32(ARGS + 1));
-    return 0;
-}
-
-/* checkpoint_grow_ephemeral(slot u8): writer s, hidden_state w, checkpoint w, vault w, magic_program. */
-NOINLINE u64 checkpoint_grow_ephemeral(Account *accounts, const Input *input) {
-    NEED(5, 1);
-    Account *hidden = &accounts[1], *checkpoint = &accounts[2];
-    TRY(check_component(hidden));
-    TRY(check_writer(&accounts[0], hidden));
-    TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
-    if (is_full(checkpoint)) return 0;
-    u64 len = next_len(checkpoint->data_len, sizeof(Checkpoint) + ld32(CP(checkpoint, data_size)));
-    return magic(accounts + 1, ARGS[0], MAGIC_RESIZE, len);
-}
-
-/* checkpoint_close_ephemeral(slot u8): signer s, hidden_state w, checkpoint w, vault w, magic_program, session_state. */
-NOINLINE u64 checkpoint_close_ephemeral(Account *accounts, const Input *input) {
-    NEED(6, 1);
-    Account *hidden = &accounts[1], *checkpoint = &accounts[2];
-    TRY(check_component(hidden));
-    TRY(check_taking_back(&accounts[0], &accounts[5], hidden, hidden->data + ENTITY));
-    TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
-    return magic(accounts + 1, ARGS[0], MAGIC_CLOSE, 0);
-}
-
-/* undelegate, as all components, and checkpoint A, checkpoint B: both gone, or they would be nobody's. */
-NOINLINE u64 undelegate_hidden(Account *accounts, const Input *input) {
-    NEED(8, 0);
+    NEED(5, 0);
     Account *hidden = &accounts[1];
     TRY(check_component(hidden));
-    TRY(check_checkpoints_gone(accounts + 6, hidden));
-    return undelegate(accounts, input);
+    TRY(check_closing(&accounts[0], hidden, &accounts[2], &accounts[3], &accounts[4]));
+    REQUIRE(!*HS(hidden, holds), StillOpen);
+    return close_component(hidden, &accounts[3], &accounts[4]);
 }
+
+/* What came back from a rollup: it was handed over with nothing hanging on it. */
+static void returned(Account *component) { *HS(component, holds) = 0; }
+
+#include "deposit.h"
+#include "ephemeral.h"
 
 static u64 direct(u64 disc, Account *accounts, const Input *input) {
     if (disc == IX_CHECKPOINT_WRITE) return checkpoint_write(accounts, input);
     if (disc == IX_BIND_WRITER) return bind_writer(accounts, input);
     if (disc == IX_CLAIM) return claim(accounts, input);
+    if (disc == IX_PIN_CARTRIDGE) return pin_cartridge(accounts, input);
     if (disc == IX_CHECKPOINT_CREATE) return checkpoint_create(accounts, input);
     if (disc == IX_CHECKPOINT_GROW) return checkpoint_grow(accounts, input);
     if (disc == IX_CHECKPOINT_BEGIN) return checkpoint_begin(accounts, input);
     if (disc == IX_CHECKPOINT_FINALIZE) return checkpoint_finalize(accounts, input);
     if (disc == IX_CHECKPOINT_CLOSE) return checkpoint_close(accounts, input);
     if (disc == IX_CLOSE) return close(accounts, input);
+    if (disc == IX_DEPOSIT) return deposit(accounts, input);
+    if (disc == IX_CHECKPOINT_CREATE_DEPOSITED) return checkpoint_create_deposited(accounts, input);
+    if (disc == IX_RING_FUND) return ring_fund(accounts, input);
+    if (disc == IX_DEPOSIT_DRAW) return deposit_draw(accounts, input);
+    if (disc == IX_DEPOSIT_CLOSE) return deposit_close(accounts, input);
     DELEGATION_INSTRUCTIONS(disc);
     if (disc == IX_UNDELEGATE) return undelegate_hidden(accounts, input);
     if (disc == IX_CHECKPOINT_CREATE_EPHEMERAL) return checkpoint_create_ephemeral(accounts, input);

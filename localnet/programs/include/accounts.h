@@ -1,9 +1,18 @@
 /* Rent, creation, growth and closing of accounts. */
 #pragma once
+#include "constants.h"
 #include "discriminators.h"
 #include "errors.h"
 #include "ids.h"
 #include "sbf.h"
+
+/* The chain hash of frame 0 with the cartridge in it: SHA-256("awm:genesis:v2" ‖ hash ‖ cartridge's SHA-256). */
+INLINE void genesis_of_cartridge(u8 *chain_hash, const u8 *cartridge) {
+    u8 hash[32];
+    Slice parts[3] = {LITERAL(TAG_CARTRIDGE), {chain_hash, 32}, {cartridge, 32}};
+    sol_sha256(parts, 3, hash);
+    copy(chain_hash, hash, 32);
+}
 
 #define ACCOUNT_OVERHEAD 128 /* bytes that rent adds to every account */
 
@@ -32,6 +41,24 @@ NOINLINE u64 transfer(const Account *from, const Account *to, u64 lamports) {
     Meta metas[2] = {{from->key, 1, 1}, {to->key, 1, 0}};
     Instruction ix = {ID_SYSTEM_PROGRAM, metas, 2, data, sizeof data};
     return call(&ix, infos, 2, 0);
+}
+
+/* Makes `account`, which holds the rent already, one of `owner` with `len` bytes. `beside` is passed along: an account of
+ * the running program whose lamports have changed in this instruction has to be in every call, for the sums to match. */
+NOINLINE u64 create_paid(const Account *beside, Account *account, u64 len, const u8 *owner, const SignerSeeds *seeds) {
+    u8 data[36];
+    Account infos[2] = {*account, *beside};
+    Meta metas[2] = {{account->key, 1, 1}, {beside->key, 1, 0}};
+    Instruction ix = {ID_SYSTEM_PROGRAM, metas, 2, data, 12};
+    st32(data, 8); /* Allocate */
+    st64(data + 4, len);
+    TRY(call(&ix, infos, 2, seeds));
+    st32(data, 1); /* Assign */
+    copy(data + 4, owner, 32);
+    ix.len = 36;
+    TRY(call(&ix, infos, 2, seeds));
+    account->data_len = ld64(account->data - 8);
+    return 0;
 }
 
 /* Creates `account`, the PDA of `owner` that `seeds` (bump included) signs for. An account that holds lamports
@@ -77,6 +104,12 @@ NOINLINE u64 grow(const Account *payer, Account *account, u64 len) {
 
 /* The next length on the way to `target`: at most MAX_INCREASE more. */
 INLINE u64 next_len(u64 len, u64 target) { return target - len > MAX_INCREASE ? len + MAX_INCREASE : target; }
+
+/* Moves lamports out of an account of the running program. */
+INLINE void move(const Account *from, const Account *to, u64 lamports) {
+    *from->lamports -= lamports;
+    *to->lamports += lamports;
+}
 
 /* Closes an account of the running program: all lamports to `receiver`, no data, back to the system program. */
 NOINLINE u64 close_account(Account *account, const Account *receiver) {

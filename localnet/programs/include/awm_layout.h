@@ -155,6 +155,10 @@ typedef struct PACKED {
     i64 last_update; /* unix seconds */
     u64 seed;
     u8 entity[32];
+    u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
+    u8 invited[32]; /* who alone may join; zero = anyone */
+    u32 last_fresh; /* the last frame that used an input of its own */
+    u16 challenge_s; /* seconds that result and log stand after the end */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } SessionState;
 AT(SessionState, discriminator, 0, 8);
@@ -170,8 +174,12 @@ AT(SessionState, created_at, 178, 8);
 AT(SessionState, last_update, 186, 8);
 AT(SessionState, seed, 194, 8);
 AT(SessionState, entity, 202, 32);
-AT(SessionState, bolt_metadata, 234, 32);
-SIZE(SessionState, 266);
+AT(SessionState, payer, 234, 32);
+AT(SessionState, invited, 266, 32);
+AT(SessionState, last_fresh, 298, 4);
+AT(SessionState, challenge_s, 302, 2);
+AT(SessionState, bolt_metadata, 304, 32);
+SIZE(SessionState, 336);
 
 /* A match's writer, chain hash and last checkpoint. The recurrent state itself lives in two Checkpoint accounts. */
 typedef struct PACKED {
@@ -190,6 +198,9 @@ typedef struct PACKED {
     u32 checkpoint_frame; /* frame of the last finalized checkpoint */
     u8 checkpoint_hash[32]; /* its data_hash */
     u8 checkpoint_slot; /* 0 A, 1 B */
+    u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
+    u8 cartridge_hash[32]; /* SHA-256 of the cartridge that the match plays; zero until `pin_cartridge` */
+    u8 holds; /* accounts beside it that have to be closed first */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } HiddenState;
 AT(HiddenState, discriminator, 0, 8);
@@ -207,8 +218,11 @@ AT(HiddenState, feedback, 122, 16);
 AT(HiddenState, checkpoint_frame, 138, 4);
 AT(HiddenState, checkpoint_hash, 142, 32);
 AT(HiddenState, checkpoint_slot, 174, 1);
-AT(HiddenState, bolt_metadata, 175, 32);
-SIZE(HiddenState, 207);
+AT(HiddenState, payer, 175, 32);
+AT(HiddenState, cartridge_hash, 207, 32);
+AT(HiddenState, holds, 239, 1);
+AT(HiddenState, bolt_metadata, 240, 32);
+SIZE(HiddenState, 272);
 
 /* Both players' inputs for the coming frame, and those that wait for the frame after it. */
 typedef struct PACKED {
@@ -223,6 +237,7 @@ typedef struct PACKED {
     ControllerInput next_player2;
     u8 next_p1_ready;
     u8 next_p2_ready;
+    u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } InputBuffer;
 AT(InputBuffer, discriminator, 0, 8);
@@ -236,8 +251,9 @@ AT(InputBuffer, next_player1, 62, 8);
 AT(InputBuffer, next_player2, 70, 8);
 AT(InputBuffer, next_p1_ready, 78, 1);
 AT(InputBuffer, next_p2_ready, 79, 1);
-AT(InputBuffer, bolt_metadata, 80, 32);
-SIZE(InputBuffer, 112);
+AT(InputBuffer, payer, 80, 32);
+AT(InputBuffer, bolt_metadata, 112, 32);
+SIZE(InputBuffer, 144);
 
 /* A ring of the last frames' records. */
 typedef struct PACKED {
@@ -247,6 +263,9 @@ typedef struct PACKED {
     u8 session[32]; /* the SessionState account */
     u8 entity[32];
     u16 capacity; /* records in the ring; 0 = no ring yet */
+    u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
+    u8 ring_payer[32]; /* who paid for the ring; zero = the account's own lamports did */
+    u64 ring_lamports; /* how much; exactly that goes back to ring_payer */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } FrameLog;
 AT(FrameLog, discriminator, 0, 8);
@@ -255,8 +274,11 @@ AT(FrameLog, total_frames, 10, 4);
 AT(FrameLog, session, 14, 32);
 AT(FrameLog, entity, 46, 32);
 AT(FrameLog, capacity, 78, 2);
-AT(FrameLog, bolt_metadata, 80, 32);
-SIZE(FrameLog, 112);
+AT(FrameLog, payer, 80, 32);
+AT(FrameLog, ring_payer, 112, 32);
+AT(FrameLog, ring_lamports, 144, 8);
+AT(FrameLog, bolt_metadata, 152, 32);
+SIZE(FrameLog, 184);
 
 /* What a cartridge is and where its shards are. */
 typedef struct PACKED {
@@ -352,7 +374,8 @@ typedef struct PACKED {
     u8 finalized;
     u16 reserved; /* reserved, 0 */
     u32 data_size; /* bytes of recurrent state */
-    u8 data_hash[32]; /* SHA-256 of account bytes [80, 216 + data_size): from `frame` to the end */
+    u8 data_hash[32]; /* SHA-256 of account bytes [112, 248 + data_size): from `frame` to the end */
+    u8 payer[32]; /* who paid for this account, and gets its lamports back */
     u32 frame;
     ControllerInput inputs[2]; /* of `frame` */
     PlayerState players[2]; /* of `frame` */
@@ -367,13 +390,40 @@ AT(Checkpoint, finalized, 41, 1);
 AT(Checkpoint, reserved, 42, 2);
 AT(Checkpoint, data_size, 44, 4);
 AT(Checkpoint, data_hash, 48, 32);
-AT(Checkpoint, frame, 80, 4);
-AT(Checkpoint, inputs, 84, 16);
-AT(Checkpoint, players, 100, 64);
-AT(Checkpoint, feedback, 164, 16);
-AT(Checkpoint, chain_hash, 180, 32);
-AT(Checkpoint, reserved2, 212, 4);
-SIZE(Checkpoint, 216);
+AT(Checkpoint, payer, 80, 32);
+AT(Checkpoint, frame, 112, 4);
+AT(Checkpoint, inputs, 116, 16);
+AT(Checkpoint, players, 132, 64);
+AT(Checkpoint, feedback, 196, 16);
+AT(Checkpoint, chain_hash, 212, 32);
+AT(Checkpoint, reserved2, 244, 4);
+SIZE(Checkpoint, 248);
+
+/* What player 1 put aside for a match's accounts and fees. Not a BOLT component. */
+typedef struct PACKED {
+    u8 discriminator[8];
+    u8 entity[32];
+    u8 depositor[32]; /* whose lamports these are, but for what the writer has earned */
+    u64 frame_lamports; /* what the writer gets for a frame */
+    u32 paid_frames; /* frames that the writer has been paid for */
+} Deposit;
+AT(Deposit, discriminator, 0, 8);
+AT(Deposit, entity, 8, 32);
+AT(Deposit, depositor, 40, 32);
+AT(Deposit, frame_lamports, 72, 8);
+AT(Deposit, paid_frames, 80, 4);
+SIZE(Deposit, 84);
+
+/* Who paid for a component that is, or was, in a rollup: where no validator can change it. Each of the four programs has its own. */
+typedef struct PACKED {
+    u8 discriminator[8];
+    u8 entity[32];
+    u8 payer[32];
+} Receipt;
+AT(Receipt, discriminator, 0, 8);
+AT(Receipt, entity, 8, 32);
+AT(Receipt, payer, 40, 32);
+SIZE(Receipt, 72);
 
 /* The compact form of session-lifecycle's arguments. */
 typedef struct PACKED {
@@ -389,6 +439,8 @@ typedef struct PACKED {
     u16 d_state;
     u8 num_layers;
     u8 writer[32]; /* zero = not named */
+    u8 invited[32]; /* zero = anyone */
+    u16 challenge_s;
 } LifecycleArgs;
 AT(LifecycleArgs, tag, 0, 1);
 AT(LifecycleArgs, action, 1, 1);
@@ -402,7 +454,9 @@ AT(LifecycleArgs, d_inner, 80, 2);
 AT(LifecycleArgs, d_state, 82, 2);
 AT(LifecycleArgs, num_layers, 84, 1);
 AT(LifecycleArgs, writer, 85, 32);
-SIZE(LifecycleArgs, 117);
+AT(LifecycleArgs, invited, 117, 32);
+AT(LifecycleArgs, challenge_s, 149, 2);
+SIZE(LifecycleArgs, 151);
 
 /* The compact form of submit-input's arguments. */
 typedef struct PACKED {

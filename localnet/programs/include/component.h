@@ -2,6 +2,7 @@
  * of direct instructions. A component defines, before it includes this:
  *   COMPONENT       its struct, COMPONENT_ID its program id, COMPONENT_DISC its account discriminator
  *   METADATA        offset of BOLT's metadata
+ *   PAYER           offset of the key that paid the account's rent, and gets its lamports back
  *   SESSION_COMPONENT  (optional) for a component of a match: World alone is its authority
  * and, after it, policy(): what a listed system may do, check_unused(): whether destroy() may take the component, and
  * direct(): its own instructions. Delegation to a rollup is in delegation.h. */
@@ -80,9 +81,10 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len);
 /* 0 if nothing depends on the component, so that destroy() may take it: defined by each component. */
 static u64 check_unused(const Account *component);
 
-/* Replaces the struct. Entity and metadata are not a system's to change. */
+/* Replaces the struct. Entity, payer and metadata are not a system's to change. */
 INLINE u64 replace(Account *component, const u8 *data) {
-    REQUIRE(key_eq(component->data + ENTITY, data + ENTITY - 8) && key_eq(component->data + METADATA, data + METADATA - 8),
+    REQUIRE(key_eq(component->data + ENTITY, data + ENTITY - 8) && key_eq(component->data + PAYER, data + PAYER - 8) &&
+                key_eq(component->data + METADATA, data + METADATA - 8),
             StructChanged);
     copy(component->data + 8, data, COMPONENT_SIZE - 8);
     return 0;
@@ -113,12 +115,6 @@ NOINLINE u64 update(Account *accounts, const Input *input, bool with_session) {
     return policy(component, system, input->data + 12, input->len - 12);
 }
 
-#ifdef AUTHORITY_FIELD
-#define SET_AUTHORITY(data, payer) copy((data) + AUTHORITY_FIELD, (payer), 32)
-#else
-#define SET_AUTHORITY(data, payer) (void)(payer)
-#endif
-
 #ifdef SESSION_COMPONENT
 /* A key as authority could destroy a match's component, and could refuse the crank's frames. */
 #define CHECK_AUTHORITY(authority) REQUIRE(key_eq((authority)->key, ID_WORLD), InvalidAuthority)
@@ -147,12 +143,13 @@ NOINLINE u64 initialize(Account *accounts, const Input *input) {
     st64(data->data, COMPONENT_DISC);
     copy(data->data + ENTITY, entity->key, 32);
     copy(data->data + METADATA, accounts[3].key, 32);
-    SET_AUTHORITY(data->data, payer->key);
+    copy(data->data + PAYER, payer->key, 32);
     return 0;
 }
 
 /* destroy: authority s, receiver w, entity, component w, program data, instructions sysvar, system program. For the
- * metadata authority and the program's upgrade authority, and only while nothing depends on the component. */
+ * metadata authority and the program's upgrade authority, and only while nothing depends on the component. The receiver
+ * is the payer. */
 NOINLINE u64 destroy(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 7, InvalidAccount);
     const Account *authority = &accounts[0], *entity = &accounts[2], *program_data = &accounts[4];
@@ -171,13 +168,14 @@ NOINLINE u64 destroy(Account *accounts, const Input *input) {
     TRY(top_instruction(&accounts[5], &top));
     REQUIRE(top.disc == IX_DESTROY_COMPONENT && top.n >= 6 && key_eq(top_key(&top, 2), COMPONENT_ID), InvalidCaller);
     TRY(check_unused(component));
+    REQUIRE(key_eq(accounts[1].key, component->data + PAYER), PayerMismatch);
     return close_account(component, &accounts[1]);
 }
 
 /* Direct instructions of the component: InstructionUnknown where it has none of this discriminator. */
 static u64 direct(u64 disc, Account *accounts, const Input *input);
 
-#define MAX_ACCOUNTS 12
+#define MAX_ACCOUNTS 16
 
 __attribute__((used)) u64 entrypoint(const u8 *in) {
     Account accounts[MAX_ACCOUNTS];

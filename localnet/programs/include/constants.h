@@ -7,16 +7,28 @@
 #define MAX_ACCOUNT_BYTES 10485760 /* bytes of the largest account */
 #define MAX_HASHED_BYTES 2700000 /* bytes that one transaction can hash with SHA-256 */
 #define RING_MIN_CAPACITY 256 /* records of the smallest ring */
+#define MAX_STATE_BYTES 2699784 /* bytes of a checkpoint's state: with its header it can be hashed */
+#define MAX_CHARACTER 32 /* the last character that the engine knows */
+#define MAX_STAGE 32 /* the last stage that the engine knows */
+#define CHALLENGE_S 300 /* seconds that result and log stand after the end, where CREATE does not say */
+#define WAITING_LIMIT_S 900 /* seconds without player 2 after which the writer may end a session */
+#define IDLE_LIMIT_S 600 /* seconds without a frame after which the writer may end a session */
+#define IDLE_FRAMES 3600 /* frames without an input after which the writer may end a session */
+#define ABANDONED_S 604800 /* seconds without a frame after which anybody may end a session */
+#define MAX_FRAME_PRICE 1000000000 /* lamports that a deposit may promise for a frame */
 #define LEAF_BYTES 65536 /* bytes of a leaf of a shard's Merkle tree */
 #define MAX_AUTHORITIES 128 /* authorities of a world */
 
 #define TAG_GENESIS "awm:genesis:v1"
+#define TAG_CARTRIDGE "awm:genesis:v2"
 #define TAG_OFFLINE "awm:offline:v1"
 
 #define SEED_REGISTRY "registry"
 #define SEED_WORLD "world"
 #define SEED_ENTITY "entity"
 #define SEED_CHECKPOINT "checkpoint"
+#define SEED_DEPOSIT "deposit"
+#define SEED_RECEIPT "payer"
 #define SEED_BUFFER "buffer"
 #define SEED_DELEGATION_RECORD "delegation"
 #define SEED_DELEGATION_METADATA "delegation-metadata"

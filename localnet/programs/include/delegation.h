@@ -28,10 +28,38 @@ NOINLINE u64 component_bump(const Account *component, const u8 *entity, u8 *bump
     return 0;
 }
 
+/* Nothing of the writer's, and no deposit, depends on the session here: a checkpoint or ring could not be given back
+ * while session or hidden state are elsewhere, but by the validator that player 1 chose. */
+NOINLINE u64 check_nothing_stranded(const Account *hidden, const Account *log, const u8 *entity) {
+    TRY(check_sibling_anywhere(hidden, ID_HIDDEN_STATE, DISC_HiddenState, sizeof(HiddenState), entity));
+    TRY(check_sibling_anywhere(log, ID_FRAME_LOG, DISC_FrameLog, sizeof(FrameLog), entity));
+    REQUIRE(key_eq(hidden->owner, ID_DELEGATION) || hidden->data[OFF(HiddenState, holds)] == 0, StillOpen);
+    REQUIRE(key_eq(log->owner, ID_DELEGATION) || log->data_len == sizeof(FrameLog), StillOpen);
+    return 0;
+}
+
+/* Writes down who paid for the component, where no validator can change it, and that this is `payer`. */
+NOINLINE u64 write_receipt(const Account *payer, const Account *component, Account *receipt) {
+    u8 key[32], bump, pda[32];
+    TRY(read_payer(component, receipt, key));
+    REQUIRE(key_eq(key, payer->key), PayerMismatch);
+    if (has_receipt(receipt)) return 0;
+    const u8 *entity = component->data + ENTITY;
+    Slice seeds[3] = RECEIPT_SEEDS(entity);
+    sol_try_find_program_address(seeds, 2, COMPONENT_ID, pda, &bump);
+    SignerSeeds signer = {seeds, 3};
+    TRY(create(payer, receipt, sizeof(Receipt), COMPONENT_ID, &signer));
+    st64(receipt->data, DISC_Receipt);
+    copy(receipt->data + OFF(Receipt, entity), entity, 32);
+    copy(receipt->data + OFF(Receipt, payer), key, 32);
+    return 0;
+}
+
 /* delegate(commit_frequency_ms u32, validator Option<Pubkey>): payer ws, entity, account w, owner_program, buffer w,
- * delegation_record w, delegation_metadata w, delegation_program, system_program, session_state. */
+ * delegation_record w, delegation_metadata w, delegation_program, system_program, session_state, hidden_state,
+ * frame_log, receipt w. */
 NOINLINE u64 delegate(Account *accounts, const Input *input) {
-    REQUIRE(input->n >= 10, InvalidAccount);
+    REQUIRE(input->n >= 13, InvalidAccount);
     REQUIRE(input->len == 13 ? input->data[12] == 0 : input->len == 45 && input->data[12] == 1, InvalidArguments);
     Account *payer = &accounts[0], *component = &accounts[2], *buffer = &accounts[4];
     const Account *session = &accounts[9];
@@ -45,6 +73,8 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     TRY(check_sibling_anywhere(session, ID_SESSION_STATE, DISC_SessionState, sizeof(SessionState), entity));
     REQUIRE(session_status(session) == STATUS_WAITING_PLAYERS, NotWaiting);
     REQUIRE(key_eq(session->data + OFF(SessionState, player1), payer->key), NotAPlayer);
+    TRY(check_nothing_stranded(&accounts[10], &accounts[11], entity));
+    TRY(write_receipt(payer, component, &accounts[12]));
     u8 bump, buffer_bump, pda[32];
     TRY(component_bump(component, entity, &bump));
     Slice seeds[2] = {{entity, 32}, {&bump, 1}};
@@ -89,6 +119,9 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     return close_account(buffer, payer);
 }
 
+/* What a component that came back from a rollup can not be: defined by each. */
+static void returned(Account *component);
+
 /* process_undelegation(seeds Vec<bytes>): account w, buffer ws, payer ws, system_program. Called by the delegation
  * program on the base chain: its buffer, which nobody else can sign for, holds what the rollup committed. */
 NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
@@ -113,18 +146,22 @@ NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
     REQUIRE(*component->lamports == 0, AlreadyCreated);
     TRY(create(payer, component, COMPONENT_SIZE, COMPONENT_ID, &signer));
     copy(component->data, buffer->data, COMPONENT_SIZE);
+    /* The validator wrote these bytes. Whose the lamports are is not in them (the receipt says it), nobody owns a
+     * match, and nothing hangs on what was handed over with nothing hanging on it. */
+    zero(component->data + PAYER, 32);
+    copy(component->data + METADATA, ID_WORLD, 32);
+    returned(component);
     return 0;
 }
 
-/* A player of the session or its writer signs, and the session is over; or it never began and player 1 signs. */
+/* A player of the session or its writer signs, and its result has stood; or it never began and player 1 signs. */
 NOINLINE u64 check_taking_back(const Account *signer, const Account *session, const Account *hidden, const u8 *entity) {
     TRY(check_signer(signer));
     TRY(check_sibling_anywhere(session, ID_SESSION_STATE, DISC_SessionState, sizeof(SessionState), entity));
     TRY(check_sibling_anywhere(hidden, ID_HIDDEN_STATE, DISC_HiddenState, sizeof(HiddenState), entity));
-    u8 status = session_status(session);
-    bool player1 = key_eq(signer->key, session->data + OFF(SessionState, player1));
-    REQUIRE(status == STATUS_ENDED || (status == STATUS_WAITING_PLAYERS && player1), NotEnded);
-    REQUIRE(player1 || key_eq(signer->key, session->data + OFF(SessionState, player2)) ||
+    bool player1 = key_eq(signer->key, SS(session, player1));
+    if (session_status(session) != STATUS_WAITING_PLAYERS || !player1) TRY(check_settled(session));
+    REQUIRE(player1 || key_eq(signer->key, SS(session, player2)) ||
                 key_eq(signer->key, hidden->data + OFF(HiddenState, writer)),
             NotAPlayer);
     return 0;

@@ -19,6 +19,8 @@ enum AwmError {
     NotAPlayer = 6023, /* The signer is not a player of this session */
     NotActive = 6024, /* The session is not active */
     NotEnded = 6025, /* The session has not ended */
+    NotInvited = 6026, /* The session names another player 2 */
+    NotIdle = 6027, /* The session is not dead yet */
     FrameMismatch = 6030, /* The frame is not the session's next one */
     WriterMismatch = 6031, /* The signer is not the writer of this session */
     EpochMismatch = 6032, /* Another process of this writer has claimed the session */
@@ -36,10 +38,13 @@ enum AwmError {
     CheckpointContradictsLog = 6044, /* The checkpoint's frame differs from its record in the log */
     OutOfRange = 6045, /* An offset, size, slot or capacity is out of range */
     StillOpen = 6046, /* Other accounts of this entity have to be closed first */
+    PayerMismatch = 6047, /* Another key paid for this */
+    ChallengeOpen = 6048, /* The result has not stood for as long as the session says */
     ShardFinalized = 6050, /* The shard is finalized */
     ShardIncomplete = 6051, /* The shard is not of full size, or not all of it has been hashed */
     ShardMismatch = 6052, /* A shard is not the one that the manifest lists */
     ManifestReady = 6053, /* The manifest is finalized */
+    CartridgeMissing = 6054, /* The session does not say which cartridge it plays, or its manifest is not ready */
 };
 
 enum WorldError {

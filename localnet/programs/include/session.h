@@ -1,8 +1,8 @@
-/* Checks that the direct instructions of a session's components share. */
+/* Checks that the direct instructions of a session's components share: who may close what, when, and for whom. */
 #pragma once
 #include "component.h"
 
-/* `other` belongs to the entity whose key stands at `entity`. */
+/* `other` belongs to the entity whose key is at `entity`. */
 INLINE u64 check_sibling(const Account *other, const u8 *owner, u64 disc, u64 size, u64 entity_offset, const u8 *entity) {
     TRY(check_foreign(other, owner, disc, size));
     REQUIRE(key_eq(other->data + entity_offset, entity), EntityMismatch);
@@ -11,27 +11,23 @@ INLINE u64 check_sibling(const Account *other, const u8 *owner, u64 disc, u64 si
 #define SIBLING(account, T, ID, entity_key) \
     check_sibling((account), (ID), DISC_##T, sizeof(T), OFF(T, entity), (entity_key))
 
-INLINE u8 session_status(const Account *session) { return session->data[OFF(SessionState, status)]; }
+#define SS(account, field) ((account)->data + OFF(SessionState, field))
 
-/* Player 1 signs and the session is over, or nobody joined it yet. */
-INLINE u64 check_closing(const Account *player, const Account *session) {
-    TRY(check_signer(player));
-    REQUIRE(key_eq(session->data + OFF(SessionState, player1), player->key), NotAPlayer);
-    u8 status = session_status(session);
-    REQUIRE(status == STATUS_ENDED || status == STATUS_WAITING_PLAYERS, NotEnded);
+INLINE u8 session_status(const Account *session) { return *SS(session, status); }
+
+/* The session has ended, and its result and log have been readable for as long as the session says. A match without a
+ * frame has no result. */
+NOINLINE u64 check_settled(const Account *session) {
+    REQUIRE(session_status(session) == STATUS_ENDED, NotEnded);
+    if (ld32(SS(session, frame)) == 0) return 0;
+    REQUIRE(unix_time() - (i64)ld64(SS(session, last_update)) >= ld16(SS(session, challenge_s)), ChallengeOpen);
     return 0;
 }
 
-/* The session is over and the signer is its writer or a player of it: who may give the writer's rent back to it. */
-INLINE u64 check_returning(const Account *signer, const Account *hidden, const Account *session, const Account *writer) {
+/* The session is over: anybody may give the lamports back to whom they belong. */
+INLINE u64 check_returning(const Account *signer, const Account *session) {
     TRY(check_signer(signer));
-    REQUIRE(session_status(session) == STATUS_ENDED, NotEnded);
-    const u8 *key = hidden->data + OFF(HiddenState, writer);
-    REQUIRE(key_eq(writer->key, key), WriterMismatch);
-    REQUIRE(key_eq(signer->key, key) || key_eq(signer->key, session->data + OFF(SessionState, player1)) ||
-                key_eq(signer->key, session->data + OFF(SessionState, player2)),
-            NotAPlayer);
-    return 0;
+    return check_settled(session);
 }
 
 /* The bound writer of the session signs. */
@@ -41,11 +37,72 @@ INLINE u64 check_writer(const Account *writer, const Account *hidden) {
     return 0;
 }
 
-/* `account` is the PDA of `owner` for `seeds` and that program no longer owns it. */
-NOINLINE u64 check_gone(const Account *account, const u8 *owner, const Slice *seeds, u64 n) {
+NOINLINE u64 check_pda(const Account *account, const u8 *owner, const Slice *seeds, u64 n) {
     u8 bump, pda[32];
     sol_try_find_program_address(seeds, n, owner, pda, &bump);
     REQUIRE(key_eq(account->key, pda), InvalidAccount);
+    return 0;
+}
+
+/* `account` is the PDA of `owner` for `seeds` and that program no longer owns it. */
+NOINLINE u64 check_gone(const Account *account, const u8 *owner, const Slice *seeds, u64 n) {
+    TRY(check_pda(account, owner, seeds, n));
     REQUIRE(!key_eq(account->owner, owner), StillOpen);
     return 0;
+}
+
+/* As check_gone, and nobody else owns it either: a component in a rollup comes back. */
+NOINLINE u64 check_closed(const Account *account, const u8 *owner, const u8 *entity) {
+    Slice seed = {entity, 32};
+    TRY(check_pda(account, owner, &seed, 1));
+    REQUIRE(key_eq(account->owner, ID_SYSTEM_PROGRAM), StillOpen);
+    return 0;
+}
+
+/* What keeps the payer of a component that was in a rollup, where the validator could have written another key: the PDA
+ * ["payer", entity] of the component's program. */
+#define RECEIPT_SEEDS(entity_key) {LITERAL(SEED_RECEIPT), {(entity_key), 32}, {&bump, 1}}
+
+INLINE bool has_receipt(const Account *receipt) {
+    return key_eq(receipt->owner, COMPONENT_ID) && receipt->data_len == sizeof(Receipt) &&
+           ld64(receipt->data) == DISC_Receipt;
+}
+
+/* The key that paid for a component, into `payer`. */
+NOINLINE u64 read_payer(const Account *component, const Account *receipt, u8 *payer) {
+    const u8 *entity = component->data + ENTITY;
+    Slice seeds[2] = {LITERAL(SEED_RECEIPT), {entity, 32}};
+    TRY(check_pda(receipt, COMPONENT_ID, seeds, 2));
+    bool written = has_receipt(receipt);
+    const u8 *key = component->data + PAYER;
+    REQUIRE(written || !key_zero(key), InvalidAccount);
+    copy(payer, written ? receipt->data + OFF(Receipt, payer) : key, 32);
+    return 0;
+}
+
+/* A component may be closed for `payer`, who paid for it: before CREATE, or where no session is left, by that key alone;
+ * while player 2 is waited for, by player 1; afterwards by anybody. */
+NOINLINE u64 check_closing(const Account *signer, const Account *component, const Account *session,
+                           const Account *payer, const Account *receipt) {
+    u8 key[32];
+    TRY(check_signer(signer));
+    TRY(read_payer(component, receipt, key));
+    REQUIRE(key_eq(payer->key, key), PayerMismatch);
+    Slice seed = {component->data + ENTITY, 32};
+    TRY(check_pda(session, ID_SESSION_STATE, &seed, 1));
+    u8 status = STATUS_CREATED;
+    if (!key_eq(session->owner, ID_SYSTEM_PROGRAM)) {
+        TRY(SIBLING(session, SessionState, ID_SESSION_STATE, component->data + ENTITY));
+        status = session_status(session);
+    }
+    if (status == STATUS_CREATED) REQUIRE(key_eq(signer->key, key), PayerMismatch);
+    else if (status == STATUS_WAITING_PLAYERS) REQUIRE(key_eq(signer->key, SS(session, player1)), NotAPlayer);
+    else TRY(check_settled(session));
+    return 0;
+}
+
+/* Closes a component, and its receipt: all lamports to the key that paid them. */
+NOINLINE u64 close_component(Account *component, const Account *payer, Account *receipt) {
+    if (has_receipt(receipt)) TRY(close_account(receipt, payer));
+    return close_account(component, payer);
 }

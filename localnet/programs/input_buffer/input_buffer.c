@@ -4,6 +4,7 @@
 #define COMPONENT_ID ID_INPUT_BUFFER
 #define COMPONENT_DISC DISC_InputBuffer
 #define METADATA OFF(InputBuffer, bolt_metadata)
+#define PAYER OFF(InputBuffer, payer)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
@@ -19,15 +20,15 @@ static u64 check_unused(const Account *component) {
     return 0;
 }
 
-/* close: player1 ws, input_buffer w, session_state. */
+/* close: signer s, input_buffer w, session_state, payer w, receipt w. */
 NOINLINE u64 close(Account *accounts, const Input *input) {
-    NEED(3, 0);
-    Account *player = &accounts[0], *buffer = &accounts[1];
-    TRY(check_component(buffer));
-    TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, buffer->data + ENTITY));
-    TRY(check_closing(player, &accounts[2]));
-    return close_account(buffer, player);
+    NEED(5, 0);
+    TRY(check_component(&accounts[1]));
+    TRY(check_closing(&accounts[0], &accounts[1], &accounts[2], &accounts[3], &accounts[4]));
+    return close_component(&accounts[1], &accounts[3], &accounts[4]);
 }
+
+static void returned(Account *component) { (void)component; }
 
 static u64 direct(u64 disc, Account *accounts, const Input *input) {
     if (disc == IX_CLOSE) return close(accounts, input);

@@ -4,7 +4,7 @@
 #define COMPONENT_ID ID_MODEL_MANIFEST
 #define COMPONENT_DISC DISC_ModelManifest
 #define METADATA OFF(ModelManifest, bolt_metadata)
-#define AUTHORITY_FIELD OFF(ModelManifest, authority)
+#define PAYER OFF(ModelManifest, authority)
 #include "component.h"
 
 #define MM(account, field) ((account)->data + OFF(ModelManifest, field))

@@ -33,6 +33,7 @@ NOINLINE u64 check_frame(const Account *accounts, const u8 *args) {
     REQUIRE(frame == ld32(state + OFF(SessionState, frame)) + 1, FrameMismatch);
     u32 capacity = ld16(accounts[LOG].data + OFF(FrameLog, capacity));
     REQUIRE(capacity, RingMissing);
+    REQUIRE(!key_zero(hidden + OFF(HiddenState, cartridge_hash)), CartridgeMissing);
     u32 oldest = hidden[OFF(HiddenState, initialized)] ? ld32(hidden + OFF(HiddenState, checkpoint_frame)) : 0;
     REQUIRE(frame - oldest <= capacity, RingFull);
     TRY(check_input(buffer, args, 0));
@@ -75,6 +76,8 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
     st32(s.session + OFF(SessionState, frame), frame);
     copy(s.session + OFF(SessionState, players), players, 64);
     st64(s.session + OFF(SessionState, last_update), unix_time());
+    const u8 *sources = args + OFF(Args, sources);
+    if (sources[0] == SOURCE_FRESH || sources[1] == SOURCE_FRESH) st32(s.session + OFF(SessionState, last_fresh), frame);
     u32 max_frames = ld32(s.session + OFF(SessionState, max_frames));
     if (players[OFF(PlayerState, stocks)] == 0 || players[sizeof(PlayerState) + OFF(PlayerState, stocks)] == 0 ||
         (max_frames && frame >= max_frames))

@@ -21,6 +21,8 @@ NOINLINE u64 parse_value(Json *json, const Slice *key, u8 *args, u64 *bit) {
     NUMERIC(d_state, 6)
     NUMERIC(num_layers, 7)
     if (JSON_IS(*key, "writer")) return json_pubkey(json, args + OFF(Args, writer));
+    if (JSON_IS(*key, "invited")) return json_pubkey(json, args + OFF(Args, invited));
+    if (JSON_IS(*key, "challenge_s")) return json_unsigned(json, args + OFF(Args, challenge_s), 2);
     if (JSON_IS(*key, "player")) {
         *bit = NUMBER_KEYS;
         return json_pubkey(json, args + OFF(Args, player));
@@ -36,6 +38,7 @@ NOINLINE u64 parse_json(Json *json, u8 *args) {
     Slice key;
     u64 seen = 0, bit;
     zero(args, sizeof(Args));
+    st16(args + OFF(Args, challenge_s), CHALLENGE_S);
     for (bool first = 1;; first = 0) {
         TRY(json_key(json, &key, first));
         if (!key.data) break;
@@ -45,9 +48,6 @@ NOINLINE u64 parse_json(Json *json, u8 *args) {
     REQUIRE((seen & ((1 << ALL_KEYS) - 1)) == (1 << ALL_KEYS) - 1, InvalidArguments);
     return json_end(json);
 }
-
-#define MAX_CHARACTER 32
-#define MAX_STAGE 32
 
 /* The other three are as initialize() made them: nothing of an earlier match is in them. */
 INLINE u64 check_pristine(const Structs *s) {
@@ -61,11 +61,13 @@ INLINE u64 check_pristine(const Structs *s) {
     return 0;
 }
 
+/* Only who paid for the session makes it: nobody slips in between initialize and CREATE. */
 NOINLINE u64 create_session(const u8 *args, const Structs *s) {
     u8 *state = s->session;
     REQUIRE(state[OFF(SessionState, status)] == STATUS_CREATED && key_zero(state + OFF(SessionState, player1)),
             AlreadyCreated);
     REQUIRE(args[OFF(Args, character)] <= MAX_CHARACTER && args[OFF(Args, stage)] <= MAX_STAGE, OutOfRange);
+    REQUIRE(key_eq(state + OFF(SessionState, payer), args + OFF(Args, player)), PayerMismatch);
     TRY(check_pristine(s));
     i64 now = unix_time();
     state[OFF(SessionState, status)] = STATUS_WAITING_PLAYERS;
@@ -77,6 +79,8 @@ NOINLINE u64 create_session(const u8 *args, const Structs *s) {
     st64(state + OFF(SessionState, seed), ld64(args + OFF(Args, seed)));
     st64(state + OFF(SessionState, created_at), now);
     st64(state + OFF(SessionState, last_update), now);
+    copy(state + OFF(SessionState, invited), args + OFF(Args, invited), 32);
+    st16(state + OFF(SessionState, challenge_s), ld16(args + OFF(Args, challenge_s)));
     u8 *hidden = s->hidden;
     hidden[OFF(HiddenState, num_layers)] = args[OFF(Args, num_layers)];
     st16(hidden + OFF(HiddenState, d_inner), ld16(args + OFF(Args, d_inner)));
@@ -98,8 +102,10 @@ INLINE void start_position(u8 *player, i32 x, u8 facing) {
     player[OFF(PlayerState, character)] = character;
 }
 
-/* SHA-256("awm:genesis:v1" ‖ session key ‖ model ‖ stage ‖ seed ‖ max_frames ‖ players). */
-INLINE void genesis(const u8 *session_key, const u8 *state, u8 *out) {
+/* SHA-256("awm:genesis:v1" ‖ session key ‖ model ‖ stage ‖ seed ‖ max_frames ‖ players), and over that the cartridge's
+ * hash, which pin_cartridge adds where it comes after JOIN. */
+NOINLINE void genesis(const u8 *session_key, const u8 *state, u8 *hidden) {
+    u8 *out = hidden + OFF(HiddenState, chain_hash), *cartridge = hidden + OFF(HiddenState, cartridge_hash);
     Slice parts[7] = {
         LITERAL(TAG_GENESIS),
         {session_key, 32},
@@ -110,12 +116,16 @@ INLINE void genesis(const u8 *session_key, const u8 *state, u8 *out) {
         {state + OFF(SessionState, players), 64},
     };
     sol_sha256(parts, 7, out);
+    if (!key_zero(cartridge)) genesis_of_cartridge(out, cartridge);
 }
 
 NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_key) {
     u8 *state = s->session, *hidden = s->hidden, *buffer = s->buffer, *log = s->log;
     REQUIRE(state[OFF(SessionState, status)] == STATUS_WAITING_PLAYERS, NotWaiting);
     REQUIRE(!key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)), SamePlayer);
+    REQUIRE(key_zero(state + OFF(SessionState, invited)) ||
+                key_eq(state + OFF(SessionState, invited), args + OFF(Args, player)),
+            NotInvited);
     REQUIRE(args[OFF(Args, character)] <= MAX_CHARACTER, OutOfRange);
     state[OFF(SessionState, status)] = STATUS_ACTIVE;
     copy(state + OFF(SessionState, player2), args + OFF(Args, player), 32);
@@ -126,7 +136,7 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
     start_position(state + OFF(SessionState, players[1]), START_X_2, START_FACING_2);
     st32(hidden + OFF(HiddenState, frame), 0);
     zero(hidden + OFF(HiddenState, feedback), 16);
-    genesis(session_key, state, hidden + OFF(HiddenState, chain_hash));
+    genesis(session_key, state, hidden);
     st32(buffer + OFF(InputBuffer, frame), 1);
     zero(buffer + OFF(InputBuffer, player1), 16);
     st16(buffer + OFF(InputBuffer, p1_ready), 0);
@@ -137,12 +147,25 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
     return 0;
 }
 
+/* The session is dead: what lies in its accounts would lie there for ever. */
+NOINLINE u64 check_idle(const u8 *state, bool writer) {
+    bool waiting = state[OFF(SessionState, status)] == STATUS_WAITING_PLAYERS;
+    i64 silent = unix_time() - (i64)ld64(state + OFF(SessionState, last_update));
+    if (silent >= ABANDONED_S) return 0;
+    REQUIRE(writer, NotAPlayer);
+    u32 frames = ld32(state + OFF(SessionState, frame)) - ld32(state + OFF(SessionState, last_fresh));
+    REQUIRE(silent >= (waiting ? WAITING_LIMIT_S : IDLE_LIMIT_S) || frames >= IDLE_FRAMES, NotIdle);
+    return 0;
+}
+
+/* A player ends a session when it likes, the writer once it is dead, anybody once all have left it for a week. */
 NOINLINE u64 end_session(const u8 *args, const Structs *s) {
     u8 *state = s->session, status = state[OFF(SessionState, status)];
+    const u8 *who = args + OFF(Args, player);
     REQUIRE(status == STATUS_WAITING_PLAYERS || status == STATUS_ACTIVE, NotActive);
-    REQUIRE(key_eq(args + OFF(Args, player), state + OFF(SessionState, player1)) ||
-                key_eq(args + OFF(Args, player), state + OFF(SessionState, player2)),
-            NotAPlayer);
+    if (!key_eq(who, state + OFF(SessionState, player1)) && !key_eq(who, state + OFF(SessionState, player2))) {
+        TRY(check_idle(state, key_eq(who, s->hidden + OFF(HiddenState, writer))));
+    }
     state[OFF(SessionState, status)] = STATUS_ENDED;
     st64(state + OFF(SessionState, last_update), unix_time());
     return 0;

@@ -4,6 +4,7 @@
 #define COMPONENT_ID ID_SESSION_STATE
 #define COMPONENT_DISC DISC_SessionState
 #define METADATA OFF(SessionState, bolt_metadata)
+#define PAYER OFF(SessionState, payer)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
@@ -23,17 +24,24 @@ static u64 check_unused(const Account *component) {
     return 0;
 }
 
-/* close: player1 ws, session_state w, hidden_state, input_buffer, frame_log. The last of the four. */
+/* close: signer s, session_state w, hidden_state, input_buffer, frame_log, payer w, receipt w. The last of the four. */
 NOINLINE u64 close(Account *accounts, const Input *input) {
-    NEED(5, 0);
-    Account *player = &accounts[0], *session = &accounts[1];
+    NEED(7, 0);
+    Account *session = &accounts[1];
     TRY(check_component(session));
-    TRY(check_closing(player, session));
-    Slice seed = {session->data + ENTITY, 32};
-    TRY(check_gone(&accounts[2], ID_HIDDEN_STATE, &seed, 1));
-    TRY(check_gone(&accounts[3], ID_INPUT_BUFFER, &seed, 1));
-    TRY(check_gone(&accounts[4], ID_FRAME_LOG, &seed, 1));
-    return close_account(session, player);
+    const u8 *entity = session->data + ENTITY;
+    TRY(check_closing(&accounts[0], session, session, &accounts[5], &accounts[6]));
+    TRY(check_closed(&accounts[2], ID_HIDDEN_STATE, entity));
+    TRY(check_closed(&accounts[3], ID_INPUT_BUFFER, entity));
+    TRY(check_closed(&accounts[4], ID_FRAME_LOG, entity));
+    return close_component(session, &accounts[5], &accounts[6]);
+}
+
+/* A status that exists, and no update in the future: so that the session can be ended and closed, whatever was written. */
+static void returned(Account *component) {
+    i64 now = unix_time();
+    if ((i64)ld64(SS(component, last_update)) > now) st64(SS(component, last_update), now);
+    if (session_status(component) > STATUS_ENDED) *SS(component, status) = STATUS_ENDED;
 }
 
 static u64 direct(u64 disc, Account *accounts, const Input *input) {

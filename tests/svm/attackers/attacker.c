@@ -1,6 +1,7 @@
 /* A stranger's program, in every role that BOLT has for one. What it forges: the struct of the account it is handed, its
  * byte at `position` flipped. Instruction data (behind BOLT's discriminators where World calls): u16 position. */
 #include "accounts.h"
+#include "awm_layout.h"
 
 #define MAX_ACCOUNTS 16
 #define IX_ATTACK 0 /* top-level: CPI into the component's update */
@@ -28,7 +29,8 @@ NOINLINE u64 forge_structs(const Account *accounts, const Input *input) {
     st32(out, count);
     for (u64 i = 0; i < count; i++) {
         const Account *a = &accounts[1 + i];
-        u64 len = a->data_len > 300 ? 104 : a->data_len - 8; /* a frame log without its ring */
+        bool log = a->data_len >= 8 && ld64(a->data) == DISC_FrameLog; /* without its ring */
+        u64 len = i > 3 ? 0 : log ? sizeof(FrameLog) - 8 : a->data_len > 340 ? 104 : a->data_len - 8;
         st32(p, len);
         copy(p + 4, a->data + 8, len);
         if (i == which) p[4 + position] ^= 1;
