@@ -1,8 +1,8 @@
-"""Two scripted players, match after match, as players of docker-compose.yml's arena (profile `demo`).
+"""Two scripted players for docker-compose.yml's arena (profile `demo`), who play match after match.
 
-Publishes the demo's cartridge on the base chain; then each match is made there, handed over to the rollup, joined and
-played in it, taken back and closed. Environment: BASE and ROLLUP (RPC endpoints), KEYS (folder with crank.json,
-player1.json and player2.json), FRAMES (of a match).
+Publishes the demo's cartridge on the base chain. Then it creates each match there, delegates it to the rollup, joins
+and plays it there, takes it back and closes it. Environment: BASE and ROLLUP (RPC endpoints), KEYS (folder with
+crank.json, player1.json and player2.json), FRAMES (of a match), ALIVE (a file that is touched at each step of a match).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ RING_RECORDS, CHECKPOINT_BYTES = 900, 40_000
 
 
 async def main() -> None:
-    """Until it is stopped."""
+    """Plays until the process is stopped."""
     keys = Path(os.environ["KEYS"])
     players = [load_keypair(keys / f"player{number}.json") for number in (1, 2)]
     writer = load_keypair(keys / "crank.json").pubkey()
@@ -60,7 +60,8 @@ async def finished(roll: Chain, match: session.SessionAccounts) -> None:
 
 
 def say(text: str) -> None:
-    """A line for the log."""
+    """Writes a line to the log, and shows the health check that the match goes on."""
+    Path(os.environ["ALIVE"]).touch()
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
