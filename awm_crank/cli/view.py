@@ -29,6 +29,11 @@ def configure(parser: Parser) -> None:
         "--feed-port", type=common.unsigned(16), default=FEED_PORT, metavar="N",
         help=f"port of the frame feed; 0 takes a free one (default: {FEED_PORT})",
     )  # fmt: skip
+    parser.add_argument(
+        "--name", action="append", default=[], metavar="HOST",
+        help="also answer under this host name, such as a reverse proxy's, and let its pages read the feed; "
+        "may be repeated",
+    )  # fmt: skip
 
 
 async def execute(args: argparse.Namespace) -> None:
@@ -45,9 +50,11 @@ async def execute(args: argparse.Namespace) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         page = await stack.enter_async_context(
-            PageServer(rpc=args.rpc, ws=ws, session=session, host=args.host, port=args.port)
+            PageServer(rpc=args.rpc, ws=ws, session=session, host=args.host, port=args.port, names=args.name)
         )
-        feed = await stack.enter_async_context(Feed(ws, session=session, host=args.host, port=args.feed_port))
+        feed = await stack.enter_async_context(
+            Feed(ws, session=session, host=args.host, port=args.feed_port, names=args.name)
+        )
         output.say(f"live view   {page.url}")
         output.say(f"frame feed  {feed.url}")
         with interrupt.stopping_by(stop.set):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -84,13 +84,18 @@ def _override(values: dict[str, Any], variable: str, text: str) -> None:
             f"environment variable {variable} names a table, not a setting", hint=f"{variable}__{example}"
         )
     try:
-        value = msgspec.convert(text, kind, strict=False)
+        value = msgspec.convert(_parts(text) if get_origin(kind) is tuple else text, kind, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"environment variable {variable}: {error}", hint=_HINT) from None
     table = values
     for name in path[:-1]:
         table = table.setdefault(name, {})
     table[path[-1]] = value
+
+
+def _parts(text: str) -> list[str]:
+    """A list's parts, which a variable separates by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _is_table(kind: Any) -> bool:

@@ -225,7 +225,7 @@ async def test_view(patient: Patient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         found = await patient.set("view", feed_port=taken.getsockname()[1]).examine()
         assert (found["view"][0].verdict, "[view]" in found["view"][0].fix) == ("warn", True)
-    async with PageServer(rpc="", ws="", port=0) as page:
+    async with PageServer(rpc="http://127.0.0.1:8899", ws="ws://127.0.0.1:8900", port=0) as page:
         found = await patient.set("view", page_port=int(page.url.rstrip("/").rpartition(":")[2])).examine()
         assert found["view"][0].found.startswith("a page answers at 127.0.0.1")
     found = await patient.set("view", host="0.0.0.0", page_port=0, feed_port=0).examine()

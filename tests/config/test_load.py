@@ -85,8 +85,16 @@ def test_every_setting_has_its_variable() -> None:
     """Each default, given as a variable, is read back."""
     for setting in config.settings():
         variable = "AWM_CRANK__" + setting.name.upper().replace(".", "__")
-        text = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
+        default = setting.default
+        text = ",".join(default) if isinstance(default, tuple) else str(default)
+        text = text.lower() if isinstance(default, bool) else text
         assert config.parse("", environment={variable: text}) == config.Config()
+
+
+def test_a_list_in_a_variable() -> None:
+    """Commas separate the parts of a list."""
+    found = config.parse("", environment={"AWM_CRANK__VIEW__NAMES": "arena.example, other.example"})
+    assert found.view.names == ("arena.example", "other.example")
 
 
 def test_the_process_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
