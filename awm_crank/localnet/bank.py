@@ -26,6 +26,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo, TransactionMetadata
 
+from ..wire import ids
 from . import tokens
 from .faults import SIGNATURE_FAILURE, RequestError, TransactionFault, invalid_params
 from .history import Entry, History, TokenBalance, Wire
@@ -39,7 +40,7 @@ DEFAULT_HISTORY = 20_000
 SAMPLE_MS = 60_000
 MAX_SAMPLES = 720
 
-CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+CLOCK = ids.CLOCK_SYSVAR
 _LOOKUP_PROGRAM = bytes(Pubkey.from_string("AddressLookupTab1e1111111111111111111111111"))
 _NO_SIGNATURE = Signature.default()
 _RECENT_HASHES = bytes(Pubkey.from_string("SysvarRecentB1ockHashes11111111111111111111"))

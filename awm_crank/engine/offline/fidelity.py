@@ -21,15 +21,12 @@ from awm_crank.engine.offline.checkpoint import Checkpoint
 from awm_crank.engine.offline.dequantize import dequantize, output_units
 from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.reference import ReferenceContext, ReferenceEngine
+from awm_crank.wire.contract import OUTPUTS
 
 Floats = NDArray[np.float64]
 REGRESSION = (
     [f"p{p} {n}" for p in (0, 1) for n in ("percent", "x", "y", "shield")]
-    + [
-        f"p{p} {n}"
-        for p in (0, 1)
-        for n in ("speed_air_x", "speed_y", "speed_ground_x", "speed_attack_x", "speed_attack_y")
-    ]
+    + [f"p{p} {n}" for p in (0, 1) for n in OUTPUTS["velocity"]]
     + [f"p{p} {n}" for p in (0, 1) for n in ("hitlag", "stocks", "combo")]
 )
 BINARY = [f"p{p} {n}" for p in (0, 1) for n in ("facing", "invulnerable", "on_ground")]
