@@ -238,6 +238,14 @@ class Daemon:
         """What computes: "reference", or the native kernel's instruction set."""
         return self._engine_path
 
+    def blockhash_age_s(self) -> float:
+        """Seconds since the endpoint last gave another blockhash; infinite before the first."""
+        return self._blockhash.age_s()
+
+    def stream_lag_s(self) -> float:
+        """Seconds that the notifications are behind the endpoint's answers."""
+        return self._lag.lag_s
+
     def unready(self) -> str:
         """Why no session can be served just now. Empty when sessions can be served."""
         if self._tasks.stopping.is_set():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -112,6 +113,16 @@ class Metrics(Collector):
         yield GaugeMetricFamily(
             "awm_due_frame_age_seconds", "For how long the oldest due frame has gone unattempted.", gauges.oldest_due_s
         )
+        blockhash = GaugeMetricFamily(
+            "awm_blockhash_age_seconds", "Time since the endpoint last gave another blockhash. Absent before the first."
+        )
+        if math.isfinite(age := self._observed.blockhash_age_s()):
+            blockhash.add_metric([], age)
+        yield blockhash
+        yield GaugeMetricFamily(
+            "awm_stream_lag_seconds", "How far the notifications are behind the endpoint's answers.",
+            self._observed.stream_lag_s(),
+        )  # fmt: skip
         balance = GaugeMetricFamily("awm_balance_lamports", "What the crank's key has.")
         if gauges.balance is not None:
             balance.add_metric([], gauges.balance)

@@ -142,6 +142,12 @@ class Observed(Protocol):
     def engine_path(self) -> str:
         """Which path computes; empty before the first model."""
 
+    def blockhash_age_s(self) -> float:
+        """Seconds since the endpoint last gave another blockhash; infinite before the first."""
+
+    def stream_lag_s(self) -> float:
+        """Seconds that the notifications are behind the endpoint's answers."""
+
 
 def _counts(machine: SessionMachine) -> dict[str, Any]:
     schedule = machine.schedule

@@ -35,7 +35,9 @@ async def main() -> None:
         model = (await publish.publish(base, players[0], world, demo_cartridge())).model
         for seed in count(1):
             frames = int(os.environ["FRAMES"])
-            match = await session.create(base, players[0], world, model, writer=writer, max_frames=frames, seed=seed)
+            match = await session.create(
+                base, players[0], world, model, writer=writer, max_frames=frames, seed=seed, challenge_s=0
+            )
             await rollup.delegate(
                 base, roll, players[0], match.session, ring_records=RING_RECORDS, checkpoint_bytes=CHECKPOINT_BYTES
             )

@@ -41,6 +41,7 @@ class Crank:
         self.stats = Stats()
         self.all = list(machines)
         self.why = ""
+        self.blockhash_age = 0.25
 
     def machines(self) -> list[Any]:
         """All sessions."""
@@ -53,6 +54,14 @@ class Crank:
     def engine_path(self) -> str:
         """Some path."""
         return "plain"
+
+    def blockhash_age_s(self) -> float:
+        """As set."""
+        return self.blockhash_age
+
+    def stream_lag_s(self) -> float:
+        """A third of a second."""
+        return 0.3
 
     def unready(self) -> str:
         """As set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from types import SimpleNamespace
 from typing import Any
@@ -77,6 +78,9 @@ def test_gauges() -> None:
     metrics = Metrics(Crank(), gauges)
     assert "awm_balance_lamports" not in samples(metrics)
     assert "awm_mqtt_connected" not in samples(metrics)
+    crank = Crank()
+    crank.blockhash_age = math.inf
+    assert "awm_blockhash_age_seconds" not in samples(Metrics(crank, Gauges()))
     gauges.balance, gauges.mqtt_connected, gauges.ready, gauges.mqtt_dropped = 10**9, False, True, 5
     found = samples(metrics)
     assert found["awm_balance_lamports"] == 1e9
