@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import urllib.error
 import urllib.request
 
 import pytest
@@ -14,8 +15,8 @@ from awm_crank.launch import own_command
 
 
 def test_serves_until_sigterm() -> None:
-    """Both addresses are printed, the page names the endpoint asked for, and SIGTERM ends it with status 0."""
-    serve = ["view", "--rpc", "http://127.0.0.1:4242", "--host", "127.0.0.7", "--port", "0"]
+    """It prints both addresses, answers under its own names only, and SIGTERM ends it with status 0."""
+    serve = ["view", "--rpc", "http://127.0.0.1:4242", "--host", "127.0.0.7", "--port", "0", "--name", "arena.example"]
     command = own_command("awm_crank", *serve)
     with subprocess.Popen([*command, "--feed-port", "0"], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -25,6 +26,12 @@ def test_serves_until_sigterm() -> None:
             assert page and feed
             with urllib.request.urlopen(page.group(1) + "contract.json", timeout=10) as answer:
                 assert b'"ws":"ws://127.0.0.1:4243"' in answer.read()
+            proxied = urllib.request.Request(page.group(1), headers={"Host": "arena.example"})
+            with urllib.request.urlopen(proxied, timeout=10) as answer:
+                assert answer.status == 200
+            stranger = urllib.request.Request(page.group(1), headers={"Host": "evil.example"})
+            with pytest.raises(urllib.error.HTTPError, match=r"403|421"):
+                urllib.request.urlopen(stranger, timeout=10)
         finally:
             process.send_signal(signal.SIGTERM)
     assert process.returncode == 0

@@ -38,7 +38,6 @@ from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID, WRAPPED
 from websockets.sync.client import connect
 
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
-LOOKUP = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 CONFIRMED = {"commitment": "confirmed"}
 PARSED = {**CONFIRMED, "encoding": "jsonParsed"}
 BASE64 = {**CONFIRMED, "encoding": "base64"}
