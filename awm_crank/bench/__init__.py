@@ -1,5 +1,5 @@
-"""Benchmarks: our figures next to the obvious off-the-shelf way's, measured in the same run on the same machine.
+"""Benchmarks: our figures beside those of the obvious off-the-shelf way, measured in the same run on the same machine.
 
-A benchmark is a module with `measure(seconds) -> list[Row]` and an entry in `cli/bench.py`. Benchmarks
-are commands, never tests: a figure depends on the machine, a test must not.
+A benchmark is a module with `measure(seconds) -> list[Comparison]` and an entry in `cli/bench.py`. Benchmarks are
+commands, never tests: a figure depends on the machine, and a test must not.
 """

@@ -1,7 +1,8 @@
-"""`python -m awm_crank.bench.bare_timer SECONDS`: how much later than asked for a loop with nothing to do comes back.
+"""`python -m awm_crank.bench.bare_timer SECONDS`: how late an idle event loop's timer fires.
 
-Prints a line of JSON: milliseconds, 50th and 99th percentile, of a timer 60 times a second on the crank's kind of loop,
-and `alarm_p50`, `alarm_p99`: the same of the crank's own timer (daemon/alarm.py) there.
+Prints a line of JSON with the lateness in milliseconds (50th and 99th percentile) of a timer that fires 60 times a
+second on the crank's kind of event loop. `alarm_p50` and `alarm_p99` are the same for the crank's own timer
+(daemon/alarm.py).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from awm_crank.net.loop import run
 
 
 async def lags(seconds: float) -> list[float]:
-    """Milliseconds of each tick."""
+    """How late the loop's timer fired, in milliseconds, for each tick."""
     loop = asyncio.get_running_loop()
     found: list[float] = []
     began = time.monotonic_ns()
     for tick in range(1, round(seconds * FRAMES_PER_SECOND) + 1):
         due = began + tick * 1_000_000_000 // FRAMES_PER_SECOND
-        # as the crank's timer: the loop's clock is coarser than the wish, and early is not on time
+        # like the crank's timer: the loop's clock is coarser than the wanted time, and firing early is wrong
         while (now := time.monotonic_ns()) < due:
             woken = loop.create_future()
             loop.call_later((due - now) / 1e9, woken.set_result, None)
@@ -34,7 +35,7 @@ async def lags(seconds: float) -> list[float]:
 
 
 async def alarm_lags(seconds: float) -> list[float]:
-    """The same, of the crank's timer."""
+    """How late the crank's timer fired, in milliseconds, for each tick."""
     loop = asyncio.get_running_loop()
     found: list[float] = []
     woken = loop.create_future()
@@ -51,12 +52,12 @@ async def alarm_lags(seconds: float) -> list[float]:
 
 
 async def both(seconds: float) -> tuple[list[float], list[float]]:
-    """One after the other."""
+    """Measures both timers, one after the other."""
     return await lags(seconds), await alarm_lags(seconds)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Runs the command."""
     found, alarm = run(both(float(sys.argv[1])))
     line = {
         "p50": percentile(found, 0.5), "p99": percentile(found, 0.99), "ticks": len(found),

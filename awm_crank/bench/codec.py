@@ -1,7 +1,7 @@
 """Decoding, encoding and signing for one frame, against solana-py's and solders' own ways.
 
-A frame costs a crank two notifications to read (the inputs that came, the frame that landed) and one transaction to
-build, sign and turn into base64. Both sides do exactly that, on the same accounts.
+For each frame, a crank reads two notifications (the inputs and the landed frame), and builds, signs and encodes one
+transaction. Both sides do exactly that, on the same accounts.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def sample_accounts() -> tuple[bytes, bytes]:
 
 
 class OurReader:
-    """The crank's own path: typed JSON, then the few fields that are needed."""
+    """The crank's own way: typed JSON, then only the fields that it needs."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[object, ...]] = []
@@ -85,7 +85,7 @@ class OurReader:
 
 
 def their_read(session: str, inputs: str) -> list[tuple[object, ...]]:
-    """The same with solders, as solana-py's WebSocket client reads."""
+    """The same with solders, the way solana-py's WebSocket client reads."""
     read: list[tuple[object, ...]] = []
     for text, layout in ((session, "<BI"), (inputs, "<I16sBB")):
         (message,) = parse_websocket_message(text)
@@ -95,7 +95,7 @@ def their_read(session: str, inputs: str) -> list[tuple[object, ...]]:
 
 
 class OurWriter:
-    """The crank's own path: a template, patched and signed."""
+    """The crank's own way: a template, patched and signed."""
 
     def __init__(self, keypair: Keypair, apply: Instruction) -> None:
         self._signer = Signer(bytes(keypair))
@@ -107,7 +107,7 @@ class OurWriter:
 
 
 class TheirWriter:
-    """The same with solders: account list, instruction, message and transaction built anew; addresses are known."""
+    """The same with solders: it builds account list, instruction, message and transaction. Addresses are known."""
 
     def __init__(self, keypair: Keypair, apply: Instruction) -> None:
         self._keypair = keypair
@@ -126,7 +126,7 @@ class TheirWriter:
 
 
 def sample_frame() -> tuple[Frame, Instruction, Keypair]:
-    """A frame's arguments, an apply of run-inference that carries such, and who signs it."""
+    """A frame's arguments, an apply of run-inference with such arguments, and its signer."""
     keypair = Keypair.from_seed(bytes(32))
     frame = Frame(601, 1, bytes(range(16)), bytes(2), _PLAYERS, bytes(16))
     apply = bolt.apply_entity(
@@ -136,7 +136,7 @@ def sample_frame() -> tuple[Frame, Instruction, Keypair]:
 
 
 def measure(seconds: float) -> list[Comparison]:
-    """Median times of one frame's reading and of its writing, in µs."""
+    """Median times to read and to write one frame, in µs."""
     session_data, inputs_data = sample_accounts()
     session = notification(session_data, ids.SESSION_STATE, 1)
     inputs = notification(inputs_data, ids.INPUT_BUFFER, 2)

@@ -1,14 +1,14 @@
 """The native engine against what this machine can stream, and against PyTorch, in one run.
 
-For each shape and each path that runs here, medians of interleaved calls, in the calling thread's CPU time (so that
-what else runs on the machine counts little), one thread unless said; two threads by the wall clock:
+For each shape and each instruction set that runs here, the tables show medians of interleaved calls. One thread is
+measured by its CPU time, so that other load on the machine counts little; two threads are measured by the wall clock.
 
-- S: the projections' weights once through the path's bare matrix loop, plus one pass over the recurrent state (h
-  updated and read out, the convolution's tail moved on). A step may take 1.25 S.
-- step: backbone, heads and decoding as a session calls them; "inputs on" is what is left once the inputs are known.
+- S: the projections' weights once through the bare matrix loop, plus one pass over the recurrent state (h updated and
+  read out, the convolution's tail moved on). A step may take 1.25 S.
+- step: backbone, heads and decoding as a session calls them. "inputs on" is the part after the inputs are known.
 - 32 sessions: one batch, against the bare batched matrix loop and 32 state passes.
 
-A path that this CPU cannot run is listed as NOT RUN with what is missing.
+An instruction set that this CPU lacks is listed as NOT RUN, with what is missing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _microseconds(call: Callable[[], object], clock: Callable[[], int] = time.th
 
 
 def medians(calls: dict[str, Callable[[], float]], seconds: float) -> dict[str, float]:
-    """The median of what each call returns, all called in turn until the time is over (at least 5 turns)."""
+    """The median result of each call. All are called in turn until the time is over, at least 5 times each."""
     found: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
     turns = 0
@@ -48,7 +48,7 @@ def medians(calls: dict[str, Callable[[], float]], seconds: float) -> dict[str, 
 
 
 def measure_path(shape: str, path: str, seconds: float) -> dict[str, Any]:
-    """Every figure of one path and shape, µs; `step_ratio` and `batch_ratio` are what the goals are about."""
+    """Every figure of one instruction set and shape, in µs. The goals are for `step_ratio` and `batch_ratio`."""
     block, inputs = start_block(32, (1, 20)), bytes(16)
     made = cartridge(SHAPES[shape], 1)
     engine = NativeEngine(made, path)
@@ -115,7 +115,7 @@ def _line(figures: dict[str, Any]) -> str:
 
 
 def report(seconds: float) -> tuple[str, dict[str, Any]]:
-    """The tables as text, and all figures. `seconds`: for each path and shape."""
+    """The tables as text, and all figures. `seconds` is the time for each instruction set and shape."""
     known = paths()
     runs = [measure_path(shape, path, seconds) for shape in NAMES for path, lacks in known.items() if not lacks]
     lines = [
@@ -146,7 +146,7 @@ def report(seconds: float) -> tuple[str, dict[str, Any]]:
 
 
 def torch_figures(seconds: float) -> dict[str, dict[str, float | str]]:
-    """Shape to way to µs, or to why it was NOT RUN."""
+    """By shape and way: µs, or why it was NOT RUN."""
     try:
         from awm_crank.bench.torch_engine import ways
     except ImportError:
@@ -159,7 +159,7 @@ def torch_figures(seconds: float) -> dict[str, dict[str, float | str]]:
             try:
                 call = make()
                 call()
-            except Exception as error:  # a compiler that is not there, an engine that is not built
+            except Exception as error:  # the compiler is missing, or the engine is not built
                 found[shape][name] = f"NOT RUN: {type(error).__name__}: {str(error).splitlines()[0][:80]}"
                 continue
             found[shape][name] = medians({name: lambda call=call: _microseconds(call)}, seconds / 4)[name]  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""How many times faster than real time the training environments are, with the demo's world.
+"""How many times faster than real time the training environments run, with the demo's world.
 
-Frames of all matches together in a second of this process's CPU time (so that what else runs on the machine counts
-little), one thread, random actions drawn beforehand, matches that end started anew. Real time is 60 frames a second.
+Counts the frames of all matches in a second of this process's CPU time, so that other load on the machine counts
+little. One thread; random actions drawn beforehand; matches that end are restarted. Real time is 60 frames a second.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DRAWN = 64
 
 
 def rate(step: Callable[[int], object], frames: int, seconds: float) -> float:
-    """Frames a second: `step(n)` is called with 0, 1, 2 … and makes `frames` each time."""
+    """Frames per second. `step(n)` is called with 0, 1, 2 … and makes `frames` frames each time."""
     for number in range(4):
         step(number)
     calls, began = 0, time.process_time()
@@ -58,7 +58,7 @@ def _many(cartridge: Cartridge, count: int) -> Callable[[int], object]:
 
 
 def report(seconds: float) -> tuple[str, dict[str, Any]]:
-    """The figures as text, and by name: frames a second, or why it was NOT RUN."""
+    """The figures as text, and by name: frames per second, or why it was NOT RUN."""
     cartridge = Cartridge.parse((files("awm_crank") / "engine" / "data" / "demo.awm").read_bytes())
     share = seconds / (1 + len(SIZES))
     figures: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a request costs its client: our HTTP/1.1 against aiohttp's, in turns, the server in a process of its own."""
+"""What a request costs its client: our HTTP/1.1 client and aiohttp's, in turns, with the server in another process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from awm_crank.net.rpc import RpcClient
 
 ROUNDS = 5
 _BODY = b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}'.ljust(1200)
-"""As long as a frame's."""
+"""A request as long as a frame's."""
 _WARM = 20
 
 
 def measure(seconds: float) -> list[Comparison]:
-    """CPU time of one request after another, in µs."""
+    """CPU time per request, in µs."""
     ours, theirs = loop.run(_both(seconds))
     return [
         Comparison(
@@ -35,7 +35,7 @@ def measure(seconds: float) -> list[Comparison]:
 
 
 async def _both(seconds: float) -> tuple[float, float]:
-    """Medians of a few rounds in turn, in µs."""
+    """The median of several rounds for each client, in µs."""
     found: tuple[list[float], list[float]] = ([], [])
     headers = {"Content-Type": "application/json"}
     with EmbeddedLocalnet("--bare") as net:

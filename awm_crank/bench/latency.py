@@ -1,7 +1,7 @@
 """From the last input to the frame, as an observer sees it: `awm-crank run` against the off-the-shelf crank.
 
-Both serve a match of the same players on the same localnet, one after the other, at 60 frames a second; the observer
-is the demo's, and so is the meaning of latency. Where inputs are there before the tick, it counts from the tick.
+Both serve a match of the same players on the same localnet, one after the other, at 60 frames per second. Observer and
+latency are the demo's. If the inputs arrive before the tick is due, latency counts from the tick.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROUNDS = 3
 
 
 async def start_naive(arena: Arena, match: SessionAccounts, frames: int) -> None:
-    """Makes the ring that a frame needs, and starts the off-the-shelf crank on the session as the arena's crank."""
+    """Makes the ring that frames need, and starts the off-the-shelf crank on the session in place of the arena's."""
     capacity = max(256, frames)
     grow = programs.ring_grow(arena.crank_key.pubkey(), match.entity, capacity)
     await arena.chain.send([grow] * -(-capacity * RECORD_SIZE // programs.GROWTH), arena.crank_key)
@@ -41,9 +41,7 @@ async def start_naive(arena: Arena, match: SessionAccounts, frames: int) -> None
 async def compare(frames: int) -> tuple[Tally, Tally]:
     """The counts of our matches and of the off-the-shelf crank's, `frames` each (rounded up to thirds).
 
-    They take turns, so that both meet the same load of the machine.
-
-    Raises AwmError where one does not run.
+    They take turns, so that both meet the same load of the machine. Raises AwmError if one does not run.
     """
     ours, theirs = Tally(), Tally()
     part = -(-frames // _ROUNDS)
@@ -72,7 +70,7 @@ async def compare(frames: int) -> tuple[Tally, Tally]:
 
 
 def measure(seconds: float) -> list[Comparison]:
-    """Median and 99th percentile in ms, over 300 frames at least."""
+    """Median and 99th percentile in ms, over at least 300 frames."""
     frames = max(_MIN_FRAMES, round(seconds * FRAMES_PER_SECOND))
     ours, theirs = asyncio.run(compare(frames))
     mine, other = latency_of(ours), latency_of(theirs)

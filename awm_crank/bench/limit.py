@@ -1,8 +1,8 @@
-"""The limit: what an endpoint carries of the very same transactions when nobody computes, watches or checkpoints.
+"""The limit: how many of a match's transactions an endpoint takes when nobody computes, watches or checkpoints.
 
-A frame is two submit-inputs, each signed by its player, and one run-inference, in JSON-RPC batches: the inputs of a
-group of sessions, then their frames. Groups run side by side, so that the endpoint always has something to
-do. Everything is signed before the clock starts, a slice at a time since blockhashes expire; only the sending counts.
+A frame is two submit-inputs, each signed by its player, and one run-inference. They are sent in JSON-RPC batches: the
+inputs of a group of sessions, then their frames. Several groups run at once, so that the endpoint always has work.
+Everything is signed before the clock starts, in slices since blockhashes expire. Only the time to send counts.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ GROUP = 8
 """Sessions in one batch: 16 inputs, then 8 frames."""
 GROUPS = 3
 RING = 768
-"""Records that a ring holds at least, so the most frames that a session takes without a checkpoint."""
+"""The fewest records that a ring holds: the most frames that a session takes without a checkpoint."""
 _SLICE_FRAMES = 24
-"""Frames a session that are signed at a time."""
+"""Frames of each session that are signed at a time."""
 _UNITS = 600_000
 _GROWS_AT_ONCE = 8
 _PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
@@ -36,7 +36,7 @@ _SETTLE_S = 5.0
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """What was carried."""
+    """How many transactions the endpoint took."""
 
     sent: int
     landed: int
@@ -44,7 +44,7 @@ class Limit(msgspec.Struct, frozen=True):
     transactions_per_s: float
     refused: int
     validator_cpu: float
-    """cores, meanwhile"""
+    """cores, while transactions were sent"""
     generator_cpu: float
 
 
@@ -75,7 +75,7 @@ class _Session:
         return Frame(frame, 0, bytes(16), bytes(2), self._states, bytes(16)).to_binary()
 
     def sign(self, blockhash: bytes) -> tuple[list[bytes], bytes]:
-        """The next frame's two inputs and the frame, as request bodies."""
+        """The next frame's inputs, and its run-inference, as request bodies."""
         self.frame += 1
         inputs = [
             # without preflight, as players send (client/player.py)
@@ -108,12 +108,11 @@ async def _begin(place: BenchPlace, seed: int, writer: Keypair, ring: int) -> Pa
 
 
 async def measure(place: BenchPlace, seconds: float, ring: int) -> Limit:
-    """Sends for about that long, or until RING frames are sent. Raises AwmError.
+    """Sends for about `seconds`, or until RING frames are sent. Raises AwmError.
 
     Args:
         place: the validator.
-        seconds: how long.
-        ring: records that each session's ring holds, at least RING: every frame's transaction carries it.
+        ring: records in each session's ring, at least RING. Its size matters, since every frame's transaction loads it.
     """
     writer = await asyncio.to_thread(place.net.funded)
     matches = await prepare(place, GROUP * GROUPS, writer, ring)
@@ -141,7 +140,7 @@ async def measure(place: BenchPlace, seconds: float, ring: int) -> Limit:
         sending_s = spent
         began = time.perf_counter()
         landed = await _landed(place, matches, frames * len(sessions))
-        # what was still under way when the last answer came counts for the rate
+        # transactions that land after the last answer count for the rate, too
         spent += time.perf_counter() - began
     sent = 3 * frames * len(sessions)
     return Limit(sent, landed * 3, spent, landed * 3 / spent, refused, validator_s / sending_s, generator_s / sending_s)
@@ -164,7 +163,7 @@ async def _send(rpc: RpcClient, batches: list[bytes]) -> int:
 
 
 async def _landed(place: BenchPlace, matches: Sequence[Pairing], wanted: int) -> int:
-    """Frames that stand on chain, once all do or time is up."""
+    """The number of frames on chain, once all have landed or the time is over."""
     deadline = time.monotonic() + _SETTLE_S
     while True:
         found = await place.chain.accounts([match.accounts.session for match in matches])

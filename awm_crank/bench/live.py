@@ -1,10 +1,9 @@
-"""Many matches at once on a real validator, and what that validator carries at all: `awm-crank bench live`.
+"""`awm-crank bench live`: many matches at once on a real validator, and the limit of that validator.
 
-The crank is `awm-crank run` in a process of its own, the players another, the localnet a third; this process watches
-with the demo's accounting. Here a frame has landed when its hidden state is notified (to the session's account every
-input writes as well); in the crank's stage `wanted_to_known`, when the send is answered with preflight or the account
-notified, whichever comes first. The limit (limit.py) and a bare timer loop are measured in the same run, after the
-matches.
+Crank (`awm-crank run`), players and localnet are three processes. This process watches with the demo's accounting. A
+frame has landed once its hidden state is notified; the session's account would not do, since every input writes to it.
+In the crank's stage `wanted_to_known`, a frame has landed once the send is answered or the account is notified,
+whichever comes first. The limit (limit.py) and a bare timer loop are measured in the same run, after the matches.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ _START_S = 60.0
 _LIMIT_S = 4.0
 _WARM_S = 1.0
 _HELD_MISSES = 1 / 1000
-"""Missed ticks, of all, under which sessions count as held."""
+"""The share of missed ticks below which sessions count as held."""
 _STAGES = {
-    "step": "backbone, beside the path",
+    "step": "backbone, while the send is under way",
     "ready_to_sent": "tick due, inputs seen and backbone done → signed and on its way",
     "sign": "encode and sign",
     "send": "request → answer",
@@ -51,7 +50,7 @@ _STAGES = {
 
 
 class Watcher:
-    """Watches many matches over one connection, with the demo's accounting of each."""
+    """Watches many matches over one connection, each with the demo's accounting."""
 
     def __init__(self, ws: str, period_s: float) -> None:
         self._pubsub = PubSub(ws, self._heard, silence_s=10.0)
@@ -67,8 +66,8 @@ class Watcher:
             watch = MatchWatch(match.accounts.entity)
             watch.accounting = MatchAccounting(self._period_s)
             self.watches.append(watch)
-            # whoever measures shares the cores with what is measured: of what changes with every input, only that
-            # both are there
+            # This process shares the cores with what it measures. So of the input buffer, which changes twice a frame,
+            # it is notified only once both inputs are there.
             asked.append(self._pubsub.account(str(watch.hidden_key), tag=watch.hidden_changed))
             both = filters.both_inputs(match.accounts.entity)
             asked.append(self._pubsub.program(str(ids.INPUT_BUFFER), filters=both, tag=watch.inputs_changed))
@@ -93,7 +92,7 @@ class Watcher:
 def report(
     seconds: float, *, kind: str = "embedded", sessions: int = 1, shape: str = "4.3M", options: Sequence[str] = ()
 ) -> tuple[str, dict[str, Any]]:
-    """The figures as text, and all of them. Raises AwmError where something does not run."""
+    """The figures as text, and by name. Raises AwmError if something does not run."""
     figures = asyncio.run(_measure(seconds, kind, sessions, shape, options))
     return as_text(figures), figures
 
@@ -160,7 +159,7 @@ def _start_players(folder: Path, place: BenchPlace, matches: Sequence[Pairing], 
 
 
 async def _watch(seconds: float, place: BenchPlace, crank: Child, players: Child, watcher: Watcher) -> dict[str, Any]:
-    """Waits, and says how many frames came and what that cost."""
+    """Watches for `seconds`; returns how many frames landed and what they cost."""
     await asyncio.sleep(_WARM_S)
     processes = {
         "crank": [crank.process.pid], "players": [players.process.pid], "validator": place.validators,
@@ -172,7 +171,7 @@ async def _watch(seconds: float, place: BenchPlace, crank: Child, players: Child
         known = sum(each.cpu_s for each in seen.values())
         return {**seen, "others": Usage(machine().cpu_s - known, 0)}
 
-    # the warm-up is not counted: connections are made, caches filled
+    # the warm-up does not count: processes connect and fill their caches
     before, began = look(), time.monotonic()
     tallies = [_counts(watch.accounting.tally) for watch in watcher.watches]
     await asyncio.sleep(seconds)
@@ -223,7 +222,7 @@ async def _bare_timer(children: Children, seconds: float) -> dict[str, float]:
 
 
 def as_text(figures: dict[str, Any]) -> str:
-    """For people."""
+    """The figures as a report."""
     each, seconds = figures["each"], figures["seconds"]
     total = {name: sum(one[name] for one in each) for name in ("frames", "on_time", "late", "missed")}
     ticks = max(1, total["frames"] + total["missed"])

@@ -1,7 +1,7 @@
 """`python -m awm_crank.bench.live_players FILE`: both players of many sessions, in a process of their own.
 
-FILE is JSON: `http`, `ws`, `world`, and `matches`, each with `entity`, `seed` and two `keys` (key files' arrays).
-Plays until it is stopped; then prints a line of JSON with what was sent.
+FILE is JSON: `http`, `ws`, `world`, and `matches`, each with `entity`, `seed` and two `keys` (arrays as in key files).
+Plays until SIGTERM.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Seats(msgspec.Struct):
 
 
 class Players(msgspec.Struct):
-    """What the file says."""
+    """The contents of FILE."""
 
     http: str
     ws: str
@@ -59,7 +59,7 @@ async def play(wanted: Players) -> None:
 
 
 def main() -> None:
-    """Runs on the loop that the crank runs on."""
+    """Runs the command on the same kind of event loop as the crank."""
     wanted = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Players)
     loop.run(play(wanted))
 

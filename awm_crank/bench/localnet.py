@@ -1,7 +1,7 @@
-"""`python -m awm_crank.bench.localnet`: what a frame costs the localnet, and how soon its change is told.
+"""`python -m awm_crank.bench.localnet`: what a frame costs the localnet, and how soon its change is notified.
 
-A frame is what a match asks for: two submit-inputs and one run-inference, each sent over a connection of its own, with
-the subscriptions of a crank (its four components), two players and an observer (the session each), at 60 a second.
+A frame is two submit-inputs and one run-inference, each sent over its own connection, 60 times a second. A crank (four
+components), two players and an observer (the session each) subscribe, as in a match.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _IDLE_S = 2.0
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used: in ticks of 10 ms from /proc, as coarse as `ps` gives it elsewhere."""
+    """CPU time that a process has used: from /proc in steps of 10 ms, elsewhere from `ps`, which is coarser."""
     stat = Path(f"/proc/{pid}/stat")
     if stat.exists():
         fields = stat.read_text().rsplit(")", 1)[1].split()
@@ -50,7 +50,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 class _Match:
-    """A session on a localnet, opened with plain calls, and the templates of its frames."""
+    """A session on a localnet, and the templates of its frames."""
 
     def __init__(self, net: EmbeddedLocalnet) -> None:
         self._net = net
@@ -118,13 +118,13 @@ class _Match:
         return base64.b64decode(self._net.call("getAccountInfo", str(key), {"encoding": "base64"})["value"]["data"][0])
 
     def blockhash(self) -> bytes:
-        """A fresh one."""
+        """The newest blockhash."""
         return bytes(Hash.from_string(self._net.call("getLatestBlockhash")["value"]["blockhash"]))
 
     def _send(self, payer: Keypair, call: Any) -> None:
         signed = sign_once([call], payer.pubkey(), [Signer(bytes(payer))], self.blockhash(), compute_units=_UNITS)
         self._net.call("sendTransaction", signed.base64().decode(), {"encoding": "base64"})
-        # the next one may have the same bytes otherwise
+        # otherwise the next transaction may have the same bytes
         time.sleep(0.02)
 
     @staticmethod
@@ -151,7 +151,7 @@ class _Match:
         ]
 
     def accounts(self) -> list[list[Pubkey]]:
-        """What crank, two players and an observer listen to."""
+        """The accounts that crank, two players and an observer subscribe to."""
         session = bolt.component_pda(ids.SESSION_STATE, self.entity)
         all_four = [bolt.component_pda(program, self.entity) for program in ids.SESSION_COMPONENTS]
         return [all_four, [session], [session], [session]]
@@ -175,8 +175,8 @@ async def _watch(
 
 
 async def measure(frames: int, fps: float = 60.0) -> dict[str, Any]:
-    """Runs it; times in milliseconds. Raises AwmError when a frame does not land."""
-    # more frames than the ring holds want checkpoints, which are not what is measured
+    """Runs the benchmark; times are in milliseconds. Raises AwmError if a frame does not land."""
+    # more frames than the ring holds would need checkpoints, which are not measured here
     frames = min(frames, _CAPACITY)
     async with EmbeddedLocalnet() as net, aiohttp.ClientSession() as client:
         match = await asyncio.to_thread(_Match, net)

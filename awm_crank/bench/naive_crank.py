@@ -1,8 +1,8 @@
 """The off-the-shelf crank: solana-py for HTTP and WebSocket, solders for every transaction, PyTorch for the step.
 
-What one writes first: wait for the inputs, sleep until the tick, step, fetch a blockhash, build, sign, send. It serves
-one session whose ring is there already, writes the start position with every frame (a chain cannot tell, and time is
-all that is measured), and logs its t0 as `awm-crank run` does. Used by `awm-crank bench latency` only.
+It does what anyone would write first: wait for the inputs, sleep until the tick, step, fetch a blockhash, build, sign,
+send. It serves one session whose ring exists already. Every frame repeats the start position, since only the time is
+measured. It logs its t0 as `awm-crank run` does. Only `awm-crank bench latency` uses it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PERIOD_S = 1 / 60
 
 
 def stepper(shape: list[int]) -> Callable[[], object]:
-    """A PyTorch step of a model of this shape; nothing where PyTorch is not installed."""
+    """A PyTorch step of a model of this shape. Without PyTorch, it does nothing."""
     try:
         from awm_crank.bench.torch_step import TorchSizes, step
     except ImportError:
@@ -84,7 +84,7 @@ async def serve(
             await client.send_transaction(VersionedTransaction(message, [keypair]), TxOpts(skip_preflight=True))
             frame += 1
             if session.max_frames and frame > session.max_frames:
-                # the match is over; whoever started this ends it
+                # the match is over; the parent process ends this one
                 await asyncio.Event().wait()
 
 

@@ -22,7 +22,7 @@ class Usage(NamedTuple):
 
 
 def usage(pids: Iterable[int]) -> Usage:
-    """Of several processes together; one that is gone counts for nothing."""
+    """The usage of several processes together. A process that has ended counts as nothing."""
     total_cpu, total_rss = 0.0, 0
     for pid in pids:
         try:
@@ -34,7 +34,7 @@ def usage(pids: Iterable[int]) -> Usage:
 
 
 def scheduling() -> str:
-    """The policy that this process and its children run under, and what holds real-time ones back."""
+    """The scheduling policy of this process and its children, and how the kernel limits real-time processes."""
     if not hasattr(os, "sched_getscheduler"):
         return "ordinary"
     policy = _REAL_TIME.get(os.sched_getscheduler(0))
@@ -49,11 +49,11 @@ def scheduling() -> str:
 
 
 def machine() -> Usage:
-    """CPU time that all processes have used so far, and the hypervisor has given to others; 0 where nobody says."""
+    """CPU time that all processes, and the hypervisor's other guests, have used so far; 0 if it is not known."""
     stat = Path("/proc/stat")
     if not stat.exists():
         return Usage(0.0, 0)
-    # user, nice, system, idle, iowait, irq, softirq, steal; guests' time is in user's already
+    # user, nice, system, idle, iowait, irq, softirq, steal; user includes the time of guests
     fields = [int(word) for word in stat.read_text().split("\n", 1)[0].split()[1:9]]
     return Usage((sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK"), 0)
 

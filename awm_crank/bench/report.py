@@ -1,4 +1,4 @@
-"""One figure next to another: rows, the table people read and the JSON programs read."""
+"""Our figures beside others: as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ _MAX_CALLS = 20_000
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured figure in `unit`, ours and the other way's. `other` is None where it was NOT RUN; `other_how` says
-    why."""
+    """One figure in `unit`, ours and the other way's. `other` is None if it was NOT RUN; then `other_how` says why."""
 
     name: str
     unit: str
@@ -28,7 +27,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float | None:
-        """How many times the other way takes ours; None without another."""
+        """How many times longer the other way takes; None if it was not run."""
         return None if self.other is None or self.ours <= 0 else self.other / self.ours
 
 
@@ -49,7 +48,7 @@ def median_us(call: Callable[[], object], min_s: float = _MIN_S) -> float:
 
 
 def table(rows: list[Comparison]) -> str:
-    """The rows as aligned text: name, ours, the other way's, ratio; below, what each was."""
+    """The rows as aligned text: name, ours, the other way's, ratio. What each figure is follows below."""
     cells = [("", "awm-crank", "off the shelf", "ratio")]
     for row in rows:
         other = "NOT RUN" if row.other is None else f"{row.other:,.2f} {row.unit}"

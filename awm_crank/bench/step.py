@@ -12,7 +12,7 @@ _SHAPE = "demo"
 
 
 def torch_us(shape: tuple[int, int, int, int, int], seconds: float) -> tuple[float | None, str]:
-    """The time of a PyTorch FP32 step in µs, and what it is; no time where PyTorch is not installed.
+    """The time of a PyTorch FP32 step in µs, and what was run. Without PyTorch, no time and the reason.
 
     Args:
         shape: layers, d_model, d_inner, d_state, heads.
@@ -25,7 +25,7 @@ def torch_us(shape: tuple[int, int, int, int, int], seconds: float) -> tuple[flo
 
 
 def measure(seconds: float) -> list[Comparison]:
-    """Median times of a whole step, and of the half that is left once the inputs are there, in µs."""
+    """Median times, in µs, of a whole step and of the part after the inputs are known."""
     shape = SHAPES[_SHAPE]
     engine = ReferenceEngine(cartridge(shape, 1))
     block = frame_records.block(start_players(1, 2), bytes(16), bytes(16), 32)

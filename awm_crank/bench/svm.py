@@ -72,7 +72,7 @@ class Sandbox:
         self.svm.set_account(key, Account(RENT, data, self.program_id))
 
     def run(self, mode: int, block: bytes = bytes(97), inputs: bytes = bytes(16)) -> int:
-        """Compute units of one instruction. RuntimeError when the program refuses."""
+        """Compute units of one instruction. Raises RuntimeError if the program refuses it."""
         metas = [AccountMeta(self.image, False, False), AccountMeta(self.work, False, True)]
         if mode == PACKED:
             metas.append(AccountMeta(self.matrix, False, False))
@@ -89,7 +89,7 @@ class Sandbox:
         return bytes(account.data[begin : begin + size])
 
     def state(self) -> bytes:
-        """As NativeEngine's raw state."""
+        """The state in the layout of NativeEngine."""
         return self._work(0, self.sizes["state"])
 
     def context(self, d_model: int) -> bytes:
@@ -109,7 +109,7 @@ class Sandbox:
 
 
 def figures() -> dict[str, float]:
-    """Every figure of the table, compute units."""
+    """Every figure of the table, in compute units."""
     shape = SHAPES["demo"]
     made = cartridge(shape, 1)
     box = Sandbox(made, program())

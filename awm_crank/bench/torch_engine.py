@@ -21,7 +21,7 @@ def _sizes(shape: Shape) -> torch_step.TorchSizes:
 
 
 class _OneRow(nn.Module):
-    """A quantized linear layer takes matrices only."""
+    """Gives a quantized linear layer, which takes only matrices, a single row."""
 
     def __init__(self, linear: nn.Module) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def _take_rows(module: nn.Module) -> None:
 
 
 def ways(shape: Shape) -> dict[str, Callable[[], Callable[[], object]]]:
-    """Name to what makes a call that computes one frame; weights are random, since time does not depend on them."""
+    """By name: a maker of a call that computes one frame. Weights are random; time does not depend on them."""
 
     def backbone(quantized: bool, compiled: bool) -> Callable[[], object]:
         torch.set_num_threads(1)
@@ -77,7 +77,7 @@ def ways(shape: Shape) -> dict[str, Callable[[], Callable[[], object]]]:
 
 
 def _window(shape: Shape) -> Callable[[], object]:
-    """The prototype's way: no state is kept, the last ten frames go through the layers anew for every frame."""
+    """The prototype's way: it keeps no state and runs the last ten frames through the layers for every frame."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
     inner, n, heads = shape.d_inner, shape.d_state, shape.num_heads

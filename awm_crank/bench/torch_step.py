@@ -1,7 +1,7 @@
 """The off-the-shelf model step: the same layers as FP32 PyTorch modules, one frame at a time, state carried.
 
-Written as one would write it who wants it to run and no more: `nn.Linear`, `nn.Embedding`, tensor operations. Shapes
-and order are those of reference/system.md, "The model"; weights are random, since time does not depend on them.
+It is the straightforward implementation: `nn.Linear`, `nn.Embedding`, tensor operations. Shapes and order follow
+reference/system.md, "The model". Weights are random; time does not depend on them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHARED_HEADS = (8, 10, 6, 6)
 
 
 class TorchSizes(NamedTuple):
-    """Sizes that fix the model; headdim is d_inner / heads."""
+    """The sizes that define the model. A head has d_inner / heads values."""
 
     layers: int
     d_model: int
@@ -90,7 +90,7 @@ class _Model(nn.Module):
 def step(shape: TorchSizes) -> Callable[[], list[float]]:
     """A call that steps a random model of this shape by one frame and returns the decoded heads as numbers.
 
-    PyTorch keeps one thread: at batch one more threads only add their hand-over.
+    PyTorch keeps one thread: for one session, more threads only add overhead.
     """
     torch.set_num_threads(1)
     torch.manual_seed(1)

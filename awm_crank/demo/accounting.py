@@ -1,13 +1,15 @@
-"""What the words on time, late, missed and latency mean, as a class without clock or socket.
+"""Defines on time, late, missed and latency, as a class without clock or socket.
 
-All times are seconds on one clock, the observer's. Tick k (k ≥ 1) is due at `t0 + k * period`; `t0` is the crank's own
-schedule, as it reports it, so a frame is measured against when it was promised, never against when it happened to come.
+All times are seconds on one clock, the observer's. Tick k (k ≥ 1) is due at `t0 + k * period`. `t0` is the schedule
+that the crank reports, so a frame is measured against the time that the crank promised.
 
-Which tick a frame belongs to follows from what is seen: the first tick after the previous frame's tick at which that
-previous frame had landed and within whose period (or before it) the frame's last input was notified. Every tick passed
-over is missed. An observer that was held up may see a frame after a tick that the crank served in time, and so give the
-next frames too late a tick; as soon as a frame lands before its tick, that is known, and the frames before it move back
-by as much: they are late, and the tick was not missed. A crank that catches up by bursts shows as late frames too.
+A frame belongs to the first tick after the previous frame's tick for which two things hold: the previous frame had
+landed by then, and the frame's last input was notified before the end of that tick's period. Every tick in between is
+missed.
+
+A delayed observer may see a frame after a tick that the crank served in time, and so give later frames too late a tick.
+This shows as soon as a frame lands before its tick. Then the frames before it move back by as much: they count as late,
+and the tick does not count as missed. The frames of a crank that catches up in bursts count as late, too.
 """
 
 from __future__ import annotations
@@ -17,13 +19,13 @@ from dataclasses import dataclass, field
 
 FRAMES_PER_SECOND = 60
 PERIOD_S = 1 / FRAMES_PER_SECOND
-# Clock readings and t0 go through floats and JSON; a microsecond is far below what is measured.
+# Clock readings and t0 pass through floats and JSON. A microsecond is far below anything measured here.
 _EPSILON_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedFrame:
-    """How one frame was judged. `latency_s` is from the later of (tick due, last input notified) to landed."""
+    """The verdict on one frame. `latency_s` runs from the later of (tick due, last input notified) to landed."""
 
     number: int
     tick: int
@@ -35,7 +37,7 @@ class JudgedFrame:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts over one match or, added up, over several."""
+    """Counts over one or more matches."""
 
     frames: int = 0
     on_time: int = 0
@@ -53,9 +55,9 @@ class Tally:
 
 
 def percentile(values: list[float], fraction: float) -> float:
-    """The nearest-rank percentile: the smallest value with at least `fraction` of all values at or below it; 0 of none.
+    """The nearest-rank percentile: the smallest value with at least `fraction` of all values at or below it.
 
-    Nearest rank, so that the figure is one that was really seen.
+    The result is a value that was really measured. Without values it is 0.
     """
     if not values:
         return 0.0
@@ -65,8 +67,8 @@ def percentile(values: list[float], fraction: float) -> float:
 class MatchAccounting:
     """Judges the frames of one match as they land.
 
-    Feed it `input_notified` and `landed` in the order in which they were seen. Until `set_schedule` is called nothing
-    can be judged and events are kept; afterwards each is judged at once.
+    Call `input_notified` and `landed` in the order of the notifications. Events are kept until `set_schedule` is
+    called, and judged at once from then on.
     """
 
     def __init__(self, period_s: float = PERIOD_S) -> None:
@@ -74,7 +76,7 @@ class MatchAccounting:
         self.tally = Tally()
         self.judged: list[JudgedFrame] = []
         self.faults: list[str] = []
-        """frames that came out of order, twice, or after a gap, in words; empty in a match that may pass"""
+        """a sentence for each frame that came out of order, twice, or after a gap; empty for a good match"""
         self._t0: float | None = None
         self._inputs: dict[int, float] = {}
         self._waiting: list[tuple[int, float]] = []
@@ -82,22 +84,22 @@ class MatchAccounting:
 
     @property
     def last_frame(self) -> int:
-        """The last frame that landed in order; 0 before the first."""
+        """The number of the last frame that landed in order; 0 before the first."""
         return self._last_number
 
     def set_schedule(self, t0: float) -> None:
-        """Tick k is due at `t0 + k * period`, on the observer's clock. Judges what has been kept so far."""
+        """Sets t0 (tick k is due at `t0 + k * period`, on the observer's clock) and judges the events kept so far."""
         self._t0 = t0
         waiting, self._waiting = self._waiting, []
         for number, at in waiting:
             self._judge(number, at)
 
     def input_notified(self, frame: int, at: float) -> None:
-        """The last input of `frame` was notified at `at`; a repeated notification changes nothing."""
+        """Records that the last input of `frame` was notified at `at`. Repeated notifications are ignored."""
         self._inputs.setdefault(frame, at)
 
     def landed(self, frame: int, at: float) -> None:
-        """The chain showed `frame` at `at`. The same frame again is no new one; a gap or a step back is a fault."""
+        """Records that the chain showed `frame` at `at`. A repeated frame is ignored; a gap or step back is a fault."""
         if frame == self._last_number:
             return
         if frame != self._last_number + 1:
@@ -134,7 +136,7 @@ class MatchAccounting:
         self._count(self.judged[-1], 1)
 
     def _move_back(self, tick: int) -> None:
-        """Makes room for a frame at `tick`: whoever stands there or later moves before it."""
+        """Makes room for a frame at `tick`: frames at this tick or later move before it."""
         for index in range(len(self.judged) - 1, -1, -1):
             frame = self.judged[index]
             tick -= 1
@@ -158,5 +160,5 @@ class MatchAccounting:
             tally.on_time += by
         else:
             tally.late += by
-        # ticks up to the last frame's, less those that had one
+        # all ticks up to the last frame's, minus those with a frame
         tally.missed = max(0, self.judged[-1].tick - len(self.judged))

@@ -1,7 +1,7 @@
-"""The demo's witness: its own WebSocket and HTTP connection, which trusts nothing but what the chain shows.
+"""The demo's witness: it has its own WebSocket and HTTP connections, and trusts only what the chain shows.
 
-It stamps every notification on arrival with the monotonic clock. On one machine that clock is the same in every process
-(Linux and macOS), so that the crank's reported t0 can be used as it is.
+It stamps every notification on arrival with the monotonic clock. On Linux and macOS all processes of a machine share
+that clock, so the crank's t0 can be used unchanged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _POLL_S = 0.05
 
 
 class MatchWatch:
-    """One match as it is seen: the accounting, the last session account, and when it is over."""
+    """One match as the observer sees it: the accounting, the last session account, and its end."""
 
     def __init__(self, entity: Pubkey, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.entity = entity
@@ -38,12 +38,12 @@ class MatchWatch:
         self.accounting = MatchAccounting()
         self.session_data = b""
         self.over = asyncio.Event()
-        """set when the session shows Ended"""
+        """set when the session's status is Ended"""
         self._clock = clock
         self._given: dict[int, int] = {}
 
     def session_changed(self, data: bytes) -> None:
-        """The session's account, as notified now."""
+        """Handles a notification of the session's account."""
         at = self._clock()
         status, frame = peek_session(data)
         self.session_data = data
@@ -53,13 +53,13 @@ class MatchWatch:
             self.over.set()
 
     def hidden_changed(self, data: bytes) -> None:
-        """The hidden state, as notified now: written with each frame, but by no player."""
+        """Handles a notification of the hidden state, which each frame writes and no player does."""
         frame = int.from_bytes(layouts.HIDDEN_STATE.cut(data, "frame"), "little")
         if frame:
             self.accounting.landed(frame, self._clock())
 
     def inputs_changed(self, data: bytes) -> None:
-        """The input buffer, as notified now: an input is known as soon as it stands in either of its places."""
+        """Handles a notification of the input buffer. Inputs are known once either half of the buffer holds them."""
         at = self._clock()
         frame, _, ready1, ready2 = peek_inputs(data)
         self._known(frame, ready1 | ready2 << 1, at)
@@ -74,10 +74,10 @@ class MatchWatch:
 
 
 def final_state_sha256(session: SessionState, hidden: HiddenState, checkpoint: Checkpoint) -> str:
-    """The hash of docs/formats.md ("final_state_sha256"), hex, over a match's last frame as it stands on chain.
+    """The hash of a match's last frame on chain, as hex (`final_state_sha256` in docs/formats.md).
 
     Raises:
-        CheckpointError: the checkpoint is not finalized, of another frame, or its bytes contradict the other accounts.
+        CheckpointError: the checkpoint is not finalized, belongs to another frame, or contradicts the other accounts.
     """
     what = f"checkpoint of {session.entity}"
     if not checkpoint.finalized or checkpoint.frame != session.frame:
@@ -120,7 +120,7 @@ class Observer:
             self.connection_losses += 1
 
     async def watch(self, entity: Pubkey, timeout_s: float = 10.0) -> MatchWatch:
-        """Starts to watch a match's session and inputs; returns when both subscriptions are confirmed.
+        """Subscribes to a match's session and inputs; returns when both subscriptions are confirmed.
 
         Raises:
             AwmError: the endpoint does not confirm in time.
@@ -146,7 +146,7 @@ class Observer:
         """The data of several accounts at one slot.
 
         Raises:
-            AccountError: one of them is not there.
+            AccountError: one of them does not exist.
         """
         options = {"encoding": "base64", "commitment": "processed"}
         result = await self.rpc.call("getMultipleAccounts", [[str(key) for key in keys], options])
@@ -161,7 +161,7 @@ class Observer:
         """Waits for the crank's checkpoint at the session's last frame and returns `final_state_sha256`.
 
         Raises:
-            AwmError: no such checkpoint in time.
+            AwmError: the checkpoint did not come in time.
             CheckpointError: what is on chain contradicts itself.
         """
         session_key, hidden_key = (

@@ -1,6 +1,6 @@
-"""The demo for a person to play: the arena stays, bots fight on, and beside them a bot waits for somebody to join.
+"""The demo for a person to play: bots fight one match after another, and a bot waits in another session for somebody.
 
-Everything is as in the demo; the person's key is the page's own, made and held by the browser.
+Everything else is as in the demo. The browser makes the person's key and keeps it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from awm_crank.viewer import FEED_PORT, PAGE_PORT, Feed, PageServer
 from awm_crank.wire.transaction import Signer
 
 BOT = "fighter"
-"""Who plays against the person."""
+"""The agent that plays against the person."""
 SHOWN_S = 8.0
-"""How long a match that is over can still be looked at."""
+"""How long an ended match stays visible."""
 MATCH_FRAMES = 10_800
-"""Three minutes: what a seat is taken for when its player has gone away."""
+"""Three minutes: how long a match lasts whose player has gone away."""
 
 
 async def run_page(
@@ -42,10 +42,10 @@ async def run_page(
     """Serves page and feed, keeps one match of bots running and one open seat, until it is cancelled.
 
     Args:
-        say: told of each step, and of both addresses.
-        cartridge: what is played.
-        seed: of the first match.
-        keep: a new folder for keys, configuration and logs; None uses one that is removed.
+        say: called with a sentence at each step, and with both addresses.
+        cartridge: the model to play.
+        seed: the first match's.
+        keep: a new folder for keys, configuration and logs. None uses a folder that is removed at the end.
 
     Raises:
         ConfigError: a port is taken.
@@ -53,7 +53,8 @@ async def run_page(
     """
     with contextlib.ExitStack() as stack:
         folder = arena_folder(keep, stack)
-        # a person's input may come late: frames never wait for it, as they do in the demo's reproducible match
+        # A person's input may come late, so frames do not wait for it. In the demo they do, which makes it
+        # reproducible.
         async with (
             open_arena(folder, cartridge, say, crank=Config()) as arena,
             PlayerConnection(arena.http, arena.ws) as connection,
@@ -61,7 +62,7 @@ async def run_page(
             Feed(arena.ws, port=feed_port) as feed,
         ):
             say(f"watch and play in a browser: {page.url} (frame feed: {feed.url}); Ctrl-C ends it")
-            # two entities made by one key at once would be one and the same transaction
+            # Two entities made by one key at the same moment would be the same transaction.
             making = asyncio.Lock()
             jobs = (_watch(arena), _bots(arena, connection, seed, making), _open_seats(arena, connection, seed, making))
             tasks = [asyncio.create_task(job) for job in jobs]
@@ -107,10 +108,10 @@ async def _open_seats(arena: Arena, connection: PlayerConnection, seed: int, mak
 
 
 async def _close(arena: Arena, match: session.SessionAccounts) -> None:
-    """Lets an ended match be seen for a while, then takes its accounts back."""
+    """Keeps an ended match visible for a while, then closes its accounts."""
     await asyncio.sleep(SHOWN_S)
     try:
         await session.close(arena.chain, arena.players[0], match.session)
     except AwmError:
-        # the crank may still be writing its last checkpoint; the accounts only cost rent on a chain that ends
+        # The crank may still be writing its last checkpoint. Accounts that stay open cost nothing on a chain that ends.
         return

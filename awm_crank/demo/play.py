@@ -17,12 +17,12 @@ from awm_crank.match.players import agent
 from awm_crank.rig.arena import Arena
 from awm_crank.wire.transaction import Signer
 
-# agents that depend on nothing but seed, frame and the frame before, so that a demo is the same on every machine
+# Their inputs depend only on seed, frame and the previous frame, so a demo is the same on every machine.
 AGENTS = ("fighter", "fighter")
 REFRESH_S = 1 / 15
-"""seconds between two looks at the match"""
+"""seconds between two refreshes of the view"""
 _STALL_S = 30.0
-# the ring holds 256 frames at least, more than four seconds of them
+# the ring holds 256 frames or more: at least four seconds
 _RECORD_S = 1.0
 OnRefresh = Callable[[SessionAccounts, MatchWatch], None]
 OnCreated = Callable[[SessionAccounts], Awaitable[None]]
@@ -59,8 +59,8 @@ async def play_match(
     """Plays a match until it has ended.
 
     Args:
-        on_refresh: called some times a second while the match runs.
-        on_created: called once the session is there, before player 2 joins.
+        on_refresh: called 15 times a second while the match runs.
+        on_created: called once the session exists, before player 2 joins.
 
     Raises:
         AwmError: a process ended, or no frame came for 30 s.

@@ -27,7 +27,7 @@ Landed = Callable[[int], object]
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What a demo is asked for. `keep` holds keys, configuration and logs; None uses a folder that is removed."""
+    """What to play. `keep` is the folder for keys, configuration and logs; None uses one that is removed at the end."""
 
     frames: int
     seed: int
@@ -38,7 +38,7 @@ class DemoOptions:
 
 @dataclass
 class _Progress:
-    """What has been counted over the matches so far."""
+    """The counts over all matches so far."""
 
     tally: Tally = field(default_factory=Tally)
     faults: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ async def run_demo(
         landed: called some times a second with the number of frames that have landed so far, in all matches.
 
     Raises:
-        AwmError: something could not be started, or stalled; its hint says where to look.
+        AwmError: a process did not start, ended, or stalled; the hint says where to look.
     """
     with contextlib.ExitStack() as stack:
         folder = arena_folder(options.keep, stack)
@@ -96,7 +96,7 @@ async def run_demo(
 
 
 def arena_folder(keep: Path | None, stack: contextlib.ExitStack) -> Path:
-    """Where an arena's files go: `keep`, made, or one that the stack removes. Raises AwmError when it is in use."""
+    """The folder for an arena's files: `keep`, or one that the stack removes. Raises AwmError if it is in use."""
     if keep is None:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="awm-demo-")))
     keep.mkdir(parents=True, exist_ok=True)

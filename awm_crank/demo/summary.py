@@ -1,4 +1,4 @@
-"""What a demo leaves behind: one summary over all its matches, as JSON and for people."""
+"""The summary of a demo over all its matches, as JSON and for people."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from awm_crank.demo.accounting import Tally, percentile
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds from the later of (tick due, last input notified) to the frame notified."""
+    """Milliseconds from the later of (tick due, last input notified) to the frame's notification."""
 
     p50: float
     p99: float
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts run over all matches; `session`, `final_state_sha256` and `match_file` are the last one's."""
+    """Counts cover all matches. `session`, `final_state_sha256` and `match_file` belong to the last one."""
 
     frames: int
     on_time: int
@@ -28,7 +28,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int
     """frames that were asked for"""
     in_order: bool
-    """every frame was seen, in order within its match, by an observer whose connection held"""
+    """the observer saw every frame, in order within its match, and never lost its connection"""
     faults: tuple[str, ...]
     matches: int
     seed: int
@@ -40,7 +40,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether all frames landed in order; what the exit status says."""
+        """Whether all frames landed in order. The exit status follows it."""
         return self.in_order and self.frames == self.wanted and not self.faults
 
 

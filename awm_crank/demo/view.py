@@ -1,6 +1,6 @@
 """The live terminal view: a process of its own, so that drawing never delays the observer's clock.
 
-It reads one `Snapshot` a line (JSON) from standard input, draws the newest, and ends with the input.
+It reads one `Picture` per line (JSON) from standard input, draws the newest, and ends with the input.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_COLUMNS = 100
 
 
 class DrawnFighter(msgspec.Struct, frozen=True):
-    """What the view shows of one player; x, y in game units, percent as damage."""
+    """One player: x and y in game units, percent as damage."""
 
     x: float
     y: float
@@ -37,7 +37,7 @@ class DrawnFighter(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """One moment of the demo. Times in milliseconds, counts over all matches."""
+    """One moment of the demo. Times are in milliseconds; counts cover all matches."""
 
     match: int
     seed: int
@@ -62,10 +62,10 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw_stage(picture: Picture, columns: int, rows: int = _STAGE_ROWS) -> Text:
-    """The stage as `rows` lines of `columns` characters: ground, platforms and both fighters, who hide nothing else.
+    """The stage as `rows` lines of `columns` characters: ground, platforms and both fighters.
 
-    The picture spans 1.3 stage widths, and wider up to the blast zones when a fighter is out there; a fighter beyond
-    the picture stands at its edge.
+    The picture is 1.3 stages wide. It grows up to the blast zones while a fighter is out there. A fighter beyond the
+    picture is drawn at its edge.
     """
     reach = max([picture.ground * 1.3, *(abs(fighter.x) * 1.05 for fighter in picture.fighters)])
     reach = min(reach, max(-picture.blast[0], picture.blast[1]))
@@ -148,7 +148,7 @@ def render(picture: Picture, columns: int) -> Panel:
 
 
 def main() -> None:
-    """Draws snapshots from standard input until it ends; a terminal that goes away ends it too."""
+    """Draws pictures from standard input until the input ends, or the terminal goes away."""
     console = Console()
     newest: list[bytes | None] = [None]
     ended = threading.Event()

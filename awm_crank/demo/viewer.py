@@ -1,4 +1,4 @@
-"""Feeds the live view: what the observer has seen, made into snapshots, handed to the view's process."""
+"""Feeds the live view: makes pictures of what the observer has seen and sends them to the view's process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fighter(state: bytes) -> DrawnFighter:
 
 
 def stage_of(number: int) -> dict[str, Any]:
-    """The parts of a stage that the view draws; a stage whose geometry is unknown gets a plain ground."""
+    """The parts of a stage that the view draws. A stage of unknown geometry gets a plain ground."""
     known = geometry(number)
     if "ground" not in known:
         return {"ground": 80.0}
@@ -41,7 +41,7 @@ def stage_of(number: int) -> dict[str, Any]:
 
 
 def frames_per_second(accounting: MatchAccounting) -> float:
-    """The rate of the last second's frames; 0 with fewer than two."""
+    """The frame rate over the last 60 frames; 0 with fewer than two."""
     recent = accounting.judged[-_RATE_FRAMES - 1 :]
     if len(recent) < 2 or recent[-1].landed_at <= recent[0].landed_at:
         return 0.0
@@ -70,7 +70,7 @@ def picture(
 
 
 class Viewer:
-    """The live view's process; entering starts it, leaving lets it draw its last picture and end."""
+    """The live view's process. Entering the block starts it; leaving lets it draw its last picture and end."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,7 +97,7 @@ class Viewer:
             self._process.wait()
 
     def show(self, shown: Picture) -> None:
-        """Hands a picture over; one to a view that is gone is dropped."""
+        """Sends a picture. Without a running view it is dropped."""
         if self._process is not None and self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(msgspec.json.encode(shown) + b"\n")
