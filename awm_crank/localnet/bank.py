@@ -1,11 +1,11 @@
 """The bank: LiteSVM plus what a validator keeps around its VM. No sockets, and time comes in as an argument.
 
 It keeps slots and blockhashes with their expiry, knows durable nonces, recognizes duplicates, and remembers executed
-transactions with balances and metadata. There is one node and there are no forks: what has been executed is final at
-once, as on MagicBlock's rollup, so every commitment sees the same state.
+transactions with balances and metadata. There is one node and there are no forks, so a transaction is final once it has
+run, as on MagicBlock's rollup, and every commitment sees the same state.
 
-A slot is `slot_ms` long and counted from the start, so slot, block height and block time follow from the clock. The
-blockhash of a slot follows from the genesis hash. That leaves nothing to store for slots without transactions.
+Slots are `slot_ms` long and counted from the start, so slot, block height and block time follow from the clock. The
+blockhash of a slot follows from the genesis hash. So slots without transactions take no memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .history import Entry, History, TokenBalance, Wire
 SLOTS_PER_EPOCH = 432_000
 MAX_TRANSACTION_BYTES = 1232
 HASH_LIFE_MS = 60_000
-"""How long a blockhash is accepted. Validators count 150 slots, a minute at theirs; clients count on the minute."""
+"""How long a blockhash is accepted. Validators count 150 slots, which take a minute; clients rely on the minute."""
 MIN_HASH_SLOTS = 150
 DEFAULT_HISTORY = 20_000
 SAMPLE_MS = 60_000
@@ -57,7 +57,7 @@ Meta: TypeAlias = TransactionMetadata
 
 
 class RefusedError(Exception):
-    """A transaction that does not land. `meta` is there when it ran."""
+    """A transaction did not land. `meta` is set if it ran."""
 
     def __init__(self, fault: TransactionFault, meta: Meta | None = None) -> None:
         super().__init__(fault.text)
@@ -74,18 +74,18 @@ class Sample(NamedTuple):
 
 
 class Bank:
-    """See the module.
+    """One chain's state; the module says what that includes.
 
     Args:
         slot_ms: length of a slot.
         now: Unix time of slot 1, in seconds.
-        genesis: 32 bytes, the genesis hash; a fresh one for each chain keeps transactions of another chain out.
-        history: how many transactions are kept whole.
+        genesis: the genesis hash, 32 bytes. Take a fresh one for each chain, so that no chain accepts another's
+        transactions. history: how many transactions are kept whole.
     """
 
     def __init__(self, *, slot_ms: float, now: float, genesis: bytes, history: int = DEFAULT_HISTORY) -> None:
-        # mainnet's feature set gives validators' own limits, the stack depth among them; LiteSVM's blockhash check
-        # knows only the newest one and its history only 32 transactions, so both are done here
+        # Mainnet's feature set has validators' own limits, such as the stack depth. LiteSVM's blockhash check knows
+        # only the newest one, and its history only 32 transactions, so this class does both.
         self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
         self.svm.set_epoch_schedule(EpochSchedule.custom(SLOTS_PER_EPOCH, SLOTS_PER_EPOCH, False))
         self.slot_ms = slot_ms
@@ -95,7 +95,7 @@ class Bank:
         self.hash_slots = max(MIN_HASH_SLOTS, round(HASH_LIFE_MS / slot_ms))
         self.history = History(history)
         self.samples: deque[Sample] = deque(maxlen=MAX_SAMPLES)
-        """what was executed, a minute each, the newest first"""
+        """what was executed in each minute, the newest first"""
         self._sampled = (1, 0)
         self._hashes: dict[bytes, int] = {self.blockhash(slot): slot for slot in (0, 1)}
         self._hash_order: deque[bytes] = deque(self._hashes)
@@ -108,15 +108,15 @@ class Bank:
         return hashlib.sha256(self.genesis + slot.to_bytes(8, "little")).digest()
 
     def time_of(self, slot: int) -> int:
-        """Unix time of a slot, in whole seconds."""
+        """The Unix time of a slot, in whole seconds."""
         return int(self.started + (slot - 1) * self.slot_ms / 1000)
 
     def slot_at(self, now: float) -> int:
-        """The slot that a Unix time falls into; never one before the present slot."""
+        """The slot at a Unix time, but never one before the present slot."""
         return max(self.slot, 1 + int((now - self.started) * 1000 / self.slot_ms))
 
     def advance(self, slot: int) -> None:
-        """Moves on to a slot; blockhashes that are too old expire."""
+        """Moves on to a slot. Blockhashes that are too old expire."""
         for fresh in range(max(self.slot + 1, slot - self.hash_slots), slot + 1):
             digest = self.blockhash(fresh)
             self._hashes[digest] = fresh
@@ -133,15 +133,15 @@ class Bank:
 
     @property
     def epoch(self) -> int:
-        """Of the present slot."""
+        """The present slot's epoch."""
         return self.slot // SLOTS_PER_EPOCH
 
     def hash_slot(self, blockhash: bytes) -> int | None:
-        """The slot of a blockhash that is still valid."""
+        """The slot of a blockhash, None if the blockhash is not valid."""
         return self._hashes.get(blockhash)
 
     def sync_clock(self) -> None:
-        """Writes the clock sysvar for the present slot, where that has not been done."""
+        """Writes the clock sysvar for the present slot, unless that has been done."""
         if self._clock_slot != self.slot:
             self._clock_slot = self.slot
             epoch = self.epoch
@@ -149,25 +149,25 @@ class Bank:
             self.svm.set_clock(Clock(self.slot, first, epoch, epoch + 1, self.time_of(self.slot)))
 
     def _sync(self, wire: Wire) -> None:
-        """Brings the sysvars up to date that a transaction may read."""
+        """Updates the sysvars that a transaction may read."""
         self.sync_clock()
         if _LOOKUP_PROGRAM in wire.static:
             self._sync_slot_hashes()
         if _RECENT_HASHES in wire.static and self._nonce_slot != self.slot:
-            # a nonce can be advanced once a slot: to the VM's newest blockhash, which changes only here
+            # A nonce advances to the VM's newest blockhash, which changes only here: so once a slot, as elsewhere.
             self._nonce_slot = self.slot
             self.svm.expire_blockhash()
 
     def _sync_slot_hashes(self) -> None:
-        # Only creating a lookup table reads them, and writing them costs 50 µs: done when that program is called. The
-        # present slot is among them, since clients take it for finalized, which a slot of another validator's would be.
+        # Only the creation of a lookup table reads them, and writing them takes 50 µs, so this runs when that program
+        # is called. They include the present slot, since clients get it as the newest finalized slot.
         first = max(0, self.slot - 512)
         self.svm.set_slot_hashes([(s, Hash(self.blockhash(s))) for s in range(self.slot, first, -1)])
 
     # ---- accounts
 
     def account(self, key: bytes) -> Account | None:
-        """An account as it is now; one without lamports does not exist."""
+        """An account as it is now, None if it does not exist."""
         pubkey = Pubkey.from_bytes(key)
         if pubkey == CLOCK:
             self.sync_clock()
@@ -184,7 +184,7 @@ class Bank:
         return array("Q", [get(Pubkey.from_bytes(key)) or 0 for key in keys])
 
     def token_balances(self, keys: list[bytes]) -> tuple[TokenBalance, ...]:
-        """The balances of those keys that are token accounts."""
+        """The token balances of those keys that are token accounts."""
         found = []
         for index, key in enumerate(keys):
             account = self.account(key)
@@ -198,7 +198,7 @@ class Bank:
     # ---- transactions
 
     def parse(self, raw: bytes) -> tuple[VersionedTransaction, Wire]:
-        """Parses and sanitizes a transaction; raises RequestError (invalid params) as validators do."""
+        """Parses and sanitizes a transaction. Raises RequestError (invalid params) with validators' words."""
         if len(raw) > MAX_TRANSACTION_BYTES:
             raise invalid_params(
                 f"decoded solana_transaction::versioned::VersionedTransaction too large: {len(raw)} bytes"
@@ -220,14 +220,14 @@ class Bank:
         return transaction, wire
 
     def execute(self, raw: bytes, transaction: VersionedTransaction, wire: Wire, *, preflight: bool) -> Entry:
-        """Runs a transaction; its effects are there when this returns.
+        """Runs a transaction; its effects are visible when this returns.
 
-        With `preflight`, one that fails leaves nothing behind. Running it and putting the fee back does what
-        simulating it first would, at half the price: a failed transaction changes its payer only.
+        With `preflight`, a transaction that fails has no effect. It runs, and then its fee is put back: that does the
+        same as a simulation first, in half the time, since a failed transaction changes only its payer.
 
         Raises:
             RefusedError: it did not land.
-            RequestError: its signatures are wrong (with preflight; without, that too is RefusedError).
+            RequestError: its signatures are wrong, and there is a preflight. Without one, this is a RefusedError.
         """
         nonce = None if wire.blockhash in self._hashes else self.nonce_account(transaction, wire)
         valid = nonce is not None or wire.blockhash in self._hashes
@@ -269,7 +269,7 @@ class Bank:
         return entry
 
     def simulate(self, transaction: VersionedTransaction, wire: Wire, *, verify: bool, check_hash: bool) -> Simulation:
-        """Runs a transaction without effects; raises RequestError when its signatures are to be verified and wrong."""
+        """Runs a transaction without effects. Raises RequestError if `verify` is set and its signatures are wrong."""
         if verify:
             self.require_signatures(transaction)
         if check_hash and wire.blockhash not in self._hashes and self.nonce_account(transaction, wire) is None:
@@ -309,7 +309,7 @@ class Bank:
         )
 
     def require_signatures(self, transaction: VersionedTransaction) -> None:
-        """Raises RequestError unless every signature of the transaction is right."""
+        """Raises RequestError unless all signatures of the transaction are right."""
         if not all(transaction.verify_with_results()):
             raise signature_fault()
 
@@ -341,7 +341,7 @@ class Bank:
         return Pubkey.from_bytes(key) if key in wire.writable else None
 
     def _advance_nonce(self, key: Pubkey) -> None:
-        """Uses the nonce of a failed transaction up, as validators do: it may not be sent again."""
+        """Uses up the nonce of a failed transaction, as validators do, so that it cannot be sent again."""
         account = self.svm.get_account(key)
         if account is not None:
             data = bytes(account.data)
@@ -350,7 +350,7 @@ class Bank:
             self.svm.set_account(key, Account(account.lamports, data, account.owner, False, account.rent_epoch))
 
     def load_lookups(self, wire: Wire) -> tuple[list[bytes], list[bytes]]:
-        """The keys that lookup tables add, (writable, readonly). Indexes that do not exist are the VM's to refuse."""
+        """The keys that lookup tables add, as (writable, readonly). The VM refuses indexes that do not exist."""
         writable: list[bytes] = []
         readonly: list[bytes] = []
         for table, writable_indexes, readonly_indexes in wire.lookups:
@@ -369,7 +369,7 @@ class Simulation(msgspec.Struct):
         fault: None if it succeeded.
         meta: None if it did not run.
         accounts: those that it changed, as they would be.
-        keys: all of its accounts. Empty, as the following, for a failed preflight, which says less.
+        keys: all of its accounts. Empty for a failed preflight, whose answer says less; so are the following.
         loaded: those of them that lookup tables added, (writable, readonly).
         tables: how many lookup tables it names.
         before, after: lamports of `keys`.
@@ -386,5 +386,5 @@ class Simulation(msgspec.Struct):
 
 
 def signature_fault() -> RequestError:
-    """What sendTransaction's preflight answers to a wrong signature."""
+    """The error that sendTransaction's preflight has for a wrong signature."""
     return RequestError(SIGNATURE_FAILURE, "Transaction signature verification failure")

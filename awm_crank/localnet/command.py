@@ -141,7 +141,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def plan_of(args: argparse.Namespace, options: LocalnetOptions, folder: Path) -> LocalnetPlan:
-    """What another kind than the embedded one is started with."""
+    """How to start a kind other than the embedded one."""
     return LocalnetPlan(
         folder=folder,
         host=args.host,
@@ -160,7 +160,7 @@ def plan_of(args: argparse.Namespace, options: LocalnetOptions, folder: Path) ->
 
 
 def options_of(args: argparse.Namespace) -> LocalnetOptions:
-    """The options of a parsed command line; raises ConfigError, KeyFileError."""
+    """The options of a parsed command line. Raises ConfigError, KeyFileError."""
     if not 0 <= args.port <= 65534:
         raise ConfigError("--port", expected="0 to 65534", found=args.port)
     slot_ms = DEFAULT_SLOT_MS if args.slot_ms is None else args.slot_ms
@@ -201,7 +201,7 @@ def _base(text: str) -> str:
 
 
 def _for_rollup(options: LocalnetOptions, cache: Path) -> LocalnetOptions:
-    """With the programs and accounts that a rollup wants to find on its base chain. Raises SetupError."""
+    """Adds the programs and accounts that a rollup needs on its base chain. Raises SetupError."""
     dumps = packages.base_chain_accounts(Cache(cache))
     programs = [(_key(file.stem, str(file)), file) for file in sorted(dumps.glob("*.so"))]
     accounts = sorted(dumps.glob("*.json"))

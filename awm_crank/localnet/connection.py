@@ -14,7 +14,7 @@ from typing import cast
 
 from .http1 import HttpError, HttpRequest, RequestParser, response
 from .jsonrpc import Handler, respond
-from .pubsub import Hub
+from .pubsub import Topics
 from .websocket import MessageStream, handshake
 
 MAX_BACKLOG_BYTES = 64 * 1024 * 1024
@@ -28,13 +28,13 @@ class Connection(asyncio.Protocol):
 
     Args:
         methods: the JSON-RPC methods for HTTP requests.
-        hub: where WebSocket clients subscribe.
+        topics: what WebSocket clients can subscribe to.
         connections: all open connections; this one adds itself when it opens and removes itself when it closes.
     """
 
-    def __init__(self, methods: Mapping[str, Handler], hub: Hub, connections: set[Connection]) -> None:
+    def __init__(self, methods: Mapping[str, Handler], topics: Topics, connections: set[Connection]) -> None:
         self._methods = methods
-        self._hub = hub
+        self._topics = topics
         self._connections = connections
         self._transport: asyncio.Transport
         self._http = RequestParser()
@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._closing = True
-        self._hub.close(self)
+        self._topics.close(self)
         self._connections.discard(self)
         # These refer to each other in circles. The process never collects its oldest objects (server.py), so a circle
         # that is not broken here stays for ever.
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         if not accepted:
             self.shut()
             return
-        self._methods = self._hub.methods(self)
+        self._methods = self._topics.methods(self)
         self._messages = MessageStream()
         self._serve_messages(self._http.rest())
 
@@ -129,13 +129,13 @@ class Connection(asyncio.Protocol):
             if answer is not None:
                 self.push(answer)
             self.flush()
-            self._hub.settle()
-            self._hub.flush()
+            self._topics.settle()
+            self._topics.flush()
         self.flush()
         if not self._messages.open:
             self.shut()
 
-    # ---- the hub's Client
+    # ---- pubsub.Client
 
     def push(self, payload: bytes) -> None:
         """Queues one message; a connection that is closing drops it."""

@@ -14,7 +14,7 @@ _BYTES_A_UNIT = 4
 _PAGE_BYTES = 32 * 1024
 _PAGE_UNITS = 8
 _ACCOUNT_BYTES = 64
-"""Counted for each account beside its data."""
+"""Counted for each account in addition to its data."""
 _TABLE_BYTES = 8248
 """Counted for each address lookup table, whatever its size."""
 _LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
@@ -38,7 +38,7 @@ def loaded_bytes(bank: Bank, keys: Sequence[bytes], tables: int) -> int:
             if account.executable and account.owner == _LOADER and len(account.data) == _PROGRAM_BYTES:
                 programs.append(bytes(account.data)[4:])
     for key in programs:
-        # the program's code is in an account of its own
+        # the program's code is in another account
         account = bank.account(key) if key not in wanted else None
         if account is not None:
             total += _ACCOUNT_BYTES + len(account.data)

@@ -1,4 +1,4 @@
-"""What goes wrong, as a real validator says it: JSON-RPC errors, and transaction errors in RPC form and in words.
+"""Errors as real validators report them: JSON-RPC errors, and transaction errors in RPC form and in words.
 
 Codes and texts are Agave's (rpc-client-api's custom_error.rs, the Display impls of solana-transaction-error and
 solana-instruction-error), since clients match on them.
@@ -29,7 +29,7 @@ MIN_CONTEXT_SLOT = -32016
 
 
 class RequestError(Exception):
-    """A request that is answered with an error. `data` is JSON text, or None for an error without data."""
+    """The error that a request is answered with. `data` is JSON text, or None for an error without data."""
 
     def __init__(self, code: int, message: str, data: bytes | None = None) -> None:
         super().__init__(message)
@@ -44,12 +44,12 @@ class RequestError(Exception):
 
 
 def invalid_params(message: str) -> RequestError:
-    """The fault of params that are missing or of the wrong kind."""
+    """The error for params that are missing or have the wrong type."""
     return RequestError(INVALID_PARAMS, message)
 
 
 class TransactionFault:
-    """A transaction error: `json` is its RPC form as JSON text, `text` what a validator prints."""
+    """A transaction error: `json` is its RPC form as JSON text, `text` is what a validator prints."""
 
     __slots__ = ("json", "text")
 
@@ -64,7 +64,7 @@ class TransactionFault:
 
     @classmethod
     def of(cls, error: object) -> TransactionFault:
-        """From solders' TransactionErrorType. (Its own to_json drops the variant's name, so the form is made here.)"""
+        """From solders' TransactionErrorType. Its own `to_json` drops the variant's name."""
         if isinstance(error, TransactionErrorInstructionError):
             inner, text = _instruction_error(error.err)
             return cls(

@@ -1,4 +1,4 @@
-"""What is in the bank before slot 1: programs, accounts, funded keys, World's registry."""
+"""The content of the bank before slot 1: programs, accounts, funded keys, World's registry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SYSTEM = Pubkey.default()
 
 
 class ShippedProgram(msgspec.Struct):
-    """A program's entry in programs/programs.json; its file is its name with .so."""
+    """A program's entry in programs/programs.json. Its file is NAME.so."""
 
     program_id: str
     sha256: str
@@ -46,12 +46,12 @@ class _CliFile(msgspec.Struct):
 
 
 def shipped_programs(folder: Path = PROGRAMS) -> list[tuple[Pubkey, bytes]]:
-    """The project's programs, (id, ELF bytes); raises AwmError for a file that is not the one that was built."""
+    """The project's programs as (id, ELF bytes). Raises AwmError if a file is not the one that was built."""
     return [(program, path.read_bytes()) for program, path in shipped_files(folder)]
 
 
 def shipped_files(folder: Path = PROGRAMS) -> list[tuple[Pubkey, Path]]:
-    """The project's programs, (id, .so file); raises AwmError for a file that is not the one that was built."""
+    """The project's programs as (id, .so file). Raises AwmError if a file is not the one that was built."""
     listing = folder / "programs.json"
     try:
         rows = msgspec.json.decode(listing.read_bytes(), type=dict[str, ShippedProgram])
@@ -68,7 +68,7 @@ def shipped_files(folder: Path = PROGRAMS) -> list[tuple[Pubkey, Path]]:
 
 
 def read_account(path: Path) -> tuple[Pubkey, Account]:
-    """An account file in the Solana CLI's JSON format (`solana account --output json`); raises ConfigError."""
+    """Reads an account file in the Solana CLI's JSON format (`solana account --output json`). Raises ConfigError."""
     try:
         file = msgspec.json.decode(path.read_bytes(), type=_CliFile)
         account = file.account
@@ -82,7 +82,7 @@ def read_account(path: Path) -> tuple[Pubkey, Account]:
                 data = base58.decode(content)
             case _:
                 raise ValueError(f"encoding {encoding}")
-        # dumps hold a rent epoch that went through a float and is larger than a u64
+        # in dumps, the rent epoch went through a float and is larger than a u64
         rent_epoch = min(account.rentEpoch, _U64_MAX)
         key, owner = Pubkey.from_string(file.pubkey), Pubkey.from_string(account.owner)
         return key, Account(account.lamports, data, owner, account.executable, rent_epoch)
@@ -104,9 +104,9 @@ def load(
     Args:
         payer: a funded key that pays for World's registry.
         bare: leave out the shipped programs and the registry.
-        programs: further programs; one of a shipped id replaces it.
-        accounts: further accounts; one of World's registry's address replaces it.
-        fund: (key, lamports).
+        programs: more programs. One with the id of a shipped program replaces that.
+        accounts: more accounts. One with the address of World's registry replaces that.
+        fund: keys to give lamports to, as (key, lamports).
     """
     bank.sync_clock()
     table = {} if bare else dict(shipped_programs())
@@ -122,7 +122,7 @@ def load(
         bank.svm.set_account(key, account)
     for key, lamports in fund:
         bank.svm.set_account(key, Account(lamports, b"", _SYSTEM))
-    # a program can be called from the slot after its deployment on
+    # a program can be called one slot after its deployment
     bank.advance(2)
     bank.sync_clock()
     if not bare:

@@ -1,7 +1,7 @@
 """Transactions that landed: their bytes, what they did, and how long they are remembered.
 
-Memory is bounded. The last transactions are kept whole; of those whose blockhash is still valid, more may have to be
-recognized, and of these only signature, slot and error are kept.
+Memory is bounded. Only the last transactions are kept whole. Of older ones whose blockhash is still valid, only
+signature, slot and error are kept: enough to recognize them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Entry:
     """A transaction that landed.
 
     `before` and `after` are the lamports of its `keys`; `fault` is None if it succeeded. Keys are read from the bytes
-    when someone asks for them: they would make up most of what an entry takes.
+    on demand, since they would take most of an entry's memory.
     """
 
     __slots__ = ("_wire", "after", "before", "fault", "loaded", "meta", "raw", "slot", "tokens_after", "tokens_before")
@@ -115,7 +115,7 @@ class Entry:
         self.meta: TransactionMetadata
 
     def compact(self) -> None:
-        """Drops what can be read from the bytes again."""
+        """Drops everything that can be read from the bytes again."""
         self._wire = None
 
     @property
@@ -135,7 +135,7 @@ class Entry:
 
     def mentions(self, key: bytes) -> bool:
         """Whether a key is one of its accounts."""
-        # a search through the bytes is far cheaper, and rules most out
+        # a search through the bytes is far cheaper, and excludes most transactions
         return (key in self.raw or key in self.loaded[0] or key in self.loaded[1]) and key in self.keys
 
     @property
@@ -153,15 +153,15 @@ _NOTHING_LOADED: tuple[Keys, Keys] = ([], [])
 _NO_BALANCES = array("Q")
 
 
-class Status(NamedTuple):
-    """That a transaction landed, and how."""
+class LandedStatus(NamedTuple):
+    """Where a transaction landed, and its error."""
 
     slot: int
     fault: TransactionFault | None
 
 
 class History:
-    """What has landed.
+    """The transactions that landed.
 
     Args:
         most: how many transactions are kept whole.
@@ -172,7 +172,7 @@ class History:
         self._entries: dict[bytes, Entry] = {}
         self._blocks: dict[int, list[Entry]] = {}
         self._order: deque[Entry] = deque()
-        self._statuses: dict[bytes, Status] = {}
+        self._statuses: dict[bytes, LandedStatus] = {}
         self._status_order: deque[bytes] = deque()
         self._gone_up_to = -1
         self.count = 0
@@ -182,7 +182,7 @@ class History:
         """Remembers a transaction, and forgets the oldest one beyond the limit."""
         signature = entry.signature
         self.count += 1
-        self._statuses[signature] = Status(entry.slot, entry.fault)
+        self._statuses[signature] = LandedStatus(entry.slot, entry.fault)
         self._status_order.append(signature)
         self._entries[signature] = entry
         self._order.append(entry)
@@ -206,7 +206,7 @@ class History:
         """A transaction, as long as it is kept whole."""
         return self._entries.get(signature)
 
-    def status(self, signature: bytes) -> Status | None:
+    def status(self, signature: bytes) -> LandedStatus | None:
         """Whether and how a transaction has landed, at least as long as its blockhash is valid."""
         return self._statuses.get(signature)
 
@@ -222,9 +222,9 @@ class History:
     def newest(self, address: bytes, before: bytes | None, until: bytes | None, limit: int) -> Iterator[Entry]:
         """Transactions that mention an address, newest first, from after `before` to before `until`.
 
-        Raises nothing for unknown signatures: with an unknown `before` there is nothing after it.
+        With an unknown `before` there are none; an unknown `until` does not end them.
         """
-        # no index: a scan of all that is kept takes 20 ms and is rare, an index would cost every transaction
+        # No index: this scan takes 20 ms and is rare, and an index would cost every transaction.
         skipping = before is not None
         for entry in reversed(self._order):
             if skipping:

@@ -86,11 +86,11 @@ class RequestParser:
                 self._error = HttpError(431, "header too large")
 
     def close(self) -> None:
-        """Ends parsing. The parser and the error's traceback refer to this object, and it to them, which keeps all."""
+        """Ends parsing, and breaks the circles that parser, error and this object form."""
         self._parser = self._error = None
 
     def _after_offer(self, rest: bytes) -> None:
-        """Goes on behind the head of a request that offers another protocol, which is where the parser stops."""
+        """Continues after the head of a request that offers another protocol, where the parser stops."""
         offer = self._requests.pop()
         self._begin()
         if offer.method == b"GET" and offer.headers.get(b"upgrade", b"").lower() == b"websocket":

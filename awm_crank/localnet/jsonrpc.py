@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 text in, text out: single requests and batches, without knowing any method."""
+"""JSON-RPC 2.0, from text to text: single requests and batches, for any methods."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def respond(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
-    """The answer to a request body or message, as JSON text; None where nothing is to be answered (no id).
+    """The answer to a request body or message, as JSON text; None for a request without id, which gets no answer.
 
-    Never raises for any input: what is no request is answered with -32700 or -32600.
+    Never raises. Input that is not a request is answered with -32700 or -32600.
     """
     try:
         request = _decode_request(body)
@@ -40,7 +40,7 @@ def respond(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
 
 
 def _respond_other(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
-    """Batches, and all that is no single well-formed request."""
+    """Answers batches, and everything that is not a single well-formed request."""
     try:
         value = _decode_any(body)
     except _BROKEN:
@@ -83,7 +83,7 @@ def _answer(request: _Request, methods: Mapping[str, Handler]) -> bytes | None:
         return None if identity is msgspec.UNSET else _failure(_encode_id(identity), fault)
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException:  # solders panics with an exception that is no Exception
+    except BaseException:  # solders panics with a BaseException
         traceback.print_exc(file=sys.stderr)
         internal = RequestError(INTERNAL_ERROR, f"Internal error in {request.method}")
         return None if identity is msgspec.UNSET else _failure(_encode_id(identity), internal)

@@ -43,7 +43,7 @@ def status_json(fault: TransactionFault | None) -> bytes:
 
 
 def return_data(meta: TransactionMetadata | None) -> bytes:
-    """A `returnData` value; null where the transaction returned none."""
+    """A `returnData` value; null if the transaction returned nothing."""
     if meta is None:
         return b"null"
     data = meta.return_data()
@@ -256,7 +256,7 @@ def _message_parsed(entry: Entry, transaction: VersionedTransaction) -> bytes:
 
 
 def account_list(entry: Entry) -> bytes:
-    """The accounts with their roles, as jsonParsed and getBlock's `accounts` show them."""
+    """The accounts with their roles, as in jsonParsed and in getBlock's `accounts`."""
     written = set(entry.written)
     static = len(entry.wire.static)
     return join(
@@ -272,7 +272,7 @@ def account_list(entry: Entry) -> bytes:
 
 
 def version_json(entry: Entry, supported: int | None) -> bytes:
-    """The `,"version":…` member, which is there only for clients that named a version; raises RequestError (-32015)."""
+    """The member `,"version":…`, which only clients that name a version get. Raises RequestError (-32015)."""
     version = entry.wire.version
     if version is not None and supported is None:
         raise RequestError(

@@ -12,7 +12,7 @@ from .chain_methods import ChainMethods
 from .cluster_methods import ClusterMethods
 from .jsonrpc import Handler
 from .method_group import MethodGroup
-from .pubsub import Hub
+from .pubsub import Topics
 from .token_methods import TokenMethods
 from .transaction_methods import FAUCET_LAMPORTS, TransactionMethods
 
@@ -21,14 +21,14 @@ class Methods:
     """All methods over one bank, by their RPC name.
 
     Args:
-        hub: hears of every transaction that lands.
+        topics: notified of every transaction that lands.
         identity: the key that getIdentity and getSlotLeader name.
         faucet: pays for airdrops. It gets its lamports here.
     """
 
-    def __init__(self, bank: Bank, hub: Hub, *, identity: Keypair, faucet: Keypair) -> None:
+    def __init__(self, bank: Bank, topics: Topics, *, identity: Keypair, faucet: Keypair) -> None:
         bank.svm.set_account(faucet.pubkey(), Account(FAUCET_LAMPORTS, b"", Pubkey.default()))
-        self.transactions = TransactionMethods(bank, identity, hub, faucet)
+        self.transactions = TransactionMethods(bank, identity, topics, faucet)
         groups = (
             AccountMethods(bank, identity),
             TokenMethods(bank, identity),

@@ -1,4 +1,4 @@
-"""Reading the params of requests: every function returns a checked value or raises RequestError (-32602, -32016)."""
+"""Reads the params of requests. Every function returns a checked value or raises RequestError (-32602, -32016)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .faults import MIN_CONTEXT_SLOT, RequestError, invalid_params
 from .views import is_u64
 
 COMMITMENTS = ("processed", "confirmed", "finalized", "recent", "single", "singleGossip", "root", "max")
-"""Today's three, and the old names that validators still take."""
+"""The present three, and old names that validators still accept."""
 
 
 def required(params: list[Any], index: int) -> Any:
@@ -24,10 +24,10 @@ def required(params: list[Any], index: int) -> Any:
 
 
 def config(params: list[Any], index: int, slot: int) -> dict[str, Any]:
-    """The configuration object at an index, {} where there is none, its commitment and minContextSlot checked.
+    """The configuration object at an index, with commitment and minContextSlot checked; {} if there is none.
 
     Args:
-        slot: the present slot; a client that asks for a later one is refused.
+        slot: the present slot. A larger minContextSlot is refused.
     """
     found = params[index] if len(params) > index else None
     if found is None:
@@ -73,7 +73,7 @@ def parse_key(value: object) -> bytes:
     try:
         return bytes(Pubkey.from_string(value))
     except ValueError:
-        # solders does not say which, clients of validators see one of these two
+        # solders does not say which of these two errors it is; validators do
         raise invalid_params(f"Invalid param: {_why_not(value, 32)}") from None
 
 
@@ -117,7 +117,7 @@ def blob(encoded: str, encoding: object, kind: str, most: int) -> bytes:
     Args:
         encoding: base58 (the default, None) or base64.
         kind: the type's name, for the error.
-        most: bytes that it may have.
+        most: the most bytes that it may have.
     """
     if encoding is None:
         encoding = "base58"

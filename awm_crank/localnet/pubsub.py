@@ -16,7 +16,7 @@ from solders.account import Account
 
 from .bank import CLOCK, Bank
 from .faults import invalid_params
-from .history import Entry, Status
+from .history import Entry, LandedStatus
 from .jsonrpc import Handler
 from .ledger import fault_json, key_text
 from .params import config, key, parse_key, parse_signature, required
@@ -37,13 +37,13 @@ class Client(Protocol):
 
 
 class Topic:
-    """What clients subscribe to: all who want the same see the same number, as with other validators.
+    """Something that clients subscribe to. Equal subscriptions have the same number, as with other validators.
 
     Args:
-        number: its subscription id.
+        number: the subscription id.
         kind: account, program, signature, logs, slot, root or slotsUpdates.
-        place: what is watched: an account's, program's or signature's bytes, a mentioned key, or None.
-        shown: all else that tells two subscriptions apart: view, filters, commitment.
+        place: the bytes of the account, program, signature or mentioned key; None for the other kinds.
+        shown: everything else that makes two subscriptions differ: view, filters, commitment.
         view, filters: how accounts are shown, and which.
     """
 
@@ -62,14 +62,14 @@ class Topic:
         self.clients: dict[Client, None] = {}
 
 
-class Hub:
-    """All subscriptions of a bank. Call `transaction` and `slot` after each of them."""
+class Topics:
+    """All subscriptions of a bank. Call `transaction` after each transaction and `slot` after each slot."""
 
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         self._numbers = count(1)
         self._all: dict[Client, dict[int, Topic]] = {}
-        # kind -> place -> what tells topics apart -> topic; what is empty is not there
+        # kind -> place -> shown -> topic, without empty tables
         self._tables: dict[str, dict[Any, dict[Any, Topic]]] = {kind: {} for kind in _KINDS}
         self._accounts = self._tables["account"]
         self._programs = self._tables["program"]
@@ -77,7 +77,7 @@ class Hub:
         self._logs = self._tables["logs"]
         self._last: dict[bytes, Account | None] = {}
         self._dirty: set[Client] = set()
-        self._landed: list[tuple[Topic, Client, Status]] = []
+        self._landed: list[tuple[Topic, Client, LandedStatus]] = []
 
     # ---- requests
 
@@ -127,7 +127,8 @@ class Hub:
         if topic.kind == "account":
             self._last.pop(topic.place, None)
         elif topic.kind == "program":
-            # what nobody watches may change unseen, so what was seen of it last is worth nothing
+            # accounts that nobody watches may change unseen, so the last state that was seen is no longer known to be
+            # current
             self._last = {seen: account for seen, account in self._last.items() if seen in self._accounts}
 
     def _unsubscribe(self, client: Client, params: list[Any]) -> bytes:
@@ -188,7 +189,7 @@ class Hub:
     # ---- events
 
     def settle(self) -> None:
-        """Notifies those who subscribed to a signature that had landed already. Call it after their answer."""
+        """Notifies clients that subscribed to a signature after it had landed. Call it after their answer is sent."""
         landed, self._landed = self._landed, []
         for topic, client, status in landed:
             if topic.number in self._all.get(client, {}):
@@ -208,7 +209,7 @@ class Hub:
                     self._account(address, entry.slot)
         if self._signatures:
             for topic in list(self._signatures.get(entry.signature, {}).values()):
-                self._signature(topic, list(topic.clients), Status(entry.slot, entry.fault))
+                self._signature(topic, list(topic.clients), LandedStatus(entry.slot, entry.fault))
         if self._logs:
             self._log(entry)
 
@@ -226,7 +227,7 @@ class Hub:
             self._account(_CLOCK, slot)
 
     def _updates(self, slot: int, parent: int) -> tuple[bytes, ...]:
-        """What happens to slots: the new one begins, its parent ends and is final."""
+        """The updates of a new slot: it begins, and its parent ends and is final."""
         now = int(self._bank.started * 1000 + slot * self._bank.slot_ms)
         entries = self._bank.history.block(parent)
         failed = sum(entry.fault is not None for entry in entries)
@@ -272,13 +273,13 @@ class Hub:
             rendered[topic.view] = value = topic.view.render(account, self._bank.find)
         return value
 
-    def _signature(self, topic: Topic, clients: list[Client], status: Status) -> None:
+    def _signature(self, topic: Topic, clients: list[Client], status: LandedStatus) -> None:
         context = b'{"context":{"slot":%d},"value":' % status.slot
         received = topic.shown[2]
         if received:
             self._send("signature", context + b'"receivedSignature"}', topic, clients)
         self._send("signature", context + b'{"err":%b}}' % fault_json(status.fault), topic, clients)
-        # a signature changes once: the subscription ends with its notification
+        # a signature lands once, so the subscription ends with its notification
         for client in clients:
             self._drop(topic, client)
 
@@ -308,12 +309,12 @@ class Hub:
             self._dirty.add(client)
 
 
-_KINDS: dict[str, Callable[[Hub, Client, str, list[Any]], bytes]] = {
-    "account": Hub._subscribe_account,
-    "program": Hub._subscribe_program,
-    "signature": Hub._subscribe_signature,
-    "logs": Hub._subscribe_logs,
-    "slot": Hub._subscribe_plain,
-    "root": Hub._subscribe_plain,
-    "slotsUpdates": Hub._subscribe_plain,
+_KINDS: dict[str, Callable[[Topics, Client, str, list[Any]], bytes]] = {
+    "account": Topics._subscribe_account,
+    "program": Topics._subscribe_program,
+    "signature": Topics._subscribe_signature,
+    "logs": Topics._subscribe_logs,
+    "slot": Topics._subscribe_plain,
+    "root": Topics._subscribe_plain,
+    "slotsUpdates": Topics._subscribe_plain,
 }

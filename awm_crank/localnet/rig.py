@@ -28,7 +28,7 @@ from . import rpc
 from .kinds import prepare
 
 READY_TIMEOUT_S = {"embedded": 30.0, "solana": 90.0, "magicblock": 900.0, "rollup": 900.0}
-"""By kind: two of them may have to be downloaded first."""
+"""By kind. Two of them may have to be downloaded first."""
 _STOP_S = 15.0
 _FUNDED_LAMPORTS = 1_000_000_000_000
 
@@ -38,12 +38,12 @@ class LocalnetProcess:
 
     Args:
         kind: embedded, magicblock, solana or rollup.
-        options: further words of `awm-crank localnet`'s command line.
+        options: more options of `awm-crank localnet`.
         log: file for what the process prints; a temporary one if None. If the start fails, the error shows its end.
         port: of HTTP; 0 takes a free one.
 
-    `http` and `ws` are its addresses, `base_http` and `base_ws` those of the base chain (the same, but for a rollup);
-    `validators` are the process ids of what runs under it. The process ends with the `with` block, and with its parent.
+    `http` and `ws` are its addresses. `base_http` and `base_ws` are the base chain's; they differ only for a rollup.
+    `validators` are the process ids of the validators under it. The process ends with the block, and with its parent.
     """
 
     def __init__(self, kind: str, *options: str, log: Path | None = None, port: int = 0) -> None:
@@ -58,29 +58,29 @@ class LocalnetProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def faucet(self) -> Keypair:
-        """A key with 1,000 SOL: the same one each time."""
+        """A key with 1,000 SOL, the same each time."""
         if self._faucet is None:
             self._faucet = self.funded()
         return self._faucet
 
     def funded(self, lamports: int = _FUNDED_LAMPORTS) -> Keypair:
-        """A fresh key with lamports, on the base chain."""
+        """A new key with lamports on the base chain."""
         pair = Keypair()
         prepare.fund(self.base_http, pair.pubkey(), lamports)
         return pair
 
     def call(self, method: str, *params: object) -> Any:
-        """One JSON-RPC call, blocking, for set-up; returns the result, raises RpcError."""
+        """Makes one JSON-RPC call, blocking, and returns the result. Raises RpcError."""
         return rpc.call(self.http, method, *params)
 
     def start(self) -> Self:
-        """Starts the process; returns when both ports are open. Raises AwmError with its last words."""
+        """Starts the process; returns when both ports are open. The AwmError of a failed start has its last words."""
         words = ["--kind", self.kind, "--until-eof", "--port", str(self._port)]
         command = own_command("awm_crank.localnet", *words, *self._options)
         with contextlib.ExitStack() as stack:
@@ -163,7 +163,7 @@ class LocalnetProcess:
 
 
 class EmbeddedLocalnet(LocalnetProcess):
-    """The embedded kind."""
+    """A localnet of the embedded kind."""
 
     def __init__(self, *options: str, log: Path | None = None, port: int = 0) -> None:
         super().__init__("embedded", *options, log=log, port=port)

@@ -1,4 +1,4 @@
-"""JSON-RPC calls that block, for set-up and tests."""
+"""Blocking JSON-RPC calls, for set-up and tests."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..errors import RpcError
 
 
 def call(url: str, method: str, *params: object, timeout_s: float = 30.0) -> Any:
-    """One call; returns the result.
+    """Makes one call and returns the result.
 
     Raises:
-        RpcError: no answer (recoverable), or the endpoint's own error.
+        RpcError: there was no answer (recoverable), or the endpoint returned an error.
     """
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})

@@ -1,7 +1,6 @@
-"""The process: sockets, clock and signals around bank, methods and hub. One thread; LiteSVM holds the GIL anyway.
+"""The process: sockets, clock and signals around bank, methods and topics. One thread, since LiteSVM holds the GIL.
 
-Both ports speak HTTP and WebSocket (the other protocol costs an `if`); clients expect HTTP on the first and WebSocket
-on the next.
+Clients expect HTTP on one port and WebSocket on the next. Both ports serve both protocols.
 """
 
 from __future__ import annotations
@@ -27,24 +26,24 @@ from . import genesis
 from .bank import DEFAULT_HISTORY, Bank
 from .connection import Connection
 from .methods import Methods
-from .pubsub import Hub
+from .pubsub import Topics
 
 _CATCH_UP_SLOTS = 64
 
 
 class LocalnetOptions(msgspec.Struct, kw_only=True):
-    """What a localnet is started with.
+    """How to start a localnet.
 
     Args:
         host: the address to listen on.
-        port: of HTTP; WebSocket is on the next one. 0 takes two free ones.
+        port: the HTTP port; WebSocket is on the next one. 0 takes two free ones.
         slot_ms: length of a slot.
-        history: transactions that are remembered.
-        bare: without the project's programs and World's registry.
-        programs: further programs, (id, .so file).
-        accounts: further accounts, files in the Solana CLI's JSON format.
-        fund: (public key, lamports) that exist from the start.
-        until_eof: end when standard input does, so that no parent, however it ends, leaves a localnet behind.
+        history: the number of transactions that are kept whole.
+        bare: leave out the project's programs and World's registry.
+        programs: more programs, as (id, .so file).
+        accounts: more accounts, as files in the Solana CLI's JSON format.
+        fund: keys that have lamports from the start, as (public key, lamports).
+        until_eof: end when standard input ends. So a localnet ends with its parent, however that ends.
     """
 
     host: str = "127.0.0.1"
@@ -59,14 +58,14 @@ class LocalnetOptions(msgspec.Struct, kw_only=True):
 
 
 class Localnet:
-    """One localnet: build it, `listen`, and `close`."""
+    """One localnet. Call `listen`, and `close` at the end."""
 
     def __init__(self, options: LocalnetOptions) -> None:
         self._options = options
         faucet = Keypair()
         self.bank = Bank(slot_ms=options.slot_ms, now=time.time(), genesis=os.urandom(32), history=options.history)
-        self.hub = Hub(self.bank)
-        self.methods = Methods(self.bank, self.hub, identity=Keypair(), faucet=faucet)
+        self.topics = Topics(self.bank)
+        self.methods = Methods(self.bank, self.topics, identity=Keypair(), faucet=faucet)
         genesis.load(
             self.bank,
             faucet,
@@ -78,20 +77,20 @@ class Localnet:
         self._servers: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
-        # the monotonic clock drives the slots: a step of the wall clock must neither stop nor rush them
+        # the monotonic clock drives the slots, so that a step of the wall clock does not stop or rush them
         self._monotonic_start = time.monotonic() - (time.time() - self.bank.started)
         self.connections: set[Connection] = set()
         self.http = ""
         self.ws = ""
 
     async def listen(self) -> None:
-        """Opens both ports and starts the clock; raises ConfigError when a port is taken."""
+        """Opens both ports and starts the clock. Raises ConfigError if a port is taken."""
         loop = asyncio.get_running_loop()
         host = self._options.host
         first, second = _bind_pair(host, self._options.port)
 
         def accept() -> Connection:
-            return Connection(self.methods.table, self.hub, self.connections)
+            return Connection(self.methods.table, self.topics, self.connections)
 
         for listener in (first, second):
             self._servers.append(await loop.create_server(accept, sock=listener, backlog=512))
@@ -101,7 +100,7 @@ class Localnet:
         self._tick()
 
     async def close(self) -> None:
-        """Closes all that is open."""
+        """Closes both ports and all connections."""
         if self._timer is not None:
             self._timer.cancel()
         for server in self._servers:
@@ -115,17 +114,18 @@ class Localnet:
     def _tick(self) -> None:
         bank = self.bank
         target = bank.slot_at(self._now())
-        # after a pause (a suspended laptop) the slots between are passed over
+        # after a pause, such as a laptop's sleep, most slots are skipped
         if target - bank.slot > _CATCH_UP_SLOTS:
             bank.advance(target - _CATCH_UP_SLOTS)
         while bank.slot < target:
             parent = bank.slot
             bank.advance(parent + 1)
-            self.hub.slot(bank.slot, parent)
-        self.hub.flush()
+            self.topics.slot(bank.slot, parent)
+        self.topics.flush()
         self._ticks += 1
         if self._ticks % 128 == 0:
-            # the history is no garbage and large: only the young generations are ever looked at
+            # The history is large and no garbage, and going through it takes 20 ms: only the young generations are
+            # collected.
             gc.collect(1)
         due = bank.started + bank.slot * bank.slot_ms / 1000
         self._timer = asyncio.get_running_loop().call_later(max(0.0005, due - self._now()), self._tick)
@@ -159,7 +159,7 @@ def _bind_pair(host: str, port: int) -> tuple[socket.socket, socket.socket]:
 
 
 def _tune_allocator() -> None:
-    """Keeps freed megabytes in the process (glibc): reading a 7.5 MB account costs 10 ms without, 0.5 ms with it."""
+    """Keeps freed memory in the process (glibc). Reading a 7.5 MB account takes 0.5 ms then, and 10 ms otherwise."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         for parameter, value in ((-1, 2**30), (-2, 2**26), (-3, 2**30)):  # trim threshold, top pad, mmap threshold

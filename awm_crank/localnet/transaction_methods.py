@@ -20,7 +20,7 @@ from .faults import INVALID_REQUEST, PREFLIGHT_FAILURE, RequestError, invalid_pa
 from .history import Entry
 from .method_group import MethodGroup
 from .params import blob, key, keys, number, parse_signature, required, supported_version, text
-from .pubsub import Hub
+from .pubsub import Topics
 from .views import AccountView, is_u64
 
 FAUCET_LAMPORTS = 2**62
@@ -32,13 +32,13 @@ class TransactionMethods(MethodGroup):
     """Transactions: sent, simulated, looked up, paid for.
 
     Args:
-        hub: hears of every transaction that lands.
+        topics: notified of every transaction that lands.
         faucet: pays for airdrops.
     """
 
-    def __init__(self, bank: Bank, identity: Keypair, hub: Hub, faucet: Keypair) -> None:
+    def __init__(self, bank: Bank, identity: Keypair, topics: Topics, faucet: Keypair) -> None:
         super().__init__(bank, identity)
-        self._hub = hub
+        self._topics = topics
         self._faucet = faucet
         self._airdrops = count()
 
@@ -55,7 +55,7 @@ class TransactionMethods(MethodGroup):
         transaction, wire = self._bank.parse(bytes(unsigned))
         if self._bank.hash_slot(wire.blockhash) is None and self._bank.nonce_account(transaction, wire) is None:
             return self._context(b"null")
-        # the VM knows the fee even of what would fail
+        # the VM knows the fee of a transaction that would fail, too
         outcome = self._bank.simulate(transaction, wire, verify=False, check_hash=False)
         return self._context(b"null" if outcome.meta is None else b"%d" % outcome.meta.fee())
 
@@ -124,12 +124,12 @@ class TransactionMethods(MethodGroup):
                     f"Transaction simulation failed: {refusal.fault.text}",
                     ledger.simulation_json(Simulation(refusal.fault, refusal.meta)),
                 ) from None
-            # without preflight a validator has answered long before it drops the transaction
+            # without preflight, a validator answers before it drops the transaction
         return b'"%b"' % str(Signature.from_bytes(wire.signature)).encode()
 
     def _land(self, entry: Entry) -> None:
-        self._hub.transaction(entry)
-        self._hub.flush()
+        self._topics.transaction(entry)
+        self._topics.flush()
         entry.compact()
 
     def simulate_transaction(self, params: list[Any]) -> bytes:
@@ -177,7 +177,7 @@ class TransactionMethods(MethodGroup):
         if lamports > FAUCET_LAMPORTS:
             raise RequestError(INVALID_REQUEST, "airdrop request failed. The faucet has fewer lamports than that.")
         faucet = self._faucet.pubkey()
-        # two equal airdrops in one slot must not be one transaction: the compute limit makes them differ
+        # Two equal airdrops in one slot must not be the same transaction: a different compute limit prevents that.
         limit = set_compute_unit_limit(1000 + next(self._airdrops) % 1_000_000)
         pay = transfer(TransferParams(from_pubkey=faucet, to_pubkey=address, lamports=lamports))
         blockhash = Hash(self._bank.blockhash(self._bank.slot))

@@ -1,4 +1,4 @@
-"""Accounts as JSON text: the encodings, the data slice and the filters that clients ask for."""
+"""Accounts as JSON text: encodings, data slices and filters."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _find_nothing(_key: Pubkey) -> None:
 
 
 class AccountView(msgspec.Struct, frozen=True):
-    """How an account's data is to be shown. Equal views of one account have equal text, so they share one encoding.
+    """How a client wants an account shown. Equal views of an account have equal text, which is made once.
 
     Args:
         encoding: one of ENCODINGS. jsonParsed shows base64 for programs that `parsed` does not know.
-        offset, length: the slice of the data that is wanted; None is all of it.
+        offset, length: the wanted slice of the data. Without an offset, all of it.
     """
 
     encoding: str = "binary"
@@ -42,7 +42,7 @@ class AccountView(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, config: dict[str, object], default: str = "binary") -> AccountView:
-        """From a request's configuration object; raises RequestError for what is no view."""
+        """From a request's configuration object. Raises RequestError."""
         encoding = config.get("encoding")
         if encoding is None:
             encoding = default
@@ -64,7 +64,7 @@ class AccountView(msgspec.Struct, frozen=True):
         return data if self.offset is None else data[self.offset : self.offset + self.length]
 
     def refuse_long(self, account: Account) -> None:
-        """Raises RequestError where base58 was asked for and the data shown is longer than validators encode so."""
+        """Raises RequestError if base58 is wanted for more data than validators encode that way."""
         if self.encoding in ("base58", "binary") and len(account.data) > MAX_BASE58_BYTES:
             shown = len(self.cut(account.data))
             if shown > MAX_BASE58_BYTES:
@@ -75,7 +75,7 @@ class AccountView(msgspec.Struct, frozen=True):
                 )
 
     def render(self, account: Account | None, find: tokens.Find = _find_nothing) -> bytes:
-        """The account as validators show it; a missing one as an empty account of the system program's.
+        """The account as JSON. A missing one is shown as an empty account of the system program, as in notifications.
 
         Args:
             find: looks up other accounts, which jsonParsed may need.
@@ -100,7 +100,7 @@ class AccountView(msgspec.Struct, frozen=True):
             b"true" if account.executable else b"false",
             account.lamports,
             str(account.owner).encode(),
-            # nothing pays rent any more, so no epoch will ever collect it
+            # no account pays rent any more: validators show the largest epoch
             0 if account.owner in _BUILT_IN else _U64_MAX,
             len(whole),
         )
@@ -119,7 +119,7 @@ def _base58(data: bytes) -> bytes:
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """getProgramAccounts' filters: every one has to match."""
+    """The filters of getProgramAccounts. All have to match."""
 
     size: tuple[int, ...] = ()
     compare: tuple[tuple[int, bytes], ...] = ()

@@ -54,7 +54,7 @@ class MessageStream:
         return self._protocol.data_to_send()
 
     def close(self) -> None:
-        """Ends the stream. The library's parser and error refer to its protocol, and it to them, which keeps all."""
+        """Ends the stream, and breaks the circles that the library's parser, error and protocol form."""
         self._protocol.parser.close()
         self._protocol.parser_exc = None
 

@@ -408,7 +408,7 @@ def named(value: Any) -> Any:
     return value
 
 
-def differences(here: object, there: object, path: str = "") -> list[str]:
+def differences(here: Any, there: Any, path: str = "") -> list[str]:
     """Where two answers differ in shape or in an error's code and message."""
     if isinstance(here, dict) and isinstance(there, dict):
         here, there = named(here), named(there)

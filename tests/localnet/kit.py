@@ -18,14 +18,14 @@ from solders.transaction import VersionedTransaction
 from awm_crank.localnet.bank import Bank
 from awm_crank.localnet.jsonrpc import respond
 from awm_crank.localnet.methods import Methods
-from awm_crank.localnet.pubsub import Hub
+from awm_crank.localnet.pubsub import Topics
 
 SOL = 10**9
 NOW = 1_700_000_000.0
 
 
 class Listener:
-    """A client of the hub that keeps what it is sent."""
+    """A subscriber that keeps what it is sent."""
 
     def __init__(self) -> None:
         self.queued: list[Any] = []
@@ -40,12 +40,12 @@ class Listener:
 
 
 class Node:
-    """Bank, hub and methods without sockets or clock."""
+    """Bank, topics and methods without sockets or clock."""
 
     def __init__(self, slot_ms: float = 10.0, history: int = 50_000) -> None:
         self.bank = Bank(slot_ms=slot_ms, now=NOW, genesis=b"\7" * 32, history=history)
-        self.hub = Hub(self.bank)
-        self.methods = Methods(self.bank, self.hub, identity=Keypair(), faucet=Keypair())
+        self.topics = Topics(self.bank)
+        self.methods = Methods(self.bank, self.topics, identity=Keypair(), faucet=Keypair())
         self.bank.advance(2)
         self.payer = self.funded()
 

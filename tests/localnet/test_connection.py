@@ -139,7 +139,7 @@ async def test_late_subscriber_is_disconnected(monkeypatch: pytest.MonkeyPatch) 
             lazy = await client.ws_connect(net.ws)
             await lazy.send_json({"jsonrpc": "2.0", "id": 1, "method": "slotSubscribe"})
             await lazy.receive_json()
-            (behind,) = [c for c in net.connections if c in net.hub._all]
+            (behind,) = [c for c in net.connections if c in net.topics._all]
             lazy._response.connection.transport.pause_reading()  # type: ignore[union-attr]
             for _ in range(20_000):
                 behind.push(b'"' + bytes(1000).replace(b"\0", b"x") + b'"')

@@ -23,7 +23,7 @@ SIGNATURE = NODE.send(NODE.pay(TARGET))["result"]
 RAW = bytes(NODE.pay(TARGET, 2 * SOL))
 INTERNAL = -32603
 LISTENER = Listener()
-SUBSCRIBE = NODE.hub.methods(LISTENER)
+SUBSCRIBE = NODE.topics.methods(LISTENER)
 METHODS = {**NODE.methods.table, **SUBSCRIBE}
 NAMES = (
     "encoding", "commitment", "minContextSlot", "dataSlice", "offset", "length", "filters", "memcmp", "dataSize",
@@ -53,8 +53,8 @@ def ask(method: str, params: object) -> Any:
     """The answer to a request, over the endpoint that has the method."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     answer = respond(body, METHODS)
-    NODE.hub.settle()
-    NODE.hub.flush()
+    NODE.topics.settle()
+    NODE.topics.flush()
     LISTENER.sent.clear()
     assert answer is not None
     return json.loads(answer)
@@ -69,7 +69,7 @@ def test_any_params(method: str, params: object) -> None:
     if "error" in answer:
         assert answer["error"]["code"] != INTERNAL, answer
         assert answer["error"]["message"]
-    NODE.hub.close(LISTENER)
+    NODE.topics.close(LISTENER)
 
 
 @given(

@@ -21,10 +21,10 @@ BASE64 = {"encoding": "base64"}
 def ask(node: Node, client: Listener, method: str, *params: object) -> Any:
     """A request over a client's connection."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-    answer = respond(body, node.hub.methods(client))
+    answer = respond(body, node.topics.methods(client))
     assert answer is not None
-    node.hub.settle()
-    node.hub.flush()
+    node.topics.settle()
+    node.topics.flush()
     return json.loads(answer)
 
 
@@ -162,8 +162,8 @@ def test_slot_and_root(node: Node) -> None:
     """Every slot is told with its parent; the root follows one behind."""
     client = Listener()
     slots, roots = subscribe(node, client, "slot"), subscribe(node, client, "root")
-    node.hub.slot(8, 7)
-    node.hub.flush()
+    node.topics.slot(8, 7)
+    node.topics.flush()
     assert heard(client) == [
         ("slotNotification", slots, {"parent": 7, "root": 7, "slot": 8}),
         ("rootNotification", roots, 7),
@@ -176,8 +176,8 @@ def test_clock_moves(node: Node) -> None:
     subscribe(node, client, "account", str(CLOCK), BASE64)
     for slot in (node.bank.slot + 1, node.bank.slot + 2):
         node.bank.advance(slot)
-        node.hub.slot(slot, slot - 1)
-    node.hub.flush()
+        node.topics.slot(slot, slot - 1)
+    node.topics.flush()
     assert len({row["value"]["data"][0] for _, _, row in heard(client)}) == 2
 
 
@@ -200,8 +200,8 @@ def test_unsubscribe(node: Node, kind: str, params: list[object]) -> None:
     assert ask(node, client, f"{kind}Unsubscribe", number)["result"] is True
     assert ask(node, client, f"{kind}Unsubscribe", number)["error"]["message"] == "Invalid subscription id."
     node.send(node.pay(CLOCK))
-    node.hub.slot(9, 8)
-    node.hub.flush()
+    node.topics.slot(9, 8)
+    node.topics.flush()
     assert heard(client) == []
 
 
@@ -210,10 +210,10 @@ def test_closed_connection_is_forgotten(node: Node) -> None:
     client, key = Listener(), Keypair().pubkey()
     subscribe(node, client, "account", str(key), BASE64)
     subscribe(node, client, "slot")
-    node.hub.close(client)
+    node.topics.close(client)
     node.send(node.pay(key))
-    node.hub.slot(9, 8)
-    node.hub.flush()
+    node.topics.slot(9, 8)
+    node.topics.flush()
     assert heard(client) == []
 
 
@@ -268,8 +268,8 @@ def test_slots_updates(node: Node) -> None:
     node.send(node.pay(Keypair().pubkey()))
     parent = node.bank.slot
     node.bank.advance(parent + 1)
-    node.hub.slot(parent + 1, parent)
-    node.hub.flush()
+    node.topics.slot(parent + 1, parent)
+    node.topics.flush()
     told = [result for _, _, result in heard(client)]
     assert [update["type"] for update in told] == ["createdBank", "frozen", "optimisticConfirmation", "root"]
     assert [update["slot"] for update in told] == [parent + 1, parent, parent, parent]

@@ -1,11 +1,11 @@
-"""Localnets of the validators that operators run, each started, awaited, logged and stopped by one command.
+"""Localnets of the validators that operators run. One command starts, watches, logs and stops each.
 
 | kind         | what runs                                                                                  |
 | ------------ | ------------------------------------------------------------------------------------------ |
-| `embedded`   | LiteSVM behind RPC (`awm_crank/localnet/server.py`); the default, and not of this package  |
+| `embedded`   | LiteSVM behind RPC (`awm_crank/localnet/server.py`); the default; not in this package      |
 | `magicblock` | MagicBlock's validator 0.1.7 as a chain of its own (`offline`)                             |
-| `solana`     | solana-test-validator, from PATH or the file named                                         |
+| `solana`     | solana-test-validator, from PATH or from the file that is named                            |
 | `rollup`     | MagicBlock's ephemeral validator 0.8.3 on a base chain, embedded or solana                 |
 
-MagicBlock's binaries come from npm, at the first start, into a cache folder (docs/localnets.md).
+The first start fetches MagicBlock's binaries from npm into a cache folder (docs/localnets.md).
 """

@@ -1,4 +1,4 @@
-"""The folder of what was downloaded or built once: made whole or not at all, by one process at a time."""
+"""The cache of what is downloaded or built once. An entry is complete or absent; one process at a time makes it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def default_folder() -> Path:
 
 
 class Cache:
-    """A cache folder, created at first use. Raises SetupError where it cannot be written."""
+    """A cache folder, created at first use. Raises SetupError if it cannot be written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def entry(self, name: str, make: Callable[[Path], None]) -> Path:
-        """The folder `name`, made by `make(empty folder)` where it is not there.
+        """The folder `name`. If it does not exist, `make(empty folder)` fills it.
 
-        A `make` that raises leaves nothing behind; a second process waits for the first one's.
+        A `make` that raises leaves nothing behind. A second process waits for the first one to finish.
         """
         target = self.folder / name
         if target.is_dir():

@@ -1,7 +1,7 @@
-"""A C library new enough for MagicBlock's binaries, beside the system's, for machines whose own is too old.
+"""A second C library, new enough for MagicBlock's binaries, for machines whose own is too old.
 
-The newer release's packages are fetched by apt, from the machine's own mirror, with lists and state in a folder of
-their own, and unpacked there: nothing of the system is touched, no root is needed. The binary then runs under that
+apt fetches the packages of a newer release from the machine's own mirror, with its lists and state in a separate
+folder, and they are unpacked there. The system stays unchanged, and root is not needed. The binary then runs under that
 folder's dynamic linker.
 """
 
@@ -18,7 +18,7 @@ from . import tools
 from .cache import Cache
 
 NEEDED = {"0.1.7": (2, 38), "0.8.3": (2, 39)}
-"""The oldest glibc that a release of the validator runs with."""
+"""The oldest glibc that each release of the validator runs with."""
 
 _PACKAGES = ("libc6", "libgcc-s1", "libstdc++6", "libssl3t64", "zlib1g", "libzstd1")
 # distributor -> release with a glibc of 2.39 or newer, keyring
@@ -30,7 +30,7 @@ _HINT = "a system with glibc 2.39 or newer (Debian 13, Ubuntu 24.04), or awm-cra
 
 
 def own_glibc() -> tuple[int, int] | None:
-    """Version of the C library that this process runs with; None where it is not glibc."""
+    """The version of this process's C library; None if it is not glibc."""
     try:
         name = os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (ValueError, OSError):
@@ -40,13 +40,13 @@ def own_glibc() -> tuple[int, int] | None:
 
 
 class Libraries:
-    """How to start a binary: `command` goes in front of it."""
+    """How to start a binary: `command` makes the command line, `environment` its variables."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     def command(self, binary: Path, preload: Path | None = None) -> list[str]:
-        """The words that run a binary, with a library loaded before all others; `environment` goes with them."""
+        """The command that runs a binary, with a library preloaded. Start it with `environment`."""
         if self._folder is None:
             return [str(binary)]
         (linker,) = self._folder.glob("ld-linux-*.so.*")
@@ -54,12 +54,12 @@ class Libraries:
         return [str(linker), *early, "--library-path", str(self._folder), str(binary)]
 
     def environment(self, preload: Path | None = None) -> dict[str, str]:
-        """What has to stand in the environment beside that."""
+        """The variables that the command needs."""
         return {"LD_PRELOAD": str(preload)} if preload and self._folder is None else {}
 
 
 def libraries(cache: Cache, version: str, own: tuple[int, int] | None = None) -> Libraries:
-    """The libraries for a release of the validator: the system's where they are new enough, else the private copy.
+    """The libraries for a release of the validator: the system's if they are new enough, otherwise the private copy.
 
     Args:
         own: the system's glibc; None asks it.
@@ -93,7 +93,7 @@ def libraries(cache: Cache, version: str, own: tuple[int, int] | None = None) ->
 
 
 def os_release(path: Path = Path("/etc/os-release")) -> dict[str, str]:
-    """What the system says it is; empty where it does not."""
+    """The system's description of itself (os-release); empty if there is none."""
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -123,7 +123,7 @@ def _fetch(folder: Path, release: dict[str, str]) -> None:
         (folder / name).mkdir(parents=True)
     (folder / "status").touch()
     (folder / "sources.list").write_text(f"deb [signed-by={keyring}] {sites[0]} {suite} main\n")
-    # Debian's lists are several times what is fetched; no translations, no contents
+    # Debian's lists are larger than what is fetched here: leave out translations and contents
     private = [
         f"-oDir::Etc::SourceList={folder / 'sources.list'}", "-oDir::Etc::SourceParts=/dev/null",
         f"-oDir::State::Lists={folder / 'lists'}", f"-oDir::State::status={folder / 'status'}",

@@ -37,11 +37,11 @@ enabled = false
 
 
 def start(plan: LocalnetPlan) -> Running:
-    """Starts it; returns once programs, registry and funded keys are there.
+    """Starts it; returns once programs, registry and funded keys exist.
 
     Raises:
-        ConfigError: a setting that it has no use for.
-        SetupError: it cannot be had or does not start.
+        ConfigError: a setting does not apply to this kind.
+        SetupError: it cannot be fetched, or does not start.
     """
     refuse(plan, "magicblock", "accounts", "base", "base_executable")
     cache = Cache(plan.cache)
@@ -74,7 +74,7 @@ def start(plan: LocalnetPlan) -> Running:
 
 
 def configuration(plan: LocalnetPlan, port: int, geyser: int) -> str:
-    """Text of its configuration file."""
+    """The text of its configuration file."""
     text = _CONFIGURATION.format(
         port=port,
         geyser=geyser,

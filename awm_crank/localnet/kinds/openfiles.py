@@ -1,4 +1,4 @@
-"""The limit of open files that MagicBlock's validators insist on, and a library that lets them do with less."""
+"""MagicBlock's validators demand a high limit of open files; a preloaded library lets them run with less."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from . import tools
 from .cache import Cache
 
 WANTED = 1_000_000
-"""What the validators set for themselves, and end where they cannot."""
+"""The limit that the validators set for themselves. They end if they cannot."""
 SOURCE = Path(__file__).parent / "clamp.c"
 
 
 def preload(cache: Cache, hard_limit: int | None = None) -> Path | None:
-    """The library to preload, None where the limit is high enough without. Raises SetupError where none can be built.
+    """The library to preload; None if the limit is high enough. Raises SetupError if it cannot be built.
 
     Args:
-        hard_limit: the most that a process may set; None asks the system.
+        hard_limit: the highest limit that a process may set; None asks the system.
     """
     if hard_limit is None:
         hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -34,7 +34,7 @@ def preload(cache: Cache, hard_limit: int | None = None) -> Path | None:
     if compiler is None:
         expected = f"{WANTED} or more, or a C compiler (cc) to get around it"
         raise SetupError("hard limit of open files", expected=expected, found=hard_limit, hint=hint)
-    # another source, another entry: an upgrade must not go on with the old library
+    # the entry's name depends on the source, so that an upgrade does not use the old library
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
 
     def make(folder: Path) -> None:

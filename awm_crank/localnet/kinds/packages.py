@@ -1,4 +1,4 @@
-"""MagicBlock's validators from npm, by npm's own client, each archive held to its SHA-512."""
+"""MagicBlock's validators, fetched by npm's client. Each archive's SHA-512 is checked."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from . import tools
 from .cache import Cache
 
 STAND_ALONE = "0.1.7"
-"""The release that runs as a chain of its own."""
+"""The release that runs as a separate chain."""
 EPHEMERAL = "0.8.3"
 """The release that runs on top of a base chain."""
 
 _SCOPE = "@magicblock-labs/"
 _NAME = "ephemeral-validator"
 
-# package, version -> base64 of the archive's SHA-512, as the registry gives it
+# package, version -> the archive's SHA-512 in base64, as the registry gives it
 _SHA512 = {
     ("ephemeral-validator-linux-x64", STAND_ALONE):
         "yeytU6KIjTD8IB8IyuBlyYzKumpjqQpz4BlSuFiN76udXsUXuctzpG7f2VJF23MqSnr7bmSzIbqEiwN6mHO1GA==",
@@ -41,16 +41,16 @@ _PROCESSORS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "ar
 
 
 def this_platform() -> str:
-    """This machine in npm's words, such as linux-x64."""
+    """This machine's platform as npm calls it, such as linux-x64."""
     machine = platform.machine().lower()
     return f"{sys.platform}-{_PROCESSORS.get(machine, machine)}"
 
 
 def validator(cache: Cache, version: str, machine: str = "") -> Path:
-    """The executable of a release for a machine (as `this_platform`; empty: this one), fetched where it is not cached.
+    """The executable of a release for a platform (empty: this machine's). It is fetched unless it is cached.
 
     Raises:
-        SetupError: there is none for it, npm is missing or fails, or the archive is another one.
+        SetupError: there is none for the platform, npm is missing or fails, or the archive has another hash.
     """
     folder = _package(cache, f"{_NAME}-{machine or this_platform()}", version)
     return folder / "bin" / _NAME
@@ -74,7 +74,7 @@ def _package(cache: Cache, name: str, version: str) -> Path:
     def make(folder: Path) -> None:
         npm = tools.need("npm", "fetch MagicBlock's validator", "install Node.js (Debian: apt-get install npm)")
         specification = f"{_SCOPE}{name}@{version}"
-        # a cache of its own inside: nothing of the user's is read or written
+        # with a separate cache, npm does not read or write the user's files
         command = [npm, "pack", specification, "--pack-destination", ".", "--cache", "./npm", "--loglevel", "error"]
         tools.run(command, f"fetch {specification}", "check the network, then start again", folder=folder)
         (archive,) = folder.glob("*.tgz")

@@ -1,4 +1,4 @@
-"""What a localnet is to be, and what runs then: the words that all kinds share."""
+"""How to start a localnet, and what runs then: the types that all kinds share."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _OPTIONS = {"accounts": "--account", "executable": "--validator", "base_executab
 
 
 class LocalnetPlan(msgspec.Struct, kw_only=True):
-    """What to start.
+    """How to start a localnet of a kind other than the embedded one.
 
     Args:
-        folder: scratch folder: ledger, configuration, logs.
-        cache: folder of what is downloaded or built once.
-        port: of HTTP; WebSocket is on the next one. 0 takes free ones.
-        slot_ms: length of a slot; None is the kind's own.
-        bare: without the project's programs and World's registry.
-        programs: further programs, (id, .so file).
-        accounts: further accounts, files in the Solana CLI's JSON format.
-        fund: (public key, lamports) to airdrop.
-        executable: of the validator; None is the kind's own.
-        host: address to listen on, for a rollup.
-        base: kind of the base chain, for a rollup, or the RPC endpoint (http://HOST:PORT) of one that runs.
-        base_executable: of the base chain's validator; None is its kind's own.
-        resume: go on with the ledger that the folder holds.
+        folder: the folder for ledger, configuration and logs.
+        cache: the folder for what is downloaded or built once.
+        port: the HTTP port; WebSocket is on the next one. 0 takes free ones.
+        slot_ms: length of a slot; None takes the kind's default.
+        bare: leave out the project's programs and World's registry.
+        programs: more programs, as (id, .so file).
+        accounts: more accounts, as files in the Solana CLI's JSON format.
+        fund: keys to airdrop to, as (public key, lamports).
+        executable: the validator's; None takes the kind's default.
+        host: the address that a rollup listens on.
+        base: a rollup's base chain: its kind, or the RPC endpoint (http://HOST:PORT) of a running one.
+        base_executable: the base chain's validator; None takes the default of its kind.
+        resume: continue with the ledger in the folder.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class LocalnetPlan(msgspec.Struct, kw_only=True):
     resume: bool = False
 
     def all_programs(self) -> list[tuple[Pubkey, Path]]:
-        """Programs to deploy, each id once; one given by hand replaces a shipped one of its id."""
+        """The programs to deploy. A program that is named replaces the shipped one with its id."""
         shipped = {} if self.bare else dict(genesis.shipped_files())
         return list({**shipped, **dict(self.programs)}.items())
 
@@ -63,7 +63,7 @@ class LocalnetPlan(msgspec.Struct, kw_only=True):
 
 
 class Running:
-    """A localnet that runs: its addresses, and what to watch and to undo. A context manager."""
+    """A running localnet: its addresses, its validators, and how to end it."""
 
     def __init__(self) -> None:
         self.http = self.ws = self.base_http = self.base_ws = ""
@@ -71,28 +71,28 @@ class Running:
         self.undo = contextlib.ExitStack()
 
     def at(self, port: int) -> None:
-        """Everything on one chain, on loopback."""
+        """Sets all addresses to one chain on loopback."""
         self.http = self.base_http = f"http://127.0.0.1:{port}"
         self.ws = self.base_ws = f"ws://127.0.0.1:{port + 1}"
 
     def add(self, validator: Validator) -> None:
-        """Watches a validator, and ends it at the end."""
+        """Adds a validator to watch, and to stop at the end."""
         self.validators.append(validator)
         self.undo.callback(validator.stop)
 
     def check(self) -> None:
-        """Raises SetupError where a validator has ended."""
+        """Raises SetupError if a validator has ended."""
         for validator in self.validators:
             if validator.status is not None:
                 raise validator.failure("ended by itself")
 
     def stop(self) -> None:
-        """Ends all validators, the last one started first."""
+        """Stops all validators, the last one started first."""
         self.undo.close()
 
 
 def refuse(plan: LocalnetPlan, kind: str, *names: str) -> None:
-    """Raises ConfigError where the plan sets something that this kind has no use for."""
+    """Raises ConfigError if the plan sets something that does not apply to this kind."""
     defaults = LocalnetPlan(folder=plan.folder, cache=plan.cache)
     for name in names:
         if getattr(plan, name) != getattr(defaults, name):

@@ -1,4 +1,4 @@
-"""What every localnet has once it runs: funded keys, and World's registry; over RPC, where no bank is at hand."""
+"""Funds keys and makes World's registry over RPC, on validators that are not embedded."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def fund(http: str, key: Pubkey, lamports: int) -> None:
 
 
 def initialize_registry(http: str) -> None:
-    """Has World make its registry, where there is none. Raises RpcError, SetupError."""
+    """Has World make its registry, unless it exists. Raises RpcError, SetupError."""
     registry = str(bolt.registry_pda())
     if _account(http, registry):
         return
     payer = Keypair()
     fund(http, payer.pubkey(), 1_000_000_000)
     instruction = bolt.initialize_registry(payer.pubkey())
-    # a program may be called from some slot after its deployment on: the first tries can be too early; and 0.1.7 may
-    # take one and then refuse it, its sysvars being away at that moment
+    # The first tries can be too early, since a program can be called only some slots after its deployment. 0.1.7 may
+    # also accept a transaction and then fail it, because its sysvars are missing for a moment.
     deadline = time.monotonic() + LANDING_S
     while not _account(http, registry):
         blockhash = bytes(Hash.from_string(rpc.call(http, "getLatestBlockhash", _PROCESSED)["value"]["blockhash"]))

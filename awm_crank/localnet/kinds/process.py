@@ -1,4 +1,4 @@
-"""A validator's process: started with its log in a file, awaited, watched, stopped, never left behind."""
+"""A validator's process: it logs to a file, is watched and stopped, and never outlives its parent."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class Validator:
 
     Args:
         name: what errors call it.
-        command: words to run.
-        log: file for what it prints.
+        command: the program and its arguments.
+        log: the file for what it prints.
         folder: its working directory.
-        environment: beside this process's own.
-        terminal: it wants one: give it a pseudo-terminal, and its log without the terminal's controls.
+        environment: variables in addition to this process's.
+        terminal: give it a pseudo-terminal, and keep the terminal's control codes out of the log.
 
-    Raises SetupError where it cannot be run at all.
+    Raises:
+        SetupError: it cannot be started.
     """
 
     def __init__(
@@ -72,16 +73,16 @@ class Validator:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def status(self) -> int | None:
-        """Exit status, None while it runs."""
+        """The exit status; None while it runs."""
         return self._process.poll()
 
     def failure(self, what: str) -> SetupError:
-        """The error for a validator that did not do what it should, with its last words."""
+        """An error that says what the validator did not do, with the end of its log."""
         words = self.log.read_bytes()[-2000:].decode(errors="replace").strip() if self.log.exists() else ""
         status = self.status
         ended = "" if status is None else f" (it ended with status {status})"
@@ -91,11 +92,11 @@ class Validator:
         )  # fmt: skip
 
     def wait_for(self, condition: Callable[[], object], what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Polls until the condition holds; it may raise RpcError meanwhile. Raises SetupError with the last words."""
+        """Waits until the condition holds; it may raise RpcError meanwhile. Raises SetupError (`failure`)."""
         deadline = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(RpcError):
-                # what answers may be somebody else if the process has ended
+                # if the process has ended, another program may have answered
                 if condition() and self.status is None:
                     return
             if self.status is not None or time.monotonic() > deadline:
@@ -103,11 +104,11 @@ class Validator:
             time.sleep(0.05)
 
     def wait_healthy(self, http: str) -> None:
-        """Until its RPC says that it is well."""
+        """Waits until its RPC answers `ok` to getHealth."""
         self.wait_for(lambda: rpc.call(http, "getHealth", timeout_s=5) == "ok", f"answer on {http}")
 
     def stop(self) -> None:
-        """Ends it, by force where it does not end by itself; nothing where it has ended."""
+        """Ends the process, by force if SIGTERM does not do it. Does nothing if it has ended already."""
         process = self._process
         if process.poll() is None:
             process.terminate()
@@ -121,7 +122,7 @@ class Validator:
 
 
 def free_ports(count: int) -> int:
-    """The first of `count` free TCP ports in a row on loopback. Free now: the one who listens may still be too late."""
+    """The first of `count` free ports in a row on loopback. Another program may take them before they are used."""
     for _ in range(256):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -134,7 +135,7 @@ def free_ports(count: int) -> int:
 def require_free(host: str, port: int) -> None:
     """Raises ConfigError if another program listens on a TCP port: a validator there would answer for ours."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        # as servers do: connections that have ended do not count
+        # like servers: closed connections do not keep a port taken
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -156,7 +157,7 @@ def _is_free(port: int) -> bool:
 
 
 def _in_child() -> None:
-    # open files as high as they go, and an end with the parent, however that ends
+    # the highest limit of open files; and the kernel ends the process with its parent, however that ends
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -165,12 +166,12 @@ def _in_child() -> None:
 
 
 def _copy(master: int, log: Path) -> None:
-    """Reads a terminal until its program is gone, since one that is not read stops its program; keeps the text."""
+    """Copies a terminal's text to the log until its program ends. Without a reader, the program would block."""
     written = 0
     with log.open("ab") as file, contextlib.suppress(OSError):
         while data := os.read(master, 65_536):
             text = _ESCAPE.sub(b"", data)
-            # a terminal that redraws itself says the same again and again: the log of a long run ends somewhere
+            # a screen that redraws itself repeats its text: the log of a long run is cut off at some size
             if text.strip() and written < _LOG_BYTES:
                 written += file.write(text)
                 file.flush()

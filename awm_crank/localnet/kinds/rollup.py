@@ -1,4 +1,4 @@
-"""MagicBlock's ephemeral validator 0.8.3 on a base chain: it clones what it is asked for and writes to what is
+"""MagicBlock's ephemeral validator 0.8.3 on a base chain: it clones accounts on demand, and writes to those that are
 delegated to it."""
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from .process import Validator, free_ports
 
 SLOT_MS = 10.0
 BASE_SLOT_MS = 100.0
-"""Of an embedded base chain. The rollup reads new accounts again until what it read is of its newest slot: on slots of
-10 ms it chased them for seconds, one core busy, in one start of ten."""
+"""Slots of an embedded base chain. The rollup re-reads new accounts until an answer is from the newest slot it knows.
+With slots of 10 ms, one start in ten kept it and a core busy for seconds."""
 _THREADS = "8"
-"""On two cores it starts two, and stands still for seconds when both wait for the base chain at once."""
+"""On two cores it would start two, and block for seconds when both wait for the base chain."""
 SNAPSHOT_S = 300.0
-"""Between two copies of its accounts, for which it stands still for 36 to 140 ms here. Its default, 1,024 slots, would
-cost matches a few ticks every 51 s on its usual slots of 50 ms, and every tenth second on ours. A rollup that is killed
-before its first copy goes on from the accounts themselves (tests/daemon/test_rollup.py)."""
+"""Time between two copies of its accounts, which blocks it for 36 to 140 ms here. Its default, 1,024 slots, would cost
+matches a few ticks: every 51 s with its usual slots of 50 ms, every 10 s with ours. A rollup that is killed before its
+first copy continues from the accounts themselves (tests/daemon/test_rollup.py)."""
 _NOWHERE = "http://127.0.0.1:9"
 
 _CONFIGURATION = """\
@@ -44,14 +44,14 @@ snapshot-frequency = {snapshots}
 
 
 def start(plan: LocalnetPlan) -> Running:
-    """Starts base chain and rollup; returns once both serve, with programs, registry and funded keys on the base.
+    """Starts base chain and rollup; returns once both serve, and programs, registry and funded keys are on the base.
 
     Raises:
-        ConfigError: a setting that it has no use for.
-        SetupError: one of them cannot be had or does not start.
+        ConfigError: a setting does not apply to this kind.
+        SetupError: one of them cannot be fetched, or does not start.
     """
     if not plan.base.startswith("http://"):
-        # a base chain that starts with it is a new one, on which nothing is delegated to what the storage holds
+        # a base chain that starts with the rollup is new: nothing there is delegated to the storage's old rollup
         refuse(plan, "rollup", "resume")
     cache = Cache(plan.cache)
     version = packages.EPHEMERAL
@@ -110,7 +110,7 @@ def _base(plan: LocalnetPlan) -> Running:
 
 
 def _running_base(plan: LocalnetPlan) -> Running:
-    """A base chain of somebody else's: what has to be on it is there already (`--for-rollup`)."""
+    """Uses a base chain that runs already, started with `--for-rollup`."""
     running = Running()
     running.http = running.base_http = plan.base.rstrip("/")
     address, _, port = running.base_http.removeprefix("http://").rpartition(":")
@@ -120,7 +120,7 @@ def _running_base(plan: LocalnetPlan) -> Running:
 
 
 def configuration(plan: LocalnetPlan, base_http: str, base_ws: str, port: int, metrics: int) -> str:
-    """Text of its configuration file."""
+    """The text of its configuration file."""
     return _CONFIGURATION.format(
         base_http=base_http, base_ws=base_ws, storage=plan.folder / "storage", port=port,
         host=plan.host, metrics=metrics,
@@ -130,12 +130,12 @@ def configuration(plan: LocalnetPlan, base_http: str, base_ws: str, port: int, m
 
 
 def without_own_requests(base_http: str, base_ws: str) -> tuple[str, str, dict[str, str]]:
-    """The base chain's addresses and an environment in which the validator's own screen asks it for nothing.
+    """The base chain's addresses, and an environment that keeps the validator's own screen from asking its RPC.
 
-    0.8.3 draws a screen and cannot be told not to. The screen fetches every block from its own RPC, where one thread
-    answers everybody: a tenth of the validator's CPU, and with four matches four times as many missed ticks. It
-    honours a proxy, so one that is not there takes its requests; the base chain's host goes past it, and where that is
-    127.0.0.1, the rollup's own, it is called localhost.
+    0.8.3 always draws a screen. The screen fetches every block from the validator's RPC, which has one thread for all
+    clients: this takes a tenth of the validator's CPU, and with four matches causes four times as many missed ticks.
+    The screen honours a proxy, so its requests are sent to one that does not exist. Requests to the base chain's host
+    bypass the proxy. If that host is 127.0.0.1, as the rollup's is, its address says `localhost` instead.
     """
     host = urlsplit(base_http).hostname or ""
     if host == "127.0.0.1":

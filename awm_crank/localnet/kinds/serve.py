@@ -1,4 +1,4 @@
-"""One localnet of a kind, in the foreground, from its start to a signal."""
+"""Runs one localnet in the foreground until a signal."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ STARTERS: dict[str, Callable[[LocalnetPlan], Running]] = {
     "solana": solana.start,
     "rollup": rollup.start,
 }
-"""Every kind but the embedded one."""
+"""All kinds except the embedded one."""
 _LOOK_S = 0.25
 
 
 class _StopRequested(BaseException):
-    """A signal asked for the end."""
+    """A signal asked the localnet to end."""
 
 
 def serve(kind: str, plan: LocalnetPlan, announce: Callable[[Running], None], *, until_eof: bool) -> None:
@@ -51,7 +51,7 @@ def serve(kind: str, plan: LocalnetPlan, announce: Callable[[Running], None], *,
 
 @contextlib.contextmanager
 def scratch(folder: Path | None) -> Iterator[Path]:
-    """The folder named, made where it is not there and kept; else one that goes with the end."""
+    """The folder that is named, created if necessary; otherwise a temporary one that is removed at the end."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder.resolve()
@@ -63,7 +63,7 @@ def scratch(folder: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
     def stop(*_: object) -> None:
-        # once: what follows is the orderly end, and that must not be cut short
+        # only once: the orderly end that follows must not be interrupted
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise _StopRequested
 
@@ -75,7 +75,7 @@ def _signals() -> Iterator[None]:
 
 
 def ready_line(running: Running) -> str:
-    """One line of JSON: both chains' addresses (equal where there is one), this process, and the validators'."""
+    """One line of JSON: both chains' addresses (equal without a rollup), and the ids of all processes."""
     line = {
         "http": running.http, "ws": running.ws, "base_http": running.base_http, "base_ws": running.base_ws,
         "pid": os.getpid(), "validators": [validator.pid for validator in running.validators],

@@ -1,4 +1,4 @@
-"""solana-test-validator, the operator's own."""
+"""solana-test-validator, as the operator has installed it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .process import Validator, free_ports
 
 EXECUTABLE = "solana-test-validator"
 TICK_MS = 6.25
-"""A slot is a whole number of these (160 a second)."""
+"""A slot is a whole number of ticks, of which a second has 160."""
 _FEWEST_TICKS = 4
 _DYNAMIC_PORTS = 32
 
 
 def start(plan: LocalnetPlan) -> Running:
-    """Starts it; returns once programs, registry and funded keys are there. Raises SetupError."""
+    """Starts it; returns once programs, registry and funded keys exist. Raises SetupError."""
     executable = find(plan.executable)
     port = plan.first_port(3)
     running = Running()
@@ -46,7 +46,7 @@ def start(plan: LocalnetPlan) -> Running:
 
 
 def find(executable: Path | None) -> Path:
-    """The file named, else the one on PATH. Raises SetupError where there is none."""
+    """The file that is named, otherwise the one on PATH. Raises SetupError if there is none."""
     found = shutil.which(str(executable or EXECUTABLE))
     if found is None:
         raise SetupError(
@@ -58,7 +58,7 @@ def find(executable: Path | None) -> Path:
 
 def arguments(plan: LocalnetPlan, port: int) -> list[str]:
     """Its command line. Writes account files into the plan's folder."""
-    # besides RPC and PubSub it opens a faucet, gossip, and a range for all else
+    # besides RPC and PubSub, it opens a faucet, gossip, and a range for everything else
     faucet, gossip, dynamic = free_ports(1), free_ports(1), free_ports(_DYNAMIC_PORTS)
     words = [
         "--ledger", str(plan.folder / "ledger"), "--bind-address", "127.0.0.1", "--rpc-port", str(port),
@@ -72,7 +72,7 @@ def arguments(plan: LocalnetPlan, port: int) -> list[str]:
     for program, path in plan.all_programs():
         words += ["--bpf-program", str(program), str(path.resolve())]
     for number, source in enumerate(plan.accounts):
-        # written anew, since dumps hold a rent epoch that went through a float and is larger than a u64
+        # rewritten, since in dumps the rent epoch went through a float and is larger than a u64
         key, account = genesis.read_account(source)
         target = plan.folder / f"account{number}.json"
         fields = {

@@ -1,4 +1,4 @@
-"""Other programs that the set-up runs: found by name, or missed by name."""
+"""Runs other programs for the set-up. Errors name a program that is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...errors import SetupError
 
 
 def need(tool: str, purpose: str, hint: str) -> str:
-    """Where a tool is; raises SetupError where PATH has none."""
+    """The path of a tool. Raises SetupError if it is not on PATH."""
     found = shutil.which(tool)
     if found is None:
         raise SetupError(f"no {tool} on PATH", expected=f"one, to {purpose}", hint=hint)
@@ -19,7 +19,7 @@ def need(tool: str, purpose: str, hint: str) -> str:
 
 
 def run(command: Sequence[str | Path], purpose: str, hint: str, *, folder: Path | None = None) -> str:
-    """Runs a tool to its end and returns what it printed; raises SetupError with its last words where it fails."""
+    """Runs a tool and returns what it printed. Raises SetupError, with the end of its output, if it fails."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
@@ -36,7 +36,7 @@ def run(command: Sequence[str | Path], purpose: str, hint: str, *, folder: Path 
 
 
 def remove_all_but(folder: Path, *names: str) -> None:
-    """Empties a folder but for these."""
+    """Removes everything from a folder except these."""
     for path in folder.iterdir():
         if path.name in names:
             continue
