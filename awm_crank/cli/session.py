@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..wire.contract import CHALLENGE_S
 from . import common, output
 from .parser import Parser
 
@@ -78,6 +79,11 @@ def _create(step: Parser) -> None:
         "--seed", type=common.unsigned(64), default=0, metavar="N", help="seed of the session (default: 0)"
     )
     step.add_argument(
+        "--challenge-s", type=common.unsigned(16), default=CHALLENGE_S, metavar="N",
+        help="keep the result and the log for N seconds after the end, before anybody may close an account "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    step.add_argument(
         "--resume", metavar="ADDRESS", help="finish the session at ADDRESS, which an interrupted create has begun"
     )
     common.add_base_rpc(step)
@@ -122,7 +128,7 @@ async def _play(args: argparse.Namespace, chain: Chain, player: Keypair) -> None
         async with Chain(args.base_rpc or args.rpc) as base:
             made = await session.create(
                 chain, player, world, args.model, writer=args.writer, character=args.character, stage=args.stage,
-                max_frames=args.max_frames, seed=args.seed, base=base, resume=args.resume,
+                max_frames=args.max_frames, seed=args.seed, base=base, resume=args.resume, challenge_s=args.challenge_s,
                 announce=lambda found: output.note(f"session {found.session}, entity {found.entity}"),
             )  # fmt: skip
         output.result(args, {"session": str(made.session), "entity": str(made.entity)})
