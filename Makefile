@@ -49,4 +49,7 @@ lock:  ## pin the dependencies anew
 	for name in ci runtime build; do \
 	  $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/$$name.in -o requirements/$$name.txt; done
 
-.PHONY: help setup check fmt test ci demo bench docs generate programs lock
+money:  ## ten thousand random programs by five parties: every lamport goes to its owner (docs/money.md)
+	$(PY) tools/money.py
+
+.PHONY: money help setup check fmt test ci demo bench docs generate programs lock

@@ -22,15 +22,20 @@ VALIDATOR = Pubkey.from_bytes(bytes([5]) * 32)
 NAMES = {program: name for name, program in ids.PROGRAMS.items()}
 
 
-@pytest.fixture
-def chain() -> Chain:
-    """With the delegation program and its accounts."""
-    made = Chain()
+def with_delegation(made: Chain) -> None:
+    """Puts the delegation program and its accounts onto a chain."""
     dumps = base_chain_accounts(Cache(CACHE))
     made.svm.add_program_from_file(ids.DELEGATION, dumps / f"{ids.DELEGATION}.so")
     for path in dumps.glob("*.json"):
         key, account = read_account(path)
         made.svm.set_account(key, account)
+
+
+@pytest.fixture
+def chain() -> Chain:
+    """With the delegation program and its accounts."""
+    made = Chain()
+    with_delegation(made)
     return made
 
 

@@ -1,0 +1,41 @@
+"""Random programs of every instruction by five parties: nobody ends with another's lamports, and all comes back.
+
+A few hundred sequences here; `make money` runs ten thousand. docs/money.md says whose each lamport is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from svm import money
+from svm.test_delegation import with_delegation
+
+SEQUENCES, PER_CHAIN = 200, 50
+
+
+def test_every_lamport_has_one_owner() -> None:
+    """Whatever is tried, each lamport ends with the key that paid it, but for the frames that player 1 paid for."""
+    accepted = Counter[str]()
+    for first in range(0, SEQUENCES, PER_CHAIN):
+        chain = money.new_chain(with_delegation)
+        for number in range(PER_CHAIN):
+            accepted += money.play(chain, number, first + number).accepted
+    # nothing would be shown by programs that are all refused
+    wanted = {"create", "join", "frame", "end", "ring_grow", "ring_shrink", "checkpoint_create", "checkpoint_close"}
+    wanted |= {"deposit", "deposit_draw", "deposit_close", "checkpoint_create_deposited", "ring_fund", "close"}
+    wanted |= {"destroy", "delegate", "comes back forged", "comes back"}
+    assert wanted <= set(accepted), wanted - set(accepted)
+
+
+def test_the_ledger_sees_a_theft() -> None:
+    """A program that pays out another's lamports is found: the ledger does not believe what the accounts say."""
+    chain = money.new_chain(with_delegation)
+    sequence = money.Sequence(chain, 0, 1)
+    before = sequence.ledger.balances()
+    thief = sequence.keys["stranger"].pubkey()
+    account = sequence.ledger.accounts[0]
+    sequence.ledger.claims[account]["player1"] = 5
+    taken = {**before, thief: before[thief] - 5, account: before[account] + 5}
+    with pytest.raises(money.TheftError, match="stranger got 5 lamports"):
+        sequence.ledger.took_place("close", taken)
