@@ -134,7 +134,7 @@ class Chain:
         return patience.asking(self._patience_s, known=lambda: self._answered)
 
     async def account(self, key: Pubkey) -> ChainAccount | None:
-        """An account, or None where there is none."""
+        """An account, or None if it does not exist."""
         return (await self.accounts([key]))[0]
 
     async def need(self, key: Pubkey, what: str) -> ChainAccount:
@@ -144,7 +144,7 @@ class Chain:
             what: what it is, for the error.
 
         Raises:
-            AccountError: there is none.
+            AccountError: it does not exist.
         """
         account = await self.account(key)
         if account is None:
@@ -179,7 +179,7 @@ class Chain:
         return [_account(Pubkey.from_string(item["pubkey"]), item["account"]) for item in result]
 
     async def balance(self, key: Pubkey) -> int:
-        """Lamports of an account; 0 where there is none."""
+        """Lamports of an account; 0 if it does not exist."""
         result = await self.call("getBalance", str(key), {"commitment": self.commitment})
         return int(result["value"])
 

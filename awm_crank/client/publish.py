@@ -182,7 +182,7 @@ async def publish(
 
 
 async def world_id(chain: Chain, world: Pubkey) -> int:
-    """The number of a world, from which its entities' addresses derive. Raises AccountError when there is none."""
+    """The number of a world, from which its entities' addresses derive. Raises AccountError if there is no world."""
     account = await chain.need(world, "world")
     return World.decode(account.data, owner=account.owner, address=world).id
 

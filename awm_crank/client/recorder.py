@@ -167,7 +167,7 @@ def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartri
     return file.build(
         session=recorder.session_key, entity=session.entity, player1=session.player1, player2=session.player2,
         model=session.model,
-        # a manifest may have been written anew under its key since the match was played
+        # the manifest may have been replaced under its key since the match was played
         cartridge_sha256=hidden.cartridge_hash if any(hidden.cartridge_hash) else cartridge_sha256,
         seed=session.seed, stage=session.stage,
         max_frames=session.max_frames, start_players=start_players(session.players[31], session.players[63]),

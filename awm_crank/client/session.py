@@ -124,7 +124,7 @@ async def create(
         model: key of a ready manifest; its shape goes into the hidden state.
         writer: whose frames the session takes: the crank's key.
         invited: who alone may join; the zero key: anyone.
-        challenge_s: seconds that result and log stand after the end, before anybody can close anything.
+        challenge_s: seconds after the end in which nobody can close anything, so that the result can be checked.
         base: where the model is, if that is another chain.
         resume: the session account or the entity of a creation that was cut off, which is finished instead.
         announce: called with the addresses before anything is sent; again when another client took that entity.
@@ -217,7 +217,7 @@ async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
 
     Raises:
         AccountError: the session is still being played or prepared for it, or waits and `signer` is not its player 1.
-        ProgramError, RpcError: as `Chain.send`. ChallengeOpen: the result has to stand for longer.
+        ProgramError, RpcError: as `Chain.send`. ChallengeOpen: `challenge_s` is not over yet.
     """
     view = await show(chain, session)
     state, entity, key = view.session, view.accounts.entity, signer.pubkey()
@@ -228,7 +228,7 @@ async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
             raise AccountError(
                 f"session {session} can only be closed by its player 1", expected=state.player1, found=key
             )
-        # the programs close what is paid for beside the components only after END
+        # the programs close checkpoints, ring and deposit only after END
         if any(view.lamports[4:]) or view.log_size > FrameLog.LAYOUT.size or (view.hidden and view.hidden.holds):
             raise AccountError(
                 f"session {session} was prepared by its writer already", hint=f"awm-crank session end {session}"
@@ -309,7 +309,7 @@ async def load_session(chain: Chain, session: Pubkey) -> SessionState:
     """A session's own account.
 
     Raises:
-        AccountError, LayoutError: there is none, or it is not a SessionState.
+        AccountError, LayoutError: it does not exist, or is not a SessionState.
     """
     account = await chain.need(session, "session")
     return SessionState.decode(account.data, owner=account.owner, address=session)

@@ -1,4 +1,4 @@
-"""Writes log lines from a thread of its own, so that whoever reads the log can never slow down or stop the crank.
+"""Writes log lines from its own thread, so that a reader of the log can never slow down or stop the crank.
 
 The event loop puts a line into a bounded queue, which takes about a microsecond. The thread writes it. When the reader
 stops reading, closes its end, or the disk behind the file is full, lines wait in the queue; when the queue is full,
@@ -113,7 +113,7 @@ class LineWriter:
             except OSError as error:
                 self._problem = os.strerror(error.errno or 0)
                 if error.errno == errno.EPIPE:
-                    # a reader that opens the named pipe anew should not begin inside a line
+                    # a new reader of a named pipe should not begin inside a line
                     at = data.rfind(b"\n", 0, at) + 1
                 self._closing.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)

@@ -45,7 +45,7 @@ async def records(chain: Chain, made: session.SessionAccounts) -> list[FrameReco
 
 
 async def collect(match: Match, step: Any) -> list[Frame]:
-    """All frames of a match, `step` called upon each."""
+    """All frames of a match; `step` is called for each."""
     seen = []
     async for frame in match:
         seen.append(frame)
@@ -54,7 +54,7 @@ async def collect(match: Match, step: Any) -> list[Frame]:
 
 
 async def test_each_frame_takes_what_was_pressed(arena: Arena) -> None:
-    """A bot that decides by what it sees: every record holds its decision upon the frame before, as a fresh input."""
+    """A bot decides by what it sees: every record holds its decision for the previous frame, as a fresh input."""
 
     def step(match: Match, frame: Frame) -> None:
         match.press(stick_x=80 if frame.them.x > frame.me.x else -80, buttons=1 if frame.number % 3 else 0)
@@ -101,7 +101,7 @@ async def test_what_is_held_is_sent(arena: Arena) -> None:
 
 
 async def test_second_press_counts_from_the_frame_after(arena: Arena) -> None:
-    """Of two presses upon one frame the first is that frame's, the second the next one's."""
+    """Of two presses for one frame, the first counts for that frame and the second for the next one."""
 
     def step(match: Match, frame: Frame) -> None:
         if frame.number == 0:
@@ -118,7 +118,7 @@ async def test_second_press_counts_from_the_frame_after(arena: Arena) -> None:
 
 
 async def test_slow_bot_skips_frames(arena: Arena) -> None:
-    """While a bot thinks, a crank that waits for nobody goes on; the bot is told how many frames went by unseen."""
+    """While a bot thinks, a crank that does not wait goes on; the bot learns how many frames it missed."""
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 0)
         async with join(made.session, player1, arena.net.http) as match:

@@ -19,7 +19,7 @@ from awm_crank.wire.transaction import compute_unit_limit
 
 
 class Endpoint:
-    """Answers each method as it is told to."""
+    """Answers each method as `answers` says."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -181,7 +181,7 @@ async def test_world_of_another_interface(endpoint: Endpoint) -> None:
 
 
 async def test_many_accounts_and_missing_ones(arena: Arena) -> None:
-    """More than 100 accounts are read in parts and come in the order asked for, None where there is none."""
+    """More than 100 accounts are read in parts and come in the order asked for, None for those that do not exist."""
     keys = [Keypair().pubkey() for _ in range(150)]
     keys[120] = arena.model
     async with arena.chain() as chain:
@@ -192,7 +192,7 @@ async def test_many_accounts_and_missing_ones(arena: Arena) -> None:
 
 
 async def test_no_lamports(arena: Arena) -> None:
-    """A payer without lamports is told so."""
+    """The error says that the payer has no lamports."""
     async with arena.chain() as chain:
         with pytest.raises(RpcError, match=r"the payer has no lamports for the fee\. Try: fund it"):
             payer = Keypair()

@@ -36,7 +36,7 @@ def changed(made: Cartridge, by: int = 1) -> Cartridge:
 
 
 async def manifest_of(chain: Chain, model: Pubkey) -> ModelManifest:
-    """A manifest as it stands on chain."""
+    """A manifest as it is on chain."""
     account = await chain.need(model, "manifest")
     return ModelManifest.decode(account.data, owner=account.owner)
 
@@ -114,8 +114,8 @@ async def test_unpublish_leaves_the_parents_shards(arena: Arena) -> None:
 
 
 async def test_unpublish_spares_what_others_use(arena: Arena) -> None:
-    """A model whose shards stand in forks, or in forks of those, is taken back by force only; one that shares nothing
-    of its own is not held up by its forks."""
+    """A model whose shards are used by forks, or by forks of those, is taken back by force only. Forks of a model that
+    shares nothing of its own do not hold it up."""
     made = small_cartridge(208)
     async with arena.chain() as chain:
         first, second = arena.net.funded(), arena.net.funded()
@@ -167,7 +167,7 @@ async def test_resumed(arena: Arena) -> None:
 
 
 async def test_lineage(arena: Arena) -> None:
-    """A fork of a fork names both, nearest first, with what is shared with the one above; one that is gone is told."""
+    """A fork of a fork names both, nearest first, with the shards they share; one that is gone is reported."""
     made = small_cartridge(207)
     async with arena.chain() as chain:
         first, second = arena.net.funded(), arena.net.funded()

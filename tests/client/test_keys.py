@@ -100,7 +100,7 @@ def test_endless(tmp_path: Path) -> None:
      str([*SECRET[:63], SECRET[63] ^ 1])],
 )  # fmt: skip
 def test_malformed_and_silent(tmp_path: Path, text: str) -> None:
-    """A malformed file is refused, and no number of it stands in the error or its causes."""
+    """A malformed file is refused, and neither the error nor its causes show a number of it."""
     path = key_file(tmp_path / "k.json", text)
     with pytest.raises(KeyFileError) as caught:
         load_keypair(path)

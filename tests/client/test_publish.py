@@ -28,7 +28,7 @@ def fresh(seed: int) -> Cartridge:
 
 
 async def test_manifest_and_shards(arena: Arena) -> None:
-    """What stands on chain is the header's fields, ready, and shards whose hashes and bytes are the file's."""
+    """The manifest on chain is ready and has the header's fields; the shards have the file's hashes and bytes."""
     made = fresh(11)
     async with arena.chain() as chain:
         told: list[tuple[str, int, int]] = []

@@ -46,7 +46,7 @@ async def test_create_and_join(arena: Arena) -> None:
 
 async def test_accounts_of_two_frames_are_read_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint that takes a frame between two accounts is asked again; accounts that contradict each other for good
-    are given as they stand."""
+    are returned as they are."""
     async with arena.chain() as chain:
         made, crank, *_ = await arena.played(chain, 2)
         before = await chain.accounts(made.all())
@@ -114,7 +114,7 @@ async def test_close_of_a_prepared_session_nobody_joined(arena: Arena) -> None:
 
 
 async def test_close_refusals(arena: Arena) -> None:
-    """An active session is not closed, nor one that waits by anybody but its player 1; nor while its result stands."""
+    """An active session is not closed, nor one in its challenge time, nor a waiting one by anybody but player 1."""
     async with arena.chain() as chain:
         made, _, player1, player2 = await arena.played(chain, 0)
         with pytest.raises(AccountError, match=f"still active. Try: awm-crank session end {made.session}"):

@@ -42,7 +42,7 @@ async def test_world_by_name(arena: Arena) -> None:
 
 
 async def test_component_belongs_to_its_entity(arena: Arena) -> None:
-    """A component stands at its entity's address, keeps the entity's key, and is World's to update."""
+    """A component has its entity's address, keeps the entity's key, and only World may update it."""
     async with arena.chain() as chain:
         entity = await setup.create_entity(chain, arena.net.funded(), arena.world, [ids.INPUT_BUFFER])
         account = await chain.need(bolt.component_pda(ids.INPUT_BUFFER, entity), "input buffer")
@@ -59,7 +59,7 @@ async def test_entities_made_at_once(arena: Arena) -> None:
 
 
 async def test_no_registry(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chain without BOLT is told apart."""
+    """A chain without BOLT is recognized."""
     monkeypatch.setattr(bolt, "registry_pda", lambda: Keypair().pubkey())
     async with arena.chain() as chain:
         with pytest.raises(AccountError, match="no BOLT registry on"):

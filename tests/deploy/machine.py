@@ -21,7 +21,7 @@ import yaml
 from deploy.dockerfile import Stage, parse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# what other images run, by the start of their names: the program of the Debian package, and what it is told besides
+# what other images run, by the start of their names: the program of the Debian package, and its extra arguments
 FOREIGN = {
     "eclipse-mosquitto": ["mosquitto", "-c", "/mosquitto/config/mosquitto.conf"],
     "prom/prometheus": ["prometheus", "--web.listen-address=0.0.0.0:9090"],

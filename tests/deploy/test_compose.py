@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid, and brought up on this machine as it stands."""
+"""docker-compose.yml: valid, and it comes up on this machine unchanged."""
 
 from __future__ import annotations
 

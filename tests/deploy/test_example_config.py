@@ -23,7 +23,7 @@ def test_is_the_schema() -> None:
 
 
 def test_every_setting_is_there_and_explained() -> None:
-    """Each key stands in its table, under a comment."""
+    """Each key is in its table, under a comment."""
     table, comment, found = "", False, set()
     for line in EXAMPLE.read_text().splitlines():
         if line.startswith("["):
@@ -37,7 +37,7 @@ def test_every_setting_is_there_and_explained() -> None:
 
 
 def test_reads() -> None:
-    """As it stands, and with every line uncommented, it is a configuration; uncommented, it changes nothing else."""
+    """It is a valid configuration, unchanged and with every line uncommented; uncommenting changes no value."""
     text = EXAMPLE.read_text()
     made = config.parse(text)
     assert config.parse(re.sub(r"^#(?=[a-z_]+ = )", "", text, flags=re.MULTILINE)) == made

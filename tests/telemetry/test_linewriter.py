@@ -80,7 +80,7 @@ def test_order(pipe: tuple[int, int]) -> None:
 
 
 def test_a_reader_that_stops(pipe: tuple[int, int]) -> None:
-    """put() never blocks; what does not fit is dropped and counted, and a note stands where it is missing."""
+    """put() never blocks; what does not fit is dropped and counted, and a note is where it is missing."""
     reader, handle = pipe
     writer = LineWriter(handle, note, room=20_000)
     began = time.monotonic()
