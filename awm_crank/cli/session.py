@@ -86,6 +86,9 @@ def _create(step: Parser) -> None:
     step.add_argument(
         "--resume", metavar="ADDRESS", help="finish the session at ADDRESS, which an interrupted create has begun"
     )
+    step.add_argument(
+        "--invite", metavar="ADDRESS", help="let only the player with this public key join (default: anyone may join)"
+    )
     common.add_base_rpc(step)
 
 
@@ -100,7 +103,13 @@ async def execute(args: argparse.Namespace) -> int:
 
     if args.step is None:
         raise ConfigError("no step given", hint="awm-crank session --help")
-    for name, what in (("model", "model"), ("writer", "writer"), ("session", "session"), ("resume", "session")):
+    for name, what in (
+        ("model", "model"),
+        ("writer", "writer"),
+        ("session", "session"),
+        ("resume", "session"),
+        ("invite", "invite"),
+    ):
         if getattr(args, name, None) is not None:
             setattr(args, name, common.address(getattr(args, name), what))
     player = common.keypair(args) if hasattr(args, "keypair") else None
@@ -122,6 +131,7 @@ async def _play(args: argparse.Namespace, chain: Chain, player: Keypair) -> None
     """create, join or end."""
     from ..client import session, setup
     from ..client.chain import Chain
+    from ..wire import ids
 
     world = await setup.find_world(chain, args.world)
     if args.step == "create":
@@ -129,6 +139,7 @@ async def _play(args: argparse.Namespace, chain: Chain, player: Keypair) -> None
             made = await session.create(
                 chain, player, world, args.model, writer=args.writer, character=args.character, stage=args.stage,
                 max_frames=args.max_frames, seed=args.seed, base=base, resume=args.resume, challenge_s=args.challenge_s,
+                invited=args.invite or ids.ZERO_KEY,
                 announce=lambda found: output.note(f"session {found.session}, entity {found.entity}"),
             )  # fmt: skip
         output.result(args, {"session": str(made.session), "entity": str(made.entity)})

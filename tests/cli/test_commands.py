@@ -77,7 +77,7 @@ def played(shell: Shell, checkpoints: tuple[int, ...] = (4, 7)) -> tuple[session
     player1, player2, writer = (shell.arena.net.funded() for _ in range(3))
     made = shell.json(
         "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()), "--seed", "5",
-        "--character", "2", key=player1,
+        "--character", "2", "--challenge-s", "0", key=player1,
     )  # fmt: skip
     shell.json("session", "join", made["session"], "--character", "20", key=player2)
     accounts = session.SessionAccounts.of(Pubkey.from_string(made["entity"]))
@@ -315,3 +315,15 @@ def test_winner_and_duration(shell: Shell) -> None:
     exported = shell.json("export", str(made.session), "-o", str(path))
     assert (exported["frames"], exported["duration_s"], exported["winner"]) == (FRAMES, round(FRAMES / 60, 3), None)
     assert re.search(r"^duration +0\.1 s$", shell.run("session", "show", str(made.session))[1], re.MULTILINE)
+
+
+def test_invite(shell: Shell) -> None:
+    """With --invite only that key may join."""
+    player1, player2, stranger, writer = (shell.arena.net.funded() for _ in range(4))
+    made = shell.json(
+        "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()),
+        "--invite", str(player2.pubkey()), key=player1,
+    )  # fmt: skip
+    assert shell.run("session", "join", made["session"], key=stranger)[0] == 1
+    shell.json("session", "join", made["session"], key=player2)
+    assert shell.json("session", "show", made["session"])["player2"] == str(player2.pubkey())
