@@ -6,8 +6,7 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from . import ledger
-from .method_group import MethodGroup
+from .method_group import MethodGroup, Rows
 from .params import key, keys, number, required
 from .views import AccountView, Filters
 
@@ -27,27 +26,27 @@ class AccountMethods(MethodGroup):
     def get_multiple_accounts(self, params: list[Any]) -> bytes:
         wanted = keys(required(params, 0), 100)
         view = AccountView.parse(self._config(params, 1), "base64")
-        rows = []
+        rows = Rows()
         for address in wanted:
             account = self._bank.account(address)
             if account is not None:
                 view.refuse_long(account)
-            rows.append(b"null" if account is None else view.render(account, self._bank.find))
-        return self._context(ledger.join(rows))
+            rows.add(b"null" if account is None else view.render(account, self._bank.find))
+        return self._context(rows.join())
 
     def get_program_accounts(self, params: list[Any]) -> bytes:
         program = Pubkey.from_bytes(key(params, 0))
         settings = self._config(params, 1)
         view = AccountView.parse(settings)
         filters = Filters.parse(settings.get("filters"))
-        rows = []
+        rows = Rows()
         for address, account in self._bank.svm.get_program_accounts(program):
             if filters.match(account):
                 view.refuse_long(account)
-                rows.append(
+                rows.add(
                     b'{"account":%b,"pubkey":"%b"}' % (view.render(account, self._bank.find), str(address).encode())
                 )
-        found = ledger.join(rows)
+        found = rows.join()
         return self._context(found) if settings.get("withContext") is True else found
 
     def get_balance(self, params: list[Any]) -> bytes:

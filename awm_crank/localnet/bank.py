@@ -29,7 +29,8 @@ from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTra
 from ..wire import ids
 from . import tokens
 from .faults import SIGNATURE_FAILURE, RequestError, TransactionFault, invalid_params
-from .history import Entry, History, TokenBalance, Wire
+from .history import Entry, History, Wire
+from .tokens import TokenBalance
 
 SLOTS_PER_EPOCH = 432_000
 MAX_TRANSACTION_BYTES = 1232
@@ -44,7 +45,6 @@ CLOCK = ids.CLOCK_SYSVAR
 _LOOKUP_PROGRAM = bytes(Pubkey.from_string("AddressLookupTab1e1111111111111111111111111"))
 _NO_SIGNATURE = Signature.default()
 _RECENT_HASHES = bytes(Pubkey.from_string("SysvarRecentB1ockHashes11111111111111111111"))
-_TOKEN_PROGRAMS = {bytes(program) for program in tokens.PROGRAMS}
 _LOOKUP_HEADER_BYTES = 56
 _SYSTEM = bytes(32)
 _ADVANCE_NONCE = (4).to_bytes(4, "little")
@@ -183,18 +183,6 @@ class Bank:
         get = self.svm.get_balance
         return array("Q", [get(Pubkey.from_bytes(key)) or 0 for key in keys])
 
-    def token_balances(self, keys: list[bytes]) -> tuple[TokenBalance, ...]:
-        """The token balances of those keys that are token accounts."""
-        found = []
-        for index, key in enumerate(keys):
-            account = self.account(key)
-            held = tokens.token_account_of(account)
-            decimals = None if held is None else tokens.decimals_of(held, self.find)
-            if account is not None and held is not None and decimals is not None:
-                words = (str(held.mint), str(held.owner), str(account.owner))
-                found.append(TokenBalance(index, *words, held.amount, decimals))
-        return tuple(found)
-
     # ---- transactions
 
     def parse(self, raw: bytes) -> tuple[VersionedTransaction, Wire]:
@@ -239,10 +227,8 @@ class Bank:
         loaded = self.load_lookups(wire)
         entry = Entry(self.slot, raw, wire, loaded)
         keys = entry.keys
-        with_tokens = not _TOKEN_PROGRAMS.isdisjoint(keys)
         entry.before = self.balances(keys)
-        if with_tokens:
-            entry.tokens_before = self.token_balances(keys)
+        entry.tokens_before = tokens.balances(keys, self.find)
         payer = Pubkey.from_bytes(wire.static[0])
         payer_before = self.svm.get_account(payer) if preflight else None
         result = self.svm.send_transaction(transaction)
@@ -263,8 +249,7 @@ class Bank:
         else:
             entry.meta = result
         entry.after = self.balances(keys)
-        if with_tokens:
-            entry.tokens_after = self.token_balances(keys)
+        entry.tokens_after = tokens.balances(keys, self.find)
         self.history.add(entry)
         return entry
 
@@ -286,6 +271,8 @@ class Bank:
         outcome.meta = meta = result.meta()
         if isinstance(result, SimulatedTransactionInfo):
             outcome.accounts = {bytes(key): account for key, account in result.post_accounts()}
+            changed = outcome.accounts
+            outcome.tokens_after = tokens.balances(outcome.keys, lambda key: changed.get(bytes(key)) or self.find(key))
             for place, key in enumerate(outcome.keys):
                 if key in outcome.accounts:
                     outcome.after[place] = outcome.accounts[key].lamports
@@ -298,7 +285,7 @@ class Bank:
         """What is known of a transaction without running it."""
         loaded = self.load_lookups(wire)
         keys = wire.static + loaded[0] + loaded[1]
-        before = self.balances(keys)
+        before, held = self.balances(keys), tokens.balances(keys, self.find)
         return Simulation(
             None if fault is None else TransactionFault.named(fault),
             keys=keys,
@@ -306,6 +293,8 @@ class Bank:
             tables=len(wire.lookups),
             before=before,
             after=before[:],
+            tokens_before=held,
+            tokens_after=held,
         )
 
     def require_signatures(self, transaction: VersionedTransaction) -> None:
@@ -373,6 +362,7 @@ class Simulation(msgspec.Struct):
         loaded: those of them that lookup tables added, (writable, readonly).
         tables: how many lookup tables it names.
         before, after: lamports of `keys`.
+        tokens_before, tokens_after: token balances of `keys`.
     """
 
     fault: TransactionFault | None
@@ -383,6 +373,8 @@ class Simulation(msgspec.Struct):
     tables: int = 0
     before: array[int] = msgspec.field(default_factory=lambda: array("Q"))
     after: array[int] = msgspec.field(default_factory=lambda: array("Q"))
+    tokens_before: tuple[TokenBalance, ...] = ()
+    tokens_after: tuple[TokenBalance, ...] = ()
 
 
 def signature_fault() -> RequestError:

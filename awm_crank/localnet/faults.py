@@ -43,6 +43,9 @@ class RequestError(Exception):
         return b'{"code":%d,"message":%b%b}' % (self.code, msgspec.json.encode(self.message), data)
 
 
+TOO_LARGE = RequestError(INVALID_REQUEST, "The answer is too large: ask for less at a time, or for a dataSlice")
+
+
 def invalid_params(message: str) -> RequestError:
     """The error for params that are missing or have the wrong type."""
     return RequestError(INVALID_PARAMS, message)

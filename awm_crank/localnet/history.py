@@ -18,6 +18,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
 from .faults import TransactionFault
+from .tokens import TokenBalance
 
 
 class Wire(msgspec.Struct):
@@ -81,17 +82,6 @@ class Wire(msgspec.Struct):
 
 
 Keys = list[bytes]
-
-
-class TokenBalance(NamedTuple):
-    """A token account's balance before or after a transaction. `place` is its index in the transaction's keys."""
-
-    place: int
-    mint: str
-    owner: str
-    program: str
-    amount: int
-    decimals: int
 
 
 class Entry:

@@ -9,10 +9,22 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from .faults import INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, RequestError, invalid_params
+from .faults import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    TOO_LARGE,
+    RequestError,
+    invalid_params,
+)
 
 Handler: TypeAlias = Callable[[list[Any]], bytes]
 """A method: its positional params in, its result as JSON text out; raises RequestError."""
+
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""The rest of a batch whose answers are longer is refused, so that small requests cannot fill the memory."""
 
 
 class _Request(msgspec.Struct):
@@ -50,15 +62,17 @@ def _respond_other(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
     if not value:
         return _failure(b"null", RequestError(INVALID_REQUEST, "Invalid request"))
     answers = []
+    room = MAX_ANSWER_BYTES
     for item in value:
         try:
             request = msgspec.convert(item, _Request)
         except (msgspec.ValidationError, RecursionError):
             answers.append(_failure(_id_of(item), RequestError(INVALID_REQUEST, "Invalid request")))
             continue
-        answer = _answer(request, methods)
+        answer = _answer(request, methods) if room > 0 else _failure(_id_of(item), TOO_LARGE)
         if answer is not None:
             answers.append(answer)
+            room -= len(answer)
     return b"[%b]" % b",".join(answers) if answers else None
 
 

@@ -15,9 +15,9 @@ from solders.transaction_metadata import TransactionMetadata
 from . import base58, costs, instructions
 from .bank import Bank, Simulation
 from .faults import UNSUPPORTED_VERSION, RequestError, TransactionFault
-from .history import Entry, TokenBalance
+from .history import Entry
 from .instructions import Call
-from .tokens import Amount
+from .tokens import Amount, TokenBalance
 
 ENCODINGS = ("json", "jsonParsed", "base58", "base64", "binary")
 
@@ -81,9 +81,9 @@ def simulation_json(
         loaded_addresses(outcome.loaded) if whole else b"null",
         logs,
         _numbers(outcome.after) if whole else b"null",
-        b"[]" if whole else b"null",
+        _token_balances(outcome.tokens_after, 0.0) if whole else b"null",
         _numbers(outcome.before) if whole else b"null",
-        b"[]" if whole else b"null",
+        _token_balances(outcome.tokens_before, 0.0) if whole else b"null",
         replaced,
         return_data(meta),
         units,
@@ -134,7 +134,8 @@ def _numbers(values: array[int]) -> bytes:
     return b"[%b]" % b",".join(b"%d" % value for value in values)
 
 
-def _token_balances(balances: tuple[TokenBalance, ...]) -> bytes:
+def _token_balances(balances: tuple[TokenBalance, ...], zero: float | None = None) -> bytes:
+    # landed transactions show no tokens as null, simulated ones as 0.0
     return join(
         msgspec.json.encode(
             {
@@ -142,7 +143,7 @@ def _token_balances(balances: tuple[TokenBalance, ...]) -> bytes:
                 "mint": held.mint,
                 "owner": held.owner,
                 "programId": held.program,
-                "uiTokenAmount": Amount.of(held.amount, held.decimals, zero=None),
+                "uiTokenAmount": Amount.of(held.amount, held.decimals, zero=zero),
             }
         )
         for held in balances

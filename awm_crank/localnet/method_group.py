@@ -8,12 +8,32 @@ from solders.keypair import Keypair
 
 from . import base58
 from .bank import Bank
-from .faults import invalid_params
-from .ledger import ENCODINGS
+from .faults import TOO_LARGE, invalid_params
+from .jsonrpc import MAX_ANSWER_BYTES
+from .ledger import ENCODINGS, join
 from .params import config
 
 CORE_VERSION = "3.1.12"
 """The Agave version whose RPC this one follows."""
+
+
+class Rows:
+    """The elements of an answer, as JSON texts. Raises RequestError once they are too long together."""
+
+    def __init__(self) -> None:
+        self._rows: list[bytes] = []
+        self._room = MAX_ANSWER_BYTES
+
+    def add(self, row: bytes) -> None:
+        """Adds an element."""
+        self._room -= len(row)
+        if self._room < 0:
+            raise TOO_LARGE
+        self._rows.append(row)
+
+    def join(self) -> bytes:
+        """The array."""
+        return join(self._rows)
 
 
 class MethodGroup:

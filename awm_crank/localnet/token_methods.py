@@ -8,9 +8,9 @@ import msgspec
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from . import ledger, tokens
+from . import tokens
 from .faults import invalid_params
-from .method_group import MethodGroup
+from .method_group import MethodGroup, Rows
 from .params import key, parse_key, required
 from .tokens import Mint, TokenAccount
 from .views import AccountView
@@ -78,13 +78,13 @@ class TokenMethods(MethodGroup):
                     raise invalid_params("Invalid param: unrecognized Token program id")
             case _:
                 raise invalid_params("Invalid params: invalid value: map, expected map with a single key.")
-        rows = []
+        rows = Rows()
         for address_, account, held in self._holders(program):
             if matches(held) and mint in (None, held.mint):
                 view.refuse_long(account)
                 shown = view.render(account, self._bank.find)
-                rows.append(b'{"account":%b,"pubkey":"%b"}' % (shown, str(address_).encode()))
-        return self._context(ledger.join(rows))
+                rows.add(b'{"account":%b,"pubkey":"%b"}' % (shown, str(address_).encode()))
+        return self._context(rows.join())
 
     def _holders(self, program: Pubkey) -> list[tuple[Pubkey, Account, TokenAccount]]:
         found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 TOKEN_2022 = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
 PROGRAMS = {TOKEN: "spl-token", TOKEN_2022: "spl-token-2022"}
+_PROGRAM_KEYS = {bytes(program) for program in PROGRAMS}
 MINT_BYTES, ACCOUNT_BYTES, MULTISIG_BYTES = 82, 165, 355
 NATIVE_DECIMALS = 9
 _MAX_SIGNERS = 11
@@ -70,6 +71,17 @@ class TokenAccount(NamedTuple):
     close_authority: Pubkey | None
 
 
+class TokenBalance(NamedTuple):
+    """A token account's balance before or after a transaction. `place` is its index in the transaction's keys."""
+
+    place: int
+    mint: str
+    owner: str
+    program: str
+    amount: int
+    decimals: int
+
+
 # C-like options: u32 1 or 0, then the value. solders' decoders panic on other bytes, which any program could write.
 _MINT = struct.Struct("<I32sQBBI32s")
 _ACCOUNT = struct.Struct("<32s32sQI32sBIQQI32s")
@@ -117,6 +129,21 @@ def decimals_of(held: TokenAccount, find: Find) -> int | None:
         return NATIVE_DECIMALS
     mint = mint_of(find(held.mint))
     return None if mint is None else mint.decimals
+
+
+def balances(keys: Sequence[bytes], find: Find) -> tuple[TokenBalance, ...]:
+    """The balances of those of a transaction's keys that are token accounts."""
+    if _PROGRAM_KEYS.isdisjoint(keys):
+        return ()
+    found = []
+    for place, key in enumerate(keys):
+        account = find(Pubkey.from_bytes(key))
+        held = token_account_of(account)
+        decimals = None if held is None else decimals_of(held, find)
+        if account is not None and held is not None and decimals is not None:
+            words = (str(held.mint), str(held.owner), str(account.owner))
+            found.append(TokenBalance(place, *words, held.amount, decimals))
+    return tuple(found)
 
 
 def _kind(account: Account) -> int:

@@ -15,7 +15,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from awm_crank.localnet import base58, tokens
-from awm_crank.localnet.jsonrpc import respond
+from awm_crank.localnet.jsonrpc import MAX_ANSWER_BYTES, respond
 
 NODE = Node(history=50)
 TARGET = Keypair().pubkey()
@@ -111,3 +111,20 @@ def test_any_account(data: bytes, owner: Pubkey, size: int) -> None:
     ):
         answer = ask(str(method), params)
         assert answer.get("error", {}).get("code") != INTERNAL, answer
+
+
+def test_small_requests_cannot_fill_the_memory() -> None:
+    """Many large answers in one batch, and one answer with many large accounts, end at a limit; the rest is refused."""
+    wanted = [{"jsonrpc": "2.0", "id": number, "method": "getLeaderSchedule"} for number in range(100)]
+    answer = respond(json.dumps(wanted).encode(), METHODS)
+    assert answer is not None
+    assert len(answer) < 1.1 * MAX_ANSWER_BYTES
+    answers = json.loads(answer)
+    assert len(answers) == 100
+    assert "result" in answers[0]
+    assert "too large" in answers[99]["error"]["message"]
+    big = Keypair().pubkey()
+    NODE.bank.svm.set_account(big, Account(1, bytes(5_000_000), Pubkey.new_unique()))
+    refused = ask("getMultipleAccounts", [[str(big)] * 100, {"encoding": "base64"}])
+    assert "too large" in refused["error"]["message"]
+    assert "result" in ask("getMultipleAccounts", [[str(big)] * 5, {"encoding": "base64"}])
