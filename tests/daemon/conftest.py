@@ -1,4 +1,4 @@
-"""A localnet for this folder's tests, and a place on it for each."""
+"""The localnet that this folder's tests share, and a separate place on it for each test."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from awm_crank.localnet.rig import EmbeddedLocalnet
 
 @pytest.fixture(scope="session")
 def net() -> Iterator[EmbeddedLocalnet]:
-    """One localnet for all."""
+    """One localnet for all tests of this folder."""
     with EmbeddedLocalnet() as running:
         yield running
 
 
 @pytest.fixture
 async def place(net: EmbeddedLocalnet, tmp_path: Path) -> AsyncIterator[Place]:
-    """A published cartridge whose matches last, and fresh keys."""
+    """A published cartridge, fresh keys, and matches long enough to be disturbed."""
     made = await Place.make(net, tmp_path)
     yield made
     await made.close()

@@ -1,4 +1,4 @@
-"""What the daemon's parts hand things to."""
+"""Fakes that receive what the daemon's parts pass on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from awm_crank.session import events
 
 
 def session() -> ServedSession:
-    """A session of nobody in particular."""
+    """A session with arbitrary keys."""
     return ServedSession(Pubkey.new_unique(), machine_settings(Config(), Pubkey.new_unique()))
 
 
 class Hands:
-    """Takes events and tasks."""
+    """Collects events and tasks."""
 
     def __init__(self) -> None:
         self.events: list[tuple[ServedSession, events.Event]] = []
@@ -27,19 +27,19 @@ class Hands:
         self.tasks: list[asyncio.Task[None]] = []
 
     def deliver(self, served: ServedSession, event: events.Event) -> None:
-        """An event for a session's machine."""
+        """Takes an event for a session's machine."""
         self.events.append((served, event))
 
     def failed(self, served: ServedSession, error: Exception) -> None:
-        """A session's step raised."""
+        """Notes that a session's step raised."""
         self.faults.append((served, error))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """A task."""
+        """Starts a task."""
         self.tasks.append(asyncio.get_running_loop().create_task(work))
 
     async def settle(self, seconds: float = 0.0) -> None:
-        """Lets everything run that is under way."""
+        """Lets every task that is under way run."""
         await asyncio.sleep(seconds)
         for _ in range(20):
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Matches that play themselves on a localnet, what they come to, and a proxy that breaks things."""
+"""Matches that play themselves on a localnet, the records they must produce, and a proxy that breaks connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from awm_crank.wire.transaction import Signer
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 20.0, *, what: str = "it") -> None:
-    """Waits for something that other processes do."""
+    """Waits for something that another process does."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen in time"
@@ -36,11 +36,11 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0, *, what:
 
 
 class Place(rig.Place):
-    """A place with a small model, for one test: settings by name, matches that play themselves."""
+    """A place with a small model for one test: settings by name, and matches that play themselves."""
 
     @classmethod
     async def make(cls, net: LocalnetProcess, folder: Path, cartridge: Cartridge | None = None) -> Self:
-        """Publishes a cartridge, a tiny seeded one unless another is given."""
+        """Publishes a cartridge; by default a tiny one with seeded weights."""
         return await super().make(net, folder, cartridge or lasting())
 
     def settings(self, **changes: Any) -> config.Config:
@@ -63,19 +63,19 @@ class Place(rig.Place):
         return super().crank(settings or self.settings(), name)
 
     async def play(self, match: SessionAccounts, seed: int = 7) -> None:
-        """Both players play until the session ends."""
+        """Lets both players play until the session ends."""
         async with PlayerConnection(self.net.http, self.net.ws) as connection:
             seats = [ScriptedPlayer(Signer(bytes(self.players[n])), n, agent("random")) for n in (0, 1)]
             await connection.play(match.entity, self.world, seats, seed)
 
     async def show(self, match: SessionAccounts) -> SessionView:
-        """All accounts of a session."""
+        """Reads all accounts of a session."""
         return await session.show(self.chain, match.session)
 
     async def when(
         self, match: SessionAccounts, condition: Callable[[SessionView], bool], timeout_s: float = 30.0
     ) -> SessionView:
-        """The session's accounts, once they satisfy a condition."""
+        """Waits until the session's accounts satisfy a condition, and returns them."""
         deadline = time.monotonic() + timeout_s
         while not condition(view := await self.show(match)):
             assert time.monotonic() < deadline, f"frame {view.session.frame}, status {view.session.status}"
@@ -84,7 +84,7 @@ class Place(rig.Place):
 
 
 def finished(view: SessionView) -> bool:
-    """Ended, with a checkpoint of the last frame."""
+    """Waits until the session has ended with a checkpoint of its last frame."""
     hidden = view.hidden
     return bool(
         view.session.status == 3 and hidden and hidden.initialized and hidden.checkpoint_frame == view.session.frame
@@ -92,7 +92,7 @@ def finished(view: SessionView) -> bool:
 
 
 def expected_records(made: Cartridge, view: SessionView, frames: int, seed: int = 7) -> list[bytes]:
-    """The records of an undisturbed match of `Place.play`, computed here."""
+    """Computes the records of an undisturbed match of `Place.play`."""
     engine, session_state = ReferenceEngine(made), view.session
     act = agent("random")
     block = frame_records.block(view.start_players, bytes(16), bytes(16), session_state.stage)
@@ -109,7 +109,7 @@ def expected_records(made: Cartridge, view: SessionView, frames: int, seed: int 
 
 
 class FaultProxy:
-    """A TCP proxy in front of an endpoint: breaks connections, refuses them, or lets them hang half open."""
+    """A TCP proxy in front of an endpoint. It breaks connections, refuses them, or leaves them half open."""
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
@@ -134,12 +134,12 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """What to give the crank."""
+        """The address to give the crank."""
         assert self._server is not None
         return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def drop(self) -> None:
-        """Breaks every connection off."""
+        """Breaks every open connection."""
         for writer in list(self._writers):
             writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""Who is served: by number, by measured load, by what the endpoint carries."""
+"""Which sessions are taken: limits by number, by measured load, and by what the endpoint carries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECOND = 1_000_000_000
 
 
 def loaded(share: float, serving: int, *, slow: int = 0, limits: Crank | None = None) -> Admission:
-    """An admission that saw ten seconds of `share` of a core for `serving` sessions."""
+    """An admission that measured `share` of a core over ten seconds, with `serving` sessions."""
     admission = Admission(limits or Crank())
     for n in range(11):
         look = LoadSample(n * SECOND, round(n * share * SECOND), n * 60 * serving, n * slow)
@@ -20,7 +20,7 @@ def loaded(share: float, serving: int, *, slow: int = 0, limits: Crank | None = 
 
 
 def test_number() -> None:
-    """`max_sessions` are taken, and no more."""
+    """At most `max_sessions` sessions are taken."""
     admission = Admission(Crank(max_sessions=2))
     assert admission.full(1) is None
     word, why = admission.full(2) or ("", "")
@@ -29,7 +29,7 @@ def test_number() -> None:
 
 
 def test_load() -> None:
-    """Sessions are taken as long as what each takes leaves room for one more."""
+    """A session is taken as long as there is room for the load that one session measurably takes."""
     admission = loaded(0.5, serving=5)
     assert 0.4 < admission.load <= 0.5
     assert admission.full(7) is None
@@ -40,12 +40,12 @@ def test_load() -> None:
 
 
 def test_nothing_measured() -> None:
-    """Before a session is served nothing is known that could refuse one."""
+    """Before any session is served, no measurement refuses one."""
     assert Admission(Crank()).full(50) is None
 
 
 def test_opening_counts_for_nothing() -> None:
-    """What restoring a session costs is not taken for what frames cost."""
+    """The cost of restoring a session does not count as the cost of its frames."""
     admission = loaded(0.1, serving=2)
     busy = LoadSample(12 * SECOND, 3 * SECOND, 2000, 0)
     admission.sampled(busy, serving=2, opening=1)
@@ -53,7 +53,7 @@ def test_opening_counts_for_nothing() -> None:
 
 
 def test_endpoint() -> None:
-    """Where frames land later than a period after they were sent, one session more is refused; and taken later."""
+    """While frames land more than a period after they were sent, a new session is refused; later it is taken."""
     admission = loaded(0.1, serving=2, slow=30)
     assert (admission.full(2) or ("", ""))[0] == "endpoint"
     for n in range(11, 30):
@@ -62,7 +62,7 @@ def test_endpoint() -> None:
 
 
 def test_kept() -> None:
-    """A refused session is kept, and known when it comes again."""
+    """A refused session is kept, and recognized when it comes again."""
     admission, key = Admission(Crank()), Pubkey.new_unique()
     assert admission.keep(key, b"one")
     assert not admission.keep(key, b"two")

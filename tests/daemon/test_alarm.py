@@ -1,4 +1,4 @@
-"""The alarm, precise and by the loop's own timers: once, never too early, and the last moment set counts."""
+"""Both alarms (precise, and by the loop's own timers) ring once, never early, and for the last moment that was set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MS = 1_000_000
 
 
 class Rung:
-    """When an alarm rang."""
+    """The moments at which an alarm rang."""
 
     def __init__(self, *, precise: bool) -> None:
         self.at: list[int] = []
@@ -23,14 +23,14 @@ class Rung:
 
 @pytest.fixture(params=[True, False], ids=["precise", "loop"])
 def rung(request: pytest.FixtureRequest) -> Iterator[Rung]:
-    """An alarm of each kind."""
+    """One alarm of each kind."""
     made = Rung(precise=request.param)
     yield made
     made.alarm.close()
 
 
 async def test_once(rung: Rung) -> None:
-    """It rings once, not before its moment, and can be set again."""
+    """An alarm rings once, not before its moment, and can be set again."""
     for _ in range(3):
         when = time.monotonic_ns() + 5 * MS
         rung.alarm.set(when)
@@ -40,7 +40,7 @@ async def test_once(rung: Rung) -> None:
 
 
 async def test_last_one_counts(rung: Rung) -> None:
-    """An earlier moment and a later one replace the one before."""
+    """A new moment replaces the one before, whether it is earlier or later."""
     now = time.monotonic_ns()
     rung.alarm.set(now + 500 * MS)
     rung.alarm.set(now + 5 * MS)
@@ -51,7 +51,7 @@ async def test_last_one_counts(rung: Rung) -> None:
 
 
 async def test_past(rung: Rung) -> None:
-    """A moment that has passed rings soon, but not from inside the call; zero is such a moment."""
+    """A moment in the past (zero included) rings soon, but not from inside the call."""
     rung.alarm.set(0)
     assert not rung.at
     await asyncio.sleep(0.02)
@@ -59,7 +59,7 @@ async def test_past(rung: Rung) -> None:
 
 
 async def test_cancelled(rung: Rung) -> None:
-    """Neither a cancelled nor a closed alarm rings; a closed one may be set again."""
+    """Neither a cancelled nor a closed alarm rings; a closed alarm can be set again."""
     rung.alarm.set(time.monotonic_ns() + 5 * MS)
     rung.alarm.cancel()
     await asyncio.sleep(0.02)
@@ -73,7 +73,7 @@ async def test_cancelled(rung: Rung) -> None:
 
 
 async def test_expired_and_set_anew(rung: Rung) -> None:
-    """A moment that has come while the loop was busy, and was replaced before it looked, does not ring."""
+    """A moment that passes while the loop is busy, and is replaced before the loop looks, does not ring."""
     rung.alarm.set(time.monotonic_ns() + MS)
     busy_until = time.monotonic_ns() + 5 * MS
     while time.monotonic_ns() < busy_until:

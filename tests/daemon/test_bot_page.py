@@ -1,4 +1,4 @@
-"""The bot of docs/start/first-bot.md, run as the page has it, against a crank process."""
+"""The bot of docs/start/first-bot.md runs exactly as printed, against a crank process."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FRAMES = 60
 
 
 def expected(players: bytes, frame: int) -> bytes:
-    """What the page's bot says as player 2 upon a frame."""
+    """The input that the page's bot sends as player 2 after this frame."""
     gap = player_object(players[:32])["x"] - player_object(players[32:])["x"]
     stick = 0 if abs(gap) < 14 else 80 if gap > 0 else -80
     return controller(stick, buttons=1 if stick == 0 and frame % 4 < 2 else 0)
 
 
 async def test_ten_line_bot(place: Place, tmp_path: Path) -> None:
-    """It takes the free seat, plays every frame by its rule and ends with the match, status 0."""
+    """The bot takes the free seat, plays every frame by its rule, and exits with status 0 when the match ends."""
     blocks = re.findall(r"```python[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)
     source = next(block for block in blocks if "join(" in block)
     assert len([line for line in source.splitlines() if line]) <= 10

@@ -1,4 +1,4 @@
-"""Steps: live ones first, those of one engine together, one session's fault its own."""
+"""The order of engine steps: live ones first, one call for each engine, and errors kept to their session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MADE = cartridge(SHAPES["tiny"], 1)
 
 
 class Counting:
-    """A native engine whose calls are counted."""
+    """A native engine that counts its calls."""
 
     def __init__(self) -> None:
         self.inner = NativeEngine(MADE)
@@ -30,28 +30,28 @@ class Counting:
         return getattr(self.inner, name)
 
     def backbone(self, state: Any, block: bytes) -> Any:
-        """One."""
+        """Counts one step."""
         self.calls.append(1)
         return self.inner.backbone(state, block)
 
     def backbone_batch(self, states: list[Any], blocks: list[bytes]) -> Any:
-        """Many."""
+        """Counts a batch of steps."""
         self.calls.append(len(states))
         return self.inner.backbone_batch(states, blocks)
 
 
 class Lone:
-    """An engine without batches, as the reference is."""
+    """An engine without batches, like the reference engine."""
 
     def backbone(self, state: Any, block: bytes) -> str:
-        """Says what it got."""
+        """Notes the step that it was given."""
         if not block:
             raise ValueError("no block")
         return f"{state}"
 
 
 def make() -> tuple[Compute, Hands, Latencies]:
-    """A compute and what it hands over to."""
+    """A compute thread, and the fake that it reports to."""
     hands, step = Hands(), Latencies()
     return Compute(hands.deliver, hands.failed, step, FaultPoints("")), hands, step
 
@@ -62,7 +62,7 @@ def live(engine: Any, state: Any, serial: int = 1, block: bytes = BLOCK) -> comm
 
 
 async def test_together() -> None:
-    """Steps of one engine that are due together are one call, and each session's next frame is the one it is alone."""
+    """Steps of one engine that are due together take one call, and each session gets the same frame as it would alone."""
     compute, hands, step = make()
     engine = Counting()
     states = [engine.start_state(BLOCK) for _ in range(3)]
@@ -83,7 +83,7 @@ async def test_together() -> None:
 
 
 async def test_two_models() -> None:
-    """Steps of another engine go on their own, in their order, and a call takes no more than BATCH."""
+    """Steps of different engines run in separate calls, in their order, and a call takes at most BATCH steps."""
     compute, hands, _ = make()
     one, two = Counting(), Counting()
     served = session()
@@ -96,7 +96,7 @@ async def test_two_models() -> None:
 
 
 async def test_one_fault() -> None:
-    """A step that cannot be done is its session's fault alone; its neighbours' are done."""
+    """A step that fails is reported to its own session only; the other steps are done."""
     compute, hands, _ = make()
     engine = Counting()
     good, bad = session(), session()
@@ -108,7 +108,7 @@ async def test_one_fault() -> None:
 
 
 async def test_live_first() -> None:
-    """A session that catches up takes one step at a time, and only when no live one waits."""
+    """A session that catches up takes one step at a time, and only while no live step waits."""
     compute, hands, step = make()
     engine = Lone()
     behind, ahead = session(), session()
@@ -124,7 +124,7 @@ async def test_live_first() -> None:
 
 
 async def test_warm_up() -> None:
-    """A warm-up gives the state that a session starts from."""
+    """A warm-up returns the state that a session starts from."""
     compute, hands, _ = make()
     engine, served = NativeEngine(MADE), session()
     compute.want(served, commands.WarmUp(4, engine, BLOCK))

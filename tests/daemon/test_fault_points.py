@@ -1,4 +1,4 @@
-"""Fault points: the process dies at the passage that was named, and at no other."""
+"""Fault points kill the process at the named point, and nowhere else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_at(killed: list[int]) -> None:
-    """FaultPoints of the named point are counted, others not, and the n-th kills."""
+    """Only passages of the named point are counted, and the n-th one kills the process."""
     fault_points = FaultPoints("claim:2")
     for point in ("claim", "model", "claim", "claim"):
         assert killed == ([] if point == "model" else killed)
@@ -34,7 +34,7 @@ def test_at(killed: list[int]) -> None:
 
 
 def test_none(killed: list[int]) -> None:
-    """Without a setting nothing kills."""
+    """Without the setting, no point kills."""
     fault_points = FaultPoints("")
     fault_points.at("")
     fault_points.at("claim")
@@ -42,7 +42,7 @@ def test_none(killed: list[int]) -> None:
 
 
 async def test_soon(killed: list[int]) -> None:
-    """`soon` kills a little later, when what it announces has begun."""
+    """`soon` kills a little later, once the work that it announces has begun."""
     FaultPoints("in-flight:1").soon("in-flight")
     assert not killed
     await asyncio.sleep(0.02)

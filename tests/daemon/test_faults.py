@@ -1,4 +1,4 @@
-"""Faults of our own: one session's must not take the others down, and none goes unsaid."""
+"""A fault in one session ends only that session, and every fault is logged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = Keypair()
 
 
 def hidden(entity: Pubkey) -> AccountChanged:
-    """A notification of a session of ours."""
+    """A notification about a session of this crank."""
     data = HiddenState(
         2, 64, 8, 0, 0, False, entity, KEY.pubkey(), 0, bytes(32), bytes(16), 0, bytes(32), 0, entity,
         bytes(32), 0, ids.WORLD,
@@ -34,14 +34,14 @@ def hidden(entity: Pubkey) -> AccountChanged:
 
 @pytest.fixture(autouse=True)
 def log() -> io.StringIO:
-    """What is logged."""
+    """The log's events."""
     out = io.StringIO()
     logs.configure("info", out)
     return out
 
 
 async def test_a_broken_session(monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
-    """A machine that raises is let go, with the traceback in the log; its neighbour is still served."""
+    """A session whose machine raises is released with a traceback in the log, and the other session is still served."""
     daemon = Daemon(Config(), Signer(bytes(KEY)))
     good, bad = Pubkey.new_unique(), Pubkey.new_unique()
     real = SessionMachine.handle
@@ -56,14 +56,14 @@ async def test_a_broken_session(monkeypatch: pytest.MonkeyPatch, log: io.StringI
         daemon._notified(hidden(entity))
     assert {served.entity for served in daemon._roster} == {good}
     assert "ZeroDivisionError" in log.getvalue()
-    # and it is not taken up again
+    # and the session is not taken again
     daemon._notified(hidden(bad))
     assert len(daemon._roster) == 1
 
 
 @pytest.mark.parametrize("data", [b"", bytes(layouts.HIDDEN_STATE.size), bytes(9999)])
 async def test_strange_accounts(data: bytes) -> None:
-    """An account that is no hidden state of its entity begins no session."""
+    """An account that is not the hidden state of its entity starts no session."""
     daemon = Daemon(Config(), Signer(bytes(KEY)))
     note: Any = hidden(Pubkey.new_unique())
     daemon._notified(AccountChanged(note.tag, note.key, 1, note.owner, 1, data))
@@ -71,7 +71,7 @@ async def test_strange_accounts(data: bytes) -> None:
 
 
 async def test_broken_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that should run for ever and breaks ends the daemon with its error."""
+    """When a background task that should run for ever raises, the daemon ends with that error."""
     daemon = Daemon(Config(), Signer(bytes(KEY)))
 
     async def broken() -> None:

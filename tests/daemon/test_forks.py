@@ -1,4 +1,4 @@
-"""A crank serves forked models: shards of several authorities, one cartridge."""
+"""A crank serves forked models: shards of several authorities that form one cartridge."""
 
 from __future__ import annotations
 

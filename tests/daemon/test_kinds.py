@@ -1,4 +1,4 @@
-"""The same daemon, unchanged, over the validators that operators run."""
+"""The same daemon, unchanged, against each validator that operators run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Case(NamedTuple):
 CASES = [
     Case("embedded", (), 120, {}),
     Case("magicblock", ("--cache", str(CACHE)), 120, {}),
-    # a frame takes two of its slots, the inputs' and its own, and it notifies at a slot's end
+    # a frame takes two slots of this validator (one for the inputs, one for itself), and it notifies at a slot's end
     Case(
         "solana",
         ("--validator", str(SOLANA), "--slot-ms", "50"),
@@ -39,7 +39,7 @@ CASES = [
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.kind)
 def running(request: pytest.FixtureRequest) -> Iterator[tuple[LocalnetProcess, Case]]:
-    """A localnet of each kind; one that cannot be had is an error, never a skip."""
+    """A localnet of each kind. A kind that is not installed is an error, never a skip."""
     case: Case = request.param
     with LocalnetProcess(case.kind, *case.options) as net:
         yield net, case
@@ -47,7 +47,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[tuple[LocalnetProcess, C
 
 @pytest.fixture
 async def spot(running: tuple[LocalnetProcess, Case], tmp_path: Path) -> AsyncIterator[tuple[Place, Case]]:
-    """A published cartridge and fresh keys on it."""
+    """A published cartridge on this localnet, and fresh keys."""
     net, case = running
     place = await Place.make(net, tmp_path)
     yield place, case
@@ -55,7 +55,7 @@ async def spot(running: tuple[LocalnetProcess, Case], tmp_path: Path) -> AsyncIt
 
 
 async def test_a_match(spot: tuple[Place, Case]) -> None:
-    """Claimed, prepared, played, checkpointed, released: every record is the one computed here."""
+    """A session is claimed, prepared, played, checkpointed and released, and every record is the one computed here."""
     place, case = spot
     crank = place.crank(place.settings(**case.settings))
     await crank.ready()
@@ -73,7 +73,7 @@ async def test_a_match(spot: tuple[Place, Case]) -> None:
 
 
 async def test_killed_and_resumed(spot: tuple[Place, Case]) -> None:
-    """SIGKILL in the middle of a match, with a frame under way: the next process goes on, and no record differs."""
+    """After SIGKILL in the middle of a match, with a frame under way, the next process goes on and no record differs."""
     place, case = spot
     settings = place.settings(**case.settings, fault_kill_at=f"in-flight:{case.frames // 2}")
     first = place.crank(settings, name="first")

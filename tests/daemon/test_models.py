@@ -1,4 +1,4 @@
-"""Which engine computes: the configured one or none."""
+"""The configured engine computes, or the crank does not start."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ from awm_crank.wire.transaction import Signer
     ],
 )
 def test_no_replacement(settings: config.Engine, says: str) -> None:
-    """A path that is none, or cannot run here, or belongs to the other kernel, is refused before anything starts."""
+    """A path that does not exist, cannot run here, or belongs to the other kernel is refused before anything starts."""
     with pytest.raises((EngineError, ConfigError), match=says):
         Daemon(config.Config(engine=settings), Signer(bytes(Keypair())))

@@ -1,4 +1,4 @@
-"""Transactions of one turn leave in one request; frames and chunks apart."""
+"""Transactions of one loop turn leave in one request, and frames never share one with chunks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ME = Pubkey.new_unique()
 
 
 class FakeSender:
-    """Signs with nothing; refuses what it is told to."""
+    """Does not sign; refuses what the test names."""
 
     def __init__(self) -> None:
         self.requests: list[int] = []
@@ -31,43 +31,45 @@ class FakeSender:
         self._signed = 0
 
     def sign(self, _: Any) -> Any:
-        """A number in place of a transaction."""
+        """Returns a number in place of a transaction."""
         if self.unsigned:
             raise self.unsigned
         self._signed += 1
         return self._signed
 
     def sign_template(self, template: Any, _: bytes) -> Any:
-        """As `sign`."""
+        """Returns a number, like `sign`."""
         return self.sign(template)
 
     async def send_all(self, transactions: Sequence[int], *, skip_preflight: bool = False) -> list[AwmError | None]:
-        """One request."""
+        """Notes one request."""
         self.requests.append(len(transactions))
         self.skipped.append(skip_preflight)
         return [self.outcomes.get(each) for each in transactions]
 
 
 def make(world: Pubkey | None = ME) -> tuple[Outbox, FakeSender, Hands, Stats]:
-    """An outbox and its surroundings."""
+    """An outbox, and the fakes around it."""
     sender, hands, stats = FakeSender(), Hands(), Stats()
     outbox = Outbox(sender, ME, lambda: world, hands.deliver, hands.spawn, stats, FaultPoints(""))  # type: ignore[arg-type]
     return outbox, sender, hands, stats
 
 
 def frame(ticket: int) -> commands.SendFrame:
-    """A frame."""
+    """A frame's transaction."""
     return commands.SendFrame(ticket, 1, 1, bytes(16), bytes(2), bytes(64), bytes(16))
 
 
 def chunk(served: ServedSession, ticket: int, *, preflight: bool = False) -> commands.Transaction:
-    """A chunk of a checkpoint, beside frames unless it has preflight."""
+    """A chunk of a checkpoint. Without preflight it shares requests with other chunks."""
     instruction = programs.checkpoint_write(ME, served.entity, 0, 0, b"x")
     return commands.Transaction(ticket, "checkpoint-chunk", (instruction,), preflight)
 
 
 async def test_frames_together() -> None:
-    """Frames of one turn are one request, each with its own answer; the next turn's are the next."""
+    """Frames of one turn leave in one request, and each gets its own answer; the next turn's frames leave in the next
+    one.
+    """
     outbox, sender, hands, stats = make()
     sender.outcomes[2] = ProgramError("no", code=6001)
     one, two = session(), session()
@@ -89,7 +91,7 @@ async def test_frames_together() -> None:
 
 
 async def test_frame_that_cannot_be_signed() -> None:
-    """Without a world or a blockhash the machine is answered, but not from inside its own event."""
+    """Without a world or a blockhash, the machine gets an answer, but not from inside its own event."""
     for world, unsigned in ((None, None), (ME, RpcError("no blockhash yet"))):
         outbox, sender, hands, _ = make(world)
         sender.unsigned = unsigned
@@ -104,7 +106,7 @@ async def test_frame_that_cannot_be_signed() -> None:
 
 
 async def test_chunks_gather() -> None:
-    """Chunks of several sessions share a request after a few milliseconds; frames never wait for them."""
+    """Chunks of several sessions gather for a few milliseconds into one request; frames never wait for them."""
     outbox, sender, hands, _ = make()
     one, two = session(), session()
     outbox.send(one, (chunk(one, 1),))
@@ -119,7 +121,7 @@ async def test_chunks_gather() -> None:
 
 
 async def test_chunks_fill_requests() -> None:
-    """More than a request holds goes in several; one session's stay together."""
+    """More chunks than a request holds leave in several requests, and one session's chunks stay together."""
     outbox, sender, hands, _ = make()
     for _ in range(3):
         served = session()
@@ -129,7 +131,7 @@ async def test_chunks_fill_requests() -> None:
 
 
 async def test_others_at_once() -> None:
-    """Everything else leaves at once; where it cannot be signed, each transaction is answered."""
+    """Every other transaction leaves at once. If it cannot be signed, each transaction still gets an answer."""
     outbox, sender, hands, _ = make()
     served = session()
     outbox.send(served, (chunk(served, 1, preflight=True), chunk(served, 2, preflight=True)))

@@ -1,4 +1,4 @@
-"""A crank's own page and feed: shown in a real browser while a match runs, and no trouble of theirs is the crank's."""
+"""A crank's own page and feed, shown in a real browser during a match. Trouble with either never reaches the crank."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from awm_crank.match.file import frame_object
 
 
 def serving(place: Place, name: str = "crank", **view: Any) -> CrankProcess:
-    """A crank that serves page and feed, on free ports unless told otherwise."""
+    """A crank that serves page and feed, on free ports by default."""
     settings = config.View(**{"enabled": True, "page_port": 0, "feed_port": 0, **view})
     return place.crank(msgspec.structs.replace(place.settings(), view=settings), name)
 
 
 async def shown(crank: CrankProcess, times: int = 1) -> dict[str, Any]:
-    """Waits for the log's line with both addresses."""
+    """Waits for the log line that has both addresses."""
     await until(lambda: len(crank.lines("view")) >= times, what="a view")
     return crank.lines("view")[-1]
 
 
 def child(crank: CrankProcess) -> int:
-    """The process id of the one process that a crank has started."""
+    """The process id of the one child that a crank has started."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -48,26 +48,25 @@ def child(crank: CrankProcess) -> int:
 
 
 def about(pid: int, name: str) -> str:
-    """A file of /proc."""
+    """Reads a file of /proc."""
     return Path(f"/proc/{pid}/{name}").read_text().strip()
 
 
 def listening(url: str) -> bool:
-    """Whether anything takes connections there."""
+    """Whether a server accepts connections there."""
     host, _, port = url.rstrip("/").rpartition("//")[2].rpartition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
 
 
 async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
-    """The page of a crank shows its match as it runs and as it was exported, the feed tells each frame, and both end
-    with the crank."""
+    """The page shows a match as it runs and as it was exported, the feed sends each frame, and both end with the crank."""
     crank = serving(place)
     view = await shown(crank)
     await crank.ready()
     match = await place.create(max_frames=300)
     async with aiohttp.ClientSession() as http, http.ws_connect(view["feed"]) as feed, Browser() as browser:
-        # named: on a chain with other sessions that live, the page would choose among them
+        # the session is named, because the page would choose one of several on a chain with other live sessions
         await browser.open(f"{view['page']}#session={match.session}")
         await browser.until("document.getElementById('banner').innerText.includes('Waiting for player 2')")
         await place.join(match)
@@ -84,7 +83,7 @@ async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
         async with asyncio.timeout(20):
             while first != frame_object(ended.session.players, ended.session.stage):
                 first = json.loads((await feed.receive()).data)
-        # the file that the match is exported to shows the same
+        # the file that the match is exported to shows the same match
         path = tmp_path / "match.json"
         words = ["export", str(match.session), "-o", str(path), "--rpc", place.net.http]
         assert await asyncio.to_thread(main, words) == 0
@@ -99,7 +98,7 @@ async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
 
 
 async def test_off_unless_enabled(place: Place) -> None:
-    """A crank that was not asked to starts no process."""
+    """A crank without the setting starts no child process."""
     crank = place.crank()
     await crank.ready()
     with pytest.raises(ValueError, match="not enough values"):
@@ -108,7 +107,7 @@ async def test_off_unless_enabled(place: Place) -> None:
 
 
 async def test_trouble_stays_with_the_view(place: Place) -> None:
-    """It has the lowest priority; stopped or killed in the middle of a match it costs no frame, and comes back."""
+    """The view's process has the lowest priority; when it is stopped or killed, no frame is lost and it comes back."""
     crank = serving(place)
     first = await shown(crank)
     pid = child(crank)
@@ -133,7 +132,7 @@ async def test_trouble_stays_with_the_view(place: Place) -> None:
 
 
 async def test_crank_that_is_killed_takes_it_along(place: Place) -> None:
-    """SIGKILL of the crank leaves nothing that serves."""
+    """After SIGKILL of the crank, nothing serves the page any more."""
     crank = serving(place)
     view = await shown(crank)
     crank.kill()
@@ -141,7 +140,7 @@ async def test_crank_that_is_killed_takes_it_along(place: Place) -> None:
 
 
 async def test_taken_port_keeps_nobody_from_serving(place: Place) -> None:
-    """The crank is ready and says what is in the way; once the port is free the page is there."""
+    """When the port is taken, the crank still becomes ready and names the port; once it is free, the page is there."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         crank = serving(place, page_port=port)
@@ -154,14 +153,14 @@ async def test_taken_port_keeps_nobody_from_serving(place: Place) -> None:
 
 
 async def test_endpoint_without_websocket_is_refused(place: Place) -> None:
-    """A setting that cannot work ends the crank at its start, by name."""
+    """A setting that cannot work ends the crank at its start, and the error names it."""
     crank = serving(place, rpc="https://seen.example")
     assert await crank.ended() == 2
     assert "view.ws" in crank.log.read_text()
 
 
 async def test_token_is_not_shown(place: Place) -> None:
-    """The endpoint that browsers are told is `view.rpc`; the crank's own stands neither there nor among processes."""
+    """Browsers get the address of `view.rpc`; the crank's own address appears neither there nor in the process list."""
     settings = msgspec.structs.replace(
         place.settings(rollup_http=f"{place.net.http}/?token=s3cret", rollup_ws=f"{place.net.ws}/?token=s3cret"),
         view=config.View(enabled=True, page_port=0, feed_port=0, rpc="http://seen:80"),

@@ -1,4 +1,4 @@
-"""Which sessions tick together."""
+"""Which sessions tick at the same moments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PERIOD = 16_666_667
 
 
 def test_apart() -> None:
-    """The first sessions tick half a period apart, then a quarter; eight are all apart."""
+    """Two sessions tick half a period apart, four a quarter; eight sessions all tick apart."""
     phases = Phases(PERIOD)
     taken = [phases.take() for _ in range(8)]
     assert taken[:3] == [0, PERIOD // 2, PERIOD // 4]
@@ -23,7 +23,7 @@ def test_apart() -> None:
 
 @given(st.lists(st.booleans(), max_size=60))
 def test_even(steps: list[bool]) -> None:
-    """However sessions come and go, a new one gets a phase that no other has fewer of."""
+    """However sessions come and go, a new one gets a phase that has the fewest sessions."""
     phases, held = Phases(PERIOD), list[int]()
     offsets = {Phases(PERIOD).take(), *(PERIOD * n // 8 for n in range(8))}
     for come in steps:

@@ -1,4 +1,4 @@
-"""Accounts wanted in one turn are read in as few requests as it takes."""
+"""Accounts that are wanted in one loop turn are read in as few requests as possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.session.effects import ALL, SMALL
 
 
 class Endpoint:
-    """Has every account but those named, each with its own key as data."""
+    """An endpoint that has every account but the named ones; each account's data is its own key."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
@@ -41,13 +41,13 @@ class Endpoint:
 
 
 def make() -> tuple[Reader, Endpoint, Hands]:
-    """A reader and both its ends."""
+    """A reader, its endpoint, and the fake that it reports to."""
     endpoint, hands = Endpoint(), Hands()
     return Reader(endpoint, hands.deliver, hands.spawn), endpoint, hands  # type: ignore[arg-type]
 
 
 async def test_together() -> None:
-    """Small accounts of several sessions are one request; what is wanted twice is read once."""
+    """Small accounts of several sessions share a request, and an account that is wanted twice is read once."""
     reader, endpoint, hands = make()
     one, two = session(), session()
     endpoint.missing = {str(two.keys["inputs"])}
@@ -64,7 +64,7 @@ async def test_together() -> None:
 
 
 async def test_big_ones_apart() -> None:
-    """A session's big accounts are a request of their own, and no request exceeds a hundred keys."""
+    """A session's big accounts take a request of their own, and no request exceeds a hundred keys."""
     reader, endpoint, hands = make()
     for _ in range(40):
         reader.want(session(), SMALL)
@@ -74,7 +74,7 @@ async def test_big_ones_apart() -> None:
 
 
 async def test_failures() -> None:
-    """A request that fails, or is answered short, is told to every session in it."""
+    """Every session in a request that fails, or is answered short, gets the failure."""
     for fault in ("broken", "short"):
         reader, endpoint, hands = make()
         setattr(endpoint, fault, True)
@@ -85,7 +85,7 @@ async def test_failures() -> None:
 
 
 async def test_dropped() -> None:
-    """A session that is let go meanwhile is not read for."""
+    """Nothing is read for a session that was released in the meantime."""
     reader, endpoint, hands = make()
     served = session()
     reader.want(served, SMALL)

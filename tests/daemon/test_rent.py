@@ -1,4 +1,4 @@
-"""What sessions' accounts may cost together."""
+"""The limit on what the accounts of all sessions may cost together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from awm_crank.net.rpc import RpcClient
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60), st.booleans())))
 def test_rent(steps: list[tuple[int, int, bool]]) -> None:
-    """Whatever is asked for and closed in whatever order, what is granted never exceeds the limit."""
+    """In whatever order sessions ask and close, the sum that was granted never exceeds the limit."""
     rent = Rent(Crank(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
     entities = [Pubkey.new_unique() for _ in range(6)]
     held: dict[int, int] = {}
@@ -31,7 +31,7 @@ def test_rent(steps: list[tuple[int, int, bool]]) -> None:
 
 
 def test_rent_that_lies_there() -> None:
-    """What is found on chain counts, even beyond the limit."""
+    """Rent that is found on chain counts, even beyond the limit."""
     rent = Rent(Crank(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
     rent.charge(Pubkey.new_unique(), 150)
     assert "crank.total_spend_limit_lamports" in rent.too_dear(Pubkey.new_unique(), 1)

@@ -1,4 +1,4 @@
-"""A session handed over to the real rollup, played there by the unchanged path, and settled on the base chain."""
+"""A session that is handed over to the real rollup, played there by the unchanged crank, and settled on the base chain."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ FRAMES = 150
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[LocalnetProcess]:
-    """Base chain and rollup."""
+    """The base chain and the rollup."""
     with LocalnetProcess("rollup", "--cache", str(CACHE)) as running:
         yield running
 
 
 class Rolled(Place):
-    """A place whose model and beginnings are on the base chain, and whose matches are in the rollup."""
+    """A place whose model and new sessions are on the base chain, and whose matches run in the rollup."""
 
     async def hand_over(self, match: SessionAccounts) -> None:
-        """To the rollup, with lamports for a small ring and small checkpoints."""
+        """Hands a match over to the rollup, with lamports for a small ring and small checkpoints."""
         await rollup.delegate(
             self.base, self.chain, self.players[0], match.session, ring_records=900, checkpoint_bytes=40_000
         )
@@ -53,21 +53,24 @@ class Rolled(Place):
 
 @pytest.fixture
 async def place(net: LocalnetProcess, tmp_path: Path) -> AsyncIterator[Rolled]:
-    """A published cartridge and fresh keys."""
+    """A published cartridge, and fresh keys."""
     made = await Rolled.make(net, tmp_path)
     yield made
     await made.close()
 
 
 async def test_there_and_back(place: Rolled) -> None:
-    """Made on the base chain, handed over, joined and played in the rollup, recorded, taken back: every record is the
-    one computed here, and the file's last hash is the one that settled. Then player 1 closes it and has its rent."""
+    """A session is made on the base chain, handed over, played and recorded in the rollup, and taken back.
+
+    Every record is the one computed here, and the file's last hash is the one that settled. At the end player 1 closes
+    the session and gets its rent back.
+    """
     crank = place.crank()
     await crank.ready()
     match = await place.create(max_frames=FRAMES)
     balance = await place.base.balance(place.players[0].pubkey())
     await place.hand_over(match)
-    await place.hand_over(match)  # nothing is left to be done, and nothing is done
+    await place.hand_over(match)  # a second call finds nothing left to do, and does nothing
     await place.join(match)
     async with asyncio.timeout(40):
         await place.play(match)
@@ -100,13 +103,12 @@ async def test_there_and_back(place: Rolled) -> None:
     assert json.loads(crank.stats_path.read_text())["frames"] == FRAMES
 
     await session.close(place.base, place.players[0], match.session)
-    # the four components' rent was paid before; fees and the rollup's own charges are all that is gone
+    # the rent of the four components was paid before, so only fees and the rollup's own charges are gone
     assert await place.base.balance(place.players[0].pubkey()) > balance - 5_000_000
 
 
 async def test_killed_crank(place: Rolled) -> None:
-    """SIGKILL with a frame under way, and a crank that finds what was handed over before it was started: no record
-    differs."""
+    """SIGKILL with a frame under way: a crank that starts after the hand-over goes on, and no record differs."""
     match = await place.create(max_frames=FRAMES)
     await place.hand_over(match)
     first = place.crank(place.settings(fault_kill_at="in-flight:60"), name="first")
@@ -126,7 +128,7 @@ async def test_killed_crank(place: Rolled) -> None:
 
 
 async def test_who_may_take_it_back(place: Rolled) -> None:
-    """Nobody while it is being played; a stranger never; player 1 also before anybody has joined."""
+    """Nobody takes a session back during its match, a stranger never, and player 1 also before anybody has joined."""
     stranger = place.net.funded()
     playing, waiting = await place.create(max_frames=FRAMES), await place.create(max_frames=FRAMES)
     for match in (playing, waiting):
@@ -151,7 +153,9 @@ async def test_who_may_take_it_back(place: Rolled) -> None:
 
 
 async def test_commands(place: Rolled, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same way by commands: handed over, joined in the rollup, ended, taken back; the settled hash is printed."""
+    """Commands hand a session over, join it in the rollup, end it and take it back; the last one prints the settled
+    hash.
+    """
     keys = []
     for number, pair in enumerate(place.players):
         keys.append(place.folder / f"player{number}.json")
@@ -175,8 +179,10 @@ async def test_commands(place: Rolled, capsys: pytest.CaptureFixture[str]) -> No
 
 
 async def test_busy_machine(tmp_path: Path) -> None:
-    """Base chain and rollup stand still again and again while sessions are handed over: every frame log can be written
-    to in the rollup afterwards, and they go back."""
+    """On a machine that pauses base chain and rollup again and again, sessions are handed over and come back intact.
+
+    The rollup can write to every frame log afterwards.
+    """
     with LocalnetProcess("rollup", "--cache", str(CACHE)) as net:
         place = await Rolled.make(net, tmp_path)
         players = [net.funded() for _ in range(6)]
@@ -192,7 +198,7 @@ async def test_busy_machine(tmp_path: Path) -> None:
             await asyncio.to_thread(stalls.join)
         for match in (match for some in made for match in some):
             grow = programs.ring_grow(place.crank_key.pubkey(), match.entity, 900)
-            # the first transaction of a key may come before the rollup has fetched it
+            # a key's first transaction may arrive before the rollup has fetched its account
             async for attempt in tenacity.AsyncRetrying(
                 stop=tenacity.stop_after_attempt(10), wait=tenacity.wait_fixed(0.1), reraise=True
             ):
@@ -229,8 +235,10 @@ def _stall(pids: list[int], over: threading.Event) -> None:
 
 
 async def test_killed_rollup(tmp_path: Path) -> None:
-    """SIGKILL of the rollup in the middle of a match, and a start on its storage: what it restored is served on by the
-    crank that was running, with checkpoints made again, and settles; no record differs."""
+    """After SIGKILL of the rollup in the middle of a match, it restarts on its storage and the match settles.
+
+    The running crank serves what the rollup restored, and makes the checkpoints again. No record differs.
+    """
     port, folder = free_ports(2), tmp_path / "rollup"
     with EmbeddedLocalnet("--for-rollup", "--cache", str(CACHE)) as base:
         words = ("--cache", str(CACHE), "--base", base.http, "--folder", str(folder))

@@ -1,4 +1,4 @@
-"""The daemon's tasks: which of them ends the service."""
+"""The daemon's tasks, and which of their ends stop the service."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from awm_crank.errors import RpcError
 
 
 async def fails(error: Exception) -> None:
-    """Raises."""
+    """Raises an error."""
     raise error
 
 
 async def test_first_failure_ends_the_service() -> None:
-    """The first exception in any task is kept and sets `stopping`; later ones do not replace it."""
+    """The first exception of any task is kept and sets `stopping`; later exceptions do not replace it."""
     tasks = Tasks()
     first = ValueError("first")
     tasks.spawn(fails(first))
@@ -26,7 +26,7 @@ async def test_first_failure_ends_the_service() -> None:
 
 
 async def test_ends_and_cancellations_are_no_failures() -> None:
-    """A task that ends, or is cancelled, leaves the service alone; only tasks under way are counted."""
+    """A task that returns or is cancelled does not stop the service, and only running tasks are counted."""
     tasks = Tasks()
     tasks.spawn(asyncio.sleep(0))
     tasks.spawn(asyncio.sleep(60))

@@ -1,4 +1,4 @@
-"""What a running crank tells: metrics of a match, health and readiness, MQTT that never costs a tick."""
+"""What a running crank reports: a match's metrics, health and readiness, and MQTT that never costs a tick."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from awm_crank.telemetry.frames import COMPACT_SIZE
 
 
 def free_port() -> int:
-    """A port nobody has just now."""
+    """A port that nothing uses at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Told:
-    """A crank that listens, and what it answers."""
+    """A crank that serves telemetry."""
 
     def __init__(self, place: Place, name: str = "crank", mqtt: config.Mqtt | None = None, **settings: Any) -> None:
         self.port = free_port()
@@ -41,7 +41,7 @@ class Told:
         self.crank: CrankProcess = place.crank(made, name)
 
     async def ask(self, path: str) -> tuple[int, str]:
-        """Status and body; 0 where nothing listens."""
+        """Returns status and body; status 0 where nothing listens."""
         timeout = aiohttp.ClientTimeout(total=2)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             try:
@@ -51,7 +51,7 @@ class Told:
                 return 0, ""
 
     async def metric(self, name: str, **labels: str) -> float:
-        """One sample's value."""
+        """The value of one sample."""
         for family in text_string_to_metric_families((await self.ask("metrics"))[1]):
             for sample in family.samples:
                 if sample.name == name and sample.labels == labels:
@@ -59,7 +59,7 @@ class Told:
         raise AssertionError(f"no {name} {labels}")
 
     async def when(self, path: str, status: int, seconds: float = 15) -> None:
-        """Waits for an answer."""
+        """Waits for this answer."""
         deadline = time.monotonic() + seconds
         while (found := await self.ask(path))[0] != status:
             assert time.monotonic() < deadline, found
@@ -67,7 +67,7 @@ class Told:
 
 
 async def test_metrics_of_a_match(place: Place) -> None:
-    """Ticks, frames and histograms after a match are those of the log's statistics, and the balance the chain's."""
+    """After a match, ticks, frames and histograms agree with the log's statistics, and the balance with the chain's."""
     told = Told(place)
     await told.crank.ready()
     match = await place.create(max_frames=120)
@@ -91,7 +91,9 @@ async def test_metrics_of_a_match(place: Place) -> None:
 
 
 async def test_lost_endpoint_clears_readiness_only(place: Place) -> None:
-    """Neither HTTP nor WebSocket for three seconds of a match: not ready, healthy; ready again when both are back."""
+    """Three seconds without HTTP and WebSocket make the crank not ready but still healthy; it is ready again
+    afterwards.
+    """
     async with FaultProxy(place.net.http) as http, FaultProxy(place.net.ws) as ws:
         told = Told(place, rollup_http=http.url, rollup_ws=ws.url)
         await told.crank.ready()
@@ -116,7 +118,7 @@ async def test_lost_endpoint_clears_readiness_only(place: Place) -> None:
 
 
 async def test_stopped_process_is_unhealthy(place: Place) -> None:
-    """A crank that does not run does not say that it is healthy; one that runs again does."""
+    """A stopped process does not report that it is healthy; once it runs again, it does."""
     told = Told(place)
     await told.crank.ready()
     told.crank.process.send_signal(signal.SIGSTOP)
@@ -126,7 +128,7 @@ async def test_stopped_process_is_unhealthy(place: Place) -> None:
 
 
 async def test_match_over_mqtt(place: Place, tmp_path: Path) -> None:
-    """A subscriber sees a match from `created` to `ended`, and every frame's bytes as they are in the log."""
+    """A subscriber sees a match from `created` to `ended`, and every frame's bytes equal the record in the log."""
     with Broker(tmp_path) as broker:
         mqtt = config.Mqtt(url=broker.url, qos=1, frames_per_s=0, queue=4096)
         told = Told(place, mqtt=mqtt)
@@ -150,16 +152,16 @@ async def test_match_over_mqtt(place: Place, tmp_path: Path) -> None:
     for frame, payload in enumerate(frames, 1):
         record = view.log.record(frame)
         assert int.from_bytes(payload[:4], "little") == frame
-        # players and the head of the chain hash stand in the record as well
+        # the record also contains the players and the head of the chain hash
         assert payload[4:68] in record
         assert payload[101:] == record[-8:]
 
 
 async def test_stopped_broker_costs_no_tick(place: Place, tmp_path: Path) -> None:
-    """The broker stopped for 30 s of a match: not one tick more is missed than beside it without a broker.
+    """A broker that stops for 30 s of a match costs no tick, compared with a crank that has no broker.
 
-    Both cranks share the machine, and whatever else it does. On a quiet one neither misses a tick; on a busy one
-    another pair plays, and after three the difference must be within what chance makes of such counts (three sigma).
+    Both cranks run at the same time on the same machine. On a quiet machine neither misses a tick. On a busy one
+    another pair plays, and after three pairs the difference must be within chance for such counts (three sigma).
     """
     outcomes = []
     for attempt in range(3):
@@ -175,7 +177,7 @@ async def test_stopped_broker_costs_no_tick(place: Place, tmp_path: Path) -> Non
 
 
 async def _beside(place: Place, broker: Broker, attempt: int) -> tuple[float, float]:
-    """Missed ticks of 30 s with the broker stopped, and those of a crank without one in the same time."""
+    """Missed ticks in 30 s with the broker stopped, and those of a crank without a broker in the same time."""
     mqtt = config.Mqtt(url=broker.url, qos=1, frames_per_s=0, queue=256)
     folder = place.folder / f"plain{attempt}"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""One timer for all sessions."""
+"""One timer serves all sessions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MS = 1_000_000
 
 
 async def test_in_order() -> None:
-    """Each session is woken once, in the order of its moment, and never before it."""
+    """Each session is woken once, in the order of its moment, and never early."""
     rung: list[tuple[ServedSession, int]] = []
     timers = Timers(lambda served: rung.append((served, time.monotonic_ns())), Latencies())
     first, second = session(), session()
@@ -31,7 +31,7 @@ async def test_in_order() -> None:
 
 
 async def test_changed_mind() -> None:
-    """A later moment replaces the one before, an earlier one too, and None takes it back."""
+    """A new moment replaces the one before, even by an earlier one, and None cancels it."""
     rung: list[tuple[ServedSession, int]] = []
     timers = Timers(lambda served: rung.append((served, time.monotonic_ns())), Latencies())
     later, sooner, never = session(), session(), session()
@@ -49,7 +49,7 @@ async def test_changed_mind() -> None:
 
 
 async def test_past() -> None:
-    """A moment that has passed rings at once, but not from inside the call; and one may be set from inside a ring."""
+    """A moment in the past rings at once, but not from inside the call; a ring may set the next moment."""
     rung: list[ServedSession] = []
 
     def ring(served: ServedSession) -> None:

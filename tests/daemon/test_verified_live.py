@@ -1,4 +1,4 @@
-"""`awm-crank verify SESSION` beside the crank that is writing it."""
+"""`awm-crank verify SESSION` while a crank is still writing that session."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from awm_crank.cli import main
 
 
 async def test_every_moment_of_a_match_verifies(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the first frame to the last, over a ring that goes round and checkpoints that are replaced, the chain holds
-    what the model makes at whatever moment it is asked."""
+    """The chain verifies at every moment of a match, while the ring wraps around and checkpoints are replaced."""
     checkpoints = config.Checkpoints(ring_capacity=256, min_interval_frames=60)
     crank = place.crank(place.settings(checkpoints=checkpoints))
     await crank.ready()

@@ -1,4 +1,4 @@
-"""The world where none is configured, on a real localnet."""
+"""How the world is found when none is configured, on a real localnet."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from awm_crank.wire import ids
 
 
 async def test_lowest(place: Place) -> None:
-    """The permissionless world of the lowest id is found, by the crank as by the tools."""
+    """The crank and the tools both find the permissionless world with the lowest id."""
     async with RpcClient(place.net.http) as rpc:
         assert await worlds.find(rpc) == await worlds.lowest(rpc) == place.world
     assert await setup.find_or_create_world(place.chain, place.net.faucet) == place.world
 
 
 def test_none() -> None:
-    """A chain without a world says so."""
+    """On a chain without a world, the error says so."""
 
     async def look(url: str) -> object:
         async with RpcClient(url) as rpc:
@@ -36,7 +36,7 @@ def test_none() -> None:
 
 
 async def test_interface(place: Place) -> None:
-    """The localnet's World has the interface that is spoken here."""
+    """The localnet's World has the interface that the crank uses."""
     async with RpcClient(place.net.http) as rpc:
         await asyncio.wait_for(worlds.check_interface(rpc), 5)
 
@@ -51,13 +51,13 @@ async def test_waits_for_world() -> None:
 
 
 async def test_another_interface_ends_the_crank(tmp_path: Path) -> None:
-    """A World of BOLT's development branch is refused by that name: the crank ends with status 1, in one line.
+    """A World of BOLT's development branch is refused by that name: the crank exits with status 1 and one line.
 
-    It never said that it was ready, although all else was there long before the base chain answered.
+    The crank never reported that it was ready, although everything else was there long before the base chain answered.
     """
     ours = Path(worlds.__file__).parents[1] / "localnet" / "programs" / "world.so"
     binary = tmp_path / "world.so"
-    # what a World that hands components a `cpi_auth` signer holds, behind the sections that the loader reads
+    # a World that hands components a `cpi_auth` signer contains this name, after the sections that the loader reads
     binary.write_bytes(ours.read_bytes() + b"cpi_auth")
     key = tmp_path / "crank.json"
     write_keypair(key, Keypair())

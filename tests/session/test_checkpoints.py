@@ -1,4 +1,4 @@
-"""A checkpoint on its way: order, retries, repair; and how often one is due."""
+"""One checkpoint's writer (order, retries, repair), and how often a checkpoint is due."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ STATE = bytes(n % 251 for n in range(2_345))
 
 
 def writer() -> CheckpointWriter:
-    """One of five chunks."""
+    """A writer of a checkpoint that has five chunks."""
     return CheckpointWriter(ME, ENTITY, 1, HEADER, STATE, chunk_bytes=500)
 
 
 def points(transactions: tuple[Transaction, ...]) -> list[str]:
-    """Their points."""
+    """The points of these commands."""
     return [transaction.point for transaction in transactions]
 
 
@@ -50,13 +50,13 @@ def account(*, finalized: bool = False, state: bytes = STATE, header: Position =
 
 
 def test_header_bytes() -> None:
-    """The header is the account's bytes from `frame` to the state, as the program hashes them."""
+    """The header is the account's bytes from the field `frame` up to the state, exactly as the program hashes them."""
     data = account()
     assert HEADER.checkpoint_header() == data[layouts.CHECKPOINT.offset("frame") : layouts.CHECKPOINT.size]
 
 
 def test_order() -> None:
-    """Begin alone, then chunks, and finalize only when every chunk was accepted."""
+    """Begin goes out alone, then the chunks, and finalize only when every chunk has been accepted."""
     one, tickets = writer(), count(1)
     draw = tickets.__next__
     (begin,) = one.next(4, draw)
@@ -78,7 +78,7 @@ def test_order() -> None:
 
 
 def test_chunks_cover_the_state() -> None:
-    """Offsets and bytes of all chunks together are the state."""
+    """The chunks together cover every byte of the state exactly once."""
     one, tickets = begun()
     data = bytearray(len(STATE))
     for transaction in one.next(100, tickets.__next__):
@@ -90,12 +90,12 @@ def test_chunks_cover_the_state() -> None:
 
 
 def test_strangers_ticket() -> None:
-    """A ticket that is not of this writer is left to others."""
+    """A writer ignores a ticket that is not its own."""
     assert not writer().answered(99, None)
 
 
 def test_refused_chunk_is_sent_again() -> None:
-    """A chunk that got lost is among those sent next."""
+    """A chunk that got lost is sent again with the next chunks."""
     one, tickets = begun()
     sent = one.next(5, tickets.__next__)
     for transaction in sent:
@@ -106,7 +106,7 @@ def test_refused_chunk_is_sent_again() -> None:
 
 
 def test_not_begun_begins_again() -> None:
-    """A chunk refused because nothing was begun starts the checkpoint over."""
+    """A chunk that is refused because no checkpoint was begun starts the checkpoint over."""
     one, tickets = begun()
     sent = one.next(5, tickets.__next__)
     for transaction in sent:
@@ -116,7 +116,7 @@ def test_not_begun_begins_again() -> None:
 
 @pytest.mark.parametrize("code", [Code.CHECKPOINT_CONTRADICTS_LOG, Code.CHECKPOINT_ACTIVE, Code.WRITER_MISMATCH])
 def test_hopeless(code: Code) -> None:
-    """What trying again cannot help ends the checkpoint at once."""
+    """A refusal that no retry can change ends the checkpoint at once."""
     one, tickets = writer(), count(1)
     (begin,) = one.next(4, tickets.__next__)
     one.answered(begin.ticket, refusal(code))
@@ -125,7 +125,7 @@ def test_hopeless(code: Code) -> None:
 
 
 def test_patience_ends() -> None:
-    """Refused again and again, it is given up with the last refusal."""
+    """A checkpoint that is refused again and again ends with the last refusal."""
     one, tickets = writer(), count(1)
     for _ in range(MAX_TRIES + 1):
         (begin,) = one.next(4, tickets.__next__)
@@ -147,7 +147,7 @@ def finalize_refused() -> tuple[CheckpointWriter, count[int]]:
 
 
 def test_repair() -> None:
-    """Compared with the account, exactly the chunks that differ are sent again."""
+    """After comparing with the account, the writer sends again exactly the chunks that differ."""
     one, tickets = finalize_refused()
     broken = bytearray(STATE)
     broken[700] ^= 1
@@ -158,14 +158,14 @@ def test_repair() -> None:
 
 
 def test_repair_of_another_header() -> None:
-    """An account that is of another frame is begun anew."""
+    """An account that holds another frame's header makes the writer begin again."""
     one, tickets = finalize_refused()
     one.compare(account(header=Position(40, BLOCK, bytes([5] * 32))))
     assert points(one.next(9, tickets.__next__)) == ["checkpoint-begin"]
 
 
 def test_it_was_finalized_after_all() -> None:
-    """An account that is finalized with these bytes means that the answer was wrong, not the checkpoint."""
+    """When the account is finalized with these very bytes, the refusal was wrong and the checkpoint is done."""
     one, _ = finalize_refused()
     one.compare(account(finalized=True))
     assert one.done
@@ -173,7 +173,7 @@ def test_it_was_finalized_after_all() -> None:
 
 @pytest.mark.parametrize("data", [None, b"", account()[:-1]])
 def test_account_of_another_size(data: bytes | None) -> None:
-    """An account that is gone or of another size ends the checkpoint."""
+    """An account that is gone or has another size ends the checkpoint."""
     one, _ = finalize_refused()
     one.compare(data)
     assert one.failed
@@ -181,13 +181,13 @@ def test_account_of_another_size(data: bytes | None) -> None:
 
 @given(st.integers(1, 3_000_000), st.integers(64, 938), st.integers(1, 64), st.integers(1, 2_000))
 def test_cadence(state_size: int, chunk_bytes: int, chunks_per_frame: int, min_interval: int) -> None:
-    """A checkpoint's chunks fit between two checkpoints, and the ring holds more than two intervals."""
+    """All chunks of a checkpoint fit between two checkpoints, and the ring holds more than two intervals."""
     interval, capacity = cadence(
         state_size, chunk_bytes=chunk_bytes, chunks_per_frame=chunks_per_frame, min_interval=min_interval,
         ring_capacity=256,
     )  # fmt: skip
     assert interval >= min_interval
-    # begin and finalize have frames of their own, and every third has none
+    # begin and finalize take a frame each, and every third frame carries no chunk
     assert ((interval - 4) * 2 // 3) * chunks_per_frame * chunk_bytes >= state_size
     assert capacity > 2 * interval
     assert capacity >= 256

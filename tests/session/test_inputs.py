@@ -1,4 +1,4 @@
-"""Which inputs a frame is made from."""
+"""The inputs that a frame is computed from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ONE, TWO = bytes([1] * 8), bytes([2] * 8)
 
 
 def test_decode() -> None:
-    """The coming frame, both inputs and whose are ready are read from the account."""
+    """The account gives the coming frame's number, both inputs, and which of them are ready."""
     data = InputBuffer(
         9, ONE, TWO, True, False, ids.ZERO_KEY, bytes(8), bytes(8), True, True, ids.WORLD, ids.WORLD
     ).encode()
@@ -23,7 +23,7 @@ def test_decode() -> None:
 
 
 def test_decode_short() -> None:
-    """Data that is too short is a typed error."""
+    """Data that is too short raises a typed error."""
     with pytest.raises(LayoutError):
         Known.decode(bytes(20))
 
@@ -42,7 +42,7 @@ def test_decode_short() -> None:
     ],
 )
 def test_choose(ready1: int, ready2: int, policy: str, expected: tuple[bytes, bytes] | None) -> None:
-    """Ready inputs are fresh; a late one is held, neutral, or waited for."""
+    """A ready input is fresh. A late one is held, replaced by neutral, or waited for, as configured."""
     assert choose(Known(1, ONE + TWO, ready1, ready2), policy) == expected  # type: ignore[arg-type]
 
 
@@ -51,6 +51,6 @@ orders = st.builds(Known, st.integers(0, 3), st.just(bytes(16)), st.integers(0, 
 
 @given(orders, orders)
 def test_newer_is_an_order(one: Known, two: Known) -> None:
-    """Of two states of the buffer at most one is newer, and none is newer than itself."""
+    """Of two states of the buffer at most one is newer, and no state is newer than itself."""
     assert not (one.newer_than(two) and two.newer_than(one))
     assert not one.newer_than(one)

@@ -1,4 +1,4 @@
-"""Whole scripts over the machine: from a session found to its last checkpoint, and over crashes."""
+"""Whole scripts over the machine: from finding a session to its last checkpoint, with and without crashes."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def records(chain: FakeChain) -> list[bytes]:
 
 
 def undisturbed(frames: int, engine: FakeEngine | None = None) -> FakeChain:
-    """The chain of a match that nothing went wrong in."""
+    """The log of a match in which nothing went wrong."""
     chain = FakeChain(status=ACTIVE)
     begin(chain, engine).play(frames)
     return chain
 
 
 def test_from_found_to_ready() -> None:
-    """A session that waits for player 2 is claimed and its accounts are made; then nothing is done."""
+    """For a session that waits for player 2, the machine claims it, makes its accounts, and then does nothing."""
     chain = FakeChain()
     script = begin(chain)
     assert script.machine.stage == "join"
@@ -62,7 +62,7 @@ def test_player_2_joins() -> None:
 
 
 def test_session_is_watched_until_it_begins() -> None:
-    """Every change of the session is told while player 2 is waited for, only its end from then on."""
+    """The session's account is watched for every change while player 2 is awaited, and only for its end after that."""
     chain = FakeChain()
     script = begin(chain)
     assert script.watched
@@ -79,7 +79,7 @@ def test_session_is_watched_until_it_begins() -> None:
 
 
 def test_session_is_watched_again() -> None:
-    """A chain that goes back to before player 2 has the session's account watched again, and the match begins then."""
+    """When the chain goes back to before player 2 joined, the account is watched again and the match still begins."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain)
     assert (script.machine.stage, script.watched) == ("serve", False)
@@ -97,7 +97,7 @@ def test_session_is_watched_again() -> None:
 
 
 def test_join_while_reading() -> None:
-    """A JOIN notified while older accounts are on their way is not lost."""
+    """A JOIN that arrives while older accounts are being read is not lost."""
     chain = FakeChain()
     script = begin(chain)
     _ = script >> events.Watching()
@@ -112,7 +112,9 @@ def test_join_while_reading() -> None:
 
 
 def test_frames_by_the_schedule() -> None:
-    """One frame a tick, each on time; the backbone runs as soon as a frame has landed, before inputs are there."""
+    """Each tick sends one frame on time. The backbone runs as soon as the last frame has landed, before the inputs
+    arrive.
+    """
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(10)
     schedule = script.machine.schedule
@@ -126,7 +128,7 @@ def test_frames_by_the_schedule() -> None:
 
 
 def test_early_inputs_wait_for_the_tick() -> None:
-    """Inputs known long before the tick do not bring its frame forward."""
+    """Inputs that arrive long before the tick do not make its frame go out early."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain)
     script.press(1, 1)
@@ -141,7 +143,7 @@ def test_early_inputs_wait_for_the_tick() -> None:
 
 
 def test_confirmation_is_the_accounts_change() -> None:
-    """A send that was accepted is no frame yet; the hidden state's change is."""
+    """An accepted send does not count as a frame; the change of the hidden state does."""
     script = begin(FakeChain(status=ACTIVE))
     script.mute = True
     script.chain.press(1, 1)
@@ -156,7 +158,7 @@ def test_confirmation_is_the_accounts_change() -> None:
 
 
 def test_max_frames_ends_with_a_checkpoint() -> None:
-    """The frame that ends the session is followed by a checkpoint of it, and the session is let go."""
+    """When max_frames ends the session, the machine writes a checkpoint of the last frame and lets the session go."""
     chain = FakeChain(status=ACTIVE, max_frames=5)
     script = begin(chain).play(5)
     assert chain.session.status == ENDED
@@ -165,7 +167,7 @@ def test_max_frames_ends_with_a_checkpoint() -> None:
 
 
 def test_ko_ends_with_a_checkpoint() -> None:
-    """So does the frame in which the stocks are gone, whichever notification comes first."""
+    """The frame that takes the last stock also ends with a checkpoint, whichever notification comes first."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, FakeEngine(ko_at=4)).play(6)
     assert chain.session.frame == 4
@@ -174,7 +176,7 @@ def test_ko_ends_with_a_checkpoint() -> None:
 
 
 def test_end_by_a_player() -> None:
-    """END between frames: the checkpoint is of the last frame, though the backbone has consumed it already."""
+    """After an END between frames, the checkpoint is of the last frame, although the backbone has consumed it already."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(7)
     chain.end()
@@ -187,7 +189,7 @@ def test_end_by_a_player() -> None:
 
 
 def test_end_overtakes_a_frame() -> None:
-    """A frame refused because the session has just ended leads to the end, not to a retry."""
+    """A frame that is refused because the session has just ended leads to the end, not to a retry."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     script.press(5, 5)
@@ -199,7 +201,7 @@ def test_end_overtakes_a_frame() -> None:
 
 
 def test_stop_leaves_a_checkpoint() -> None:
-    """A stop is followed by a checkpoint of the last frame, then by the release."""
+    """On a stop, the machine writes a checkpoint of the last frame and then releases the session."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(9)
     (script >> events.Stop()).run()
@@ -209,7 +211,7 @@ def test_stop_leaves_a_checkpoint() -> None:
 
 
 def test_stop_with_a_frame_in_flight() -> None:
-    """The frame in flight at a stop is awaited, and the checkpoint is of it."""
+    """On a stop, the machine waits for the frame in flight, and the checkpoint is of that frame."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(4)
     script.press(1, 1)
@@ -225,14 +227,14 @@ def test_stop_with_a_frame_in_flight() -> None:
 
 
 def test_stop_before_serving() -> None:
-    """A stop while the session is being opened lets it go at once."""
+    """A stop while the session is being opened releases it at once."""
     script = Script(SessionMachine(ENTITY, settings()), FakeChain())
     _ = script >> events.Begin() >> events.Stop()
     assert script.released == commands.Release("stopped", ok=True)
 
 
 def test_nothing_after_release() -> None:
-    """A machine that has let go wants nothing any more."""
+    """A machine that has released its session asks for nothing more."""
     script = begin(FakeChain(status=ACTIVE, max_frames=1)).play(1)
     assert script.machine.stage == "done"
     assert not (script >> events.Wake()).commands
@@ -240,7 +242,7 @@ def test_nothing_after_release() -> None:
 
 @pytest.mark.parametrize("frames", [0, 1, 39, 40, 42, 55, 81, 130])
 def test_restart_resumes(frames: int) -> None:
-    """A second process recomputes from the last checkpoint and goes on; the log equals an undisturbed one."""
+    """A second process recomputes from the last checkpoint and plays on; the log equals that of an undisturbed match."""
     chain = FakeChain(status=ACTIVE)
     begin(chain).play(frames)
     second = begin(chain, now=10_000_000 * MS)
@@ -259,7 +261,7 @@ def test_restart_resumes(frames: int) -> None:
 
 
 def test_old_process_is_fenced() -> None:
-    """After a restart's claim, a frame of the old process is refused for its epoch and the old process stops."""
+    """After a restart's claim, the old process's frames are refused for their epoch, and the old process stops."""
     chain = FakeChain(status=ACTIVE)
     first = begin(chain).play(5)
     second = begin(chain, now=first.now)
@@ -275,7 +277,7 @@ def test_old_process_is_fenced() -> None:
 
 
 def test_crash_in_a_checkpoint() -> None:
-    """A checkpoint left half-way harms nothing: the restart goes from the good one and writes the other anew."""
+    """A half-written checkpoint does no harm: the restart uses the good one and writes the other again."""
     chain = FakeChain(status=ACTIVE)
     begin(chain, FakeEngine(state_size=20_000), chunks_per_frame=4).play(86)
     assert chain.hidden.checkpoint_frame == 40
@@ -289,7 +291,7 @@ def test_crash_in_a_checkpoint() -> None:
 
 
 def test_crash_after_the_last_frame() -> None:
-    """A session that ended without a checkpoint of its last frame gets it from the next process."""
+    """When a session ended without a checkpoint of its last frame, the next process writes it."""
     chain = FakeChain(status=ACTIVE, max_frames=50)
     begin(chain).play(49)
     script = begin(FakeChain(status=ACTIVE, max_frames=50)).play(49)
@@ -306,7 +308,7 @@ def test_crash_after_the_last_frame() -> None:
 
 
 def test_finished_session_is_left_alone() -> None:
-    """A session that ended with its checkpoint is let go without a claim."""
+    """A session that ended with its checkpoint is released without a claim."""
     chain = FakeChain(status=ACTIVE, max_frames=3)
     begin(chain).play(3)
     before = dict(chain.accounts)
@@ -316,7 +318,7 @@ def test_finished_session_is_left_alone() -> None:
 
 
 def test_wrong_model_does_not_write() -> None:
-    """A crank whose engine computes otherwise than what is written refuses to serve, and writes nothing."""
+    """A crank whose engine computes something else than the chain holds refuses to serve, and writes nothing."""
     chain = FakeChain(status=ACTIVE)
     begin(chain).play(30)
 
@@ -332,13 +334,13 @@ def test_wrong_model_does_not_write() -> None:
 
 
 def few_left(cut: int) -> Callable[[Any], bool]:
-    """Whether a script has at most `cut` things left to do."""
+    """Whether a script has at most `cut` commands left to answer."""
     return lambda script: len(script.todo) <= cut
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_kill_anywhere(seed: int) -> None:
-    """Killed after any number of answered commands and restarted, the log equals the undisturbed one's."""
+    """After a kill at any command and a restart, the log equals that of an undisturbed match."""
     expected = undisturbed(100)
     chain = FakeChain(status=ACTIVE)
     now = 1_000 * MS
@@ -354,7 +356,7 @@ def test_kill_anywhere(seed: int) -> None:
                     chain.press(player, value)
             script.notify("inputs")
             script.sleep(PERIOD + 1)
-        # in the last period some of what was wanted is never answered
+        # in the last period some commands are never answered
         n = chain.session.frame
         if n < 100:
             for player, value in ((1, n % 100 + 1), (2, n % 90 + 2)):

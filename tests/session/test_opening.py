@@ -1,4 +1,4 @@
-"""Whose session it is, and what it takes before its first frame."""
+"""Which sessions the machine takes, and what it prepares before the first frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from awm_crank.wire.failures import Code
 
 
 def test_anothers_session() -> None:
-    """A session of another writer is let go untouched, and looked at again when it changes."""
+    """A session of another writer is released untouched, and looked at again when it changes."""
     chain = FakeChain(writer=OTHER)
     before = dict(chain.accounts)
     script = begin(chain)
@@ -35,14 +35,14 @@ def test_anothers_session() -> None:
 
 
 def test_unbound_session_is_bound_where_configured() -> None:
-    """A session that names no writer is bound and served by a crank that is configured to."""
+    """A crank that is configured to bind sessions binds and serves a session that names no writer."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     assert begin(chain, adopt=True).machine.stage == "join"
     assert chain.hidden.writer == ME
 
 
 def test_unbound_session_is_left_otherwise() -> None:
-    """By default it is left alone."""
+    """By default a session that names no writer is left alone."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     script = begin(chain)
     assert script.released is not None
@@ -50,7 +50,7 @@ def test_unbound_session_is_left_otherwise() -> None:
 
 
 def test_bound_by_another_first() -> None:
-    """When another crank binds it first, it is let go."""
+    """When another crank binds the session first, the machine releases it."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     chain.refuse["bind"] = deque([Code.WRITER_ALREADY_BOUND])
     script = begin(chain, adopt=True)
@@ -61,7 +61,7 @@ def test_bound_by_another_first() -> None:
 
 
 def test_rent_is_asked_for_once() -> None:
-    """Accounts that have to be made are asked for before anything is sent; those that stand are only told."""
+    """The machine asks for rent before it sends anything, and reports the accounts that exist already."""
     chain = FakeChain()
     script = begin(chain)
     assert [command.held for command in script.spent] == [False]
@@ -72,7 +72,7 @@ def test_rent_is_asked_for_once() -> None:
 
 
 def test_rent_refused() -> None:
-    """A session whose rent is refused is let go with that reason, and may come again."""
+    """A session whose rent is refused is released with that reason, and can be found again."""
     chain = FakeChain()
     script = Script(SessionMachine(ENTITY, settings()), chain)
     script.rent_refusal = "too dear"
@@ -92,7 +92,7 @@ def test_spending_limit() -> None:
 
 
 def test_claim_lost_to_another() -> None:
-    """A claim refused for its epoch means that another process was first: it serves, this one stops loudly."""
+    """A claim that is refused for its epoch means that another process was first: this one stops and says so."""
     chain = FakeChain()
     chain.refuse["claim"] = deque([Code.EPOCH_MISMATCH])
     script = begin(chain)
@@ -102,7 +102,7 @@ def test_claim_lost_to_another() -> None:
 
 
 def test_claim_answer_lost() -> None:
-    """A claim whose answer is lost is made again; its own success in the meantime is no takeover."""
+    """A claim whose answer is lost is made again; its own success in the meantime is not mistaken for a takeover."""
     chain = FakeChain()
     chain.refuse["claim"] = deque([None])
     script = begin(chain)
@@ -113,7 +113,7 @@ def test_claim_answer_lost() -> None:
 
 @pytest.mark.parametrize("lost", range(4))
 def test_setup_answers_lost(lost: int) -> None:
-    """Set-up transactions that are refused or whose answers are lost are planned anew from what is there."""
+    """When set-up transactions are refused or their answers are lost, the machine reads the accounts and plans again."""
     chain = FakeChain()
     chain.refuse["setup"] = deque([None] * lost + [Code.INSUFFICIENT_FUNDS])
     script = begin(chain, FakeEngine(state_size=60_000), spend_limit_lamports=2_000_000_000)
@@ -123,7 +123,7 @@ def test_setup_answers_lost(lost: int) -> None:
 
 
 def test_setup_that_never_works() -> None:
-    """Refused again and again, the session is let go with the last refusal."""
+    """After repeated refusals the session is released with the last refusal."""
     chain = FakeChain()
     chain.refuse["setup"] = deque([Code.INSUFFICIENT_FUNDS] * 100)
     script = begin(chain)
@@ -133,7 +133,7 @@ def test_setup_that_never_works() -> None:
 
 
 def test_model_that_cannot_be_served() -> None:
-    """A model that fails to load is the reason that the session is not served."""
+    """When the model fails to load, the session is released with that reason."""
     script = Script(SessionMachine(ENTITY, settings()), FakeChain())
     (script >> events.Begin()).run(until=lambda s: isinstance(s.todo[0], commands.LoadModel))
     _ = script >> events.ModelFailed(RpcError("model is broken"))
@@ -141,7 +141,7 @@ def test_model_that_cannot_be_served() -> None:
 
 
 def test_closed_while_waiting() -> None:
-    """A session closed before player 2 came is let go in peace."""
+    """A session that is closed before player 2 came is released without an error."""
     script = begin(FakeChain())
     _ = script >> events.Changed("session", b"")
     assert script.released == commands.Release("its accounts are gone", ok=True, again=True)

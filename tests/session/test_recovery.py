@@ -1,4 +1,4 @@
-"""Where the chain stands: locating the start, and refusing what does not agree."""
+"""Where to resume from: finding the start on chain, and refusing accounts that disagree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from awm_crank.wire.accounts import ACTIVE, RECORD_SIZE
 
 
 def played(frames: int) -> FakeChain:
-    """A match of so many frames; a checkpoint at 40, 80 …"""
+    """A match of this many frames, with a checkpoint at frame 40, 80 and so on."""
     chain = FakeChain(status=ACTIVE)
     begin(chain).play(frames)
     return chain
@@ -27,7 +27,7 @@ LONG = played(90)
 
 
 def replay(chain: FakeChain) -> CatchUp:
-    """Recomputes to the end."""
+    """Recomputes every frame to the end."""
     engine, plan = FakeEngine(), locate(chain.accounts)
     one = CatchUp(engine, plan)
     state = engine.start_state(plan.start.block) if plan.state is None else engine.load(plan.state)
@@ -37,14 +37,14 @@ def replay(chain: FakeChain) -> CatchUp:
 
 
 def copy_of(chain: FakeChain) -> FakeChain:
-    """The same accounts, to be altered."""
+    """A copy of the accounts, to be altered."""
     other = FakeChain()
     other.accounts = dict(chain.accounts)
     return other
 
 
 def test_from_frame_0() -> None:
-    """Without a checkpoint the start is the start position with the genesis hash, and all records follow."""
+    """Without a checkpoint, recovery starts from the start position and the genesis hash, and replays all records."""
     chain = played(12)
     plan = locate(chain.accounts)
     assert (plan.start.frame, plan.state, len(plan.records)) == (0, None, 12)
@@ -52,14 +52,14 @@ def test_from_frame_0() -> None:
 
 
 def test_from_a_checkpoint() -> None:
-    """With one, the start is its frame, and only later records follow."""
+    """With a checkpoint, recovery starts at its frame and replays only the later records."""
     plan = locate(LONG.accounts)
     assert (plan.start.frame, len(plan.records)) == (80, 10)
     assert replay(LONG).position.frame == 90
 
 
 def test_nothing_to_replay() -> None:
-    """At frame 0 the start is the end."""
+    """At frame 0 there is nothing to replay."""
     assert replay(played(0)).done
 
 
@@ -74,7 +74,7 @@ def test_nothing_to_replay() -> None:
     ],
 )
 def test_bad_checkpoint(alter: Callable[[FakeChain], object], says: str) -> None:
-    """A checkpoint that is gone, unfinished, of another frame or of other bytes is refused."""
+    """A checkpoint that is missing, unfinished, of another frame or of other bytes is refused."""
     chain = copy_of(LONG)
     alter(chain)
     with pytest.raises(CheckpointError, match=says):
@@ -82,7 +82,7 @@ def test_bad_checkpoint(alter: Callable[[FakeChain], object], says: str) -> None
 
 
 def test_record_overwritten() -> None:
-    """A record that the ring no longer holds is an error that names the frames it has."""
+    """When the ring no longer holds a record that is needed, the error names the frames that it has."""
     chain = copy_of(LONG)
     chain.put("log", total_frames=90 + 256, write_index=90)
     chain.put("session", frame=90 + 256)
@@ -101,7 +101,7 @@ def test_record_overwritten() -> None:
     ],
 )
 def test_altered_record(at: int, says: str) -> None:
-    """A byte altered in a record is found at its frame."""
+    """An altered byte in a record is found at that record's frame."""
     chain = copy_of(LONG)
     ring = bytearray(chain.log.ring)
     ring[84 * RECORD_SIZE + at] ^= 1
@@ -112,7 +112,7 @@ def test_altered_record(at: int, says: str) -> None:
 
 @pytest.mark.parametrize("field", ["chain_hash", "feedback"])
 def test_altered_end(field: str) -> None:
-    """What stands in the hidden state must be what the replay ends with."""
+    """The replay must end with exactly what the hidden state holds."""
     chain = copy_of(LONG)
     chain.put("hidden", **{field: bytes(len(getattr(chain.hidden, field)))})
     with pytest.raises(VerifyError, match="frame 90"):
@@ -125,7 +125,7 @@ ROLES: list[Role] = ["session", "hidden", "log", "checkpoint_b"]
 @hypothesis_settings(max_examples=150, deadline=None)
 @given(st.sampled_from(ROLES), st.data())
 def test_any_damage_is_a_typed_error(role: Role, data: st.DataObject) -> None:
-    """Whatever byte of an account is altered or cut off, recovery works or says why not; it never breaks."""
+    """Whatever byte of an account is altered or cut off, recovery either works or raises a typed error."""
     chain = copy_of(LONG)
     account = bytearray(chain.accounts[role] or b"")
     if data.draw(st.booleans()):
@@ -141,9 +141,10 @@ def test_any_damage_is_a_typed_error(role: Role, data: st.DataObject) -> None:
 
 
 def test_vanished_checkpoint() -> None:
-    """In a rollup a checkpoint that is gone, or an empty one in its place, leaves frame 0 and the ring to start from.
+    """In a rollup, a checkpoint that is missing or empty makes recovery start from frame 0 and the ring.
 
-    One that is there but wrong is refused as anywhere."""
+    A checkpoint that exists but is wrong is refused as on any chain.
+    """
     gone, empty, wrong = copy_of(LONG), copy_of(LONG), copy_of(LONG)
     gone.accounts["checkpoint_b"] = None
     empty.put("checkpoint_b", finalized=False, frame=0, chain_hash=bytes(32))

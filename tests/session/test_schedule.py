@@ -1,4 +1,4 @@
-"""Ticks: when they are due, and how each ends."""
+"""Ticks: when each is due, and how each is counted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def started(now: int = 0, period_us: int = 0) -> Schedule:
 
 
 def test_tick_1_is_due_at_the_start() -> None:
-    """Starting opens tick 1; t0 lies a period before it."""
+    """Starting opens tick 1; t0 lies one period before it."""
     schedule = started(5_000)
     assert schedule.open
     assert (schedule.tick, schedule.frame_tick) == (1, 1)
@@ -26,20 +26,20 @@ def test_tick_1_is_due_at_the_start() -> None:
 
 
 def test_no_drift() -> None:
-    """Tick 60 n is due n seconds after t0, to the nanosecond."""
+    """Tick 60 n is due exactly n seconds after t0, to the nanosecond."""
     schedule = started(10**12)
     assert schedule.t0 is not None
     assert [schedule.due(60 * n) - schedule.t0 for n in (1, 60, 3600)] == [SECOND_NS, 60 * SECOND_NS, 3600 * SECOND_NS]
 
 
 def test_other_period() -> None:
-    """A period in microseconds is kept exactly."""
+    """A period that is given in microseconds is kept exactly."""
     schedule = started(0, period_us=400_000)
     assert schedule.due(11) - schedule.due(1) == 10 * 400_000_000
 
 
 def test_on_time_until_a_period_after_the_tick() -> None:
-    """The last nanosecond of the period is on time, the next one late."""
+    """A frame is on time up to the last nanosecond of its period, and late from the next one."""
     for late in (0, 1):
         schedule = started()
         schedule.sent()
@@ -48,7 +48,7 @@ def test_on_time_until_a_period_after_the_tick() -> None:
 
 
 def test_late_frame_misses_the_tick() -> None:
-    """A tick due while the frame before had not landed is missed, and no frame is sent for it afterwards."""
+    """A tick that falls due while the last frame has not landed is missed, and no frame is sent for it later."""
     schedule = started()
     schedule.sent()
     schedule.landed(schedule.due(2) + PERIOD // 2)
@@ -59,7 +59,7 @@ def test_late_frame_misses_the_tick() -> None:
 
 
 def test_waiting_reassigns_the_frame() -> None:
-    """Inputs waited for beyond the period: the passed ticks are missed, the frame belongs to the open one."""
+    """When inputs take longer than a period, the ticks that pass are missed, and the frame belongs to the open tick."""
     schedule = started()
     schedule.advance(schedule.due(4) + 5)
     assert (schedule.missed, schedule.frame_tick) == (3, 4)
@@ -68,7 +68,7 @@ def test_waiting_reassigns_the_frame() -> None:
 
 
 def test_stalled_loop_makes_no_burst() -> None:
-    """Woken several ticks late, one frame is made, for the last tick due; the others are missed."""
+    """A loop that wakes several ticks late makes one frame, for the last tick due, and counts the others as missed."""
     schedule = started()
     schedule.sent()
     schedule.landed(schedule.due(1) + 1)
@@ -78,7 +78,7 @@ def test_stalled_loop_makes_no_burst() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4 * PERIOD), st.sampled_from(["advance", "send", "land"])), max_size=200))
 def test_every_tick_is_counted_once(steps: list[tuple[int, str]]) -> None:
-    """Whatever happens: ticks = landed + missed + the one in the making; time never runs ahead of ticks."""
+    """In every history, ticks = landed + missed + the one under way, and time never runs ahead of ticks."""
     schedule = started()
     now = 0
     for delta, action in steps:
@@ -98,7 +98,7 @@ NOW = st.integers(0, 10**15)
 
 @given(NOW, NOW, st.integers(0, 16_666_666), st.sampled_from([0, 16_667, 300_000]))
 def test_phase(one: int, other: int, phase: int, period_us: int) -> None:
-    """Sessions of one phase are due at the same moments, whenever they began: never before, at most a period later."""
+    """Sessions of one phase tick at the same moments, whenever they began: never early, and at most a period late."""
     due = []
     for now in (one, other):
         schedule = Schedule(period_us, phase)

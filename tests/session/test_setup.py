@@ -1,4 +1,4 @@
-"""Accounts made before the first frame: what is missing, and what it costs."""
+"""Accounts that are made before the first frame: which ones are missing, and what they cost."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ CADENCE = Cadence(100, 300)
 
 
 def missing(chain: FakeChain, state_size: int = 50_000) -> list[int]:
-    """Instructions in each transaction that is planned."""
+    """The number of instructions in each planned transaction."""
     plan = setup.missing(chain.accounts, writer=ME, entity=ENTITY, state_size=state_size, cadence=CADENCE)
     return [len(instructions) for instructions in plan]
 
 
 def test_creation_comes_alone() -> None:
-    """Both checkpoints are created in one transaction before anything grows."""
+    """One transaction creates both checkpoints before any account grows."""
     assert missing(FakeChain()) == [2]
 
 
 def test_growth_is_exact() -> None:
-    """As many growths are planned as are needed, eight to a transaction."""
+    """The plan contains as many growths as are needed, eight to a transaction."""
     chain = FakeChain()
     script = Script(SessionMachine(ENTITY, settings()), chain)
     plan = setup.missing(chain.accounts, writer=ME, entity=ENTITY, state_size=50_000, cadence=CADENCE)
@@ -40,14 +40,14 @@ def test_growth_is_exact() -> None:
 
 
 def test_nothing_is_missing_afterwards() -> None:
-    """A session brought to serving misses nothing, whoever looks next."""
+    """A session that was brought to serving misses no account, whichever process looks next."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain)
     assert missing(chain, script.engine.state_size) == []
 
 
 def test_another_models_checkpoints() -> None:
-    """Checkpoints for a state of another size are refused by name."""
+    """Checkpoints that were made for a state of another size are refused by name."""
     chain = FakeChain()
     begin(chain)
     with pytest.raises(AccountError, match="checkpoint A"):
@@ -55,7 +55,7 @@ def test_another_models_checkpoints() -> None:
 
 
 def test_ring_missing_from_a_running_match() -> None:
-    """A match with frames and no ring cannot be continued."""
+    """A match that has frames but no ring cannot be continued."""
     chain = FakeChain()
     begin(chain)
     chain.put("log", capacity=0, ring=b"", total_frames=5)
@@ -73,14 +73,14 @@ def test_cost_is_the_rent() -> None:
 
 
 def test_ring_capacity() -> None:
-    """The capacity is read from a log with its ring behind it."""
+    """The capacity is read from a log that has its ring."""
     chain = FakeChain()
     begin(chain)
     assert setup.ring_capacity(chain.accounts["log"] or b"") == chain.log.capacity
 
 
 def test_in_a_rollup() -> None:
-    """Checkpoints are accounts that exist there only, made in the same steps, and nothing costs the crank anything."""
+    """In a rollup, checkpoints exist only there, are made in the same steps, and cost the crank nothing."""
     chain = FakeChain()
     plan = setup.missing(
         chain.accounts, writer=ME, entity=ENTITY, state_size=50_000, cadence=CADENCE, in_rollup=True
