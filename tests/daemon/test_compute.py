@@ -62,7 +62,9 @@ def live(engine: Any, state: Any, serial: int = 1, block: bytes = BLOCK) -> comm
 
 
 async def test_together() -> None:
-    """Steps of one engine that are due together take one call, and each session gets the same frame as it would alone."""
+    """Steps of one engine that are due together take one call, and each session
+    gets the frame that it would get alone.
+    """
     compute, hands, step = make()
     engine = Counting()
     states = [engine.start_state(BLOCK) for _ in range(3)]

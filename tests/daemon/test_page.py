@@ -60,7 +60,7 @@ def listening(url: str) -> bool:
 
 
 async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
-    """The page shows a match as it runs and as it was exported, the feed sends each frame, and both end with the crank."""
+    """The page shows a match live and as exported, the feed sends each frame, and both end with the crank."""
     crank = serving(place)
     view = await shown(crank)
     await crank.ready()

@@ -1,4 +1,4 @@
-"""A session that is handed over to the real rollup, played there by the unchanged crank, and settled on the base chain."""
+"""A session is handed over to the real rollup, played there by the unchanged crank, and settled on the base chain."""
 
 from __future__ import annotations
 

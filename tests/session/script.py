@@ -172,7 +172,7 @@ class FakeChain:
         self.put("session", status=ENDED)
 
     def press(self, player: int, value: int) -> None:
-        """Sends a player's input for the coming frame, or for the one after it when the coming frame already has one."""
+        """Sends a player's input for the coming frame, or for the next one when the coming frame already has one."""
         buffer, name = self.inputs, f"player{player}"
         if getattr(buffer, f"p{player}_ready"):
             self.put("inputs", **{f"next_{name}": bytes([value] * 8), f"next_p{player}_ready": True})

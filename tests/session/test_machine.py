@@ -176,7 +176,7 @@ def test_ko_ends_with_a_checkpoint() -> None:
 
 
 def test_end_by_a_player() -> None:
-    """After an END between frames, the checkpoint is of the last frame, although the backbone has consumed it already."""
+    """After an END between frames, the checkpoint is of the last frame, although the backbone has consumed it."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(7)
     chain.end()
@@ -242,7 +242,7 @@ def test_nothing_after_release() -> None:
 
 @pytest.mark.parametrize("frames", [0, 1, 39, 40, 42, 55, 81, 130])
 def test_restart_resumes(frames: int) -> None:
-    """A second process recomputes from the last checkpoint and plays on; the log equals that of an undisturbed match."""
+    """A second process recomputes from the last checkpoint and plays on; the log equals an undisturbed match's."""
     chain = FakeChain(status=ACTIVE)
     begin(chain).play(frames)
     second = begin(chain, now=10_000_000 * MS)

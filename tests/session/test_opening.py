@@ -113,7 +113,9 @@ def test_claim_answer_lost() -> None:
 
 @pytest.mark.parametrize("lost", range(4))
 def test_setup_answers_lost(lost: int) -> None:
-    """When set-up transactions are refused or their answers are lost, the machine reads the accounts and plans again."""
+    """When set-up transactions are refused or their answers are lost, the machine
+    reads the accounts and plans again.
+    """
     chain = FakeChain()
     chain.refuse["setup"] = deque([None] * lost + [Code.INSUFFICIENT_FUNDS])
     script = begin(chain, FakeEngine(state_size=60_000), spend_limit_lamports=2_000_000_000)
