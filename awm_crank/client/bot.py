@@ -172,7 +172,7 @@ async def join(
         session: the SessionState account's address.
         rpc: the rollup's HTTP endpoint.
         ws: its WebSocket endpoint; by default the port one higher than that of `rpc`.
-        world: the BOLT world; by default the permissionless one with the lowest number.
+        world: the BOLT world; by default as `setup.find_world` finds it.
         character: 0..32; used if this call takes the seat.
         resend_s: how long the next frame may take before an input that did not arrive is sent again.
 

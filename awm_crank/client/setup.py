@@ -10,6 +10,7 @@ from solders.pubkey import Pubkey
 from ..errors import AccountError, AwmError, ProgramError
 from ..wire import bolt, ids
 from ..wire.accounts import Registry, World
+from ..wire.worlds import best_world
 from .chain import Chain
 
 _RACES = 8
@@ -32,11 +33,18 @@ async def worlds(chain: Chain) -> int:
 
 
 async def create_world(chain: Chain, payer: Keypair) -> Pubkey:
-    """Makes a new permissionless world; `payer` is its authority."""
+    """Makes a new world in one transaction: `payer` is its authority, and the three systems of a match are approved.
+
+    Anybody could become the authority of a world without one, and refuse everybody's systems.
+    """
+    key = payer.pubkey()
     for attempt in range(_RACES):
         number = await worlds(chain)
         try:
-            await chain.send([bolt.initialize_new_world(payer.pubkey(), number)], payer)
+            world = bolt.world_pda(number)
+            approvals = [bolt.approve_system(key, world, system) for system in ids.SYSTEMS.values()]
+            instructions = [bolt.initialize_new_world(key, number), bolt.add_authority(key, key, number), *approvals]
+            await chain.send(instructions, payer)
         except ProgramError:
             if attempt == _RACES - 1 or await worlds(chain) == number:
                 raise
@@ -46,30 +54,38 @@ async def create_world(chain: Chain, payer: Keypair) -> Pubkey:
 
 
 async def find_world(chain: Chain, named: str = "") -> Pubkey:
-    """The world to work in: the one named, else the permissionless world with the lowest number.
+    """The world to work in: the one named, else the first guarded one that runs matches, else the first that runs them.
 
     Raises:
-        AccountError: the named one is not a world, or there is no permissionless world at all.
+        AccountError: the named one is not a world, or none runs matches.
     """
     if named:
         key = parse_key(named, "world")
         account = await chain.need(key, "world")
         World.decode(account.data, owner=account.owner, address=key)
         return key
+    if (world := best_world(await _all_worlds(chain))) is None:
+        raise AccountError(f"no world on {chain.url} runs matches", hint="name one with --world")
+    return world
+
+
+async def _all_worlds(chain: Chain) -> list[tuple[Pubkey, World]]:
     count = await worlds(chain)
-    for start in range(0, count, 100):
-        keys = [bolt.world_pda(number) for number in range(start, min(start + 100, count))]
-        for found in await chain.accounts(keys):
-            if found is not None and World.decode(found.data, owner=found.owner, address=found.key).permissionless:
-                return found.key
-    raise AccountError(f"no permissionless world on {chain.url}", hint="name one with --world")
+    keys = [bolt.world_pda(number) for number in range(count)]
+    accounts = [each for at in range(0, count, 100) for each in await chain.accounts(keys[at : at + 100])]
+    return [
+        (each.key, World.decode(each.data, owner=each.owner, address=each.key)) for each in accounts if each is not None
+    ]
 
 
 async def find_or_create_world(chain: Chain, payer: Keypair, named: str = "") -> Pubkey:
-    """Like `find_world`, but makes a world on a chain that has none yet; `payer` pays."""
-    if not named and await worlds(chain) == 0:
-        return await create_world(chain, payer)
-    return await find_world(chain, named)
+    """The world named, else one of which `payer` is an authority and which runs matches, else a new one."""
+    if named:
+        return await find_world(chain, named)
+    for key, world in await _all_worlds(chain):
+        if payer.pubkey() in world.authorities and world.guarded and world.runs_matches:
+            return key
+    return await create_world(chain, payer)
 
 
 async def create_entity(

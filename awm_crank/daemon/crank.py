@@ -250,6 +250,8 @@ class Daemon:
         """Why no session can be served just now. Empty when sessions can be served."""
         if self._tasks.stopping.is_set():
             return "stopping"
+        if self._world.problem:
+            return self._world.problem
         if not self._world.checked.is_set():
             return f"no World seen yet at {self._base.url}"
         if not self._pubsub.connected:

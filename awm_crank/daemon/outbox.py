@@ -69,7 +69,8 @@ class Outbox:
         ).to_binary()
         began = time.perf_counter_ns()
         try:
-            template = served.template or self._template(served, args)
+            fits = served.template is not None and served.world == self._world()
+            template = served.template if served.template and fits else self._template(served, args)
             transaction = self._sender.sign_template(template, args)
         except AwmError as error:
             # not from here: the machine is still in the middle of the event that made this frame
@@ -84,8 +85,9 @@ class Outbox:
     def _template(self, served: ServedSession, args: bytes) -> Template:
         world = self._world()
         if world is None:
-            raise ConfigError("no world known yet", hint="set chain.world, or create a permissionless world")
+            raise ConfigError("no world known yet", hint="set chain.world, or publish a model, which makes a world")
         instruction = bolt.apply_entity(ids.RUN_INFERENCE, self._me, world, served.entity, ids.SESSION_COMPONENTS, args)
+        served.world = world
         served.template = Template(
             [instruction], self._me, slot=args_slot(0, len(args)), compute_units=_FRAME_COMPUTE_UNITS
         )

@@ -34,6 +34,8 @@ class ServedSession:
         self.log = logs.get().bind(session=self.name, entity=str(entity))
         self.template: Template | None = None
         """The template of its run-inference transaction, once one was sent."""
+        self.world: Pubkey | None = None
+        """The world that the template names."""
         self.subscriptions: list[Subscription] = []
         self.gone = False
         """The session was released: its machine gets no further events."""

@@ -1,6 +1,7 @@
 """The World program as the endpoint has it: its interface, and the world whose `apply` the crank calls.
 
-Where the configuration names no world, it is the permissionless one with the lowest id.
+Where the configuration names no world, it is the first one that somebody guards and that runs matches, else the first
+permissionless one. A world that no longer runs matches is replaced by another that does.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ from ..errors import AwmError, ProgramError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import bolt, interface, jsonrpc
-from ..wire.worlds import Registry, World
+from ..wire.worlds import Registry, World, best_world
 
 _AGAIN_S = 0.25
+_LOOK_S = 2.0
+"""Between two looks at whether the world still runs matches."""
 
 
 class WorldWatch:
-    """Checks World's interface, then finds the world.
+    """Checks World's interface, then finds the world, and finds another when that one no longer runs matches.
+
+    A component is not tied to a world, so a match goes on through any other.
 
     Args:
         rpc: the base chain's endpoint.
@@ -33,9 +38,11 @@ class WorldWatch:
         """Set once World is deployed and has the interface that this crank speaks."""
         self.key: Pubkey | None = None
         """The world, once it is known. It stays None until the interface is checked, so no frame is signed before."""
+        self.problem = ""
+        """Why no match can be served: the world no longer runs our systems, and no other does. Empty: none."""
 
     async def run(self) -> None:
-        """Looks until the world is known.
+        """Watches for ever.
 
         Raises:
             ProgramError: World has another interface. The error names it.
@@ -44,6 +51,29 @@ class WorldWatch:
         self.checked.set()
         self.key = self._named or await find(self._rpc)
         logs.get().info("world", world=str(self.key))
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                await self._look()
+            except AwmError as error:
+                logs.get().debug("cannot look at the world", problem=str(error))
+
+    async def _look(self) -> None:
+        assert self.key is not None
+        account = (await self._rpc.ask(jsonrpc.get_account_info(self.key))).value
+        if account is not None and World.decode(account.raw).runs_matches:
+            self.problem = ""
+            return
+        seized, other = self.key, await lowest(self._rpc)
+        if not self.problem:
+            logs.get().error(
+                "the world no longer runs our systems", world=str(seized), other=str(other) if other else "none",
+                reason="one of its authorities has approved others: choose another with chain.world",
+            )  # fmt: skip
+        self.problem = f"world {seized} no longer runs our systems"
+        if other is not None:
+            # matches go on; the crank is ready again once the next look finds this world as it should be
+            self.key = other
 
 
 async def check_interface(rpc: RpcClient) -> None:
@@ -62,7 +92,7 @@ async def check_interface(rpc: RpcClient) -> None:
 
 
 async def find(rpc: RpcClient) -> Pubkey:
-    """Looks until there is a permissionless world."""
+    """Looks until there is a world that runs matches."""
     log = logs.get()
     while True:
         try:
@@ -74,13 +104,12 @@ async def find(rpc: RpcClient) -> Pubkey:
 
 
 async def lowest(rpc: RpcClient) -> Pubkey | None:
-    """The permissionless world with the lowest id, or None when there is none. Raises AwmError."""
+    """The first world that is guarded and runs matches, else the first that runs them; None: none. Raises AwmError."""
     account = (await rpc.ask(jsonrpc.get_account_info(bolt.registry_pda()))).value
     count = 0 if account is None else Registry.decode(account.raw).worlds
+    worlds: list[tuple[Pubkey, World]] = []
     for first in range(0, count, jsonrpc.MAX_ACCOUNTS):
         keys = [bolt.world_pda(number) for number in range(first, min(count, first + jsonrpc.MAX_ACCOUNTS))]
         found = (await rpc.ask(jsonrpc.get_multiple_accounts(keys))).value
-        for key, world in zip(keys, found, strict=True):
-            if world is not None and World.decode(world.raw).permissionless:
-                return key
-    return None
+        worlds += [(key, World.decode(each.raw)) for key, each in zip(keys, found, strict=True) if each is not None]
+    return best_world(worlds)

@@ -6,12 +6,14 @@ World allocates them at 33 bytes or more and may leave bytes behind the struct, 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Self
 
 import msgspec
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError, LayoutError
+from . import ids
 from .idl import load
 from .layouts import Buffer
 
@@ -123,6 +125,22 @@ class World(msgspec.Struct, frozen=True):
     def approved_systems(self) -> tuple[Pubkey, ...]:
         """The systems that may run when the world is not permissionless. Raises LayoutError on a malformed set."""
         return _keys(_blob(self.systems, 0, 32, "World.systems")[0]) if self.systems else ()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether somebody decides which systems run. Anybody may become the authority of a world that has none."""
+        return bool(self.authorities) and not self.permissionless
+
+    @property
+    def runs_matches(self) -> bool:
+        """Whether the three systems of a match may run. Raises LayoutError on a malformed set."""
+        return self.permissionless or set(ids.SYSTEMS.values()) <= set(self.approved_systems)
+
+
+def best_world(worlds: Iterable[tuple[Pubkey, World]]) -> Pubkey | None:
+    """The world to work in: the first one that is guarded and runs matches, else the first that runs them."""
+    usable = [(key, world) for key, world in worlds if world.runs_matches]
+    return next((key for key, world in usable if world.guarded), usable[0][0] if usable else None)
 
 
 def _pack_u64(value: int, where: str) -> bytes:

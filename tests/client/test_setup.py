@@ -9,10 +9,10 @@ from client.localnet import Arena
 from solders.keypair import Keypair
 
 from awm_crank.client import setup
-from awm_crank.errors import AccountError, AwmError
+from awm_crank.errors import AccountError, AwmError, ProgramError
 from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.wire import bolt, ids
-from awm_crank.wire.accounts import InputBuffer
+from awm_crank.wire.accounts import InputBuffer, World
 
 
 async def test_first_world_is_made_once() -> None:
@@ -20,12 +20,25 @@ async def test_first_world_is_made_once() -> None:
     from awm_crank.client.chain import Chain
 
     async with EmbeddedLocalnet() as net, Chain(net.http) as chain:
-        with pytest.raises(AccountError, match=r"no permissionless world on .*\. Try: name one with --world"):
+        with pytest.raises(AccountError, match=r"no world on .* runs matches. Try: name one with --world"):
             await setup.find_world(chain)
         world = await setup.find_or_create_world(chain, net.faucet)
         assert world == bolt.world_pda(0)
         assert await setup.find_or_create_world(chain, net.faucet) == world
         assert await setup.worlds(chain) == 1
+
+
+async def test_nobody_seizes_a_published_world(arena: Arena) -> None:
+    """A world that is made has its maker as authority and our systems approved: a stranger cannot add itself."""
+    async with arena.chain() as chain:
+        world = await setup.create_world(chain, arena.net.faucet)
+        account = await chain.need(world, "world")
+        state = World.decode(account.data)
+        assert state.authorities == (arena.net.faucet.pubkey(),)
+        assert (state.permissionless, state.runs_matches) == (False, True)
+        thief = arena.net.funded()
+        with pytest.raises(ProgramError, match="InvalidAuthority"):
+            await chain.send([bolt.add_authority(thief.pubkey(), thief.pubkey(), state.id)], thief)
 
 
 async def test_world_by_name(arena: Arena) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from daemon.rig import CrankProcess, FaultProxy, Place, until
 from solders.keypair import Keypair
 
 from awm_crank import config
 from awm_crank.client import setup
+from awm_crank.client.chain import Chain
 from awm_crank.client.keys import write_keypair
 from awm_crank.daemon import worlds
 from awm_crank.localnet.rig import EmbeddedLocalnet
 from awm_crank.net.rpc import RpcClient
-from awm_crank.wire import ids
+from awm_crank.wire import bolt, ids
 
 
 async def test_lowest(place: Place) -> None:
@@ -22,6 +24,26 @@ async def test_lowest(place: Place) -> None:
     async with RpcClient(place.net.http) as rpc:
         assert await worlds.find(rpc) == await worlds.lowest(rpc) == place.world
     assert await setup.find_or_create_world(place.chain, place.net.faucet) == place.world
+
+
+async def test_goes_on_through_another_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that no longer runs our systems is named, and another takes its place; until then the crank is not
+    ready. Where there is no other, it waits for one."""
+    monkeypatch.setattr(worlds, "_LOOK_S", 0.05)
+    async with EmbeddedLocalnet() as net, Chain(net.http) as chain, RpcClient(net.http) as rpc:
+        owner = net.funded()
+        first = await setup.create_world(chain, owner)
+        watch = worlds.WorldWatch(rpc, "")
+        running = asyncio.create_task(watch.run())
+        await until(lambda: watch.key == first)
+        changes = [bolt.approve_system(owner.pubkey(), first, ids.WORLD)]
+        changes += [bolt.remove_system(owner.pubkey(), first, system) for system in ids.SYSTEMS.values()]
+        await chain.send(changes, owner)
+        await until(lambda: str(first) in watch.problem)
+        assert watch.key == first
+        second = await setup.create_world(chain, net.funded())
+        await until(lambda: watch.key == second and not watch.problem)
+        running.cancel()
 
 
 def test_none() -> None:
