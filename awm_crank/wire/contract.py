@@ -565,8 +565,8 @@ OURS_ERRORS: Final = {
     6044: Error('CheckpointContradictsLog', "The checkpoint's frame differs from its record in the log", 'begin the checkpoint again from what is on chain'),
     6045: Error('OutOfRange', 'An offset, size, slot or capacity is out of range', 'compare it with the limits in docs/formats.md'),
     6046: Error('StillOpen', 'Other accounts of this entity have to be closed first', 'close the checkpoints, the ring and the other components, then this one'),
-    6047: Error('PayerMismatch', 'Another key paid for this', 'name the key that paid: it stands in the account'),
-    6048: Error('ChallengeOpen', 'The result has not stood for as long as the session says', "wait until challenge_s seconds after the session's last update"),
+    6047: Error('PayerMismatch', 'Another key paid for this', 'name the key that paid: the account holds it'),
+    6048: Error('ChallengeOpen', "The session's challenge time is not over", "wait until challenge_s seconds after the session's last update"),
     6050: Error('ShardFinalized', 'The shard is finalized', 'publish to a new entity'),
     6051: Error('ShardIncomplete', 'The shard is not of full size, or not all of it has been hashed', 'publish again: it goes on where it stopped'),
     6052: Error('ShardMismatch', 'A shard is not the one that the manifest lists', 'pass the shards that the manifest lists, in its order'),
@@ -606,7 +606,7 @@ MAX_CHARACTER: Final = 32
 MAX_STAGE: Final = 32
 """the last stage that the engine knows"""
 CHALLENGE_S: Final = 300
-"""seconds that result and log stand after the end, where CREATE does not say"""
+"""seconds that result and log are kept after the end, if CREATE does not say"""
 WAITING_LIMIT_S: Final = 900
 """seconds without player 2 after which the writer may end a session"""
 IDLE_LIMIT_S: Final = 600

@@ -111,7 +111,7 @@ class SessionState(Account, frozen=True, gc=False):
     payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
     invited: Pubkey  # who alone may join; zero = anyone
     last_fresh: int  # the last frame that used an input of its own
-    challenge_s: int  # seconds that result and log stand after the end
+    challenge_s: int  # seconds that result and log are kept after the end
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 
@@ -135,7 +135,7 @@ class HiddenState(Account, frozen=True, gc=False):
     checkpoint_slot: int  # 0..1; 0 A, 1 B
     payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
     cartridge_hash: bytes  # SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
-    holds: int  # bit 0 first: checkpoint A checkpoint B deposit; accounts beside it that have to be closed first
+    holds: int  # bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 

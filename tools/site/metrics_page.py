@@ -36,6 +36,10 @@ class _Idle:
     def engine_path(self) -> str:
         return "plain"
 
+    def __getattr__(self, name: str) -> Any:
+        """Every further figure of a daemon (`Observed`) is a number."""
+        return lambda: 0.0
+
 
 def metrics_page() -> str:
     """The page, as Markdown."""

@@ -191,7 +191,7 @@ export const FrameRecord = {
  * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
  * @property {Uint8Array} invited who alone may join; zero = anyone
  * @property {number} last_fresh the last frame that used an input of its own
- * @property {number} challenge_s seconds that result and log stand after the end
+ * @property {number} challenge_s seconds that result and log are kept after the end
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 
@@ -260,7 +260,7 @@ export const SessionState = {
  * @property {number} checkpoint_slot 0..1; 0 A, 1 B
  * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
  * @property {Uint8Array} cartridge_hash SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
- * @property {number} holds bit 0 first: checkpoint A checkpoint B deposit; accounts beside it that have to be closed first
+ * @property {number} holds bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 

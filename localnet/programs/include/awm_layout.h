@@ -158,7 +158,7 @@ typedef struct PACKED {
     u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
     u8 invited[32]; /* who alone may join; zero = anyone */
     u32 last_fresh; /* the last frame that used an input of its own */
-    u16 challenge_s; /* seconds that result and log stand after the end */
+    u16 challenge_s; /* seconds that result and log are kept after the end */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } SessionState;
 AT(SessionState, discriminator, 0, 8);
@@ -200,7 +200,7 @@ typedef struct PACKED {
     u8 checkpoint_slot; /* 0 A, 1 B */
     u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
     u8 cartridge_hash[32]; /* SHA-256 of the cartridge that the match plays; zero until `pin_cartridge` */
-    u8 holds; /* accounts beside it that have to be closed first */
+    u8 holds; /* further accounts that have to be closed first */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } HiddenState;
 AT(HiddenState, discriminator, 0, 8);

@@ -10,7 +10,7 @@
 #define MAX_STATE_BYTES 2699784 /* bytes of a checkpoint's state: with its header it can be hashed */
 #define MAX_CHARACTER 32 /* the last character that the engine knows */
 #define MAX_STAGE 32 /* the last stage that the engine knows */
-#define CHALLENGE_S 300 /* seconds that result and log stand after the end, where CREATE does not say */
+#define CHALLENGE_S 300 /* seconds that result and log are kept after the end, if CREATE does not say */
 #define WAITING_LIMIT_S 900 /* seconds without player 2 after which the writer may end a session */
 #define IDLE_LIMIT_S 600 /* seconds without a frame after which the writer may end a session */
 #define IDLE_FRAMES 3600 /* frames without an input after which the writer may end a session */

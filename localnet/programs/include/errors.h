@@ -39,7 +39,7 @@ enum AwmError {
     OutOfRange = 6045, /* An offset, size, slot or capacity is out of range */
     StillOpen = 6046, /* Other accounts of this entity have to be closed first */
     PayerMismatch = 6047, /* Another key paid for this */
-    ChallengeOpen = 6048, /* The result has not stood for as long as the session says */
+    ChallengeOpen = 6048, /* The session's challenge time is not over */
     ShardFinalized = 6050, /* The shard is finalized */
     ShardIncomplete = 6051, /* The shard is not of full size, or not all of it has been hashed */
     ShardMismatch = 6052, /* A shard is not the one that the manifest lists */
