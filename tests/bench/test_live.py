@@ -1,4 +1,4 @@
-"""The live bench on the embedded localnet, short: real processes, real transactions, figures that hang together."""
+"""The live bench on the embedded localnet, short: real processes, real transactions, consistent figures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_session(written: dict[str, Any]) -> None:
 
 
 def test_figures(written: dict[str, Any]) -> None:
-    """Latencies are ordered as percentiles are, every process cost something, no frame went lost in the crank."""
+    """Latencies are ordered as percentiles are, every process cost something, no frame was lost in the crank."""
     assert 0 < written["latency_ms"]["p50"] <= written["latency_ms"]["p99"] <= written["latency_ms"]["p100"]
     for name in (*live._STAGES,):
         assert written["stages_ms"][name]["p50"] > 0, name

@@ -1,4 +1,4 @@
-"""Attempts at what a rollup is not ready for yet."""
+"""Repeated attempts while a rollup is not ready."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from awm_crank.errors import ProgramError, RpcError
 
 @pytest.mark.parametrize("failures", [0, 3])
 async def test_patiently(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attempt is made again after an RpcError, and no more after it has succeeded."""
+    """An attempt is repeated after an RpcError, until it succeeds."""
     monkeypatch.setattr(place, "_PAUSE_S", 0)
     made = 0
 

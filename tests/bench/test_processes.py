@@ -23,7 +23,7 @@ def test_own() -> None:
 
 
 def test_gone() -> None:
-    """A process that is gone counts for nothing."""
+    """A process that has ended counts as nothing."""
     assert usage([2**22 + 1]) == (0.0, 0)
 
 

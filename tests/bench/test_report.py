@@ -26,7 +26,7 @@ def test_table_says_what_was_not_run() -> None:
 
 
 def test_json_holds_the_same_figures() -> None:
-    """The JSON has every row with its ratio, null where there is none."""
+    """The JSON has every row with its ratio, or null."""
     data = json.loads(as_json(ROWS))
     assert [(row["name"], row["ratio"]) for row in data["rows"]] == [("step", 3.0), ("latency", None)]
     assert data["machine"]["cores"] >= 1

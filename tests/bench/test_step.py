@@ -16,7 +16,7 @@ def test_measure_gives_step_and_rest() -> None:
 
 
 def test_without_torch_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PyTorch is not installed there is no figure, and the reason stands where the way is named."""
+    """Without PyTorch there is no figure, and the name of the way gives the reason."""
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "awm_crank.bench.torch_step", raising=False)
     figure, how = torch_us((1, 32, 64, 8, 2), 0.01)

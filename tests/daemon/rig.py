@@ -84,7 +84,7 @@ class Place(rig.Place):
 
 
 def finished(view: SessionView) -> bool:
-    """Waits until the session has ended with a checkpoint of its last frame."""
+    """Whether the session has ended and its last frame has a checkpoint."""
     hidden = view.hidden
     return bool(
         view.session.status == 3 and hidden and hidden.initialized and hidden.checkpoint_frame == view.session.frame

@@ -8,7 +8,7 @@ from awm_crank.engine import tables
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.seeded import SHAPES, cartridge
 
-# rows of `heads` that predict each player's stocks: behind 8 continuous and 10 velocity rows, hitlag comes first
+# rows of `heads` that predict each player's stocks: after 8 continuous rows, 10 velocity rows and hitlag
 _STOCK_ROWS = (19, 22)
 
 
@@ -29,5 +29,5 @@ def enduring(shape: str = "tiny", seed: int = 1) -> Cartridge:
 
 @cache
 def knockout() -> Cartridge:
-    """A seeded cartridge as it comes: noise, so that somebody is out of stocks after a few frames."""
+    """An unchanged seeded cartridge: noise, so that somebody is out of stocks after a few frames."""
     return cartridge(SHAPES["tiny"], 1)

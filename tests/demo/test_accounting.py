@@ -35,7 +35,7 @@ def test_every_frame_in_its_period_is_on_time() -> None:
 
 
 def test_landing_exactly_one_period_after_the_tick_is_on_time() -> None:
-    """The period's end still belongs to it."""
+    """The end of a period still belongs to it."""
     assert counts(match((1, 2.0))) == (1, 1, 0, 0)
 
 
@@ -74,12 +74,12 @@ def test_waiting_for_inputs_beyond_the_period_misses_ticks() -> None:
 
 
 def test_latency_counts_from_the_tick_when_inputs_were_early() -> None:
-    """Inputs that waited already do not make latency longer than from the tick."""
+    """With inputs that came before the tick, latency counts from the tick."""
     assert match((1, 1.25), inputs={1: 0.1}).judged[0].latency_s == pytest.approx(0.25 * P)
 
 
 def test_crossed_notifications_are_not_missed_ticks() -> None:
-    """A previous frame seen just after a tick that the crank served is no missed tick where the frame shows it."""
+    """A frame seen just after its tick does not count as missed once the next frame shows that the tick was served."""
     accounting = match((1, 2.05), (2, 2.4))
     assert [frame.tick for frame in accounting.judged] == [1, 2]
     assert counts(accounting) == (2, 1, 1, 0)
@@ -98,14 +98,14 @@ def test_observer_that_was_held_up_takes_a_missed_tick_back() -> None:
 
 
 def test_bursts_are_late_frames() -> None:
-    """A crank that catches up by sending frames at once does not come out as on time."""
+    """A crank that catches up by sending frames at once does not count as on time."""
     accounting = match(*((frame, 7 + frame / 10) for frame in range(1, 8)))
     assert [frame.tick for frame in accounting.judged] == [1, 2, 3, 4, 5, 6, 7]
     assert counts(accounting) == (7, 1, 6, 0)
 
 
 def test_same_frame_again_is_not_counted() -> None:
-    """An account that changes without a new frame (an input, a repeated notification) is no frame."""
+    """An account that changes without a new frame (an input, a repeated notification) is not a frame."""
     accounting = match((1, 1.2), (1, 1.4), (2, 2.2))
     assert counts(accounting) == (2, 2, 0, 0)
     assert accounting.faults == []

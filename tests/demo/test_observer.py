@@ -19,7 +19,7 @@ PLAYERS = start_players(1, 2)
 
 
 class Clock:
-    """A clock that stands where it is put."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -39,7 +39,7 @@ def session(frame: int, status: int = ACTIVE) -> SessionState:
 
 
 def inputs(frame: int, ready: tuple[bool, bool], following: tuple[bool, bool] = (False, False)) -> bytes:
-    """An input buffer for a frame, with who gave what."""
+    """An input buffer for a frame, with the inputs that have come."""
     zero = Pubkey.default()
     return InputBuffer(
         frame=frame, player1=bytes(8), player2=bytes(8), p1_ready=ready[0], p2_ready=ready[1], entity=ENTITY,
@@ -68,7 +68,7 @@ def test_latency_starts_with_the_last_input() -> None:
 
 
 def test_input_that_waited_in_the_next_slot_counts_from_when_it_came() -> None:
-    """An input given one frame ahead is known then, not when its turn comes."""
+    """An input for the next frame counts from its notification, not from its frame."""
     watch, clock = watched()
     clock.now = 1.2
     watch.inputs_changed(inputs(1, (True, True), (True, True)))

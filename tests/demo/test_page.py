@@ -1,4 +1,4 @@
-"""The demo that one plays oneself: bots fight, a seat is open, and a new one when that match is over."""
+"""The demo to play oneself: bots fight, and there is always an open seat."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def until_session(rpc: RpcClient, status: int, beside: frozenset[str] = fr
 
 
 async def test_seat_is_open_and_opens_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page names the chain; one match runs, one waits; who joins is answered by the bot; then the next waits."""
+    """The page names the chain. One match runs and one waits; the bot plays whoever joins; then the next one waits."""
     monkeypatch.setattr(page, "SHOWN_S", 0.5)
     said: asyncio.Queue[str] = asyncio.Queue()
     running = asyncio.create_task(

@@ -1,4 +1,4 @@
-"""One match: on_created, joined, played, watched, recorded; and told when it stalls."""
+"""One match: created, joined, played, watched, recorded; and the errors when it stalls."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_match_without_a_crank_is_told(arena: Arena, monkeypatch: pytest.M
 
 
 async def test_crank_that_ends_by_itself_is_told(arena: Arena) -> None:
-    """A process that is gone in the middle of a match is an error at once, not a stall."""
+    """A process that ends in the middle of a match is an error at once, not a stall."""
     await arena.crank_process.stop()
 
     async def on_created(_: SessionAccounts) -> None:

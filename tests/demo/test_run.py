@@ -71,7 +71,7 @@ def test_match_file_verifies(first: dict[str, object]) -> None:
 
 
 def test_offline_match_is_the_same(first: dict[str, object], tmp_path: Path) -> None:
-    """`play --offline` with the demo's seed, agents, characters and length makes the very frames that the chain saw."""
+    """`play --offline` with the demo's seed, agents, characters and length makes the same frames as on chain."""
     on_chain = file.parse(Path(str(first["match_file"])).read_bytes())
     characters = f"{on_chain.start_players[31]},{on_chain.start_players[63]}"
     command = own_command("awm_crank", "play", "--offline", "-o", str(tmp_path / "m.json"))
@@ -79,7 +79,7 @@ def test_offline_match_is_the_same(first: dict[str, object], tmp_path: Path) -> 
     subprocess.run([*command, "--max-frames", str(on_chain.meta.max_frames)], check=True, timeout=60)
     offline = file.parse((tmp_path / "m.json").read_bytes())
     assert offline.frames == on_chain.frames
-    # but for the chain hash, which begins with the session's key
+    # except for the chain hash, which begins with the session's key
     assert [record[:88] for record in offline.records] == [record[:88] for record in on_chain.records]
     assert offline.meta.genesis != on_chain.meta.genesis
 
@@ -110,7 +110,7 @@ async def test_match_that_ends_by_ko_is_followed_by_another(tmp_path: Path) -> N
 
 
 async def test_folder_to_keep_must_be_empty(tmp_path: Path) -> None:
-    """Nothing of an earlier run is overwritten: keys above all."""
+    """An earlier run's files, keys above all, are not overwritten."""
     (tmp_path / "crank.json").write_text("precious")
     with pytest.raises(AwmError, match="is not empty"):
         await run_demo(DemoOptions(10, 1, tmp_path / "m.json", keep=tmp_path), lambda _: None, knockout())

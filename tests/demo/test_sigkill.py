@@ -37,7 +37,7 @@ RESUME_S = 2.0
 # the record's last 8 bytes are of the chain hash, which names the session; verify_file recomputes them
 _COMPARED = RECORD_SIZE - 8
 
-# One line a match: where its cranks die, one after another. `outside` is a kill after a seeded time of play.
+# One line per match: where its cranks are killed, one after another. `outside` is a kill after a seeded time of play.
 PLANS = {
     "before the first frame": ["model:1", "claim:1", "claim-sent:1", "setup:1", "setup-sent:1", "warm-up:1"],
     "sending": ["before-send:1", "in-flight:9", "after-send:20", "before-send:31", "in-flight:1"],
@@ -52,7 +52,7 @@ PLANS = {
 
 @dataclass
 class Survivor:
-    """What is left of a match whose crank was killed."""
+    """The results of a match whose crank was killed."""
 
     file: MatchFile
     final_state: str
@@ -87,7 +87,7 @@ async def frame_after(watch: MatchWatch) -> None:
 
 
 async def survive(arena: Arena, kills: list[str], frames: int = FRAMES) -> Survivor:
-    """Plays a match whose crank dies at each of `kills` in turn and is started again."""
+    """Plays a match whose crank is killed at each of `kills`, one after the other, and restarted."""
     dice = random.Random(f"{SEED} {kills}")
     resumes: list[float] = []
     async with PlayerConnection(arena.http, arena.ws) as connection, Observer(arena.http, arena.ws) as observer:

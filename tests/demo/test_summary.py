@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
     [({}, True), ({"frames": 59}, False), ({"in_order": False}, False), ({"faults": ["frame 3 twice"]}, False)],
 )
 def test_only_all_frames_in_order_pass(changes: dict[str, Any], passed: bool) -> None:
-    """Late frames and missed ticks are told, but only lost or disordered frames fail."""
+    """Late frames and missed ticks are reported, but only lost or disordered frames fail."""
     summary = msgspec.convert(GOOD | changes, Summary)
     assert summary.passed is passed
     assert ("NOT all" in as_text(summary)) is not passed

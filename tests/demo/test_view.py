@@ -16,7 +16,7 @@ from awm_crank.launch import own_command
 
 
 def picture(left: DrawnFighter | None = None, right: DrawnFighter | None = None, **fields: object) -> Picture:
-    """A picture of the start position, changed where said."""
+    """A picture of the start position, with changes."""
     values: dict[str, object] = {
         "match": 1, "seed": 7, "session": "So11111111111111111111111111111111111111112", "frame": 12, "done": 12,
         "wanted": 600, "ground": 85.57,
@@ -45,7 +45,7 @@ def test_fighters_stand_on_the_ground_facing_each_other() -> None:
 
 
 def test_a_jump_is_seen() -> None:
-    """A fighter in the air stands on a higher line than one on the ground."""
+    """A fighter in the air is drawn on a higher line than one on the ground."""
     lines = draw_stage(picture(left=DrawnFighter(-30, 60, 0, 4, 1, 25)), 60).plain.split("\n")
     rows = {n: row for row, line in enumerate(lines) for n in "12" if n in line}
     assert rows["1"] < rows["2"]

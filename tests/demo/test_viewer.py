@@ -1,4 +1,4 @@
-"""Snapshots say what the observer has seen, over all matches."""
+"""Pictures show what the observer has seen, over all matches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def played(frames: int) -> MatchAccounting:
 
 
 def test_fighter_is_in_game_units() -> None:
-    """Positions leave fixed point, everything else stays."""
+    """Positions are converted from fixed point; everything else stays."""
     state = PlayerState(x=-30 * 256, y=384, percent=42, stocks=3, facing=1, action_state=44).encode()
     shown = fighter(state)
     assert (shown.x, shown.y, shown.percent, shown.stocks, shown.facing, shown.action) == (-30.0, 1.5, 42, 3, 1, 44)

@@ -80,7 +80,7 @@ class Node:
         return answer["result"]
 
     def blockhash(self) -> Hash:
-        """The newest."""
+        """The newest blockhash."""
         return Hash.from_string(self.call("getLatestBlockhash", CONFIRMED)["value"]["blockhash"])
 
     def signed(self, calls: list[Instruction], *more: Keypair, blockhash: Hash | None = None) -> str:
@@ -359,7 +359,7 @@ SUBSCRIPTIONS: dict[str, tuple[Any, ...]] = {
 
 
 def notifications(node: Node) -> dict[str, Any]:
-    """What each subscription is answered with, and its first notification; then how equal ones are numbered."""
+    """The answer to each subscription and its first notification; then the numbers of equal subscriptions."""
     out: dict[str, Any] = {}
     them = str(node.other.pubkey())
     wanted = {
@@ -402,7 +402,7 @@ def capture(http: str, ws: str) -> dict[str, Any]:
 
 
 def named(value: Any) -> Any:
-    """A JSON value whose members that are called by a key all have the same name."""
+    """A JSON value in which members that are named by a public key all have the same name."""
     if isinstance(value, dict):
         return {"(a key)" if 32 <= len(name) <= 44 else name: named(each) for name, each in value.items()}
     return value

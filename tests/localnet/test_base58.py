@@ -19,7 +19,7 @@ def test_round_trip(data: bytes) -> None:
 
 @given(st.binary(min_size=32, max_size=32))
 def test_keys_as_solders(data: bytes) -> None:
-    """Keys and signatures look as solders shows them."""
+    """Keys and signatures have the text that solders gives them."""
     assert base58.encode(data).decode() == str(Pubkey.from_bytes(data))
     assert base58.encode(data + data).decode() == str(Signature.from_bytes(data + data))
 

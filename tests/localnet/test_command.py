@@ -29,7 +29,7 @@ def test_defaults() -> None:
 
 
 def test_all(tmp_path: Path) -> None:
-    """Every option arrives; a folder stands for the dumps in it, named by their addresses."""
+    """Every option is used; a folder means all dumps in it, whose names are their addresses."""
     program, dump = tmp_path / f"{KEY}.so", tmp_path / "a.json"
     program.write_bytes(b"")
     dump.write_text("{}")
@@ -96,7 +96,7 @@ def test_broken_key_file(tmp_path: Path, text: str) -> None:
 
 
 def test_ready_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line that tells that both ports are open is JSON with both addresses and the process."""
+    """The line for open ports is JSON with both addresses and the process id."""
 
     class Ready:
         http, ws = "http://a:1", "ws://a:2"

@@ -75,7 +75,7 @@ def test_pipelining_and_close(net: EmbeddedLocalnet) -> None:
 
 
 def test_expect_continue(net: EmbeddedLocalnet) -> None:
-    """A client that waits before its body is told to go on."""
+    """A client that waits before it sends its body gets 100 Continue."""
     with connect(net.http) as peer:
         headers = b"Content-Type: application/json\r\nExpect: 100-continue\r\n"
         head, _, body = request(HEALTH, headers).partition(b"\r\n\r\n")

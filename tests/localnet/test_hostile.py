@@ -1,4 +1,4 @@
-"""Anything at all as a request: every method answers with a result or an error of the client's, never of its own."""
+"""Anything as a request: every method answers with a result or an error of the client's, never an internal error."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_without_id_is_no_question() -> None:
     ],
 )
 def test_errors(value: object, code: int, identity: object) -> None:
-    """Each way to fail has its code, and the id where there was one."""
+    """Each way to fail has its code, and the request's id if it has one."""
     answer = ask(value)
     assert answer["error"]["code"] == code
     assert answer["id"] == identity

@@ -70,7 +70,7 @@ def test_transaction(node: Node, encoding: str, version: int | None) -> None:
 
 
 def test_unsupported_version(node: Node) -> None:
-    """A client that names no version is told so of a v0 transaction (-32015), and sees no version of a legacy one."""
+    """A client that names no version gets -32015 for a v0 transaction, and no version of a legacy one."""
     legacy = node.send(node.pay(Keypair().pubkey()))["result"]
     assert "version" not in node.call("getTransaction", legacy)
     signature = node.send(versioned(node, Keypair().pubkey()))["result"]
@@ -81,7 +81,7 @@ def test_unsupported_version(node: Node) -> None:
 
 
 def test_failed_transaction_and_its_logs(node: Node) -> None:
-    """A failed transaction's meta tells the error in both forms, with logs and units."""
+    """A failed transaction's meta has the error in both forms, with logs and units."""
     transaction = node.pay(Keypair().pubkey(), 10**15)
     node.send(transaction, skipPreflight=True)
     meta = node.call("getTransaction", str(transaction.signatures[0]))["meta"]

@@ -210,7 +210,7 @@ def test_send_nonsense(node: Node, text: str) -> None:
 
 
 def test_simulate(node: Node) -> None:
-    """A simulation tells logs, units, accounts, return data and inner instructions, and changes nothing."""
+    """A simulation returns logs, units, accounts, return data and inner instructions, and changes nothing."""
     target = Keypair().pubkey()
     transaction = node.pay(target)
     accounts = {"addresses": [str(target), str(OWNER)], "encoding": "base64"}
@@ -334,6 +334,6 @@ PARAMS = st.lists(
 @given(st.sampled_from(sorted(NODE.methods.table)), PARAMS)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_params(method: str, params: list[object]) -> None:
-    """No params make a method break: each answers, or refuses with a code of its own, never -32603."""
+    """No params break a method: it answers or refuses, but never with -32603."""
     answer = NODE.ask(method, *params)
     assert "result" in answer or answer["error"]["code"] != -32603

@@ -1,4 +1,4 @@
-"""Subscriptions: who is told what, when, and what they are not told."""
+"""Subscriptions: which clients are notified of what, and when."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def heard(client: Listener) -> list[Any]:
 
 @pytest.mark.parametrize("commitment", COMMITMENTS)
 def test_account(node: Node, commitment: str) -> None:
-    """An account's change is told once a transaction, at every commitment, in each subscriber's encoding."""
+    """An account's change is notified once per transaction, at every commitment, in each subscriber's encoding."""
     one, two, key = Listener(), Listener(), Keypair().pubkey()
     first = subscribe(node, one, "account", str(key), {"encoding": "base64", "commitment": commitment})
     second = subscribe(node, two, "account", str(key), {"commitment": commitment})
@@ -58,7 +58,7 @@ def test_account(node: Node, commitment: str) -> None:
 
 
 def test_account_that_stays_the_same_is_no_news(node: Node) -> None:
-    """A failed transaction changes its payer and not its target; only the payer's subscriber hears."""
+    """A failed transaction changes only its payer, so only the payer's subscriber is notified."""
     one, two, target, poor = Listener(), Listener(), Keypair().pubkey(), node.funded(SOL)
     subscribe(node, one, "account", str(poor.pubkey()), BASE64)
     subscribe(node, two, "account", str(target), BASE64)
@@ -68,7 +68,7 @@ def test_account_that_stays_the_same_is_no_news(node: Node) -> None:
 
 
 def test_closed_account(node: Node) -> None:
-    """An account that is emptied is told as empty, owned by the system program."""
+    """An emptied account is notified as an empty account of the system program."""
     client, leaving = Listener(), node.funded(SOL)
     subscribe(node, client, "account", str(leaving.pubkey()), BASE64)
     node.send(node.pay(node.payer.pubkey(), SOL - 5000, payer=leaving))
@@ -77,7 +77,7 @@ def test_closed_account(node: Node) -> None:
 
 
 def test_program_with_filters(node: Node) -> None:
-    """A program's subscribers hear of those accounts that pass their filters, with the address."""
+    """A program's subscribers are notified of accounts that pass their filters, with the address."""
     everything, sized = Listener(), Listener()
     system = str(Pubkey.default())
     subscribe(node, everything, "program", system, BASE64)
@@ -91,7 +91,7 @@ def test_program_with_filters(node: Node) -> None:
 
 
 def test_program_forgets_what_it_did_not_watch(node: Node) -> None:
-    """After a pause in watching, a change back to what was last seen is told."""
+    """After a pause in watching, a change back to the state seen last is notified."""
     client, target = Listener(), node.funded(SOL)
     system, address = str(Pubkey.default()), str(target.pubkey())
     number = subscribe(node, client, "program", system, BASE64)
@@ -107,7 +107,7 @@ def test_program_forgets_what_it_did_not_watch(node: Node) -> None:
 
 @pytest.mark.parametrize("commitment", COMMITMENTS)
 def test_signature(node: Node, commitment: str) -> None:
-    """A signature's subscriber hears once, and the subscription is over."""
+    """A signature's subscriber is notified once, and the subscription ends."""
     client = Listener()
     transaction = node.pay(Keypair().pubkey())
     number = subscribe(node, client, "signature", str(transaction.signatures[0]), {"commitment": commitment})
@@ -119,7 +119,7 @@ def test_signature(node: Node, commitment: str) -> None:
 
 
 def test_signature_that_has_landed_already(node: Node) -> None:
-    """Who subscribes too late hears at once, after the answer, with the slot it landed in and its error."""
+    """A late subscriber is notified right after the answer, with the transaction's slot and error."""
     client = Listener()
     poor = node.funded(SOL)
     transaction = node.pay(Keypair().pubkey(), 7 * SOL, payer=poor)
@@ -132,7 +132,7 @@ def test_signature_that_has_landed_already(node: Node) -> None:
 
 
 def test_signature_received(node: Node) -> None:
-    """With enableReceivedNotification, receipt is told before the result."""
+    """With enableReceivedNotification, receipt is notified before the result."""
     client = Listener()
     transaction = node.pay(Keypair().pubkey())
     signature = str(transaction.signatures[0])
@@ -159,7 +159,7 @@ def test_logs(node: Node) -> None:
 
 
 def test_slot_and_root(node: Node) -> None:
-    """Every slot is told with its parent; the root follows one behind."""
+    """Every slot is notified with its parent; the root is one slot behind."""
     client = Listener()
     slots, roots = subscribe(node, client, "slot"), subscribe(node, client, "root")
     node.topics.slot(8, 7)
@@ -171,7 +171,7 @@ def test_slot_and_root(node: Node) -> None:
 
 
 def test_clock_moves(node: Node) -> None:
-    """The clock sysvar's subscriber hears every slot."""
+    """The clock sysvar's subscriber is notified of every slot."""
     client = Listener()
     subscribe(node, client, "account", str(CLOCK), BASE64)
     for slot in (node.bank.slot + 1, node.bank.slot + 2):
@@ -206,7 +206,7 @@ def test_unsubscribe(node: Node, kind: str, params: list[object]) -> None:
 
 
 def test_closed_connection_is_forgotten(node: Node) -> None:
-    """A client that is gone is sent nothing, and leaves no watch behind."""
+    """A client that has left is sent nothing, and its subscriptions are gone."""
     client, key = Listener(), Keypair().pubkey()
     subscribe(node, client, "account", str(key), BASE64)
     subscribe(node, client, "slot")

@@ -27,7 +27,7 @@ def gone(pid: int, within_s: float = 5) -> bool:
 
 
 async def test_life(tmp_path: Path) -> None:
-    """It serves within the block, logs to its file, funds keys, raises a node's errors, and is gone after it."""
+    """It serves within the block, logs to its file, funds keys, raises an endpoint's errors, and ends with it."""
     log = tmp_path / "net.log"
     async with EmbeddedLocalnet("--bare", log=log) as net:
         pid = net.pid

@@ -34,7 +34,7 @@ def transfer_of(payer: Keypair, to: Pubkey, blockhash: RpcBlockhash) -> Versione
 
 
 async def test_ws_port_is_the_next(net: EmbeddedLocalnet) -> None:
-    """WebSocket is where clients look for it."""
+    """WebSocket is on the port where clients expect it."""
     http, ws = urlsplit(net.http), urlsplit(net.ws)
     assert ws.port == (http.port or 0) + 1
 
@@ -58,7 +58,7 @@ def test_slots_pass(net: EmbeddedLocalnet) -> None:
 
 
 async def test_aiohttp_batches_and_notifications(net: EmbeddedLocalnet) -> None:
-    """Over aiohttp: a batch of sends, told to an account's and a slot's subscriber; unsubscribed ones are silent."""
+    """With aiohttp: a batch of sends notifies an account's subscriber; once it unsubscribes, only slots do."""
     payer, target = net.faucet, Keypair().pubkey()
     async with aiohttp.ClientSession() as client, client.ws_connect(net.ws) as peer:
 

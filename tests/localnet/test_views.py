@@ -91,7 +91,7 @@ def test_no_view(config: dict[str, Any]) -> None:
 
 
 def test_missing_account_is_empty() -> None:
-    """A closed account is told as an empty one of the system program."""
+    """A closed account is shown as an empty one of the system program."""
     row = json.loads(AccountView("base64").render(None))
     assert (row["lamports"], row["data"], row["owner"]) == (0, ["", "base64"], str(Pubkey.default()))
 

@@ -24,7 +24,7 @@ def modes(folder: Path) -> set[int]:
 
 
 async def test_arena_has_all_that_a_match_needs(tmp_path: Path) -> None:
-    """Localnet, cartridge and crank are there; keys are private; what the crank is told is right."""
+    """Localnet, cartridge and crank exist; keys are private; the crank's configuration is right."""
     settings = config.Config(crank=config.Crank(late_policy="wait"))
     async with open_arena(tmp_path, enduring("tiny"), crank=settings) as arena:
         manifest = await arena.chain.need(arena.model, "manifest")
@@ -54,7 +54,7 @@ async def test_processes_stop_when_the_start_fails(tmp_path: Path, monkeypatch: 
 
 
 async def test_a_localnet_that_has_ended_is_reported(tmp_path: Path) -> None:
-    """Whoever plays there is told which process is gone, and where its log is."""
+    """The error says which process has ended, and where its log is."""
     async with open_arena(tmp_path, enduring("tiny")) as arena:
         arena.require_running()
         os.kill(arena.net.pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 
-# as root, without the network that Chromium looks for at every start
+# for root, and without the network requests that Chromium makes at every start
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps", "--disable-extensions",
@@ -25,7 +25,7 @@ _START_S = 30
 
 
 class BrowserError(Exception):
-    """Chromium refused a command, or a script in the page threw."""
+    """Chromium refused a command, or a script in the page raised an error."""
 
 
 class Browser:
@@ -37,7 +37,7 @@ class Browser:
         self._replies: dict[int, asyncio.Future[Any]] = {}
         self._id = 0
         self.console: list[str] = []
-        """What the page logged as an error, and exceptions that nobody caught."""
+        """What the page logged as errors, and its uncaught exceptions."""
 
     async def __aenter__(self) -> Self:
         program = shutil.which("chromium") or shutil.which("chromium-browser") or "chromium"
@@ -151,7 +151,7 @@ class Browser:
             await self.command("Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1)
 
     async def key(self, code: str, *, down: bool) -> None:
-        """Presses or lets go a key, by its `KeyboardEvent.code` (`KeyD`)."""
+        """Presses or releases a key, by its `KeyboardEvent.code` (`KeyD`)."""
         kind = "rawKeyDown" if down else "keyUp"
         key = code.removeprefix("Key").lower()
         await self.command(
@@ -159,13 +159,13 @@ class Browser:
         )
 
     async def choose_file(self, selector: str, path: Path) -> None:
-        """What a person does with a file dialog."""
+        """Chooses a file, as a person does in the file dialog."""
         root = (await self.command("DOM.getDocument"))["root"]["nodeId"]
         node = (await self.command("DOM.querySelector", nodeId=root, selector=selector))["nodeId"]
         await self.command("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     async def resize(self, width: int, height: int, *, touch: bool = False) -> None:
-        """Another window, a phone's for example."""
+        """Changes the size of the window, to a phone's for example."""
         await self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if touch else 1,
             mobile=touch,

@@ -44,7 +44,7 @@ def test_made_once(tmp_path: Path) -> None:
 
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
-    """What could not be made whole is gone, and is made at the next try."""
+    """An entry that could not be completed is removed, and made at the next try."""
     cache = Cache(tmp_path)
 
     def fail(folder: Path) -> None:

@@ -34,7 +34,7 @@ def test_new_enough(tmp_path: Path) -> None:
 
 
 def test_private_copy() -> None:
-    """An older system gets a copy beside its own, and a program runs under it and sees the newer version."""
+    """An older system gets a second copy, and a program that runs under it sees the newer version."""
     libs = libraries(Cache(CACHE), "0.8.3", own=(2, 31))
     assert libs.environment(Path("/x.so")) == {}
     command = libs.command(Path("/usr/bin/getconf"))
@@ -54,7 +54,7 @@ def test_private_copy() -> None:
 def test_neither(
     own: tuple[int, int], release: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A system with an old library and no way to a newer one is told what would help."""
+    """On a system with an old library and no way to a newer one, the error says what would help."""
     monkeypatch.setattr(module, "os_release", lambda: release)
     with pytest.raises(SetupError, match=said) as caught:
         libraries(Cache(tmp_path), "0.8.3", own=own)
@@ -69,7 +69,7 @@ def test_other_c_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_apple(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no glibc to begin with, nothing is needed."""
+    """Without glibc, nothing is needed."""
     monkeypatch.setattr(module.sys, "platform", "darwin")
     assert libraries(Cache(tmp_path), "0.1.7").command(BINARY) == Libraries(None).command(BINARY)
 

@@ -1,4 +1,4 @@
-"""MagicBlock's validator as a chain of its own: started, filled, logged, stopped by one command."""
+"""MagicBlock's validator as a separate chain: one command starts, fills, logs and stops it."""
 
 from __future__ import annotations
 

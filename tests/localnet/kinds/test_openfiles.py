@@ -34,7 +34,7 @@ def test_high_enough(tmp_path: Path) -> None:
 
 
 def test_clamp(tmp_path: Path) -> None:
-    """A program that asks for a million open files gets as many as are allowed, and is told yes; other limits are set
+    """A program that asks for a million open files gets as many as are allowed, and no error; other limits are set
     as asked."""
     library = openfiles.preload(Cache(tmp_path), 4096)
     assert library is not None

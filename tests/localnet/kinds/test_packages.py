@@ -29,13 +29,13 @@ def test_base_chain_accounts() -> None:
 
 
 def test_machine_without_one(tmp_path: Path) -> None:
-    """A machine that no package is made for is told so, with those that one is made for."""
+    """For a platform without a package, the error names the platforms with one."""
     with pytest.raises(SetupError, match=r"expected one of darwin-arm64, .*linux-x64, found plan9-mips"):
         packages.validator(Cache(tmp_path), packages.STAND_ALONE, "plan9-mips")
 
 
 def fake_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An npm that does what it is told."""
+    """A stand-in for npm."""
     npm = folder / "npm"
     npm.write_text(f"#!/bin/sh\n{script}\n")
     npm.chmod(0o755)

@@ -23,7 +23,7 @@ def started(tmp_path: Path, script: str, *, terminal: bool = False) -> Validator
 
 
 def test_life(tmp_path: Path) -> None:
-    """It runs in its folder with its environment, prints into its log, and ends when told."""
+    """It runs in its folder with its environment, prints into its log, and ends with `stop`."""
     script = "import os, time; print(os.getcwd(), os.environ['ANSWER'], flush=True); time.sleep(60)"
     validator = started(tmp_path, script)
     validator.wait_for(lambda: (tmp_path / "it.log").read_text(), "print")

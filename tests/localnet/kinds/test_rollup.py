@@ -98,6 +98,6 @@ def test_no_base(base: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_it_cannot(tmp_path: Path) -> None:
-    """Its base chain starts anew each time, so its storage cannot be gone on with."""
+    """Its base chain is new at each start, so it cannot resume its storage."""
     with pytest.raises(ConfigError, match=r"--resume does not go with --kind rollup"):
         rollup.start(LocalnetPlan(folder=tmp_path, cache=CACHE, resume=True))

@@ -18,7 +18,7 @@ from awm_crank.localnet.kinds.serve import ready_line, scratch
 
 
 def test_scratch(tmp_path: Path) -> None:
-    """A folder that was named is made and kept, one that was not is gone after."""
+    """A folder that is named is created and kept; a temporary one is removed."""
     with scratch(tmp_path / "a" / "b") as named:
         (named / "ledger").touch()
     assert (tmp_path / "a" / "b" / "ledger").exists()

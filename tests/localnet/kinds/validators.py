@@ -9,4 +9,4 @@ from awm_crank.localnet.kinds.cache import default_folder
 CACHE = default_folder()
 """Shared by all tests and kept: MagicBlock's binaries are fetched once."""
 SOLANA = Path(__file__).resolve().parents[4] / "shared" / "bin" / "solana-test-validator"
-"""A tool for tests, beside the repository (reference/validators.md)."""
+"""A tool for tests, next to the repository (reference/validators.md)."""
