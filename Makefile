@@ -31,6 +31,9 @@ ci:  ## what CI runs
 demo:  ## a demo match
 	$(VENV)/bin/awm-crank demo
 
+fuzz:  ## changed inputs for every decoder, from a seed (INPUTS=20000 SEED=1)
+	$(PY) tools/fuzz/run.py --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1)
+
 bench:  ## the benchmarks
 	$(VENV)/bin/awm-crank bench
 
@@ -52,4 +55,4 @@ lock:  ## pin the dependencies anew
 money:  ## ten thousand random programs by five parties: every lamport goes to its owner (docs/money.md)
 	$(PY) tools/money.py
 
-.PHONY: money help setup check fmt test ci demo bench docs generate programs lock
+.PHONY: money help setup check fmt test ci demo fuzz bench docs generate programs lock

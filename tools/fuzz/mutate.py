@@ -1,0 +1,116 @@
+"""Changes inputs: a little or a lot, blindly or by their structure, and always the same way for the same seed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from typing import Any
+
+_NUMBERS = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    16,
+    31,
+    32,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    1023,
+    4096,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+)
+_VALUES: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1, 1.5, 1e308, 2**53, 2**63, 2**64, 2**70, "", "x", "A" * 5000, "\ud800", "\x1b[2J", [],
+    {}, [None], [[[]]], {"a": 1}, "1" * 44, "base64", "base58", ["AAAA", "base64"],
+)  # fmt: skip
+_TOKENS = (
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b'"',
+    b",",
+    b":",
+    b"null",
+    b"\xff\xfe",
+    b"\x00",
+    b"\\ud800",
+    b"PK\x01\x02",
+    b"\r\n",
+    b"[" * 3000,
+)
+
+
+def mutated(data: bytes, corpus: Sequence[bytes], draw: random.Random) -> bytes:
+    """Another input that comes from this one, and sometimes from a second of the corpus."""
+    if data[:1] in (b"{", b"[") and draw.random() < 0.6:
+        changed = _changed_json(data, draw)
+        if changed is not None:
+            return changed
+    out = bytearray(data)
+    for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
+        _change(out, corpus, draw)
+    return bytes(out)
+
+
+def _change(out: bytearray, corpus: Sequence[bytes], draw: random.Random) -> None:
+    at = draw.randrange(len(out) + 1)
+    kind = draw.randrange(8)
+    if kind == 0 and at < len(out):
+        out[at] ^= 1 << draw.randrange(8)
+    elif kind == 1 and at < len(out):
+        out[at] = draw.randrange(256)
+    elif kind == 2:
+        size = draw.choice((1, 2, 4, 8))
+        out[at : at + size] = (draw.choice(_NUMBERS) & (1 << 8 * size) - 1).to_bytes(size, "little")
+    elif kind == 3:
+        del out[at : at + draw.choice((1, 2, 8, 64, 1024))]
+    elif kind == 4:
+        out[at:at] = draw.choice(_TOKENS)
+    elif kind == 5:
+        out[at:at] = bytes(draw.randrange(256) for _ in range(draw.choice((1, 4, 16))))
+    elif kind == 6:
+        del out[at:]
+    else:
+        other = draw.choice(corpus)
+        start = draw.randrange(len(other) + 1)
+        out[at:] = other[start : start + 65536]
+
+
+def _changed_json(data: bytes, draw: random.Random) -> bytes | None:
+    """One place of a JSON text with another value, without its member, or nested deep; None where it is no JSON."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    places: list[tuple[Any, Any]] = []
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        keys = list(node) if isinstance(node, dict) else range(len(node))
+        for key in keys:
+            places.append((node, key))
+            if isinstance(node[key], dict | list):
+                todo.append(node[key])
+    if not places:
+        return None
+    node, key = draw.choice(places)
+    if draw.random() < 0.2:
+        del node[key]
+    else:
+        node[key] = draw.choice(_VALUES)
+    text = json.dumps(value).encode()
+    if draw.random() < 0.02:
+        text = text.replace(b"null", b"[" * 20_000 + b"]" * 20_000, 1)
+    return text
