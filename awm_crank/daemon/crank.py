@@ -34,6 +34,7 @@ from ..config import Config
 from ..engine import choose
 from ..errors import AwmError
 from ..net.blockhash import BlockhashKeeper
+from ..net.health import EndpointHealth
 from ..net.lag import StreamLag
 from ..net.pubsub import AccountChanged, Connected, Disconnected, PubSub, Subscribed, Subscription, SubscriptionRefused
 from ..net.pubsub import Event as Notification
@@ -99,6 +100,7 @@ class Daemon:
         self._blockhash = BlockhashKeeper(self._rpc)
         self._pubsub = PubSub(config.rollup_ws(), self._notified)
         self._lag = StreamLag(self._rpc, self._pubsub)
+        self.endpoint = EndpointHealth(self._rpc, self._pubsub, self._blockhash, self._lag)
         self._world = worlds.WorldWatch(self._base, config.chain.world)
         # which sessions
         writers = [self._me, ids.ZERO_KEY] if config.crank.adopt_unbound_sessions else [self._me]
@@ -238,14 +240,6 @@ class Daemon:
         """What computes: "reference", or the native kernel's instruction set."""
         return self._engine_path
 
-    def blockhash_age_s(self) -> float:
-        """Seconds since the endpoint last gave another blockhash; infinite before the first."""
-        return self._blockhash.age_s()
-
-    def stream_lag_s(self) -> float:
-        """Seconds that the notifications are behind the endpoint's answers."""
-        return self._lag.lag_s
-
     def unready(self) -> str:
         """Why no session can be served just now. Empty when sessions can be served."""
         if self._tasks.stopping.is_set():
@@ -254,11 +248,9 @@ class Daemon:
             return self._world.problem
         if not self._world.checked.is_set():
             return f"no World seen yet at {self._base.url}"
-        if not self._pubsub.connected:
-            return f"not connected to {self._pubsub.url}"
-        if not (self._discovery.read.is_set() and self._discovery.confirmed):
+        if self._pubsub.connected and not (self._discovery.read.is_set() and self._discovery.confirmed):
             return f"not subscribed at {self._pubsub.url}"
-        return self._blockhash.problem or self._lag.problem
+        return self.endpoint.problem()
 
     async def _balance(self) -> int:
         return (await self._rpc.ask(jsonrpc.get_balance(self._me))).value

@@ -116,13 +116,20 @@ class Metrics(Collector):
         blockhash = GaugeMetricFamily(
             "awm_blockhash_age_seconds", "Time since the endpoint last gave another blockhash. Absent before the first."
         )
-        if math.isfinite(age := self._observed.blockhash_age_s()):
+        if math.isfinite(age := self._observed.endpoint.blockhash_age_s()):
             blockhash.add_metric([], age)
         yield blockhash
         yield GaugeMetricFamily(
             "awm_stream_lag_seconds", "How far the notifications are behind the endpoint's answers.",
-            self._observed.stream_lag_s(),
+            self._observed.endpoint.stream_lag_s(),
         )  # fmt: skip
+        failures = CounterMetricFamily(
+            "awm_endpoint_failures", "Failed requests and connections of the endpoint, by side (http, ws) and kind.",
+            labels=["side", "kind"],
+        )  # fmt: skip
+        for labels, count in self._observed.endpoint.failures().items():
+            failures.add_metric(labels, count)
+        yield failures
         balance = GaugeMetricFamily("awm_balance_lamports", "What the crank's key has.")
         if gauges.balance is not None:
             balance.add_metric([], gauges.balance)

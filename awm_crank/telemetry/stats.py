@@ -128,10 +128,27 @@ class Gauges:
         self.mqtt_dropped = 0
 
 
+class ObservedEndpoint(Protocol):
+    """What metrics read of the endpoint that sessions are on."""
+
+    def blockhash_age_s(self) -> float:
+        """Seconds since it last gave another blockhash; infinite before the first."""
+
+    def stream_lag_s(self) -> float:
+        """Seconds that its notifications are behind its answers."""
+
+    def failures(self) -> dict[tuple[str, str], int]:
+        """How often a request or a connection failed, by side and kind."""
+
+
 class Observed(Protocol):
     """What metrics and health read of the daemon."""
 
     stats: Stats
+
+    @property
+    def endpoint(self) -> ObservedEndpoint:
+        """The endpoint that sessions are on."""
 
     def machines(self) -> Iterable[SessionMachine]:
         """The machines of all sessions served."""
@@ -141,12 +158,6 @@ class Observed(Protocol):
 
     def engine_path(self) -> str:
         """Which path computes; empty before the first model."""
-
-    def blockhash_age_s(self) -> float:
-        """Seconds since the endpoint last gave another blockhash; infinite before the first."""
-
-    def stream_lag_s(self) -> float:
-        """Seconds that the notifications are behind the endpoint's answers."""
 
 
 def _counts(machine: SessionMachine) -> dict[str, Any]:

@@ -34,6 +34,25 @@ def landed(
     return Landed(frame, 0, 0, 0, 0, 0, landed_at, on_time, block, before, chain_hash)
 
 
+class Endpoint:
+    """An endpoint with some failures."""
+
+    def __init__(self, age: float) -> None:
+        self.age = age
+
+    def blockhash_age_s(self) -> float:
+        """As set."""
+        return self.age
+
+    def stream_lag_s(self) -> float:
+        """A third of a second."""
+        return 0.3
+
+    def failures(self) -> dict[tuple[str, str], int]:
+        """Two kinds."""
+        return {("http", "overdue"): 3, ("ws", "malformed"): 1}
+
+
 class Crank:
     """Everything that the hub reads."""
 
@@ -55,13 +74,10 @@ class Crank:
         """Some path."""
         return "plain"
 
-    def blockhash_age_s(self) -> float:
-        """As set."""
-        return self.blockhash_age
-
-    def stream_lag_s(self) -> float:
-        """A third of a second."""
-        return 0.3
+    @property
+    def endpoint(self) -> Endpoint:
+        """One that is as old as set."""
+        return Endpoint(self.blockhash_age)
 
     def unready(self) -> str:
         """As set."""

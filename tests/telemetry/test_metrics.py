@@ -79,6 +79,7 @@ def test_gauges() -> None:
     assert "awm_balance_lamports" not in samples(metrics)
     assert "awm_mqtt_connected" not in samples(metrics)
     crank = Crank()
+    assert samples(Metrics(crank, Gauges()))["awm_endpoint_failures_total{kind=overdue,side=http}"] == 3
     crank.blockhash_age = math.inf
     assert "awm_blockhash_age_seconds" not in samples(Metrics(crank, Gauges()))
     gauges.balance, gauges.mqtt_connected, gauges.ready, gauges.mqtt_dropped = 10**9, False, True, 5

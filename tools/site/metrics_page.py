@@ -20,12 +20,26 @@ addresses). A counter's name ends in `_total` there. A histogram has `_bucket`, 
 """
 
 
+class _Endpoint:
+    """An endpoint that has failed once: the family shows its labels."""
+
+    def blockhash_age_s(self) -> float:
+        return 0.0
+
+    def stream_lag_s(self) -> float:
+        return 0.0
+
+    def failures(self) -> dict[tuple[str, str], int]:
+        return {("http", "overdue"): 1}
+
+
 class _Idle:
     """A daemon that has counted nothing yet: `Metrics` shows every family of it."""
 
     def __init__(self) -> None:
         self.stats = Stats()
         self.stats.refuse("sessions")
+        self.endpoint = _Endpoint()
 
     def machines(self) -> list[Any]:
         return []
