@@ -33,7 +33,7 @@ def parse(text: str, *, source: str = "configuration", environment: Mapping[str,
     """
     try:
         values = msgspec.toml.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigError(f"{source} is not TOML: {error}") from None
     # the file's own mistakes first, so that none is reported as the environment's
     _converted(values, source)

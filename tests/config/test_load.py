@@ -31,6 +31,7 @@ def test_defaults() -> None:
         ("[view]\npage_port = 65536", "page_port"),
         ("[view]\nhost = 'http://here'", "host"),
         ("[crank", "is not TOML"),
+        ("a = " + "[" * 5000, "is not TOML"),
         ("[chain]\nbase_http = 'http://127.0.0.1:99999'", "chain.base_http"),
         ("[chain]\nrollup_ws = 'ws://some host'", "chain.rollup_ws"),
         ("[view]\nrpc = 'https://:8899'", "view.rpc"),
