@@ -17,7 +17,7 @@ BLOCKHASH: dict[str, Any] = {
     "returnData": None,
 }
 JSON = {"Content-Type": "application/json"}
-# what `fault` may say of a request
+# what `fault` may return for a request
 KINDS = ("429", "503", "busy", "closed", "lost", "blockhash")
 
 

@@ -43,7 +43,7 @@ class Arena:
         max_frames: int = 0,
         challenge_s: int = 0,
     ) -> tuple[session.SessionAccounts, MiniCrank, Keypair, Keypair]:
-        """A session with so many frames and checkpoints at these; its crank, player 1 and player 2."""
+        """A session with this many frames, and checkpoints at these frames; also its crank, player 1 and player 2."""
         player1, player2, writer = (self.net.funded(10_000_000_000) for _ in range(3))
         made = await session.create(
             chain, player1, self.world, self.model, writer=writer.pubkey(), character=2, seed=9, max_frames=max_frames,
@@ -63,7 +63,9 @@ _STOCKS_ROWS = (19, 22)
 
 
 def small_cartridge(seed: int) -> Cartridge:
-    """A small seeded model whose players never lose a stock: noise alone would end a match within a few frames."""
+    """A small seeded model whose players never lose a stock; otherwise its noise
+    would end a match within a few frames.
+    """
     made = cartridge(SHAPE, seed)
     arrays = {name: array.copy() for name, array in made.arrays.items()}
     for row in _STOCKS_ROWS:

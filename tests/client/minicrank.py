@@ -1,4 +1,4 @@
-"""A crank of a few lines, one step after the other: it makes sessions with frames, ring and checkpoints for tests."""
+"""A crank of a few lines that works step by step. It makes sessions with frames, ring and checkpoints for tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class MiniCrank:
         self.slot = 0
 
     async def open(self, capacity: int = 256) -> None:
-        """Claims the session and makes ring and both checkpoint accounts."""
+        """Claims the session, and makes the ring and both checkpoint accounts."""
         key, entity = self.writer.pubkey(), self.accounts.entity
         view = await session.show(self.net, self.accounts.session)
         assert view.hidden is not None
@@ -49,7 +49,7 @@ class MiniCrank:
             await self.net.send([programs.checkpoint_create(key, entity, slot, data_size), *grows], self.writer)
 
     async def frames(self, count: int) -> None:
-        """Writes that many frames, holding the players' last inputs where none came."""
+        """Writes this many frames, and holds a player's last input where no new one came."""
         for _ in range(count):
             view = await session.show(self.net, self.accounts.session)
             assert view.inputs is not None
@@ -59,7 +59,7 @@ class MiniCrank:
             await self.write(inputs, sources)
 
     async def burst(self, count: int) -> None:
-        """Writes that many frames with neutral inputs, in one request."""
+        """Writes this many frames with neutral inputs, in one request."""
         signer = Signer(bytes(self.writer))
         blockhash = bytes((await self.net.blockhash())[0])
         runs = [self._frame(bytes(16), b"\2\2") for _ in range(count)]
@@ -89,7 +89,7 @@ class MiniCrank:
         )
 
     async def checkpoint(self) -> None:
-        """Writes and finalizes a checkpoint of the present frame, in the slot that is free."""
+        """Writes and finalizes a checkpoint of the current frame, in the free slot."""
         key, entity, slot = self.writer.pubkey(), self.accounts.entity, self.slot
         data = self.engine.dump(self.state)
         block = self.block

@@ -1,4 +1,4 @@
-"""The players' client over the localnet: frames in order, one input each, and what goes wrong on the way."""
+"""The players' client on the localnet: frames in order, one input for each, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RIGHT, LEFT = controller(80), controller(-80)
 
 
 async def serve(chain: Chain, crank: MiniCrank, frames: int, *, own: int | None = None) -> None:
-    """A crank that waits for both inputs, or for those of one player (0 or 1)."""
+    """A crank that waits for both players' inputs, or for those of one player (0 or 1)."""
     while crank.frame < frames:
         view = await session.show(chain, crank.accounts.session)
         assert view.inputs is not None
@@ -54,7 +54,7 @@ async def collect(match: Match, step: Any) -> list[Frame]:
 
 
 async def test_each_frame_takes_what_was_pressed(arena: Arena) -> None:
-    """A bot decides by what it sees: every record holds its decision for the previous frame, as a fresh input."""
+    """Every record holds, as a fresh input, what the bot decided after seeing the frame before."""
 
     def step(match: Match, frame: Frame) -> None:
         match.press(stick_x=80 if frame.them.x > frame.me.x else -80, buttons=1 if frame.number % 3 else 0)
@@ -87,7 +87,7 @@ async def test_each_frame_takes_what_was_pressed(arena: Arena) -> None:
 
 
 async def test_what_is_held_is_sent(arena: Arena) -> None:
-    """A bot that presses once, before the first frame even, keeps a crank going that waits for every input."""
+    """A bot that presses once, even before the first frame, keeps a crank going that waits for every input."""
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 0, max_frames=5)
         async with join(made.session, player1, arena.net.http) as match:
@@ -118,7 +118,7 @@ async def test_second_press_counts_from_the_frame_after(arena: Arena) -> None:
 
 
 async def test_slow_bot_skips_frames(arena: Arena) -> None:
-    """While a bot thinks, a crank that does not wait goes on; the bot learns how many frames it missed."""
+    """While a bot thinks, a crank that does not wait goes on, and the bot learns how many frames it skipped."""
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 0)
         async with join(made.session, player1, arena.net.http) as match:
@@ -126,7 +126,7 @@ async def test_slow_bot_skips_frames(arena: Arena) -> None:
             await crank.frames(4)
             while match.outcome.frame < 4:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            # too late for frames 1 to 4: it goes to the coming one
+            # this press is too late for frames 1 to 4, so it counts for the coming frame
             match.hold(RIGHT)
             second = await asyncio.wait_for(anext(match), 5)
             await serve(chain, crank, 5, own=0)
@@ -137,7 +137,7 @@ async def test_slow_bot_skips_frames(arena: Arena) -> None:
 
 
 async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where every other request is lost the match still goes on, with what was pressed."""
+    """A match goes on with the bot's inputs even when every other request is lost."""
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 0, max_frames=4)
         async with join(made.session, player1, arena.net.http, resend_s=0.05) as match:
@@ -161,7 +161,9 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
 
 
 async def test_takes_the_free_seat(arena: Arena) -> None:
-    """A stranger becomes player 2 of a session that waits; its first frame is the start; END is the last thing seen."""
+    """A stranger becomes player 2 of a waiting session. Its first frame is the start, and END is the last thing it
+    sees.
+    """
     async with arena.chain() as chain:
         player1, player2 = arena.net.funded(), arena.net.funded()
         made = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
@@ -181,7 +183,7 @@ async def test_takes_the_free_seat(arena: Arena) -> None:
 
 
 async def test_refusals(arena: Arena) -> None:
-    """Taken seats, sessions that are not there and addresses that are none are refused by name."""
+    """A taken seat, a session that does not exist, and a malformed address are refused by name."""
     async with arena.chain() as chain:
         made, *_ = await arena.played(chain, 0)
         stranger = arena.net.funded()
@@ -200,7 +202,7 @@ async def test_refusals(arena: Arena) -> None:
 
 
 async def test_session_that_vanishes(arena: Arena) -> None:
-    """A session closed while it waited for its second player ends the loop without a frame."""
+    """A session that closes while it waits for its second player ends the loop without a frame."""
     async with arena.chain() as chain:
         player1 = arena.net.funded()
         made = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
@@ -215,7 +217,7 @@ async def test_session_that_vanishes(arena: Arena) -> None:
 
 
 def test_names_of_the_package(tmp_path: Path) -> None:
-    """What docs/agents.md imports is there; anything else is not."""
+    """The package has every name that docs/agents.md imports, and refuses any other."""
     from awm_crank.client.keys import write_keypair
 
     key = Keypair()

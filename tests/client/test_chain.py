@@ -1,4 +1,4 @@
-"""The cold path: what endpoints can do wrong, and what is made of it."""
+"""The client's cold path: what endpoints can do wrong, and which error results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from awm_crank.wire.transaction import compute_unit_limit
 
 
 class Endpoint:
-    """Answers each method as `answers` says."""
+    """An endpoint that answers each method as the test says."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -39,7 +39,7 @@ class Endpoint:
 
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
-    """An endpoint on a port of the system's choice."""
+    """An endpoint on a port that the system chooses."""
     made = Endpoint()
     app = web.Application()
     app.router.add_post("/", made.post)
@@ -56,7 +56,7 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 @pytest.mark.parametrize("code", [-32002, -32005, -32016, -32000, -32429])
 @pytest.mark.parametrize("data", [None, {"err": {"odd": ["form"]}}, "text"])
 async def test_codes_that_make_parsers_panic(endpoint: Endpoint, code: int, data: Any) -> None:
-    """Every code, with data or without, is an RpcError with both, never a panic."""
+    """Every error code, with or without data, becomes an RpcError with both, and never a panic."""
     endpoint.answers["getBalance"] = {"error": {"code": code, "message": "no", "data": data}}
     async with Chain(endpoint.url, patience_s=0) as chain:
         with pytest.raises(RpcError) as caught:
@@ -66,7 +66,7 @@ async def test_codes_that_make_parsers_panic(endpoint: Endpoint, code: int, data
 
 @pytest.mark.parametrize("body", ["", "<html>", "[]", '{"jsonrpc":"2.0","id":1}'])
 async def test_no_json_rpc(endpoint: Endpoint, body: str) -> None:
-    """An answer that is no JSON-RPC is said to be none."""
+    """An answer that is not JSON-RPC is reported as that."""
     endpoint.answers["getBalance"] = web.Response(text=body)
     async with Chain(endpoint.url, patience_s=0) as chain:
         with pytest.raises(RpcError, match="gave no JSON-RPC answer to getBalance"):
@@ -74,7 +74,7 @@ async def test_no_json_rpc(endpoint: Endpoint, body: str) -> None:
 
 
 async def test_unreachable() -> None:
-    """An endpoint that is not there is named, and the error says that another try may help."""
+    """An unreachable endpoint is named, and the error says that a retry may help."""
     async with Chain("http://127.0.0.1:9", patience_s=0) as chain:
         with pytest.raises(RpcError, match=r"cannot reach http://127\.0\.0\.1:9") as caught:
             await chain.balance(Keypair().pubkey())
@@ -83,7 +83,7 @@ async def test_unreachable() -> None:
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
 async def test_http_status(endpoint: Endpoint, status: int) -> None:
-    """An HTTP error is an RpcError with its status; only those that may pass are tried again."""
+    """An HTTP error is an RpcError with its status, and only statuses that may pass are retried."""
     endpoint.answers["getBalance"] = [web.Response(status=status), {"result": {"value": 7}}]
     key = Keypair().pubkey()
     async with Chain(endpoint.url) as chain:
@@ -96,7 +96,7 @@ async def test_http_status(endpoint: Endpoint, status: int) -> None:
 
 
 async def test_retry_after(endpoint: Endpoint) -> None:
-    """The endpoint's Retry-After is kept, and one beyond the patience is not waited for."""
+    """The client waits for Retry-After, unless that exceeds its patience."""
     began = time.monotonic()
     answers = [web.Response(status=429, headers={"Retry-After": wait}) for wait in ("1", "30")]
     endpoint.answers["getBalance"] = [*answers, {"result": {"value": 7}}]
@@ -108,7 +108,7 @@ async def test_retry_after(endpoint: Endpoint) -> None:
 
 
 def sending(endpoint: Endpoint, *statuses: Any) -> None:
-    """Makes the endpoint take transactions and give these statuses, one a request."""
+    """Makes the endpoint accept transactions and return these statuses, one for each request."""
     blockhash = {"blockhash": str(Keypair().pubkey()), "lastValidBlockHeight": 100}
     endpoint.answers |= {
         "getLatestBlockhash": {"result": {"context": {"slot": 1}, "value": blockhash}},
@@ -119,7 +119,7 @@ def sending(endpoint: Endpoint, *statuses: Any) -> None:
 
 
 async def test_waits_for_the_commitment(endpoint: Endpoint) -> None:
-    """A transaction counts when it has reached the client's commitment, not before."""
+    """A transaction counts once it has reached the client's commitment, and not earlier."""
     sending(
         endpoint, None, {"err": None, "confirmationStatus": "processed"},
         {"err": None, "confirmationStatus": "confirmed"},
@@ -130,7 +130,7 @@ async def test_waits_for_the_commitment(endpoint: Endpoint) -> None:
 
 
 async def test_expired(endpoint: Endpoint) -> None:
-    """A transaction whose blockhash has expired without it is signed again, three times; then it is given up."""
+    """A transaction whose blockhash expires before it lands is signed again, three times; then it fails."""
     sending(endpoint, None)
     async with Chain(endpoint.url, patience_s=0) as chain:
         with pytest.raises(RpcError, match="did not land before its blockhash expired") as caught:
@@ -138,12 +138,12 @@ async def test_expired(endpoint: Endpoint) -> None:
     assert caught.value.recoverable
     methods = [method for method, _ in endpoint.asked]
     assert methods.count("getLatestBlockhash") == 3
-    # the status is read once more after each expiry, before anything is signed again
+    # the status is read once more after each expiry, before the transaction is signed again
     assert "getSignatureStatuses" in methods[len(methods) - methods[::-1].index("getBlockHeight") :]
 
 
 async def test_failed_after_landing(endpoint: Endpoint) -> None:
-    """A transaction that landed and failed is a ProgramError with the code."""
+    """A transaction that landed and failed raises ProgramError with the code."""
     sending(endpoint, {"err": {"InstructionError": [0, {"Custom": 6024}]}, "confirmationStatus": "processed"})
     async with Chain(endpoint.url) as chain:
         with pytest.raises(ProgramError, match="NotActive") as caught:
@@ -152,8 +152,9 @@ async def test_failed_after_landing(endpoint: Endpoint) -> None:
 
 
 async def test_sysvar_that_is_away(endpoint: Endpoint) -> None:
-    """A refusal of the moment is tried again with a fresh blockhash, and raised if it does not pass; any other one is
-    raised at once."""
+    """A passing refusal is retried with a fresh blockhash and raised if it stays;
+    any other refusal is raised at once.
+    """
     away = {"err": {"InstructionError": [1, "UnsupportedSysvar"]}, "confirmationStatus": "processed"}
     landed = {"err": None, "confirmationStatus": "confirmed"}
     sending(endpoint, away, away, landed)
@@ -170,7 +171,7 @@ async def test_sysvar_that_is_away(endpoint: Endpoint) -> None:
 
 
 async def test_world_of_another_interface(endpoint: Endpoint) -> None:
-    """A refusal whose logs ask for an account of BOLT's development branch names that interface."""
+    """When a refusal's logs ask for an account of BOLT's development branch, the error names that interface."""
     logs = ["Program log: AnchorError caused by account: cpi_auth. Error Code: AccountNotEnoughKeys."]
     data = {"err": {"InstructionError": [0, {"Custom": 3005}]}, "logs": logs}
     sending(endpoint)
@@ -181,7 +182,7 @@ async def test_world_of_another_interface(endpoint: Endpoint) -> None:
 
 
 async def test_many_accounts_and_missing_ones(arena: Arena) -> None:
-    """More than 100 accounts are read in parts and come in the order asked for, None for those that do not exist."""
+    """More than 100 accounts are read in parts and returned in the order asked for, None where none exists."""
     keys = [Keypair().pubkey() for _ in range(150)]
     keys[120] = arena.model
     async with arena.chain() as chain:
@@ -200,7 +201,7 @@ async def test_no_lamports(arena: Arena) -> None:
 
 
 async def test_program_accounts(arena: Arena) -> None:
-    """A program's accounts are found by filter, their data cut where that is asked for."""
+    """A program's accounts are found by filter, and their data is cut where a slice is asked for."""
     async with arena.chain() as chain:
         account = await chain.need(arena.model, "model")
         filters = [{"memcmp": {"offset": 0, "bytes": encode(account.data[:8])}}]

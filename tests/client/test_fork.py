@@ -1,4 +1,4 @@
-"""Forks on the localnet: what is shared, what is replaced, where it comes from, and what unpublishing leaves alone."""
+"""Forks on the localnet: shared and replaced shards, where they come from, and what unpublishing leaves in place."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def changed(made: Cartridge, by: int = 1) -> Cartridge:
-    """The cartridge with another last tensor: only its first shard (the digest) and its last one differ."""
+    """The cartridge with a different last tensor: only its first shard (the digest) and its last one differ."""
     arrays = {name: array.copy() for name, array in made.arrays.items()}
     arrays["layers.0.out_proj.m"] = arrays["layers.0.out_proj.m"] + by
     return Cartridge.build(
@@ -42,7 +42,7 @@ async def manifest_of(chain: Chain, model: Pubkey) -> ModelManifest:
 
 
 async def test_shares_every_shard(arena: Arena) -> None:
-    """A fork without changes has the parent's shards under another's manifest, and costs no byte but that."""
+    """A fork without changes lists the parent's shards in a new manifest, and pays for that manifest only."""
     made = small_cartridge(201)
     async with arena.chain() as chain:
         first, second = arena.net.funded(), arena.net.funded()
@@ -61,7 +61,9 @@ async def test_shares_every_shard(arena: Arena) -> None:
 
 
 async def test_shares_what_did_not_change(arena: Arena) -> None:
-    """A changed cartridge brings the shards that differ; the others are the parent's. Again, nothing is sent."""
+    """A changed cartridge uploads only the shards that differ, and lists the parent's others. A second run sends
+    nothing.
+    """
     made = small_cartridge(202)
     other = changed(made)
     last = -(-len(made.data) // SHARD) - 1
@@ -80,7 +82,7 @@ async def test_shares_what_did_not_change(arena: Arena) -> None:
 
 
 async def test_replaced_shard(arena: Arena) -> None:
-    """A shard replaced by itself is the changed cartridge again: the header's digest is made to fit."""
+    """Replacing one shard gives the changed cartridge again: the header's digest is updated to fit."""
     made = small_cartridge(203)
     other = changed(made, 2)
     last = -(-len(made.data) // SHARD) - 1
@@ -99,8 +101,10 @@ async def test_replaced_shard(arena: Arena) -> None:
 
 
 async def test_unpublish_leaves_the_parents_shards(arena: Arena) -> None:
-    """Taking a fork back closes manifest and own shards and returns their rent; the parent still loads, even where both
-    are one authority's."""
+    """Unpublishing a fork closes its manifest and its own shards and returns their rent.
+
+    The parent still loads, even where both belong to one authority.
+    """
     made = small_cartridge(204)
     async with arena.chain() as chain:
         authority = arena.net.funded()
@@ -136,7 +140,7 @@ async def test_unpublish_spares_what_others_use(arena: Arena) -> None:
 
 
 async def test_unpublish_where_the_parent_is_gone(arena: Arena) -> None:
-    """The parent's manifest is not needed to tell which shards are a fork's own."""
+    """Unpublishing finds a fork's own shards without the parent's manifest."""
     made = small_cartridge(205)
     async with arena.chain() as chain:
         first, second = arena.net.funded(), arena.net.funded()
@@ -149,7 +153,7 @@ async def test_unpublish_where_the_parent_is_gone(arena: Arena) -> None:
 
 
 async def test_resumed(arena: Arena) -> None:
-    """A fork that was cut off in the middle of a shard is finished at the same address, and can be taken back."""
+    """A fork that was interrupted inside a shard is finished at the same address, and can be unpublished."""
     made, other = small_cartridge(206), changed(small_cartridge(206))
 
     def cut(name: str, *_: int) -> None:
@@ -167,7 +171,7 @@ async def test_resumed(arena: Arena) -> None:
 
 
 async def test_lineage(arena: Arena) -> None:
-    """A fork of a fork names both, nearest first, with the shards they share; one that is gone is reported."""
+    """A fork of a fork names both ancestors, nearest first, with the shards shared with each, even if one is gone."""
     made = small_cartridge(207)
     async with arena.chain() as chain:
         first, second = arena.net.funded(), arena.net.funded()
@@ -192,7 +196,7 @@ async def test_lineage(arena: Arena) -> None:
 
 
 async def test_refusals(arena: Arena) -> None:
-    """What is no model cannot be forked."""
+    """An account that is not a model cannot be forked."""
     async with arena.chain() as chain:
         with pytest.raises(AccountError, match=r"ModelManifest .*: owner; expected"):
             await fork.fork(chain, arena.net.funded(), arena.world, ids.WORLD)
@@ -200,7 +204,7 @@ async def test_refusals(arena: Arena) -> None:
 
 @given(st.integers(1, 4 * SHARD), st.lists(st.integers(1, SHARD), min_size=1, max_size=4))
 def test_split(size: int, sizes: list[int]) -> None:
-    """However the parent was cut, the pieces are the whole, at most four, none empty or too big."""
+    """However the parent was cut, the pieces add up to the whole; there are at most four, none empty or too big."""
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     pieces = fork.split(data, sizes)
     assert b"".join(pieces) == data

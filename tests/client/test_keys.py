@@ -1,4 +1,4 @@
-"""Key files: read, refused, written."""
+"""Key files: reading, refusing and writing."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SECRET = list(bytes(Keypair.from_seed(bytes(range(32)))))
 
 
 def key_file(path: Path, text: str, mode: int = 0o600) -> Path:
-    """A file with this text and mode."""
+    """A key file with this text and mode."""
     path.write_text(text)
     path.chmod(mode)
     return path
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """What is written is read back, and only its owner may read it."""
+    """A key that is written is read back, and only its owner may read the file."""
     keypair = Keypair()
     write_keypair(tmp_path / "k.json", keypair)
     assert load_keypair(tmp_path / "k.json") == keypair
@@ -34,7 +34,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_never_overwritten(tmp_path: Path) -> None:
-    """A key file that exists keeps its key."""
+    """An existing key file is never overwritten."""
     first = Keypair()
     write_keypair(tmp_path / "k.json", first)
     with pytest.raises(KeyFileError, match="File exists"):
@@ -44,7 +44,7 @@ def test_never_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601, 0o440, 0o444])
 def test_open_to_others(tmp_path: Path, mode: int) -> None:
-    """A file that others may read is refused with the command that closes it."""
+    """A file that others may read is refused, with the command that closes it."""
     path = key_file(tmp_path / "k.json", msgspec.json.encode(SECRET).decode(), mode)
     with pytest.raises(KeyFileError) as caught:
         load_keypair(path)
@@ -55,7 +55,7 @@ def test_open_to_others(tmp_path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o444, 0o660, 0o602, 0o604, 0o601])
 def test_allowed_to_be_open(tmp_path: Path, mode: int) -> None:
-    """With leave, others may read it, and that is said; they may never write or execute it."""
+    """With the setting, others may read the file, with a warning; they may never write or execute it."""
     path = key_file(tmp_path / "k.json", msgspec.json.encode(SECRET).decode(), mode)
     said: list[str] = []
     if mode & 0o033:
@@ -69,7 +69,7 @@ def test_allowed_to_be_open(tmp_path: Path, mode: int) -> None:
 
 @pytest.mark.parametrize(("mode", "status"), [(0o440, 0), (0o444, 0), (0o400, 0), (0o464, 2), (0o446, 2)])
 def test_read_only_mount(tmp_path: Path, mode: int, status: int) -> None:
-    """On a read-only mount, where secrets come as 0440 or 0444 through a link, the file is accepted with a warning."""
+    """On a read-only mount, where secrets are 0440 or 0444 behind a link, the file is accepted with a warning."""
     (tmp_path / "..data").mkdir()
     key_file(tmp_path / "..data" / "k.json", msgspec.json.encode(SECRET).decode(), mode)
     (tmp_path / "k.json").symlink_to("..data/k.json")
@@ -87,7 +87,7 @@ def test_read_only_mount(tmp_path: Path, mode: int, status: int) -> None:
 
 
 def test_endless(tmp_path: Path) -> None:
-    """A file of any length is not read to its end; an endless one is refused."""
+    """A file that is too long is refused without being read to its end, even an endless one."""
     path = tmp_path / "k.json"
     path.symlink_to("/dev/zero")
     with pytest.raises(KeyFileError):
@@ -100,7 +100,7 @@ def test_endless(tmp_path: Path) -> None:
      str([*SECRET[:63], SECRET[63] ^ 1])],
 )  # fmt: skip
 def test_malformed_and_silent(tmp_path: Path, text: str) -> None:
-    """A malformed file is refused, and neither the error nor its causes show a number of it."""
+    """A malformed file is refused, and neither the error nor its causes contain any of its numbers."""
     path = key_file(tmp_path / "k.json", text)
     with pytest.raises(KeyFileError) as caught:
         load_keypair(path)
@@ -110,14 +110,14 @@ def test_malformed_and_silent(tmp_path: Path, text: str) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    """A missing file is named."""
+    """The error names a file that does not exist."""
     with pytest.raises(KeyFileError, match=r"no\.json cannot be read: No such file"):
         load_keypair(tmp_path / "no.json")
 
 
 @given(st.binary(max_size=300))
 def test_fuzz(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
-    """Whatever a file holds, reading gives a key or a typed error."""
+    """Whatever a file holds, reading it gives a key or a typed error."""
     path = tmp_path_factory.mktemp("key") / "k.json"
     path.write_bytes(raw)
     path.chmod(0o600)
@@ -128,7 +128,7 @@ def test_fuzz(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
 
 
 def test_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A credential as systemd passes it may show group bits; a file elsewhere may not, nor one beneath its folder."""
+    """A systemd credential may have group bits; a file elsewhere, or below the credentials folder, may not."""
     pair, folder = Keypair(), tmp_path / "credentials"
     (folder / "deeper").mkdir(parents=True)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))

@@ -1,4 +1,4 @@
-"""Commands behind an endpoint that refuses, forgets and loses answers: they finish, and do nothing twice."""
+"""Commands finish, and do nothing twice, behind an endpoint that refuses, forgets and loses answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SESSION_TRANSACTIONS = 3
 
 
 def test_retry_after() -> None:
-    """Retry-After holds seconds or a date; anything else counts as none."""
+    """Retry-After is read as seconds or as a date; any other text counts as no header."""
     assert patience.retry_after("7") == 7
     soon = patience.retry_after(formatdate(time.time() + 20, usegmt=True))
     assert soon is not None and 15 < soon <= 20
@@ -34,7 +34,7 @@ def test_retry_after() -> None:
 
 
 def test_no_answer_shows_no_secret() -> None:
-    """An HTTP status is named without the request's URL, which may hold the endpoint's key."""
+    """The error names the HTTP status without the request's URL, which may hold the endpoint's key."""
     request = httpx2.Request("POST", "https://rpc.example/?api-key=abcdef")
     response = httpx2.Response(429, request=request, headers={"Retry-After": "3"})
     error: Any = patience.no_answer(
@@ -46,7 +46,7 @@ def test_no_answer_shows_no_secret() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_publish(arena: Arena, kind: str) -> None:
-    """A publish through an endpoint that fails one request in six ends with the model on chain, at the first try."""
+    """A publish through an endpoint that fails one request in six puts the model on chain at the first try."""
     made = cartridge(SHAPE, 500 + KINDS.index(kind))
     authority = arena.net.funded()
     async with Faulty(arena.net.http, seed=7, share=1 / 6, kinds=(kind,)) as proxy, Chain(proxy.url) as chain:
@@ -59,8 +59,10 @@ async def test_publish(arena: Arena, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_sessions(arena: Arena, kind: str) -> None:
-    """Sessions are created and joined through the same faults. Nothing is made twice: one entity for each session, and
-    both players pay one fee for each transaction."""
+    """Sessions are created and joined through the same faults, and nothing is made twice.
+
+    There is one entity for each session, and both players pay one fee for each transaction.
+    """
     share = 1 / 2 if kind == "blockhash" else 1 / 4
     async with Faulty(arena.net.http, seed=11, share=share, kinds=(kind,)) as proxy, Chain(proxy.url) as chain:
         for _ in range(3):
@@ -92,7 +94,7 @@ async def entities(chain: Chain, arena: Arena) -> int:
 
 @pytest.mark.parametrize("lost", range(SESSION_TRANSACTIONS))
 async def test_each_lost_answer(arena: Arena, lost: int) -> None:
-    """Whichever transaction's answer is lost: the session is made and joined, and that transaction landed once."""
+    """Whichever transaction's answer is lost, the session is made and joined, and that transaction landed once."""
 
     class Once(Faulty):
         def fault(self, methods: list[str]) -> str:
@@ -110,7 +112,10 @@ async def test_each_lost_answer(arena: Arena, lost: int) -> None:
 
 async def test_a_creation_that_is_cut_off(arena: Arena) -> None:
     """When the endpoint goes away between a session's accounts and CREATE, the error names the command that finishes
-    it, and with `resume` it does; resumed again, it does nothing; another player is refused."""
+    it.
+
+    With `resume` the session is finished, a second resume does nothing, and another player is refused.
+    """
 
     class Gone(Faulty):
         def fault(self, methods: list[str]) -> str:
@@ -140,7 +145,7 @@ async def test_a_creation_that_is_cut_off(arena: Arena) -> None:
 
 
 async def test_steps_that_are_done(arena: Arena) -> None:
-    """Joining and ending once more do nothing for who has done so, since a first answer may have been lost."""
+    """A second join or end by the same player does nothing, because the first answer may have been lost."""
     async with arena.chain() as chain:
         player1, player2 = arena.net.funded(), arena.net.funded()
         made = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
@@ -153,7 +158,7 @@ async def test_steps_that_are_done(arena: Arena) -> None:
 
 
 async def test_an_endpoint_that_is_not_there() -> None:
-    """An endpoint that never answered gets seconds, not a minute."""
+    """An endpoint that never answered gets seconds of retries, not a minute."""
     began = time.monotonic()
     async with Chain("http://127.0.0.1:9") as chain:
         with pytest.raises(RpcError, match="cannot reach"):

@@ -1,4 +1,4 @@
-"""Players over the localnet: an input for each next frame, resent when it was lost."""
+"""Players on the localnet: an input for each next frame, sent again when it was lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def serve(chain: Chain, crank: MiniCrank, frames: int) -> None:
 async def played(
     arena: Arena, agents: tuple[str | Agent, str], connection: PlayerConnection, seed: int
 ) -> tuple[Outcome, list[FrameRecord]]:
-    """A match of both players at one connection; its outcome and its records."""
+    """A match with both players on one connection; returns its outcome and its records."""
     async with arena.chain() as chain:
         made, crank, player1, player2 = await arena.played(chain, 0, max_frames=FRAMES)
         seats = [
@@ -55,7 +55,7 @@ async def played(
 
 
 async def test_every_frame_gets_its_input(arena: Arena) -> None:
-    """Each record holds what the agents give for its frame and the players before it, fresh from both."""
+    """Each record holds what the agents return for its frame and the players before it, fresh from both."""
     async with PlayerConnection(arena.net.http, arena.net.ws) as connection:
         outcome, records = await played(arena, ("random", "spacing"), connection, 77)
     assert (outcome.frame, outcome.faults) == (FRAMES, ())
@@ -66,7 +66,7 @@ async def test_every_frame_gets_its_input(arena: Arena) -> None:
 
 
 async def test_policy_plays(arena: Arena) -> None:
-    """A policy's inputs on chain are what it says, asked again, of the frames that the chain holds."""
+    """On chain, a policy's inputs are those that it returns when it is asked again about the same frames."""
     async with PlayerConnection(arena.net.http, arena.net.ws) as connection:
         outcome, records = await played(arena, (policy().agent(32), "random"), connection, 3)
     assert (outcome.frame, outcome.faults) == (FRAMES, ())
@@ -77,7 +77,7 @@ async def test_policy_plays(arena: Arena) -> None:
 
 
 async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where every third request is lost the match still goes on, with the very same inputs."""
+    """A match goes on with the very same inputs even when every third request is lost."""
     async with PlayerConnection(arena.net.http, arena.net.ws, resend_s=0.05) as connection:
         post, count = connection.rpc.post, 0
 
@@ -98,7 +98,7 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
 
 
 async def test_waits_for_the_session_to_begin(arena: Arena) -> None:
-    """A player may sit down before player 2 has joined, and gets up when the session is ended."""
+    """A player may start before player 2 has joined, and stops when the session is ended."""
     async with arena.chain() as chain, PlayerConnection(arena.net.http, arena.net.ws) as connection:
         player1, player2 = arena.net.funded(), arena.net.funded()
         made = await session.create(chain, player1, arena.world, arena.model, writer=Keypair().pubkey())
@@ -119,7 +119,7 @@ async def test_waits_for_the_session_to_begin(arena: Arena) -> None:
 
 
 async def test_no_session(arena: Arena) -> None:
-    """A session that is not there is refused."""
+    """A session that does not exist is refused."""
     async with PlayerConnection(arena.net.http, arena.net.ws, resend_s=0.05) as connection:
         seat = ScriptedPlayer(Signer(bytes(Keypair())), 0, noop)
         with pytest.raises(AccountError, match="is not there"):

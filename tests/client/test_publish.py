@@ -1,4 +1,4 @@
-"""Publish, resumed and refused, and back."""
+"""Publishing, resuming, refusing, and unpublishing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEE = 5000
 
 
 class CutOff(Exception):  # noqa: N818
-    """Stands for a process that dies in the middle."""
+    """Acts as a process that dies in the middle."""
 
 
 def fresh(seed: int) -> Cartridge:
@@ -28,7 +28,7 @@ def fresh(seed: int) -> Cartridge:
 
 
 async def test_manifest_and_shards(arena: Arena) -> None:
-    """The manifest on chain is ready and has the header's fields; the shards have the file's hashes and bytes."""
+    """The chain holds the header's fields, marked ready, and shards with the file's hashes and bytes."""
     made = fresh(11)
     async with arena.chain() as chain:
         told: list[tuple[str, int, int]] = []
@@ -49,7 +49,7 @@ async def test_manifest_and_shards(arena: Arena) -> None:
 
 
 async def test_again_sends_nothing(arena: Arena) -> None:
-    """Publishing what is published sends no byte and names the same model."""
+    """Publishing a model again sends no byte and names the same model."""
     async with arena.chain() as chain:
         published = await publish.publish(chain, arena.net.faucet, arena.world, arena.cartridge)
     assert (published.model, published.sent_bytes) == (arena.model, 0)
@@ -57,7 +57,7 @@ async def test_again_sends_nothing(arena: Arena) -> None:
 
 @pytest.mark.parametrize("where", ["grow", "write", "hash", "verify"])
 async def test_resumed(arena: Arena, where: str) -> None:
-    """Cut off at any step, the next run finishes at the same addresses, and sends only what is missing."""
+    """After an interruption at any step, the next run finishes at the same addresses and sends only what is missing."""
     made = fresh({"grow": 21, "write": 22, "hash": 23, "verify": 24}[where])
     seen = 0
 
@@ -79,7 +79,7 @@ async def test_resumed(arena: Arena, where: str) -> None:
 
 
 async def test_unpublish_returns_the_rent(arena: Arena) -> None:
-    """Unpublishing closes manifest and shards and returns their rent exactly; publishing again works."""
+    """Unpublishing closes manifest and shards and returns exactly their rent; publishing again works."""
     made = fresh(31)
     async with arena.chain() as chain:
         authority = arena.net.funded()
@@ -94,7 +94,7 @@ async def test_unpublish_returns_the_rent(arena: Arena) -> None:
 
 
 async def test_unpublish_of_half_a_publish(arena: Arena) -> None:
-    """A publish that was cut off can be taken back too."""
+    """An interrupted publish can be unpublished too."""
     made = fresh(32)
 
     def cut(name: str, *_: int) -> None:
@@ -111,7 +111,7 @@ async def test_unpublish_of_half_a_publish(arena: Arena) -> None:
 
 
 async def test_refusals(arena: Arena) -> None:
-    """Another's model is not unpublished; without lamports nothing is begun; a wrong hash is refused."""
+    """Another key's model is not unpublished, nothing starts without lamports, and a wrong hash is refused."""
     async with arena.chain() as chain:
         with pytest.raises(AccountError, match="is another authority's"):
             await publish.unpublish(chain, arena.net.funded(), arena.model)

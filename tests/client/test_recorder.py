@@ -1,4 +1,4 @@
-"""The recorder: every record in order, across the ring's end, and what it says when some are lost."""
+"""The recorder reads every record in order, across the ring's end, and reports lost ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from awm_crank.net.rpc import RpcClient
 
 
 async def test_records_become_a_match_file_that_verifies(arena: Arena) -> None:
-    """Polled in pieces, the records give a file that the engine recomputes to the last byte."""
+    """Records that are polled in pieces make a file that the engine recomputes to the last byte."""
     async with arena.chain() as chain, RpcClient(arena.net.http) as rpc:
         made, crank, _, _ = await arena.played(chain, 4)
         recorder = Recorder(rpc, made.entity)
@@ -31,7 +31,7 @@ async def test_records_become_a_match_file_that_verifies(arena: Arena) -> None:
 
 
 async def test_across_the_rings_end(arena: Arena) -> None:
-    """A recorder that keeps up reads across the ring's end; two that do not keep up say which frames are lost."""
+    """A recorder that keeps up reads on where the ring wraps around; two that fall behind say which frames are lost."""
     async with arena.chain() as chain, RpcClient(arena.net.http) as rpc:
         made, crank, _, _ = await arena.played(chain, 2)
         recorder, slow, late = (Recorder(rpc, made.entity) for _ in range(3))
@@ -52,7 +52,7 @@ async def test_across_the_rings_end(arena: Arena) -> None:
 
 
 async def test_follow_until_the_end(arena: Arena) -> None:
-    """Following returns the ended session with every record read."""
+    """Following returns the ended session once every record is read."""
     async with arena.chain() as chain, RpcClient(arena.net.http) as rpc:
         made, crank, _, _ = await arena.played(chain, 0, max_frames=6)
         recorder = Recorder(rpc, made.entity)
@@ -63,7 +63,7 @@ async def test_follow_until_the_end(arena: Arena) -> None:
 
 
 async def test_no_log(arena: Arena) -> None:
-    """A session that is not there is refused by its address."""
+    """The error names the address of a session that does not exist."""
     async with RpcClient(arena.net.http) as rpc:
         recorder = Recorder(rpc, arena.model)
         with pytest.raises(AccountError, match="is gone"):
@@ -71,7 +71,7 @@ async def test_no_log(arena: Arena) -> None:
 
 
 async def test_session_nobody_joined(arena: Arena) -> None:
-    """Before player 2 has come there is no match to write."""
+    """Before player 2 has joined there is no match to write."""
     async with arena.chain() as chain, RpcClient(arena.net.http) as rpc:
         writer = arena.net.funded()
         made = await session.create(chain, arena.net.funded(), arena.world, arena.model, writer=writer.pubkey())

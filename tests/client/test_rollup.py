@@ -1,5 +1,7 @@
-"""What is done about a rollup that shows an account as its own and does not write to it. The way through a real one is
-in tests/daemon/test_rollup.py."""
+"""How the client handles a rollup that shows an account as its own but does not write to it.
+
+tests/daemon/test_rollup.py covers the way through a real rollup.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ UNWRITABLE = transaction_error("InvalidWritableAccount")
 
 
 class Two(Chain):
-    """Base chain and rollup at once, under a clock of their own.
+    """A base chain and a rollup in one, with a clock of their own.
 
     Args:
         nudges: by account, how many changes on the base chain it takes until the rollup writes to it.
@@ -38,7 +40,7 @@ class Two(Chain):
         self.gifts: list[tuple[float, Pubkey]] = []
 
     async def simulate(self, instructions: Sequence[Instruction], payer: Keypair) -> None:
-        """Refuses what is not cloned as it should be."""
+        """Refuses an account that is not cloned correctly."""
         assert payer is PLAYER
         self.tried.append(instructions[0].program_id)
         keys = {meta.pubkey for meta in instructions[0].accounts if meta.is_writable}
@@ -46,7 +48,7 @@ class Two(Chain):
             raise self.refusal
 
     async def send(self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair) -> str:
-        """A lamport for each; the rollup hears of it."""
+        """Sends a lamport to each account; the rollup hears of it."""
         assert (payer, signers) == (PLAYER, ())
         for each in instructions:
             assert each.program_id == SYSTEM
@@ -61,19 +63,19 @@ class Two(Chain):
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        """Its only way on."""
+        """Moves the clock forward; nothing else does."""
         self.now += seconds
 
 
 async def writable(monkeypatch: pytest.MonkeyPatch, two: Two, but: Pubkey | None = None) -> None:
-    """The rule, under that clock."""
+    """Runs `_writable` with this clock."""
     monkeypatch.setattr(rollup, "time", two)
     monkeypatch.setattr(rollup, "asyncio", SimpleNamespace(sleep=two.sleep))
     await rollup._writable(two, two, PLAYER, ACCOUNTS, but=but)
 
 
 async def test_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each component is tried once, but for the one that is not handed over yet, and nothing is paid."""
+    """Each component is tried once, except the one that is handed over later, and nothing is paid."""
     two = Two({ACCOUNTS.hidden: 1})
     await writable(monkeypatch, two, but=ids.HIDDEN_STATE)
     assert two.tried == [ids.FRAME_LOG, ids.INPUT_BUFFER, ids.SESSION_STATE]
@@ -81,7 +83,7 @@ async def test_nothing_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_stale_ones_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are refused get a lamport on the base chain, and another only after the rollup had time to hear."""
+    """A refused account gets a lamport on the base chain, and another one only after the rollup had time to notice."""
     two = Two({ACCOUNTS.log: 1, ACCOUNTS.inputs: 2})
     await writable(monkeypatch, two)
     assert [key for _, key in two.gifts] == [ACCOUNTS.log, ACCOUNTS.inputs, ACCOUNTS.inputs]
@@ -90,7 +92,7 @@ async def test_stale_ones_are_changed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rollup that never comes to it is named with the account, and few lamports are spent."""
+    """A rollup that never writes is reported with the account, and few lamports are spent."""
     two = Two({ACCOUNTS.log: 10**6})
     with pytest.raises(RpcError, match=f"refuses to write to {ACCOUNTS.log}, delegated to it") as caught:
         await writable(monkeypatch, two)
@@ -99,14 +101,14 @@ async def test_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_component_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The component's own refusal, of a session that has begun, is none of the rollup's."""
+    """A refusal by the component itself (here, of a session that has begun) does not count as the rollup's."""
     two = Two({ACCOUNTS.log: 1}, ProgramError("frame_log refused: NotEnded"))
     await writable(monkeypatch, two)
     assert not two.gifts
 
 
 async def test_another_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What does not come from a stale clone is raised as it is."""
+    """An error that a stale clone does not explain is raised unchanged."""
     two = Two({ACCOUNTS.log: 1}, RpcError("cannot reach it", recoverable=True))
     with pytest.raises(RpcError, match="cannot reach it"):
         await writable(monkeypatch, two)

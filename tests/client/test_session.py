@@ -45,8 +45,7 @@ async def test_create_and_join(arena: Arena) -> None:
 
 
 async def test_accounts_of_two_frames_are_read_again(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint that takes a frame between two accounts is asked again; accounts that contradict each other for good
-    are returned as they are."""
+    """Accounts of two different frames are read again; accounts that stay contradictory are returned as they are."""
     async with arena.chain() as chain:
         made, crank, *_ = await arena.played(chain, 2)
         before = await chain.accounts(made.all())
@@ -69,7 +68,9 @@ async def test_accounts_of_two_frames_are_read_again(arena: Arena, monkeypatch: 
 
 
 async def test_close_returns_every_lamport(arena: Arena) -> None:
-    """Closing an ended session gives checkpoints' and ring's rent to the writer, the components' to player 1."""
+    """Closing an ended session gives the rent of checkpoints and ring to the
+    writer, and the components' to player 1.
+    """
     async with arena.chain() as chain:
         made, crank, player1, player2 = await arena.played(chain, 3, checkpoints=(1, 2))
         await session.end(chain, player2, arena.world, made.session)
@@ -99,7 +100,7 @@ async def test_close_of_a_session_nobody_joined(arena: Arena) -> None:
 
 
 async def test_close_of_a_prepared_session_nobody_joined(arena: Arena) -> None:
-    """Once the crank has made its accounts a waiting session is ended first; then all of the rent comes back."""
+    """After the crank has made its accounts, a waiting session is ended first, and then all of the rent comes back."""
     async with arena.chain() as chain:
         player, writer = arena.net.funded(), arena.net.funded()
         made = await session.create(chain, player, arena.world, arena.model, writer=writer.pubkey())
@@ -114,7 +115,9 @@ async def test_close_of_a_prepared_session_nobody_joined(arena: Arena) -> None:
 
 
 async def test_close_refusals(arena: Arena) -> None:
-    """An active session is not closed, nor one in its challenge time, nor a waiting one by anybody but player 1."""
+    """An active session is not closed, a waiting one only by its player 1, and an ended one only after its challenge
+    time.
+    """
     async with arena.chain() as chain:
         made, _, player1, player2 = await arena.played(chain, 0)
         with pytest.raises(AccountError, match=f"still active. Try: awm-crank session end {made.session}"):
@@ -129,7 +132,7 @@ async def test_close_refusals(arena: Arena) -> None:
 
 
 async def test_anybody_cleans_up(arena: Arena) -> None:
-    """A stranger closes an ended session for those who paid, and pays nothing but the fee."""
+    """A stranger can close an ended session. The rent goes to those who paid it, and the stranger pays only the fee."""
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 2)
         await session.end(chain, player1, arena.world, made.session)
@@ -142,7 +145,7 @@ async def test_anybody_cleans_up(arena: Arena) -> None:
 
 
 async def test_a_deposit_is_settled(arena: Arena) -> None:
-    """Closing pays the writer its frames out of player 1's deposit, and player 1 the rest."""
+    """Closing pays the writer for its frames out of player 1's deposit, and returns the rest to player 1."""
     async with arena.chain() as chain:
         player1, player2, writer = (arena.net.funded(10_000_000_000) for _ in range(3))
         made = await session.create(
@@ -161,7 +164,7 @@ async def test_a_deposit_is_settled(arena: Arena) -> None:
 
 
 async def test_programs_refuse_by_name(arena: Arena) -> None:
-    """What the programs refuse carries the error's name and number."""
+    """When a program refuses, the error carries the program error's name and number."""
     async with arena.chain() as chain:
         made, _, player1, _ = await arena.played(chain, 0)
         with pytest.raises(ProgramError, match=r"session_lifecycle .*NotWaiting") as caught:
@@ -180,7 +183,7 @@ async def test_max_frames_ends_it(arena: Arena) -> None:
 
 
 async def test_no_session_there(arena: Arena) -> None:
-    """An address without an account, and one of another kind, are refused by name."""
+    """An address without an account, or with one of another kind, is refused by name."""
     async with arena.chain() as chain:
         key = Keypair().pubkey()
         with pytest.raises(AccountError, match=f"session {key} is not on {arena.net.http}"):

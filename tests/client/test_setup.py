@@ -1,4 +1,4 @@
-"""Worlds, entities, components."""
+"""Setting up worlds, entities and components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from awm_crank.wire.accounts import InputBuffer, World
 
 
 async def test_first_world_is_made_once() -> None:
-    """On a chain without worlds one is made; afterwards that one is found."""
+    """On a chain without worlds the first call makes one, and later calls find it."""
     from awm_crank.client.chain import Chain
 
     async with EmbeddedLocalnet() as net, Chain(net.http) as chain:
@@ -42,7 +42,7 @@ async def test_nobody_seizes_a_published_world(arena: Arena) -> None:
 
 
 async def test_world_by_name(arena: Arena) -> None:
-    """A named world is taken when it is one; anything else is refused."""
+    """A world that is named is used if it is a world; anything else is refused."""
     async with arena.chain() as chain:
         second = await setup.create_world(chain, arena.net.faucet)
         assert await setup.find_world(chain, str(second)) == second
@@ -55,7 +55,7 @@ async def test_world_by_name(arena: Arena) -> None:
 
 
 async def test_component_belongs_to_its_entity(arena: Arena) -> None:
-    """A component has its entity's address, keeps the entity's key, and only World may update it."""
+    """A component has its entity's address, stores the entity's key, and is World's to update."""
     async with arena.chain() as chain:
         entity = await setup.create_entity(chain, arena.net.funded(), arena.world, [ids.INPUT_BUFFER])
         account = await chain.need(bolt.component_pda(ids.INPUT_BUFFER, entity), "input buffer")
@@ -72,7 +72,7 @@ async def test_entities_made_at_once(arena: Arena) -> None:
 
 
 async def test_no_registry(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chain without BOLT is recognized."""
+    """A chain without BOLT is recognized as such."""
     monkeypatch.setattr(bolt, "registry_pda", lambda: Keypair().pubkey())
     async with arena.chain() as chain:
         with pytest.raises(AccountError, match="no BOLT registry on"):

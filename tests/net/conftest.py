@@ -1,4 +1,4 @@
-"""A loopback endpoint that misbehaves on request: HTTP answers and PubSub sockets, on a port of the system's choice."""
+"""A loopback endpoint that misbehaves on request. It serves HTTP and PubSub on a port that the system chooses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Answer = Callable[[Any], Awaitable[web.Response] | web.Response]
 
 
 class Endpoint:
-    """What the tests hold: `bodies` received, `answer` to give, PubSub `sockets` open and what was asked on them."""
+    """What a test controls: `bodies` were received, `answer` is given, `sockets` are the open PubSub connections."""
 
     def __init__(self) -> None:
         self.bodies: list[Any] = []
@@ -60,7 +60,7 @@ class Endpoint:
         await self.sockets[-1].send_json({"jsonrpc": "2.0", "method": f"{kind}Notification", "params": params})
 
     async def drop(self) -> None:
-        """Breaks the last socket off without a closing handshake."""
+        """Breaks the last socket without a closing handshake."""
         transport = self.sockets[-1]._req.transport  # type: ignore[union-attr]
         assert transport is not None
         transport.abort()
@@ -68,7 +68,7 @@ class Endpoint:
 
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
-    """A fresh endpoint, gone after the test."""
+    """A fresh endpoint, which is closed after the test."""
     state = Endpoint()
     app = web.Application()
     app.router.add_post("/", state.post)

@@ -1,4 +1,4 @@
-"""The blockhash: kept fresh, and not called fresh when the endpoint stands still."""
+"""The blockhash is kept fresh, and counts as old when the endpoint's chain stops."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ KEY = Keypair()
 
 
 def instruction() -> Instruction:
-    """An instruction of one account."""
+    """An instruction with one account."""
     return Instruction(Pubkey.new_unique(), b"12345678", [AccountMeta(KEY.pubkey(), True, True)])
 
 
 def answers(value: Any) -> Any:
-    """An endpoint that gives this blockhash to everybody."""
+    """An endpoint that gives this blockhash to every request."""
     result = {"context": {"slot": 1}, "value": {"blockhash": value, "lastValidBlockHeight": 9}}
     return lambda body: web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": result})
 
 
 async def test_blockhash_is_kept_fresh(endpoint: Endpoint) -> None:
-    """It is fetched at the start, and at once when the endpoint no longer knows it."""
+    """The blockhash is fetched at the start, and again at once when the endpoint no longer knows it."""
     hashes = [str(Pubkey.new_unique()) for _ in range(2)]
 
     def answer(body: Any) -> web.Response:
@@ -65,8 +65,10 @@ async def test_blockhash_is_kept_fresh(endpoint: Endpoint) -> None:
 
 
 async def test_frozen_endpoint(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A blockhash that is fetched again and again but never changes grows old, and the next fetches go over new
-    connections; another one makes it young again."""
+    """A blockhash that never changes grows old, although it is fetched again and again.
+
+    The next fetches then use new connections, and a different blockhash counts as fresh again.
+    """
     now = 1000.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     endpoint.answer = answers(str(Pubkey.new_unique()))
@@ -89,7 +91,7 @@ async def test_frozen_endpoint(endpoint: Endpoint, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("nonsense", [None, "0OIl", 7, "", "1" * 31])
 async def test_nonsense(endpoint: Endpoint, nonsense: Any) -> None:
-    """A blockhash that is none is an RpcError, and the one before stays."""
+    """Bytes that are no blockhash raise RpcError, and the last good one stays."""
     async with RpcClient(endpoint.http, retry_s=0) as rpc:
         keeper = BlockhashKeeper(rpc)
         endpoint.answer = answers(str(KEY.pubkey()))

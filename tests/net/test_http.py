@@ -1,4 +1,4 @@
-"""HTTP/1.1 for JSON-RPC: what goes out, kept connections, and endpoints that do not play by the rules."""
+"""HTTP/1.1 for JSON-RPC: what is sent, which connections are kept, and endpoints that break the rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Handler = Callable[["Peer"], Awaitable[None]]
 
 
 class Peer:
-    """The endpoint's side of one connection; `heads` and `bodies` are what it read."""
+    """The endpoint's side of one connection; `heads` and `bodies` hold what it read."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -28,7 +28,7 @@ class Peer:
         self.bodies: list[bytes] = []
 
     async def read(self) -> bytes:
-        """The next request's body. Raises IncompleteReadError at the end."""
+        """Reads the next request's body. Raises IncompleteReadError at the end."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         self.heads.append(head)
@@ -36,13 +36,13 @@ class Peer:
         return self.bodies[-1]
 
     def answer(self, body: bytes, *, more: bytes = b"") -> None:
-        """Sends a proper answer, with `more` among its headers."""
+        """Sends a correct answer, with `more` among its headers."""
         self.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n%b" % (len(body), more, body))
 
 
 @asynccontextmanager
 async def serving(handler: Handler, connections: int = 4) -> AsyncIterator[tuple[Pool, list[Peer]]]:
-    """A pool on a server of ours, and the connections that it has made."""
+    """A pool, the test's server, and the connections that the pool has made."""
     peers: list[Peer] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,7 +72,7 @@ async def echo(peer: Peer) -> None:
 
 
 async def test_connection_is_kept() -> None:
-    """Requests one after the other use one connection; each body comes back whole, the empty one too."""
+    """Consecutive requests use one connection, and each body comes back whole, even an empty one."""
     async with serving(echo) as (pool, peers):
         for body in (b"{}", b"", b"x" * 300_000, b"[1]"):
             assert await pool.post(body, 5) == (200, body, None)
@@ -82,7 +82,7 @@ async def test_connection_is_kept() -> None:
 
 
 async def test_requests_at_once() -> None:
-    """Requests at once have a connection each, up to the limit; each gets its own answer."""
+    """Concurrent requests use one connection each, up to the limit, and each gets its own answer."""
     async with serving(echo, connections=3) as (pool, peers):
         bodies = [b"%d" % number for number in range(20)]
         answers = await asyncio.gather(*(pool.post(body, 5) for body in bodies))
@@ -91,7 +91,7 @@ async def test_requests_at_once() -> None:
 
 
 async def test_answer_in_pieces() -> None:
-    """A body in chunks, byte by byte and after a 100 Continue, is the same body."""
+    """A body reads the same in chunks, byte by byte, and after a 100 Continue."""
     text = (
         b"HTTP/1.1 100 Continue\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
@@ -113,8 +113,7 @@ async def test_answer_in_pieces() -> None:
 
 @pytest.mark.parametrize(("said", "pause_s"), [(b"Connection: close\r\n", 0.0), (b"", 0.05)])
 async def test_endpoint_that_closes(said: bytes, pause_s: float) -> None:
-    """An endpoint may say that it closes after its answer, or close what it kept: the next request has a new
-    connection."""
+    """After an endpoint closes a connection, announced or not, the next request uses a new one."""
 
     async def once(peer: Peer) -> None:
         peer.answer(await peer.read(), more=said)
@@ -127,7 +126,7 @@ async def test_endpoint_that_closes(said: bytes, pause_s: float) -> None:
 
 
 async def test_cancelled_request() -> None:
-    """The answer to a request that was given up is never taken for the next one's."""
+    """The answer to a cancelled request is never taken for the next request's answer."""
     begun = asyncio.Event()
 
     async def late(peer: Peer) -> None:
@@ -161,7 +160,7 @@ async def test_cancelled_request() -> None:
     ],
 )
 async def test_no_answer(text: bytes) -> None:
-    """A connection that ends early or speaks something else is an OSError, at once, and the pool goes on."""
+    """A connection that ends early, or speaks another protocol, raises OSError at once, and the pool goes on."""
     broken = True
 
     async def strange(peer: Peer) -> None:
@@ -179,7 +178,7 @@ async def test_no_answer(text: bytes) -> None:
 
 
 async def test_said_unasked() -> None:
-    """Bytes that come between two requests end the connection instead of becoming an answer."""
+    """Bytes that arrive between two requests end the connection and never become an answer."""
     said = asyncio.Event()
 
     async def chatty(peer: Peer) -> None:
@@ -200,7 +199,7 @@ async def test_said_unasked() -> None:
 
 
 async def test_closed_pool() -> None:
-    """Closing fails what is under way."""
+    """Closing the pool makes the requests under way fail."""
     begun = asyncio.Event()
 
     async def never(peer: Peer) -> None:
@@ -227,7 +226,7 @@ async def test_closed_pool() -> None:
     ],
 )
 def test_request_head(url: str, first: str, more: str) -> None:
-    """Path, host and credentials of a URL, each where HTTP wants it; no password is in the Host line."""
+    """A URL's path, host and credentials each go where HTTP wants them, and the Host line holds no password."""
     lines = request_head(Endpoint.parse(url)).decode().split("\r\n")
     assert lines[0] == first
     assert more in lines
@@ -237,7 +236,7 @@ def test_request_head(url: str, first: str, more: str) -> None:
 
 @given(st.text())
 def test_any_url(url: str) -> None:
-    """Whatever endpoint a text is, what goes out for it is one head."""
+    """Whatever text names the endpoint, the request has exactly one head."""
     try:
         found = Endpoint.parse(url)
     except ConfigError:
@@ -246,7 +245,7 @@ def test_any_url(url: str) -> None:
 
 
 async def test_second_answer_in_one_segment() -> None:
-    """A second answer that comes with the first one, whole or cut anywhere, is never the next request's result."""
+    """A second answer behind the first one, whole or cut anywhere, never becomes the next request's result."""
     smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nSMUGGLED"
 
     async def evil(peer: Peer) -> None:
@@ -275,7 +274,7 @@ async def test_second_answer_in_one_segment() -> None:
             assert await pool.post(b"x", 5) == (200, b"first", None)
     assert len(peers) == len(smuggled)
     peers_cuts.clear()
-    # one that answers before it is asked is not believed either
+    # a connection that answers before it is asked is not believed either
     async with serving(evil, connections=1) as (pool, _):
         with contextlib.suppress(OSError):
             assert (await pool.post(b"x", 5)).body != b"SMUGGLED"
@@ -303,7 +302,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
     ],
 )
 async def test_limits(beginning: bytes, again: bytes, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer without an end is given up at its limit, not at the deadline, whatever part of it has no end."""
+    """An endless answer is given up at its size limit, before the deadline, whichever part of it is endless."""
     monkeypatch.setattr(http, "MAX_BODY_BYTES", 4 << 20)
 
     async def endless(peer: Peer) -> None:
@@ -312,7 +311,7 @@ async def test_limits(beginning: bytes, again: bytes, says: str, monkeypatch: py
         while True:
             peer.writer.write(again)
             await peer.writer.drain()
-            # drain alone gives nobody a turn while the buffer has room
+            # drain alone lets nobody else run while the buffer has room
             await asyncio.sleep(0)
 
     async with asyncio.timeout(20), serving(endless) as (pool, _):
@@ -322,7 +321,7 @@ async def test_limits(beginning: bytes, again: bytes, says: str, monkeypatch: py
 
 
 async def test_all_answers_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many large answers at once are limited together."""
+    """Many large answers at once share one limit."""
     monkeypatch.setattr(http, "MAX_HELD_BYTES", 1 << 20)
 
     async def large(peer: Peer) -> None:
@@ -341,7 +340,7 @@ async def test_all_answers_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_overdue_answer_closes_its_connection() -> None:
-    """A request that is swallowed costs its deadline; the next one goes over a new connection, not a silent old one."""
+    """A request that gets no answer costs its deadline, and the next one uses a new connection."""
     swallowing = False
 
     async def gateway(peer: Peer) -> None:
@@ -351,7 +350,7 @@ async def test_overdue_answer_closes_its_connection() -> None:
                 peer.answer(body)
 
     async with serving(gateway) as (pool, peers):
-        # several kept connections
+        # the pool keeps several connections
         await asyncio.gather(*(pool.post(b"%d" % number, 5) for number in range(3)))
         swallowing = True
         with pytest.raises(TimeoutError):
@@ -362,7 +361,7 @@ async def test_overdue_answer_closes_its_connection() -> None:
 
 
 async def test_late_answers_do_not_starve_others() -> None:
-    """Answers that come late hold their connections only; as many others go their way."""
+    """Late answers occupy only their own connections; other requests pass."""
 
     async def late(peer: Peer) -> None:
         while True:
@@ -383,7 +382,7 @@ async def test_late_answers_do_not_starve_others() -> None:
     [(b"2", 2.0), (b"0", 0.0), (b"999999999999", 60.0), (b"Wed, 21 Oct 2026", None), (b"-1", None)],
 )
 async def test_retry_after(value: bytes, seconds: float | None) -> None:
-    """The pause that an endpoint asks for comes with its answer, within reason."""
+    """The error carries the pause that the endpoint asks for, up to a limit."""
 
     async def busy(peer: Peer) -> None:
         peer.answer(await peer.read(), more=b"Retry-After: %b\r\n" % value)
@@ -393,7 +392,7 @@ async def test_retry_after(value: bytes, seconds: float | None) -> None:
 
 
 async def test_unknown_host() -> None:
-    """A host that does not exist is an OSError."""
+    """A host that does not exist raises OSError."""
     for host in ("no-such-host.invalid", "a" * 60 + ".invalid"):
         with pytest.raises(OSError, match=r"."):
             await Pool(Endpoint.parse(f"http://{host}/"), 1).post(b"", 5)

@@ -1,4 +1,4 @@
-"""Stream lag: a stream that is seconds late is not believed, however alive it looks."""
+"""A stream that is seconds late is not trusted, however lively it looks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stream:
-    """What `StreamLag` needs of a PubSub."""
+    """The part of a PubSub that `StreamLag` uses."""
 
     url = "ws://here"
 
@@ -30,7 +30,7 @@ class Stream:
 
 
 class Answers:
-    """What `StreamLag` needs of an RpcClient."""
+    """The part of an RpcClient that `StreamLag` uses."""
 
     url = "http://here"
 
@@ -42,7 +42,7 @@ class Answers:
 
 
 def watched(stream_late_s: float, answers_late_s: float, seconds: int, slots_per_s: float = 2.5) -> tuple[Any, ...]:
-    """A minute or so of comparing, once a second; both sides show the chain's slots, each as late as it is."""
+    """Compares once a second for about a minute. Both sides show the chain's slots, each with its own delay."""
     rpc, stream = Answers(), Stream()
     lag = StreamLag(rpc, stream)  # type: ignore[arg-type]
     for second in range(seconds):
@@ -54,24 +54,24 @@ def watched(stream_late_s: float, answers_late_s: float, seconds: int, slots_per
 @pytest.mark.parametrize("slots_per_s", [2.5, 20, 100])
 @pytest.mark.parametrize("late_s", [0.0, 0.4, 1.0])
 def test_in_time(late_s: float, slots_per_s: float) -> None:
-    """A stream, or answers, that are a little late are believed, whatever a slot takes."""
+    """A stream or answers that are slightly late are trusted, whatever the length of a slot."""
     for lag, rpc, stream in (watched(late_s, 0, 60, slots_per_s), watched(0, late_s, 60, slots_per_s)):
         assert (lag.problem, rpc.dropped, stream.reasons) == ("", 0, [])
 
 
 @pytest.mark.parametrize("slots_per_s", [2.5, 20, 100])
 def test_late_stream(slots_per_s: float) -> None:
-    """A stream five seconds late is measured as that, named, and made again, less and less often."""
+    """A stream that is five seconds late is measured, logged and reconnected, with growing pauses."""
     lag, _, stream = watched(5, 0, 60, slots_per_s)
     assert 4.0 <= lag.lag_s <= 5.0
     assert lag.problem.startswith("the stream of ws://here is ")
-    # after 5, 10, 20 and 40 seconds' pause
+    # after pauses of 5, 10, 20 and 40 seconds
     assert len(stream.reasons) == 4
     assert "s behind its answers" in stream.reasons[0]
 
 
 def test_stream_that_stands_still() -> None:
-    """Lag grows while the stream shows the same slot."""
+    """Lag grows while the stream repeats the same slot."""
     rpc, stream = Answers(), Stream()
     lag = StreamLag(rpc, stream)  # type: ignore[arg-type]
     stream.slot = 1000
@@ -85,7 +85,7 @@ def test_stream_that_stands_still() -> None:
 
 
 def test_answers_that_stand_still() -> None:
-    """Answers that do not move while the stream does are named, and the next ones asked over other connections."""
+    """When the answers stop while the stream moves, that is logged, and the next requests use other connections."""
     rpc, stream = Answers(), Stream()
     lag = StreamLag(rpc, stream)  # type: ignore[arg-type]
     for second in range(10):
@@ -98,7 +98,7 @@ def test_answers_that_stand_still() -> None:
 
 
 def test_another_chain() -> None:
-    """A validator that was replaced by a fresh one, with slots from 0, is not seconds of lag for ever."""
+    """A validator that was replaced by a fresh one, with slots from 0, does not count as lagging for ever."""
     pace = Pace()
     pace.saw(0.0, 1_000_000)
     pace.saw(1.0, 5)
@@ -108,7 +108,7 @@ def test_another_chain() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """An hour of samples leaves two minutes of them."""
+    """After an hour of samples, two minutes of them are kept."""
     pace = Pace()
     for second in range(3600):
         pace.saw(float(second), second)
@@ -116,7 +116,7 @@ def test_memory_is_bounded() -> None:
 
 
 async def test_run(endpoint: Endpoint) -> None:
-    """Against an endpoint whose answers run ahead of its stream: the connection is made again."""
+    """When an endpoint's answers run ahead of its stream, the stream is reconnected."""
     slot = 100
 
     def answer(body: Any) -> web.Response:

@@ -1,4 +1,4 @@
-"""The loop: uvloop where it is installed, asyncio's where not."""
+"""The event loop: uvloop where it is installed, and asyncio's otherwise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from awm_crank.net.loop import run
 
 
 async def module_of_loop() -> str:
-    """Where the loop's class comes from."""
+    """The module that the running loop's class comes from."""
     return type(asyncio.get_running_loop()).__module__
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_run(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The coroutine's result comes back, from the loop that there is."""
+    """`run` returns the coroutine's result and uses the loop that is installed."""
     if not there:
         monkeypatch.setitem(sys.modules, "uvloop", None)
     assert run(module_of_loop()).startswith("uvloop" if there else "asyncio")

@@ -1,4 +1,4 @@
-"""PubSub: typed notifications, and a connection that comes back from every way of breaking."""
+"""PubSub: typed notifications, and a connection that recovers from every kind of break."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 async def expect(events: asyncio.Queue[Any], kind: type[T]) -> T:
-    """The next event of that kind; others are passed over."""
+    """The next event of that kind; other events are skipped."""
     async with asyncio.timeout(5):
         while True:
             event = await events.get()
@@ -55,7 +55,7 @@ def account_value(data: bytes) -> dict[str, Any]:
 
 
 async def test_account(endpoint: Endpoint) -> None:
-    """An account subscription is confirmed, then its changes arrive with tag, slot and decoded bytes."""
+    """An account subscription is confirmed first; then its changes arrive with tag, slot and decoded bytes."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY, tag="mine")
@@ -69,7 +69,7 @@ async def test_account(endpoint: Endpoint) -> None:
 
 
 async def test_program(endpoint: Endpoint) -> None:
-    """A program notification names the account; filters go out as given."""
+    """A program notification names the account, and the filters are sent as given."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     filters = [{"memcmp": {"offset": 54, "bytes": KEY}}]
@@ -84,7 +84,7 @@ async def test_program(endpoint: Endpoint) -> None:
 
 
 async def test_slots_and_others(endpoint: Endpoint) -> None:
-    """Slots flow unasked; other kinds arrive as plain values."""
+    """Slots arrive without being asked for, and other kinds arrive as plain values."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.subscribe("signature", ["5" * 88], tag="sig")
@@ -99,7 +99,7 @@ async def test_slots_and_others(endpoint: Endpoint) -> None:
 
 
 async def test_reconnect_subscribes_anew(endpoint: Endpoint) -> None:
-    """After a broken connection every subscription is made and confirmed anew, so that its reader fetches again."""
+    """After a broken connection every subscription is made and confirmed again, so that its reader fetches again."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     first, second = client.account(KEY), client.program(KEY)
@@ -117,7 +117,7 @@ async def test_reconnect_subscribes_anew(endpoint: Endpoint) -> None:
 
 
 async def test_half_open(endpoint: Endpoint) -> None:
-    """A socket that stays open but says nothing is dropped and made again."""
+    """A socket that stays open but silent is dropped and reconnected."""
     endpoint.mute = True
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait, silence_s=0.2)
@@ -129,7 +129,7 @@ async def test_half_open(endpoint: Endpoint) -> None:
 
 
 async def test_clean_close_by_the_endpoint(endpoint: Endpoint) -> None:
-    """A closing handshake of the endpoint's is followed by a new connection."""
+    """After the endpoint's closing handshake the client reconnects."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     client.start()
@@ -141,7 +141,7 @@ async def test_clean_close_by_the_endpoint(endpoint: Endpoint) -> None:
 
 
 async def test_backoff_grows_and_resets(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pause doubles while nothing works and starts over once slots have flowed."""
+    """The pause doubles while nothing works, and starts over once slots have arrived."""
     pauses: list[float] = []
     real_sleep = asyncio.sleep
 
@@ -173,7 +173,7 @@ async def test_backoff_grows_and_resets(endpoint: Endpoint, monkeypatch: pytest.
 
 
 async def test_refused(endpoint: Endpoint) -> None:
-    """A subscription that the endpoint does not have is reported with its error; the others live on."""
+    """A subscription that the endpoint does not support is reported with its error; the others stay."""
     endpoint.refuse.add("rootSubscribe")
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
@@ -188,7 +188,7 @@ async def test_refused(endpoint: Endpoint) -> None:
 
 
 async def test_unsubscribe(endpoint: Endpoint) -> None:
-    """What is wanted no more is unsubscribed and no longer delivered, and not asked for at a reconnect."""
+    """A reader that leaves is unsubscribed, gets no more events, and is not subscribed again at a reconnect."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY)
@@ -197,7 +197,7 @@ async def test_unsubscribe(endpoint: Endpoint) -> None:
     number = subscription.server_id or 0
     client.unsubscribe(subscription)
     await endpoint.notify("account", number, {"context": {"slot": 1}, "value": account_value(b"x")})
-    # messages are read in order: once this one is confirmed, the unsubscription has been read too
+    # messages are read in order, so once this one is confirmed the unsubscription has been read too
     client.account(OTHER)
     await expect(events, Subscribed)
     await endpoint.drop()
@@ -236,13 +236,13 @@ BAD = [
 
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
 async def test_malformed_message_is_a_reconnect(endpoint: Endpoint, text: bytes) -> None:
-    """A message that cannot be read may have been a change: the connection is made again, so that readers fetch."""
+    """An unreadable message may have been a change, so the client reconnects and its readers fetch again."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY)
     client.start()
     await expect(events, Subscribed)
-    # a text frame with these bytes, UTF-8 or not
+    # a text frame with these bytes, whether they are UTF-8 or not
     await endpoint.sockets[-1]._writer.send_frame(text, WSMsgType.TEXT)  # type: ignore[union-attr]
     assert "cannot be read" in (await expect(events, Disconnected)).reason
     assert (await expect(events, Subscribed)).subscription is subscription
@@ -251,7 +251,7 @@ async def test_malformed_message_is_a_reconnect(endpoint: Endpoint, text: bytes)
 
 
 async def test_nonsense_without_end(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An endpoint that sends nonsense at every connection is asked less and less often, however many slots flow."""
+    """An endpoint that sends nonsense at every connection is tried with growing pauses, even if slots arrive."""
     pauses: list[float] = []
     real_sleep = asyncio.sleep
 
@@ -273,14 +273,14 @@ async def test_nonsense_without_end(endpoint: Endpoint, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("text", [b'{"id": 1, "result": "no number"}', b'{"id": 99, "result": 1}', b'{"id": "x"}'])
 def test_strange_answers_do_no_harm(text: bytes) -> None:
-    """An answer that is nobody's, or of another shape, is neither an event nor an error."""
+    """An answer that belongs to no request, or has another shape, is neither an event nor an error."""
     events: list[Any] = []
     PubSub("ws://127.0.0.1:9", events.append).feed(text)
     assert events == []
 
 
 async def test_reader_that_refuses(endpoint: Endpoint) -> None:
-    """An AwmError of the sink's counts as a malformed message, and ends nothing but the connection."""
+    """An AwmError that the sink raises counts as a malformed message: it ends the connection and nothing else."""
     events: asyncio.Queue[Any] = asyncio.Queue()
 
     def sink(event: Any) -> None:
@@ -299,7 +299,7 @@ async def test_reader_that_refuses(endpoint: Endpoint) -> None:
 
 
 async def test_refused_is_asked_again(endpoint: Endpoint) -> None:
-    """A subscription that was refused for now is asked again on the same connection, until it is confirmed."""
+    """A subscription that is refused for now is requested again on the same connection until it is confirmed."""
     endpoint.refuse.add("rootSubscribe")
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
@@ -313,7 +313,9 @@ async def test_refused_is_asked_again(endpoint: Endpoint) -> None:
 
 
 async def test_equal_subscriptions(endpoint: Endpoint) -> None:
-    """Equal subscriptions are asked for once; each reader is notified, and who leaves takes nothing from others."""
+    """Equal subscriptions are requested once, every reader is notified, and one
+    that leaves does not affect the others.
+    """
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     first, second = client.account(KEY, tag="a"), client.account(KEY, tag="b")
@@ -339,7 +341,7 @@ async def test_equal_subscriptions(endpoint: Endpoint) -> None:
 
 
 async def test_renew(endpoint: Endpoint) -> None:
-    """One subscription is made again without another connection, and confirmed, so that its reader fetches."""
+    """One subscription can be made again on the same connection; it is confirmed, so its reader fetches again."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY)
@@ -360,7 +362,7 @@ async def test_renew(endpoint: Endpoint) -> None:
 
 
 async def test_flood_leaves_turns_to_others(endpoint: Endpoint) -> None:
-    """While messages flood in, the rest of the loop goes on."""
+    """While messages flood in, other tasks of the loop still run."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY)
@@ -371,7 +373,7 @@ async def test_flood_leaves_turns_to_others(endpoint: Endpoint) -> None:
         "result": value, "subscription": subscription.server_id}})  # fmt: skip
 
     class Buffered:
-        """A socket whose buffer never runs dry: `receive` always answers at once."""
+        """A socket whose buffer never runs empty: `receive` always returns at once."""
 
         def __init__(self) -> None:
             self.left = 100_000
@@ -396,7 +398,7 @@ async def test_flood_leaves_turns_to_others(endpoint: Endpoint) -> None:
 
 
 async def test_handshake_refused(endpoint: Endpoint) -> None:
-    """A refused handshake is told by its status, without the URL's secrets."""
+    """A refused handshake is reported with its status, and without the URL's secrets."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     secret = endpoint.ws.replace("/ws", "/nowhere?api-key=s3cr3tvalue").replace("ws://", "ws://me:passw0rd@")
     client = PubSub(secret, events.put_nowait)
@@ -409,15 +411,18 @@ async def test_handshake_refused(endpoint: Endpoint) -> None:
 
 
 async def test_acknowledges_at_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system can (Linux), every message is acknowledged at once: an endpoint that leaves Nagle's algorithm on
-    would hold the next one back for 40 ms otherwise (MagicBlock's validators do)."""
+    """On Linux, every message is acknowledged at once.
+
+    Otherwise an endpoint that leaves Nagle's algorithm on, as MagicBlock's validators do, would delay the next message
+    by 40 ms.
+    """
     asked: list[tuple[Any, ...]] = []
     events: asyncio.Queue[Any] = asyncio.Queue()
     client = PubSub(endpoint.ws, events.put_nowait)
     subscription = client.account(KEY)
     client.start()
     await expect(events, Subscribed)
-    # a real socket's: uvloop's stand-in makes one for every call
+    # a real socket is needed, because uvloop makes a stand-in at every call
     monkeypatch.setattr(socket.socket, "setsockopt", lambda _, *option: asked.append(option))
     value = {"context": {"slot": 12}, "value": account_value(b"abc")}
     for number in range(1, 4):

@@ -1,4 +1,4 @@
-"""The HTTP client: what it sends, what it returns, and which faults it tries again."""
+"""The HTTP client: what it sends, what it returns, and which errors it retries."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 async def test_post_is_raw(endpoint: Endpoint) -> None:
-    """A body goes out as it is, and the answer's bytes come back unread."""
+    """A body is sent as it is, and the answer's bytes come back undecoded."""
     async with RpcClient(endpoint.http) as client:
         assert b'"result": "ok"' in await client.post(b'{"id": 5}')
     assert endpoint.bodies == [{"id": 5}]
 
 
 async def test_call(endpoint: Endpoint) -> None:
-    """A call carries method and params and returns the result."""
+    """A call sends method and params, and returns the result."""
     async with RpcClient(endpoint.http) as client:
         assert await client.call("getSlot", [{"commitment": "processed"}]) == "ok"
     (body,) = endpoint.bodies
@@ -33,7 +33,7 @@ async def test_call(endpoint: Endpoint) -> None:
 
 
 async def test_endpoint_error(endpoint: Endpoint) -> None:
-    """An error of the endpoint's keeps its code and data, and is not tried again."""
+    """An endpoint's error keeps its code and data, and is not retried."""
 
     def answer(body: Any) -> web.Response:
         error = {"code": -32002, "message": "simulation failed", "data": {"err": "AccountNotFound"}}
@@ -50,7 +50,7 @@ async def test_endpoint_error(endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_passing_fault_is_retried(endpoint: Endpoint, status: int) -> None:
-    """HTTP 429 and 5xx are tried again until they pass."""
+    """HTTP 429 and 5xx are retried until they pass."""
 
     def answer(body: Any) -> web.Response:
         if len(endpoint.bodies) < 3:
@@ -64,7 +64,7 @@ async def test_passing_fault_is_retried(endpoint: Endpoint, status: int) -> None
 
 
 async def test_lasting_fault_is_not_retried(endpoint: Endpoint) -> None:
-    """HTTP 403 comes back at once, with its status as code."""
+    """HTTP 403 is raised at once, with its status as code."""
     endpoint.answer = lambda _: web.Response(status=403, text="no")
     async with RpcClient(endpoint.http) as client:
         with pytest.raises(RpcError) as caught:
@@ -73,7 +73,7 @@ async def test_lasting_fault_is_not_retried(endpoint: Endpoint) -> None:
 
 
 async def test_patience_ends(endpoint: Endpoint) -> None:
-    """A fault that lasts is raised after retry_s, as the last one met."""
+    """An error that persists is raised after retry_s; the last one is raised."""
     endpoint.answer = lambda _: web.Response(status=503)
     async with RpcClient(endpoint.http, retry_s=0.2) as client:
         with pytest.raises(RpcError) as caught:
@@ -83,7 +83,7 @@ async def test_patience_ends(endpoint: Endpoint) -> None:
 
 
 async def test_time_out(endpoint: Endpoint) -> None:
-    """An endpoint that says nothing is a recoverable error after timeout_s."""
+    """An endpoint that does not answer raises a recoverable error after timeout_s."""
 
     async def answer(_: Any) -> web.Response:
         await asyncio.sleep(0.5)
@@ -97,7 +97,7 @@ async def test_time_out(endpoint: Endpoint) -> None:
 
 
 async def test_nobody_there() -> None:
-    """A refused connection names the endpoint and the next step."""
+    """A refused connection raises an error that names the endpoint and the next step."""
     async with RpcClient("http://127.0.0.1:9", retry_s=0.0) as client:
         with pytest.raises(RpcError, match="cannot reach http") as caught:
             await client.call("getSlot")
@@ -106,7 +106,7 @@ async def test_nobody_there() -> None:
 
 
 async def test_batch_in_order(endpoint: Endpoint) -> None:
-    """Answers of a batch that come in another order are put into that of the calls; errors stand in their place."""
+    """A batch's answers are returned in the order of its calls, whatever order they came in, errors included."""
 
     def answer(body: Any) -> web.Response:
         first, second, third = body
@@ -129,7 +129,7 @@ async def test_batch_in_order(endpoint: Endpoint) -> None:
 
 
 async def test_batch_refused_whole(endpoint: Endpoint) -> None:
-    """One error object for a whole batch is that error."""
+    """One error object in place of a whole batch is raised as that error."""
     error = {"code": -32600, "message": "batch too large"}
     endpoint.answer = lambda _: web.json_response({"jsonrpc": "2.0", "id": None, "error": error})
     async with RpcClient(endpoint.http) as client:
@@ -138,7 +138,7 @@ async def test_batch_refused_whole(endpoint: Endpoint) -> None:
 
 
 async def test_batch_with_a_gap(endpoint: Endpoint) -> None:
-    """An answer left out of a batch is an error, not a None."""
+    """An answer that is missing from a batch is an error, not a None."""
     endpoint.answer = lambda body: web.json_response([{"id": body[0]["id"], "result": 1}])
     async with RpcClient(endpoint.http, retry_s=0.2) as client:
         with pytest.raises(RpcError, match="left b of a batch unanswered"):
@@ -147,7 +147,7 @@ async def test_batch_with_a_gap(endpoint: Endpoint) -> None:
 
 @pytest.mark.parametrize("text", ["", "<html>", "[1", '{"result": 1, "error": 3}'])
 async def test_no_json_rpc(endpoint: Endpoint, text: str) -> None:
-    """What is no JSON-RPC answer is an error that shows its beginning."""
+    """An answer that is not JSON-RPC raises an error that shows how it begins."""
     endpoint.answer = lambda _: web.Response(text=text)
     async with RpcClient(endpoint.http, retry_s=0.2) as client:
         with pytest.raises(RpcError, match="JSON as Solana"):
@@ -156,7 +156,7 @@ async def test_no_json_rpc(endpoint: Endpoint, text: str) -> None:
 
 @pytest.mark.parametrize("number", [999, None, "1", 0])
 async def test_answer_of_another_request(endpoint: Endpoint, number: Any) -> None:
-    """An answer with another id, or without one, is an error: never the call's result."""
+    """An answer with another id, or without one, is an error and never the call's result."""
     endpoint.answer = lambda _: web.json_response({"jsonrpc": "2.0", "id": number, "result": "not yours"})
     async with RpcClient(endpoint.http, retry_s=0.2) as client:
         with pytest.raises(RpcError, match="id of the answer") as caught:
@@ -166,7 +166,7 @@ async def test_answer_of_another_request(endpoint: Endpoint, number: Any) -> Non
 
 
 async def test_passing_errors_are_tried_again(endpoint: Endpoint) -> None:
-    """An error that can pass (-32005), nonsense, and a lost answer are each followed by another try."""
+    """An error that can pass (-32005), nonsense, and a lost answer are each retried."""
     said = iter(["busy", "nonsense", "silence", "answer"])
 
     async def answer(body: Any) -> web.Response:
@@ -184,7 +184,7 @@ async def test_passing_errors_are_tried_again(endpoint: Endpoint) -> None:
 
 
 async def test_lasting_errors_are_not_tried_again(endpoint: Endpoint) -> None:
-    """What another try cannot change comes back at once."""
+    """An error that no retry can change is raised at once."""
     endpoint.answer = lambda body: web.json_response(
         {"id": body["id"], "error": {"code": -32602, "message": "invalid"}}
     )
@@ -195,7 +195,7 @@ async def test_lasting_errors_are_not_tried_again(endpoint: Endpoint) -> None:
 
 
 async def test_pause_that_the_endpoint_asks_for(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry-After is kept to: no other try before it."""
+    """The client waits as long as Retry-After says before it tries again."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -215,7 +215,7 @@ async def test_pause_that_the_endpoint_asks_for(endpoint: Endpoint, monkeypatch:
 
 @pytest.mark.parametrize("status", [403, 500])
 async def test_no_secret_in_errors(endpoint: Endpoint, status: int) -> None:
-    """Errors name the endpoint without its secrets, also where the endpoint repeats them."""
+    """Errors name the endpoint without its secrets, even where the endpoint repeats them."""
     url = endpoint.http.replace("http://", "http://me:passw0rd@") + "?api-key=s3cretkey"
     endpoint.answer = lambda _: web.Response(status=status, text=f"{url}: the key s3cretkey of passw0rd is not known")
     async with RpcClient(url, retry_s=0) as client:
@@ -234,7 +234,7 @@ async def test_no_secret_in_errors(endpoint: Endpoint, status: int) -> None:
 
 
 async def test_typed_result(endpoint: Endpoint) -> None:
-    """A call with a type gives that type, or an RpcError: a balance of null is none."""
+    """A call with a type returns that type or raises RpcError; null, for example, is no balance."""
     endpoint.answer = lambda body: web.json_response(
         {"id": body["id"], "result": None if body["params"] == ["null"] else {"context": {"slot": 1}, "value": 5}}
     )

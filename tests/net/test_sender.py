@@ -1,4 +1,4 @@
-"""Signing and sending: distinct bytes, fresh blockhashes, outcomes in order."""
+"""Signing and sending: distinct bytes, fresh blockhashes, and outcomes in order."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 PROGRAM, ACCOUNT = Pubkey.new_unique(), Pubkey.new_unique()
 KEY = Keypair()
 PACKET = 1232
-"""Bytes that a transaction may have."""
+"""The most bytes that a transaction may have."""
 
 
 def instruction(data: bytes = b"12345678abc") -> Instruction:
-    """An instruction of one account."""
+    """An instruction with one account."""
     return Instruction(PROGRAM, data, [AccountMeta(KEY.pubkey(), True, True), AccountMeta(ACCOUNT, False, True)])
 
 
 def sender(rpc: RpcClient) -> Sender:
-    """One with a blockhash."""
+    """A sender that has a blockhash."""
     blockhash = BlockhashKeeper(rpc)
     blockhash.value = bytes(range(32))
     return Sender(rpc, Signer(bytes(KEY)), blockhash)
@@ -48,7 +48,7 @@ def refusal(code: int) -> dict[str, Any]:
 
 
 async def test_signed_transaction(endpoint: Endpoint) -> None:
-    """The transaction verifies, carries the instruction's data, and the blockhash known."""
+    """The transaction verifies and carries the instruction's data and the current blockhash."""
     async with RpcClient(endpoint.http) as rpc:
         one = sender(rpc)
         for data in (b"12345678abc", b"12345678xyz", b"12345678longer"):
@@ -59,7 +59,7 @@ async def test_signed_transaction(endpoint: Endpoint) -> None:
 
 
 async def test_largest_chunk(endpoint: Endpoint) -> None:
-    """The largest chunk that can be configured is the largest that a transaction holds."""
+    """The largest chunk that can be configured is the largest that fits a transaction."""
     largest = 938
     config.parse(f"[checkpoints]\nchunk_bytes = {largest}")
     async with RpcClient(endpoint.http) as rpc:
@@ -73,7 +73,7 @@ async def test_largest_chunk(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("skip", [False, True])
 async def test_preflight(endpoint: Endpoint, count: int, skip: bool) -> None:
-    """Alone or in a batch, every transaction is sent with preflight, or every one without."""
+    """Preflight applies to every transaction of a request or to none, alone or in a batch."""
     bodies: list[Any] = []
 
     def answer(body: Any) -> web.Response:
@@ -90,7 +90,7 @@ async def test_preflight(endpoint: Endpoint, count: int, skip: bool) -> None:
 
 
 async def test_equal_instructions_give_other_bytes(endpoint: Endpoint) -> None:
-    """Sent twice under one blockhash, the same instructions are two transactions."""
+    """The same instructions, sent twice under one blockhash, are two different transactions."""
     async with RpcClient(endpoint.http) as rpc:
         one = sender(rpc)
         assert len({one.sign([instruction()]).signature for _ in range(5)}) == 5
@@ -98,7 +98,7 @@ async def test_equal_instructions_give_other_bytes(endpoint: Endpoint) -> None:
 
 
 async def test_no_blockhash_yet(endpoint: Endpoint) -> None:
-    """Before the first blockhash nothing can be signed; that passes."""
+    """Before the first blockhash, signing raises a recoverable error."""
     async with RpcClient(endpoint.http) as rpc:
         one = Sender(rpc, Signer(bytes(KEY)), BlockhashKeeper(rpc))
         with pytest.raises(RpcError) as caught:
@@ -107,7 +107,7 @@ async def test_no_blockhash_yet(endpoint: Endpoint) -> None:
 
 
 async def test_outcomes(endpoint: Endpoint) -> None:
-    """Each transaction of a batch gets its own outcome, in whatever order the answers came."""
+    """Each transaction of a batch gets its own outcome, whatever order the answers came in."""
 
     def answer(body: Any) -> web.Response:
         first, second, _ = body
@@ -131,7 +131,7 @@ async def test_outcomes(endpoint: Endpoint) -> None:
 
 
 async def test_one_alone(endpoint: Endpoint) -> None:
-    """A single transaction is sent as an object; its refusal is returned, not raised."""
+    """A single transaction is sent as an object, and its refusal is returned, not raised."""
     endpoint.answer = lambda body: web.json_response({"jsonrpc": "2.0", "id": body["id"], "error": refusal(6030)})
     async with RpcClient(endpoint.http) as rpc:
         one = sender(rpc)
@@ -141,7 +141,7 @@ async def test_one_alone(endpoint: Endpoint) -> None:
 
 
 async def test_endpoint_gone() -> None:
-    """When nothing answers, every transaction's outcome says so."""
+    """When no endpoint answers, every transaction's outcome says so."""
     async with RpcClient("http://127.0.0.1:9", retry_s=0) as rpc:
         one = sender(rpc)
         outcomes = await one.send_all([one.sign([instruction()]) for _ in range(2)])
@@ -158,7 +158,7 @@ def test_batches() -> None:
 
 
 async def test_answer_of_another_request(endpoint: Endpoint) -> None:
-    """An answer with another id is not this transaction's: the send counts as failed, for now."""
+    """An answer with another id does not count for this transaction, and the send fails with a recoverable error."""
     endpoint.answer = lambda body: web.json_response({"jsonrpc": "2.0", "id": body["id"] + 1, "result": "5" * 88})
     async with RpcClient(endpoint.http) as rpc:
         one = sender(rpc)

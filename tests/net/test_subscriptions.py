@@ -1,4 +1,4 @@
-"""Subscriptions: shared, refused, unanswered, renewed; whatever the order, each reader ends confirmed or gone."""
+"""Subscriptions are shared, refused, unanswered and renewed; each reader ends either confirmed or removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from awm_crank.wire import jsonrpc
 
 
 class Endpoint:
-    """The other side: equal subscriptions share an id, as on a real validator. `open` holds the ids that are alive."""
+    """The endpoint's side: equal subscriptions share an id, as on a real validator. `open` holds the live ids."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, str, Any]] = []
@@ -27,7 +27,7 @@ class Endpoint:
         return len(self.requests)
 
     def serve(self, number: int) -> jsonrpc.Reply:
-        """Does what a request asks for; the answer."""
+        """Carries out a request, and returns the answer."""
         _, method, params = self.requests[number - 1]
         if method.endswith("Unsubscribe"):
             self.open.pop(params[0], None)
@@ -44,7 +44,7 @@ def refusal(number: int, code: int = -32005) -> jsonrpc.Reply:
 
 
 def test_refusals_are_asked_again_less_and_less_often() -> None:
-    """Each refusal doubles the pause, up to half a minute; the refusal is the readers' until it is confirmed."""
+    """Each refusal doubles the pause, up to half a minute, and readers get the refusal until the endpoint confirms."""
     there = Endpoint()
     book = Subscriptions(there.send)
     book.connected(0.0)
@@ -64,7 +64,7 @@ def test_refusals_are_asked_again_less_and_less_often() -> None:
 
 
 def test_unanswered_is_asked_again_and_then_broken() -> None:
-    """A subscribe request that is lost is sent again after a second; after four in a row the connection is broken."""
+    """A lost subscribe request is sent again after a second; after four in a row the connection is broken."""
     there = Endpoint()
     book = Subscriptions(there.send)
     book.connected(0.0)
@@ -77,7 +77,7 @@ def test_unanswered_is_asked_again_and_then_broken() -> None:
 
 @pytest.mark.parametrize("second", [7, 8])
 def test_late_answer(second: int) -> None:
-    """An answer that comes after the request was repeated counts, and an endpoint's second number is given back."""
+    """A late answer counts although the request was repeated, and the endpoint's second id is unsubscribed."""
     there = Endpoint()
     book = Subscriptions(there.send)
     book.connected(0.0)
@@ -92,7 +92,7 @@ def test_late_answer(second: int) -> None:
 
 
 def test_notification_of_another_kind() -> None:
-    """A number reaches only readers of the notification's kind."""
+    """A notification reaches only the readers of its own kind, even if numbers are equal."""
     there = Endpoint()
     book = Subscriptions(there.send)
     book.connected(0.0)
@@ -114,8 +114,10 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_any_order(steps: list[tuple[str, int]]) -> None:
-    """Whatever happens in whatever order: at the end every reader is confirmed by an id that is alive at the endpoint,
-    equal ones by the same, and nothing is alive there that nobody wants."""
+    """After any sequence of events, every reader is confirmed by an id that is live at the endpoint.
+
+    Equal readers share an id, and no id is live that no reader wants.
+    """
     there = Endpoint()
     book = Subscriptions(there.send)
     book.connected(0.0)
