@@ -58,6 +58,16 @@ def test_bolt_sdk_session(modules: Path, net: EmbeddedLocalnet, tmp_path: Path) 
     assert told["refusal"]["logs"] > 0
 
 
+def test_web3(modules: Path, net: EmbeddedLocalnet) -> None:
+    """web3.js parses every answer: parsed accounts, nonces, the cluster's and tokens' methods, slots' updates."""
+    done = subprocess.run(
+        ["node", "web3.cjs", net.http, net.ws], cwd=modules, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {}
+    assert "Method not found" not in done.stderr
+
+
 def test_lock_names_no_host() -> None:
     """The lock has a hash for each package and no address of a registry."""
     lock = json.loads((NODE / "package-lock.json").read_text())
