@@ -1,4 +1,4 @@
-"""A command whose standard error is a terminal, for tests of progress and of Ctrl-C."""
+"""Runs a command whose standard error is a terminal, for tests of progress and of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PATIENCE_S = 120.0
 
 
 class Command:
-    """`awm-crank WORDS`, with standard error (and output, where wanted) on a terminal, in an `async`-free block."""
+    """`awm-crank WORDS` with standard error (and, where wanted, output) on a
+    terminal. A synchronous context manager.
+    """
 
     def __init__(self, *words: str, cwd: Path | None = None, output: bool = False, env: dict[str, str] | None = None):
         self.words, self.cwd, self.output = words, cwd, output
@@ -45,7 +47,7 @@ class Command:
         os.close(self._master)
 
     def wait_for(self, wanted: str | Callable[[str], bool]) -> None:
-        """Reads what the terminal shows until `wanted` is in it."""
+        """Reads what the terminal shows until `wanted` appears."""
         deadline = time.monotonic() + PATIENCE_S
         while not (wanted in self.seen if isinstance(wanted, str) else wanted(self.seen)):
             assert time.monotonic() < deadline, f"never shown: {wanted}; shown: {self.seen[-2000:]}"
@@ -56,11 +58,11 @@ class Command:
             try:
                 self.seen += os.read(self._master, 65536).decode(errors="replace")
             except OSError:
-                # Linux says EIO once the other side is closed
+                # Linux returns EIO once the other side is closed
                 assert self.process.poll() is not None or self.process.wait(5) is not None
 
     def interrupt(self) -> tuple[int, float]:
-        """Sends SIGINT as Ctrl-C does; exit status and seconds until the end."""
+        """Sends SIGINT like Ctrl-C. Returns the exit status and the seconds until the command ended."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGINT)
         while self.process.poll() is None:
@@ -69,6 +71,6 @@ class Command:
         return self.process.returncode, time.monotonic() - began
 
     def printed(self) -> str:
-        """Standard output, after the end."""
+        """Standard output, once the command has ended."""
         assert self.process.stdout is not None
         return self.process.stdout.read()

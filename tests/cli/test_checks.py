@@ -1,4 +1,4 @@
-"""What `doctor` finds: each thing right, and each thing wrong with what to do."""
+"""`doctor` reports each thing that is right, and each that is wrong with its fix."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PROGRAMS = Path(checks.__file__).parents[2] / "localnet" / "programs"
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[EmbeddedLocalnet]:
-    """One localnet for all."""
+    """One localnet for all tests."""
     with EmbeddedLocalnet() as running:
         yield running
 
 
 class Patient:
-    """A configuration in a folder, with a funded key; `examine` by what was found."""
+    """A configuration in a folder, with a funded key. `examine` returns the findings by subject."""
 
     def __init__(self, folder: Path, net: EmbeddedLocalnet) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Patient:
         return self
 
     async def examine(self, **options: Any) -> dict[str, list[Finding]]:
-        """Findings by what was looked at."""
+        """The findings by subject."""
         lines = []
         for table, values in self.tables.items():
             lines += [f"[{table}]", *(f"{name} = {text.toml(value)}" for name, value in values.items())]
@@ -59,19 +59,19 @@ class Patient:
 
 @pytest.fixture
 def patient(tmp_path: Path, net: EmbeddedLocalnet) -> Patient:
-    """All well."""
+    """A configuration in which everything is right."""
     return Patient(tmp_path, net)
 
 
 def wrong(found: dict[str, list[Finding]]) -> dict[str, str]:
-    """What is wrong → the fix; each has one."""
+    """The wrong findings with their fixes; every one has a fix."""
     faults = {what: check.fix for what, all_of_it in found.items() for check in all_of_it if check.verdict == "wrong"}
     assert all(faults.values())
     return faults
 
 
 async def test_all_well(patient: Patient, tmp_path: Path) -> None:
-    """On a localnet only the world is missing; versions, key, balance, programs and cartridge are told."""
+    """On a localnet only the world is missing; versions, key, balance, programs and cartridge are reported."""
     made = cartridge(SHAPES["tiny"], 1)
     (tmp_path / "c.awm").write_bytes(made.data)
     found = await patient.examine(cartridge=str(tmp_path / "c.awm"), write=(tmp_path / "stats.json",))
@@ -86,7 +86,7 @@ async def test_all_well(patient: Patient, tmp_path: Path) -> None:
 
 
 async def test_no_configuration(tmp_path: Path) -> None:
-    """Without a configuration nothing else can be looked at."""
+    """Without a configuration nothing else is examined."""
     found = await examine(tmp_path / "none.toml")
     assert [check.what for check in found] == ["versions", "config"]
     assert found[1].verdict == "wrong"
@@ -94,7 +94,7 @@ async def test_no_configuration(tmp_path: Path) -> None:
 
 
 async def test_key(patient: Patient, tmp_path: Path) -> None:
-    """A key that is open to others, and one without lamports."""
+    """A key file that is open to others, and a key without lamports, are reported."""
     (tmp_path / "crank.json").chmod(0o644)
     found = await patient.examine()
     assert wrong(found)["key"].startswith("chmod 600")
@@ -113,7 +113,7 @@ async def test_little_left(patient: Patient, net: EmbeddedLocalnet, tmp_path: Pa
 
 
 async def test_endpoints_gone(patient: Patient) -> None:
-    """Endpoints that do not answer are named with their settings, and nothing is guessed about what is on them."""
+    """Endpoints that do not answer are named with their settings, and nothing is guessed about their chains."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         dead = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -126,7 +126,7 @@ async def test_endpoints_gone(patient: Patient) -> None:
 
 
 async def test_rollup_beside_base(patient: Patient, net: EmbeddedLocalnet) -> None:
-    """Two endpoints are both looked at."""
+    """With a rollup, both endpoints are examined."""
     patient.set("chain", rollup_http=net.http + "/")
     found = await patient.examine()
     assert found["base"][0].verdict == found["rollup"][0].verdict == "ok"
@@ -134,7 +134,7 @@ async def test_rollup_beside_base(patient: Patient, net: EmbeddedLocalnet) -> No
 
 
 async def test_world_of_another_interface(tmp_path: Path) -> None:
-    """A World of BOLT's development branch is wrong, and named."""
+    """A World of BOLT's development branch is wrong, and the finding names that branch."""
     binary = tmp_path / "world.so"
     binary.write_bytes((PROGRAMS / "world.so").read_bytes() + b"cpi_auth")
     async with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(binary)) as net:
@@ -143,7 +143,7 @@ async def test_world_of_another_interface(tmp_path: Path) -> None:
 
 
 async def test_other_programs(tmp_path: Path) -> None:
-    """A program that is missing, or another one, is wrong; World built anew is a warning."""
+    """A missing or different program is wrong; a rebuilt World is a warning."""
     changed = bytearray((PROGRAMS / "frame_log.so").read_bytes())
     changed[-1] ^= 1
     (tmp_path / "changed.so").write_bytes(changed)
@@ -162,7 +162,7 @@ async def test_other_programs(tmp_path: Path) -> None:
 
 
 async def test_clock(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock a minute off is a warning."""
+    """A clock that is a minute off is a warning."""
     import time
 
     real = time.time
@@ -173,7 +173,7 @@ async def test_clock(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_cartridge(patient: Patient, tmp_path: Path) -> None:
-    """A damaged file, and an address where no model is."""
+    """A damaged cartridge file, and an address without a model, are reported."""
     data = bytearray(cartridge(SHAPES["tiny"], 1).data)
     data[-1] ^= 1
     (tmp_path / "c.awm").write_bytes(data)
@@ -182,7 +182,7 @@ async def test_cartridge(patient: Patient, tmp_path: Path) -> None:
 
 
 async def test_engine(patient: Patient) -> None:
-    """A path that cannot run is wrong, the reference a warning."""
+    """An engine that cannot run is wrong, and the reference engine is a warning."""
     found = await patient.set("engine", path="none").examine()
     assert "engine" in wrong(found)
     found = await patient.set("engine", kernel="reference", path="auto").examine()
@@ -196,7 +196,7 @@ async def test_write(patient: Patient, tmp_path: Path) -> None:
 
 
 async def test_telemetry_address(patient: Patient) -> None:
-    """A port that something else has is wrong, a free one well."""
+    """A telemetry port that is in use is wrong, and a free one is right."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -205,7 +205,7 @@ async def test_telemetry_address(patient: Patient) -> None:
 
 
 async def test_broker(patient: Patient, tmp_path: Path) -> None:
-    """A broker that is there, that refuses, that is not there."""
+    """A broker is examined when it answers, when it refuses, and when it is missing."""
     folder = tmp_path / "broker"
     folder.mkdir()
     (tmp_path / "password").write_text("wrong")
@@ -218,7 +218,7 @@ async def test_broker(patient: Patient, tmp_path: Path) -> None:
 
 
 async def test_view(patient: Patient) -> None:
-    """Off, free, taken, served already, open to others, and without a WebSocket endpoint to name."""
+    """The view is examined when off, free, taken, served already, open to others, and without a WebSocket endpoint."""
     assert (await patient.examine())["view"][0].found == "off (view.enabled is false)"
     patient.set("view", enabled=True, page_port=0, feed_port=0)
     assert (await patient.examine())["view"][0].verdict == "ok"

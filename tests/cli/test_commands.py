@@ -1,4 +1,4 @@
-"""The commands, end to end on the localnet: publish, a session's life, inspect, export, verify."""
+"""The commands end to end on the localnet: publish, a session's life, inspect, export and verify."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Shell:
         self.arena, self.folder, self.capsys = arena, folder, capsys
 
     def run(self, *words: str, key: Keypair | None = None, rpc: bool = True) -> tuple[int, str, str]:
-        """Exit status, stdout, stderr."""
+        """Runs a command. Returns exit status, stdout and stderr."""
         argv = [*words, *(["--rpc", self.arena.net.http] if rpc else [])]
         if key is not None:
             path = self.folder / f"{key.pubkey()}.json"
@@ -43,7 +43,7 @@ class Shell:
         return status, out, err
 
     def json(self, *words: str, key: Keypair | None = None) -> Any:
-        """A command's JSON result; it must have succeeded."""
+        """A command's JSON result; the command must succeed."""
         status, out, err = self.run(*words, "--json", key=key)
         assert (status, "Error" in err) == (0, False), err
         return json.loads(out)
@@ -73,7 +73,7 @@ def serve(
 
 
 def played(shell: Shell, checkpoints: tuple[int, ...] = (4, 7)) -> tuple[session.SessionAccounts, Keypair, Keypair]:
-    """A session made by commands, with frames; its accounts and both players."""
+    """A session with frames that commands made; returns its accounts and both players."""
     player1, player2, writer = (shell.arena.net.funded() for _ in range(3))
     made = shell.json(
         "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()), "--seed", "5",
@@ -87,7 +87,7 @@ def played(shell: Shell, checkpoints: tuple[int, ...] = (4, 7)) -> tuple[session
 
 
 def test_publish_and_unpublish(shell: Shell) -> None:
-    """publish prints the model; again it sends nothing; unpublish returns all of the rent."""
+    """publish prints the model, a second publish sends nothing, and unpublish returns all of the rent."""
     made = small_cartridge(101)
     path = shell.folder / "m.awm"
     path.write_bytes(made.data)
@@ -101,7 +101,7 @@ def test_publish_and_unpublish(shell: Shell) -> None:
 
 
 def test_a_sessions_life(shell: Shell) -> None:
-    """create, join, frames, show, verify, end, close: each command does its step and says so."""
+    """create, join, frames, show, verify, end, close: each command does its step and reports it."""
     made, player1, player2 = played(shell)
     address = str(made.session)
     shown = shell.json("session", "show", address)
@@ -124,7 +124,9 @@ def test_a_sessions_life(shell: Shell) -> None:
 
 
 def test_verify_from_a_checkpoint(shell: Shell) -> None:
-    """Where the ring has lost the beginning, verify names the oldest checkpoint it begins from; export refuses."""
+    """When the ring has lost the beginning, verify names the oldest checkpoint that
+    it starts from, and export refuses.
+    """
     player1, player2, writer = (shell.arena.net.funded() for _ in range(3))
     made = shell.json(
         "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()), key=player1
@@ -153,7 +155,7 @@ def test_verify_from_a_checkpoint(shell: Shell) -> None:
 
 
 def test_export_and_verify(shell: Shell) -> None:
-    """An exported file verifies alone and against the chain; one altered byte is named, with status 1."""
+    """An exported file verifies alone and against the chain. An altered byte is named, with exit status 1."""
     made, _, _ = played(shell, ())
     path, cartridge = shell.folder / "match.json", shell.folder / "m.awm"
     cartridge.write_bytes(shell.arena.cartridge.data)
@@ -175,7 +177,7 @@ def test_export_and_verify(shell: Shell) -> None:
 
 
 def test_verify_wants_the_cartridge(shell: Shell) -> None:
-    """Without cartridge and chain, verify says which hash it needs; with another one it refuses."""
+    """Without cartridge and chain, verify names the hash that it needs; it refuses another cartridge."""
     made, _, _ = played(shell, ())
     path, other = shell.folder / "match.json", shell.folder / "other.awm"
     other.write_bytes(small_cartridge(55).data)
@@ -193,7 +195,7 @@ def test_verify_wants_the_cartridge(shell: Shell) -> None:
 
 
 def test_verify_file_against_the_chain(shell: Shell) -> None:
-    """A file whose players or length are not the chain's is refused when an endpoint is named."""
+    """When an endpoint is named, verify refuses a file whose players or length differ from the chain's."""
     made, _, _ = played(shell, ())
     path = shell.folder / "match.json"
     shell.json("export", str(made.session), "-o", str(path))
@@ -205,7 +207,7 @@ def test_verify_file_against_the_chain(shell: Shell) -> None:
 
 
 def test_inspect_everything(shell: Shell) -> None:
-    """inspect knows every account of ours and of World, cartridges and match files, and refuses what it does not."""
+    """inspect knows every account of ours and of World, cartridges and match files, and refuses anything else."""
     made, player1, _ = played(shell)
     kinds = ("SessionState", "HiddenState", "InputBuffer", "FrameLog", "Checkpoint", "Checkpoint")
     targets = dict(zip(map(str, made.all()), kinds, strict=True))
@@ -235,7 +237,7 @@ def test_inspect_everything(shell: Shell) -> None:
 
 
 def test_play(shell: Shell) -> None:
-    """play sends its inputs and leaves when the session has ended; a stranger's key is refused."""
+    """play sends its inputs and exits when the session has ended; a stranger's key is refused."""
     player1, player2, writer = (shell.arena.net.funded() for _ in range(3))
     made = shell.json(
         "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()), "--max-frames", "3",
@@ -251,7 +253,7 @@ def test_play(shell: Shell) -> None:
     )
 
     async def both() -> None:
-        # the command's own work, beside a crank in the same loop
+        # this runs the command's own coroutine in the same loop as a crank
         args = argparse.Namespace(
             session=made["session"], agent="hold-forward", seed=1, rpc=shell.arena.net.http, ws=shell.arena.net.ws,
             world="", json=True, keypair=shell.folder / f"{player1.pubkey()}.json", offline=False, output=None,
@@ -277,7 +279,7 @@ def test_play(shell: Shell) -> None:
 
 
 def test_session_list(shell: Shell) -> None:
-    """`session list` has the open sessions, the newest first, and with --all the ended ones too."""
+    """`session list` shows the open sessions, newest first, and with --all the ended ones too."""
     made, player1, _ = played(shell)
     address = str(made.session)
     (row,) = [each for each in shell.json("session", "list") if each["session"] == address]
@@ -296,7 +298,7 @@ def test_session_list(shell: Shell) -> None:
 
 
 def test_model_list(shell: Shell) -> None:
-    """`model list` has every published model by name, all or those of one key."""
+    """`model list` shows every published model by name, or only those of one key."""
     (row,) = [each for each in shell.json("model", "list") if each["model"] == str(shell.arena.model)]
     cartridge = shell.arena.cartridge
     assert (row["name"], row["version"], row["ready"]) == (cartridge.name, cartridge.version, True)
@@ -309,7 +311,7 @@ def test_model_list(shell: Shell) -> None:
 
 
 def test_winner_and_duration(shell: Shell) -> None:
-    """export says how long the match was, and that nobody has won while it goes on."""
+    """export prints how long the match was, and names no winner while it is still running."""
     made, _, _ = played(shell)
     path = shell.folder / "match.json"
     exported = shell.json("export", str(made.session), "-o", str(path))

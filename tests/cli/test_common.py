@@ -1,4 +1,4 @@
-"""What the commands share."""
+"""Helpers that the commands share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from awm_crank.errors import ConfigError
 
 @given(st.sampled_from([8, 32, 64]), st.integers(-(2**65), 2**65))
 def test_unsigned(bits: int, number: int) -> None:
-    """A number of so many bits is taken as it is, any other refused."""
+    """A number that fits so many bits is accepted, and any other is refused."""
     if 0 <= number < 1 << bits:
         assert common.unsigned(bits)(str(number)) == number
     else:
@@ -25,13 +25,13 @@ def test_unsigned(bits: int, number: int) -> None:
 
 @pytest.mark.parametrize("text", ["", " 1", "1_0", "٣", "1e3", "9" * 5000])
 def test_unsigned_refuses(text: str) -> None:
-    """Only plain decimal digits are a number."""
+    """Only plain decimal digits count as a number."""
     with pytest.raises(argparse.ArgumentTypeError):
         common.unsigned(64)(text)
 
 
 def test_file_before_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that is both a file's and an address is the file; one that is neither is refused."""
+    """A name that is both a file and an address means the file; a name that is neither is refused."""
     name = "1" * 32
     monkeypatch.chdir(tmp_path)
     assert str(common.file_or_address(name)) == name

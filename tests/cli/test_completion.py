@@ -1,4 +1,4 @@
-"""The completion scripts, each in its own shell."""
+"""The completion scripts, each run in its own shell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from awm_crank.cli import COMMANDS, completion, main
 
 
 def run(words: list[str], script: str, cwd: Path) -> str:
-    """What a shell prints when it reads this script."""
+    """What a shell prints when it runs this script."""
     done = subprocess.run(words, input=script, capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -28,13 +28,13 @@ _complete() { "$(complete -p awm-crank | sed 's/.*-F \\([^ ]*\\) .*/\\1/')" awm-
 
 
 def bash(words: str, cwd: Path) -> set[str]:
-    """What bash offers for a command line whose last word is being typed."""
+    """The words that bash offers for a command line whose last word is being typed."""
     (cwd / "completion").write_text(completion.script("bash"))
     return set(run(["bash"], f"{BASH}\ncomplete_words {words}\n", cwd).split())
 
 
 def test_bash(tmp_path: Path) -> None:
-    """Commands, steps, options, choices and files complete in bash."""
+    """bash completes commands, steps, options, choices and files."""
     (tmp_path / "world.awm").write_text("")
     assert set(COMMANDS) <= bash("awm-crank ''", tmp_path)
     assert bash("awm-crank verif", tmp_path) == {"verify"}
@@ -47,7 +47,7 @@ def test_bash(tmp_path: Path) -> None:
 
 
 def test_bash_reads_it_as_the_help_says(tmp_path: Path) -> None:
-    """`source <(awm-crank completion bash)` registers the completion."""
+    """`source <(awm-crank completion bash)`, as the help says, registers the completion."""
     script = f"source <({sys.executable} -m awm_crank completion bash) && complete -p awm-crank"
     assert "awm-crank" in run(["bash", "-c", script], "", tmp_path)
 
@@ -61,7 +61,7 @@ def test_zsh(tmp_path: Path) -> None:
 
 
 def test_fish(tmp_path: Path) -> None:
-    """fish offers commands, steps and options with what they do."""
+    """fish offers commands, steps and options with their descriptions."""
     (tmp_path / "awm-crank.fish").write_text(completion.script("fish"))
 
     def offered(line: str) -> dict[str, str]:
@@ -74,6 +74,6 @@ def test_fish(tmp_path: Path) -> None:
 
 
 def test_unknown_shell(capsys: pytest.CaptureFixture[str]) -> None:
-    """Another shell is refused with the ones that there are."""
+    """An unsupported shell is refused with the list of supported ones."""
     assert main(["completion", "tcsh"]) == 2
     assert "invalid choice: 'tcsh' (choose from 'bash', 'zsh', 'fish')" in capsys.readouterr().err

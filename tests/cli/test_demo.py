@@ -1,4 +1,4 @@
-"""`awm-crank demo`: wrong options are told before anything starts (tests/demo/test_run.py runs it)."""
+"""`awm-crank demo` refuses wrong options before anything starts (tests/demo/test_run.py runs the demo)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from awm_crank.engine.packaged import demo_cartridge
     ],
 )
 def test_misuse_is_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line that names the option, and exit status 2."""
+    """One line names the option, and the exit status is 2."""
     assert main(["demo", *arguments]) == 2
     error = capsys.readouterr().err
     assert told in error
@@ -40,7 +40,7 @@ def test_misuse_is_told(arguments: list[str], told: str, capsys: pytest.CaptureF
 
 
 def test_folder_to_keep_that_is_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder with something in it is not written into."""
+    """A folder that is not empty is not written into."""
     (tmp_path / "crank.json").write_text("")
     assert main(["demo", "--frames", "5", "--keep", str(tmp_path), "--match", str(tmp_path / "m.json")]) == 1
     assert "is not empty. Try: name a new folder for --keep" in capsys.readouterr().err
@@ -53,7 +53,7 @@ def test_folder_to_keep_that_is_in_use(tmp_path: Path, capsys: pytest.CaptureFix
 def test_exit_status_is_the_observers_word(
     changes: dict[str, Any], status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """0 only if all frames were seen in order, however late; the JSON is written either way, with the issue's keys."""
+    """The status is 0 only if all frames were seen in order, however late; the JSON is written either way."""
 
     async def played(*_: object, **__: object) -> Summary:
         return msgspec.convert(GOOD | changes, Summary)
@@ -85,7 +85,7 @@ def test_the_named_cartridge_is_played(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    """With --frames a terminal shows how many frames have landed; Ctrl-C ends the demo at once, without a summary."""
+    """With --frames, a terminal shows how many frames have landed. Ctrl-C ends the demo at once, without a summary."""
     with Command("demo", "--frames", "100000", "--match", "m.json", cwd=tmp_path) as command:
         command.wait_for("playing")
         status, took = command.interrupt()

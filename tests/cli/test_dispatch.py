@@ -1,4 +1,4 @@
-"""The dispatcher: lazy commands, one-line errors, exit statuses."""
+"""The dispatcher: lazy commands, one-line errors and exit statuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.errors import AwmError, KeyFileError
 
 
 def install(monkeypatch: pytest.MonkeyPatch, execute: object) -> None:
-    """Puts a command `demo` in place whose work is `execute`."""
+    """Installs a command `demo` that runs `execute`."""
     module = types.ModuleType("awm_crank.cli.demo")
 
     def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +39,14 @@ def install(monkeypatch: pytest.MonkeyPatch, execute: object) -> None:
 def test_misuse(
     argv: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong command line is one line on stderr that ends with the next step, and status 2."""
+    """A wrong command line gives one line on stderr that ends with the next step, and status 2."""
     install(monkeypatch, lambda _: 0)
     assert cli.main(argv) == 2
     assert capsys.readouterr() == ("", message)
 
 
 def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown command is refused with the known ones named."""
+    """An unknown command is refused with a list of the known ones."""
     assert cli.main(["publsh"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("Error: argument COMMAND: invalid choice: 'publsh' (choose from ")
@@ -70,7 +70,7 @@ def test_errors_are_lines(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What a command raises becomes a line and the error's own exit status."""
+    """An error that a command raises becomes one line and the error's own exit status."""
 
     def execute(_: argparse.Namespace) -> int:
         raise error
@@ -81,7 +81,7 @@ def test_errors_are_lines(
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is no typed error is a bug, and is not hidden behind one line."""
+    """An exception that is not a typed error is a bug, so its traceback is shown."""
 
     def execute(_: argparse.Namespace) -> int:
         raise ZeroDivisionError
@@ -92,7 +92,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_async_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command may be a coroutine; its value is the exit status, with its arguments parsed."""
+    """A command may be a coroutine. It gets the parsed arguments, and its value is the exit status."""
 
     async def execute(args: argparse.Namespace) -> int:
         return int(args.frames) + 1

@@ -1,4 +1,4 @@
-"""`awm-crank doctor`: what it prints and its exit status."""
+"""`awm-crank doctor`: its output and its exit status."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def configured(folder: Path, net: EmbeddedLocalnet) -> Path:
 
 
 def test_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """1 and the fix in an indented line while something is wrong, 0 once it is mended."""
+    """The status is 1, with the fix in an indented line, while something is wrong, and 0 once it is repaired."""
     import asyncio
 
     with EmbeddedLocalnet() as net:
@@ -47,6 +47,6 @@ def test_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_configuration_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """The configuration has to be named."""
+    """Without --config the command is refused."""
     assert main(["doctor"]) == 2
     assert "--config" in capsys.readouterr().err

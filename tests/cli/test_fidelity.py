@@ -24,7 +24,7 @@ def files(folder: Path, seed: int) -> list[str]:
 
 
 def test_a_wrong_checkpoint_is_status_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The table says which rows fail, the file holds the same, and the status tells scripts."""
+    """The table shows which rows fail, the file has the same rows, and the exit status is 1."""
     out = tmp_path / "table.json"
     assert main(["fidelity", *files(tmp_path, 2), *FEW, "--json", "--output", str(out)]) == 1
     text, table = capsys.readouterr().out, json.loads(out.read_bytes())
@@ -36,13 +36,13 @@ def test_a_wrong_checkpoint_is_status_one(tmp_path: Path, capsys: pytest.Capture
 def test_without_a_checkpoint_the_cartridge_s_own_weights_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The head of the table says against what, and all pass."""
+    """Without a checkpoint, the cartridge is compared with its own weights; the heading says so, and all rows pass."""
     assert main(["fidelity", *files(tmp_path, 1)[:2], *FEW]) == 0
     assert "the cartridge's dequantized weights" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("bad", [["--frames", "1"], ["--starts", "0"], ["--recorded", "/nowhere"]])
 def test_misuse_is_named(bad: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Numbers that compare nothing and files that are not there are refused before any work."""
+    """Numbers that compare nothing, and files that do not exist, are refused before any work."""
     assert main(["fidelity", *bad]) != 0
     assert bad[0] in capsys.readouterr().err or "/nowhere" in bad

@@ -1,4 +1,4 @@
-"""What strangers write on chain or answer as an endpoint is never printed raw."""
+"""Text that strangers write on chain, or that an endpoint answers, is never printed raw."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NAME = "x\x1b[2J\n\x9bm\u202e"
 
 
 def controls(text: str) -> set[str]:
-    """Characters of a text that could control a terminal, apart from line breaks."""
+    """The characters of a text that could control a terminal, apart from line breaks."""
     return {each for each in text if unicodedata.category(each) in {"Cc", "Cf"} and each != "\n"}
 
 
 def test_a_models_name(arena: Arena, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """publish, model list, inspect (of account, file and fork) and doctor show a hostile name as text, on one line."""
+    """publish, model list, inspect (of account, file and fork) and doctor print a hostile name as text, on one line."""
     world = cartridge(SHAPE, 4321, NAME)
     (tmp_path / "m.awm").write_bytes(world.data)
     write_keypair(tmp_path / "key.json", arena.net.funded())
@@ -50,7 +50,7 @@ def test_a_models_name(arena: Arena, tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @contextmanager
 def endpoint(body: bytes) -> Iterator[str]:
-    """An endpoint that gives this answer to everything."""
+    """An endpoint that gives this answer to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -62,7 +62,7 @@ def endpoint(body: bytes) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Silent."""
+            """Logs nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -72,7 +72,7 @@ def endpoint(body: bytes) -> Iterator[str]:
 
 @pytest.mark.parametrize("code", [-32000, -32601])
 def test_an_endpoints_error(code: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """An endpoint's own words reach the terminal as text."""
+    """An endpoint's error message reaches the terminal as text."""
     answer = json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": code, "message": EVIL}}).encode()
     with endpoint(answer) as url:
         assert main(["inspect", str(Keypair().pubkey()), "--rpc", url]) == 1

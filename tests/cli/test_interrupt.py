@@ -20,12 +20,12 @@ from awm_crank.client.keys import write_keypair
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.offline import seeded_checkpoint
 
-# a second, and what a loaded test machine takes to start a signal handler
+# a second, and the time that a loaded test machine takes to start a signal handler
 LIMIT_S = 1.5
 
 
 def check(command: Command) -> None:
-    """The promise, of a command that is at work."""
+    """Checks the promise on a command that is working."""
     status, took = command.interrupt()
     assert status == 130, command.seen[-2000:]
     assert took < LIMIT_S
@@ -43,7 +43,7 @@ def test_play_offline(tmp_path: Path) -> None:
 
 
 def test_verify(tmp_path: Path) -> None:
-    """A verification stops without saying that every byte agrees."""
+    """A verification stops, and does not say that every byte agrees."""
     words = ["play", "--offline", "-o", str(tmp_path / "m.json"), "--agent", "noop", "--max-frames", "6000"]
     assert cli.main(words) == 0
     with Command("verify", "m.json", "--engine", "reference", cwd=tmp_path) as command:
@@ -62,14 +62,14 @@ def test_quantize(tmp_path: Path) -> None:
 
 
 def test_fidelity(tmp_path: Path) -> None:
-    """A comparison stops without a table."""
+    """A comparison stops, and prints no table."""
     with Command("fidelity", "--frames", "1000000", cwd=tmp_path) as command:
         command.wait_for("frames to compare on")
         check(command)
 
 
 def test_publish(arena: Arena, tmp_path: Path) -> None:
-    """An upload stops between two transactions; a second run goes on with it."""
+    """An upload stops between two transactions, and a second run continues it."""
     payer = arena.net.funded()
     write_keypair(tmp_path / "key.json", payer)
     (tmp_path / "m.awm").write_bytes(small_cartridge(77).data)
@@ -85,7 +85,7 @@ def test_publish(arena: Arena, tmp_path: Path) -> None:
 
 
 def test_waiting_for_a_match(arena: Arena, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """play and export --follow, which wait for a session to end, leave it at once; no match file is left."""
+    """play and export --follow stop waiting for a session's end at once, and leave no match file."""
     write_keypair(tmp_path / "key.json", arena.net.funded())
     rpc = ("--rpc", arena.net.http)
     create = ["session", "create", "--model", str(arena.model), "--writer", str(Keypair().pubkey()), *rpc]
@@ -103,7 +103,7 @@ def test_waiting_for_a_match(arena: Arena, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_services(arena: Arena, tmp_path: Path) -> None:
-    """What would run for ever (view, localnet, run) ends at once too."""
+    """Commands that would run for ever (view, localnet, run) end at once too."""
     key = Keypair()
     write_keypair(tmp_path / "crank.json", key)
     (tmp_path / "crank.toml").write_text(f'[chain]\nbase_http = "{arena.net.http}"\n')
@@ -161,7 +161,7 @@ STUBBORN = {
 
 @pytest.mark.parametrize("name", STUBBORN)
 def test_stubborn_commands(name: str, tmp_path: Path) -> None:
-    """Whatever a command does with the interruption, it ends with 130 and prints nothing more."""
+    """Whatever a command does when it is interrupted, it ends with 130 and prints nothing more."""
     body = "\n".join(line[8:] for line in STUBBORN[name].splitlines())
     source = (
         "import asyncio, time\nfrom awm_crank.cli.output import note, say\nfrom awm_crank.errors import AwmError\n"
@@ -182,7 +182,7 @@ def test_stubborn_commands(name: str, tmp_path: Path) -> None:
 
 
 def test_outside_the_main_thread() -> None:
-    """A command that runs in another thread works as always: there is no signal to take over there."""
+    """A command that runs in another thread works as usual, since it has no signal to handle."""
 
     async def work() -> int:
         return await asyncio.to_thread(cli.main, ["--version"])

@@ -13,7 +13,7 @@ from awm_crank.client.keys import load_keypair
 
 
 def test_new_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file is the owner's alone and holds the key that was printed; nothing secret is printed."""
+    """Only the owner can read the file, which holds the key that was printed; nothing secret is printed."""
     path = tmp_path / "key.json"
     assert main(["key", "new", str(path), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -36,6 +36,6 @@ def test_a_key_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_no_step(capsys: pytest.CaptureFixture[str]) -> None:
-    """`key` alone names its help."""
+    """`key` without a step prints its help."""
     assert main(["key"]) == 2
     assert capsys.readouterr().err == "Error: no step given. Try: awm-crank key --help\n"

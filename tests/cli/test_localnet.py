@@ -1,4 +1,4 @@
-"""`awm-crank localnet` is the localnet's own command."""
+"""`awm-crank localnet` runs the localnet's own command."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from awm_crank.localnet import command
 
 
 def test_is_the_rooms_command() -> None:
-    """The dispatcher gets the room's own options and run."""
+    """The dispatcher uses the localnet's own options and `run`."""
     assert (localnet.configure, localnet.execute) == (command.configure, command.execute)

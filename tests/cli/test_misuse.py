@@ -1,4 +1,4 @@
-"""Every misuse of a command, and the exact line that it is answered with."""
+"""Every misuse of a command, and the exact line that answers it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ MISUSES: list[tuple[list[str], str, int]] = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a good key, one open to others, a text file and the beginning of a cartridge."""
+    """A folder with a good key, one that is open to others, a text file and the beginning of a cartridge."""
     secret = msgspec.json.encode(list(bytes(Keypair.from_seed(bytes(32)))))
     for name, data, mode in (
         ("key.json", secret, 0o600), ("open.json", secret, 0o644), ("text", b"[12]", 0o600),
@@ -122,7 +122,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("argv", "line", "status"), MISUSES, ids=[" ".join(argv)[:60] for argv, _, _ in MISUSES])
 def test_misuse(argv: list[str], line: str, status: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line names what is wrong and what to do, on stderr; nothing is printed as a result."""
+    """The line on stderr names what is wrong and what to do, and no result is printed."""
     found = cli.main([word.replace("{tmp}", str(folder)) for word in argv])
     assert capsys.readouterr() == ("", f"Error: {line.replace('{tmp}', str(folder))}\n")
     assert found == status

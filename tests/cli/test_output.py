@@ -1,4 +1,4 @@
-"""What commands print: text or JSON, files that are whole, progress on a terminal only."""
+"""What commands print: text or JSON, whole files, and progress on a terminal only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.errors import ConfigError
 
 
 def test_result_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """A result is aligned text with units, or one JSON object with the numbers themselves."""
+    """A result is printed as aligned text with units, or as one JSON object with plain numbers."""
     values = {"bytes_sent": 1234567, "model": "abc", "rent_lamports": 1_500_000_000}
     output.result(argparse.Namespace(json=False), values)
     output.result(argparse.Namespace(json=True), values)
@@ -25,7 +25,7 @@ def test_result_as_text_and_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    """A list is a table with a heading, or a JSON array; nothing is said in words."""
+    """A list is printed as a table with a heading, or as a JSON array with plain values."""
     found = [{"name": "a\x1b", "version": 1}, {"name": "longer", "version": 1200}]
     output.rows(argparse.Namespace(json=False), found, "none")
     assert capsys.readouterr().out == "name    version\na\\x1b   1\nlonger  1,200\n"
@@ -37,7 +37,7 @@ def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    """What was there is replaced at once; where that fails it stays, and nothing lies beside it."""
+    """A file is replaced at once; when that fails, the old file stays and no other file is left."""
     path = tmp_path / "m.json"
     output.write(path, b"one")
     output.write(path, b"two")
@@ -48,14 +48,14 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_no_progress_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where standard error is not a terminal, progress leaves no trace."""
+    """When standard error is not a terminal, no progress is written."""
     with output.Progress("bytes") as progress:
         progress("writing", 1, 2)
     assert capsys.readouterr() == ("", "")
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    """On a terminal a command shows how far it is, and its result is on standard output alone."""
+    """On a terminal a command shows its progress, and standard output holds only the result."""
     words = ("play", "--offline", "-o", "m.json", "--max-frames", "400", "--json", "--engine", "reference")
     with Command(*words, cwd=tmp_path) as command:
         command.wait_for("400/400")

@@ -1,4 +1,4 @@
-"""The parser: whose help an error names, and the older form of --json."""
+"""The parser: which command's help an error names, and the older form of --json."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_error_names_the_help_of_the_command_that_was_meant(words: list[str],
     ],
 )
 def test_json_with_a_file(words: list[str], names: list[str], output: str | None) -> None:
-    """`--json FILE` is `--json --output FILE`, unless the word is one that the command knows."""
+    """`--json FILE` means `--json --output FILE`, unless the word is one that the command knows."""
     parser = Parser(prog="x")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--json", action="store_true")

@@ -1,4 +1,4 @@
-"""`awm-crank play`: offline matches and wrong combinations. Playing on chain: test_commands.py."""
+"""`awm-crank play`: offline matches and wrong combinations. test_commands.py plays on chain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.wire.accounts import FrameRecord
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """Exit status, stdout, stderr."""
+    """Runs the command. Returns exit status, stdout and stderr."""
     status = cli.main(["play", *words])
     out, err = capsys.readouterr()
     return status, out, err
@@ -22,12 +22,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 @pytest.fixture
 def match(tmp_path: Path) -> Path:
-    """Where the match goes."""
+    """The path of the match file."""
     return tmp_path / "match.json"
 
 
 def test_offline_match_verifies(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A match of the packaged world is written, and verify recomputes it without being told the cartridge."""
+    """play writes a match of the packaged world, and verify recomputes it without --cartridge."""
     status, out, err = run(capsys, "--offline", "-o", str(match), "--seed", "3", "--max-frames", "80", "--json")
     assert (status, err) == (0, "")
     told = json.loads(out)
@@ -41,7 +41,7 @@ def test_offline_match_verifies(match: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_engines_agree(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Either engine writes the same file."""
+    """Both engines write the same file."""
     files = []
     for engine in ("native", "reference"):
         run(capsys, "--offline", "-o", str(match), "--max-frames", "30", "--engine", engine)
@@ -50,7 +50,7 @@ def test_engines_agree(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_agents_and_characters(match: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Both players' agents and characters are those that were named."""
+    """Both players get the agents and characters that the options name."""
     words = ("--agent", "hold-forward", "--opponent", "noop", "--characters", "9,20", "--max-frames", "5")
     assert run(capsys, "--offline", "-o", str(match), *words)[0] == 0
     played = file.parse(match.read_bytes())
@@ -60,7 +60,7 @@ def test_agents_and_characters(match: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_policy_from_a_file(match: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """policy:FILE plays; what it presses is what the policy says of the frames before."""
+    """policy:FILE plays, and presses what the policy returns for the frames before."""
     path = tmp_path / "policy.npz"
     path.write_bytes(policy().encode())
     words = ("--agent", f"policy:{path}", "--opponent", "random", "--max-frames", "20")
@@ -89,7 +89,7 @@ def test_policy_from_a_file(match: Path, tmp_path: Path, capsys: pytest.CaptureF
     ],
 )
 def test_misuse(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What does not go together is refused in one line, with status 2."""
+    """Options that do not go together are refused in one line, with status 2."""
     status, out, err = run(capsys, *words)
     assert (status, out) == (2, "")
     assert err.startswith(f"Error: {message}")

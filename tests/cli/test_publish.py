@@ -1,4 +1,4 @@
-"""`awm-crank publish --fork`, and what inspect says of a fork. Plain publishing: test_commands.py."""
+"""`awm-crank publish --fork`, and what inspect shows of a fork. test_commands.py covers plain publishing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shell(arena: Arena, tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
 
 
 def test_fork_and_lineage(shell: Shell) -> None:
-    """A fork by file and one by shard are the same model; inspect names the parent and what is shared."""
+    """A fork by file and a fork by shard give the same model; inspect names the parent and the shared shards."""
     made, first, second = small_cartridge(301), shell.arena.net.funded(), shell.arena.net.funded()
     other = changed(made)
     original, file = shell.folder / "m.awm", shell.folder / "other.awm"
@@ -60,7 +60,7 @@ def test_fork_and_lineage(shell: Shell) -> None:
     ],
 )
 def test_misuse(words: tuple[str, ...], message: str, shell: Shell) -> None:
-    """What does not go together is refused in one line, with status 2."""
+    """Options that do not go together are refused in one line, with status 2."""
     status, out, err = shell.run("publish", *words)
     assert (status, out) == (2, "")
     assert err.startswith(f"Error: {message}")

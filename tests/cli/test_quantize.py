@@ -24,7 +24,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_writes_a_cartridge(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file parses, is named after itself, and the printed hash is its own."""
+    """The file parses and carries its own name, and the printed hash is the file's."""
     out = tmp_path / "world.awm"
     assert main(["quantize", str(source), "-o", str(out), "--calibration-frames", "4", "--json"]) == 0
     cartridge = Cartridge.parse(out.read_bytes())
@@ -38,7 +38,9 @@ def test_writes_a_cartridge(source: Path, tmp_path: Path, capsys: pytest.Capture
 def test_unsupported_flag_is_refused_by_its_name(
     flag: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A checkpoint whose configuration sets what this model has not is refused, the flag named, nothing written."""
+    """A checkpoint whose configuration sets an unsupported flag is refused with that flag's name, and nothing is
+    written.
+    """
     document = torch.load(source, weights_only=True)
     document["encoding_config"][flag] = True
     torch.save(document, source)
@@ -49,7 +51,7 @@ def test_unsupported_flag_is_refused_by_its_name(
 
 
 def test_unreadable_and_foreign_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing file, one that is no checkpoint, and an output that cannot be written end with a typed error."""
+    """A missing file, a file that is no checkpoint, and an output that cannot be written end with a typed error."""
     out = str(tmp_path / "o.awm")
     assert main(["quantize", str(tmp_path / "none.pt"), "-o", out]) == 2
     noise = tmp_path / "noise.pt"
@@ -60,7 +62,7 @@ def test_unreadable_and_foreign_files_are_refused(tmp_path: Path, capsys: pytest
 
 
 def test_output_that_cannot_be_written(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder as output is refused by name."""
+    """A folder given as output is refused by name."""
     assert main(["quantize", str(source), "-o", str(tmp_path), "--calibration-frames", "1"]) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert main(["quantize", str(source), "-o", str(tmp_path / "x"), "--calibration-frames", "0"]) == 2

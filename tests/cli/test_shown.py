@@ -20,5 +20,5 @@ from awm_crank.cli import shown
     ],
 )
 def test_value(name: str, found: object, label: str, text: str) -> None:
-    """The end of a name says the unit."""
+    """The end of a value's name decides its unit."""
     assert shown.value(name, found) == (label, text)

@@ -15,7 +15,7 @@ from awm_crank.launch import own_command
 
 
 def test_serves_until_sigterm() -> None:
-    """It prints both addresses, answers under its own names only, and SIGTERM ends it with status 0."""
+    """It prints both addresses, answers under its own host names only, and exits with status 0 after SIGTERM."""
     serve = ["view", "--rpc", "http://127.0.0.1:4242", "--host", "127.0.0.7", "--port", "0", "--name", "arena.example"]
     command = own_command("awm_crank", *serve)
     with subprocess.Popen([*command, "--feed-port", "0"], stdout=subprocess.PIPE, text=True) as process:
@@ -46,7 +46,7 @@ def test_serves_until_sigterm() -> None:
     ],
 )
 def test_misuse_is_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line, exit status 2."""
+    """Wrong options give one line and exit status 2."""
     assert main(["view", *arguments]) == 2
     error = capsys.readouterr().err
     assert told in error

@@ -1,4 +1,4 @@
-"""Fixtures: a chain a test, a session on it, and the stranger's program, built once."""
+"""Fixtures: a fresh chain for each test, a session on it, and the attacker's program, which is built once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def session(chain: Chain) -> Session:
 
 @pytest.fixture(scope="session")
 def attacker_program() -> bytes:
-    """attackers/attacker.c, by the same compile and link steps as our own programs."""
+    """attackers/attacker.c, built by the compile and link steps of our own programs."""
     program: bytes = load_tool("build").compile_program(ATTACKERS / "attacker.c")
     return program

@@ -1,4 +1,4 @@
-"""A chain in process (LiteSVM) with all programs deployed, and a session on it, for the tests of the programs."""
+"""An in-process chain (LiteSVM) with all programs deployed, and a session on it, for the tests of the programs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Error: Any = _int_enum(
 
 
 def load_tool(name: str) -> Any:
-    """programs/<name>.py as a module; it stands outside the package."""
+    """Loads programs/<name>.py, which is outside the package, as a module."""
     spec = importlib.util.spec_from_file_location(f"awm_programs_{name}", SOURCES / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -66,7 +66,7 @@ def load_tool(name: str) -> Any:
 
 
 class Chain:
-    """LiteSVM with the programs, a payer, and sends that say what happened."""
+    """LiteSVM with the programs, a payer, and sends that report the outcome."""
 
     def __init__(self) -> None:
         self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
@@ -81,7 +81,7 @@ class Chain:
         self.nonce = 0
 
     def key(self, number: int, lamports: int = 100 * SOL) -> Keypair:
-        """A funded key pair, the same for the same number."""
+        """A funded key pair; the same number always gives the same key."""
         pair = Keypair.from_seed(hashlib.sha256(b"rig %d" % number).digest())
         if lamports and not self.lamports(pair.pubkey()):
             self.svm.airdrop(pair.pubkey(), lamports)
@@ -90,7 +90,7 @@ class Chain:
     def send(
         self, *instructions: Instruction, signers: Sequence[Keypair] = (), units: int = 1_400_000
     ) -> TransactionMetadata | FailedTransactionMetadata:
-        """One transaction, paid by the rig's payer; every transaction's bytes are distinct."""
+        """Sends one transaction, which the rig's payer pays for. Every transaction's bytes are distinct."""
         self.nonce += 1
         limit = set_compute_unit_limit(units - self.nonce % 1000 if units == 1_400_000 else units)
         message = Message.new_with_blockhash([limit, *instructions], self.payer.pubkey(), self.svm.latest_blockhash())
@@ -100,13 +100,13 @@ class Chain:
         return self.svm.send_transaction(transaction)
 
     def ok(self, *instructions: Instruction, signers: Sequence[Keypair] = (), units: int = 1_400_000) -> Any:
-        """Sends and expects success; the transaction's metadata."""
+        """Sends, expects success, and returns the transaction's metadata."""
         result = self.send(*instructions, signers=signers, units=units)
         assert isinstance(result, TransactionMetadata), (result.err(), result.meta().logs())
         return result
 
     def refused(self, code: int, *instructions: Instruction, signers: Sequence[Keypair] = ()) -> None:
-        """Sends and expects this custom error, with every byte and lamport of every program's accounts as before."""
+        """Sends, expects this custom error, and checks that no byte or lamport of any program's accounts changed."""
         before = self.snapshot()
         result = self.send(*instructions, signers=signers)
         assert isinstance(result, FailedTransactionMetadata), "accepted"
@@ -123,7 +123,7 @@ class Chain:
         return found
 
     def data(self, key: Pubkey) -> bytes:
-        """An account's bytes; empty where there is none."""
+        """An account's bytes; empty where there is no account."""
         account = self.svm.get_account(key)
         return bytes(account.data) if account else b""
 
@@ -132,11 +132,11 @@ class Chain:
         return int(self.svm.get_balance(key) or 0)
 
     def put(self, key: Pubkey, data: bytes, owner: Pubkey, lamports: int = SOL) -> None:
-        """Places an account as it is."""
+        """Places an account on the chain unchecked."""
         self.svm.set_account(key, Account(lamports, data, owner))
 
     def warp(self, seconds: int) -> None:
-        """Sets the clock on."""
+        """Moves the clock forward."""
         clock = self.svm.get_clock()
         now = clock.unix_timestamp + seconds
         self.svm.set_clock(
@@ -144,7 +144,7 @@ class Chain:
         )
 
     def publish(self, model: Pubkey, cartridge_hash: bytes) -> None:
-        """A ready manifest of that cartridge at the address `model`."""
+        """Puts a ready manifest of that cartridge at the address `model`."""
         layout = layouts.MODEL_MANIFEST
         data = bytearray(layout.discriminator + bytes(layout.size - 8))
         for name, value in (("ready", b"\1"), ("cartridge_hash", cartridge_hash)):
@@ -152,10 +152,10 @@ class Chain:
         self.put(model, bytes(data), ids.MODEL_MANIFEST)
 
     def new_world(self, *, guarded: bool = False) -> Pubkey:
-        """A new world instance; the registry where it is missing.
+        """Makes a new world, and the registry where it is missing.
 
         Args:
-            guarded: as publishing makes it: the payer is its authority, and our systems alone are approved.
+            guarded: as publishing makes it: the payer is its authority, and only our systems are approved.
         """
         registry = bolt.registry_pda()
         if not self.data(registry):
@@ -169,7 +169,7 @@ class Chain:
         return world
 
     def new_entity(self, world: Pubkey, extra_seed: bytes | None = None) -> Pubkey:
-        """A new entity of the world."""
+        """Makes a new entity of the world."""
         data = self.data(world)
         number, entities = (int.from_bytes(data[at : at + 8], "little") for at in (8, 16))
         entity = bolt.entity_pda(number, 0 if extra_seed else entities, extra_seed)
@@ -178,7 +178,7 @@ class Chain:
 
 
 def players(**fields: int) -> bytes:
-    """Two start-like PlayerStates (64 bytes); `p0_…`/`p1_…` replace fields."""
+    """Two PlayerStates in a start-like position (64 bytes); `p0_…`/`p1_…` replace fields."""
     out = b""
     for index in range(2):
         values = dict.fromkeys(PLAYER_STATE.names, 0) | START[index]
@@ -195,7 +195,7 @@ CHALLENGE_S = 300
 
 @dataclass
 class Session:
-    """A session of two players and a writer, on a chain, as far as the test takes it."""
+    """A session of two players and a writer on a chain, at the stage that the test needs."""
 
     chain: Chain
     world: Pubkey
@@ -210,7 +210,7 @@ class Session:
     def new(
         cls, chain: Chain, number: int = 0, *, writer: bool = True, create: bool = True, guarded: bool = True
     ) -> Session:
-        """Entity and components in a world of its own; CREATE naming the writer (or none)."""
+        """Makes entity and components in a world of its own, and sends CREATE with the writer (or none)."""
         world = chain.new_world(guarded=guarded)
         entity = chain.new_entity(world)
         player1, player2, crank = (chain.key(10 + 10 * number + i) for i in range(3))
@@ -225,7 +225,7 @@ class Session:
     def active(
         cls, chain: Chain, number: int = 0, *, capacity: int = 256, max_frames: int = 0, guarded: bool = True
     ) -> Session:
-        """Created, joined, claimed, with its ring and cartridge."""
+        """A session that is created, joined and claimed, with its ring and cartridge."""
         self = cls.new(chain, number, create=False, guarded=guarded)
         chain.ok(self.lifecycle(0, self.player1, writer=self.w, max_frames=max_frames), signers=[self.player1])
         chain.ok(self.lifecycle(1, self.player2, character=2), signers=[self.player2])
@@ -248,11 +248,11 @@ class Session:
         return self.writer.pubkey()
 
     def at(self, program: Pubkey) -> Pubkey:
-        """The session's component of that program."""
+        """The address of the session's component of that program."""
         return bolt.component_pda(program, self.entity)
 
     def data(self, program: Pubkey) -> bytes:
-        """Its bytes."""
+        """The bytes of that component."""
         return self.chain.data(self.at(program))
 
     def frame(self) -> int:
@@ -268,7 +268,7 @@ class Session:
         return self.data(ids.HIDDEN_STATE)[90:122]
 
     def lifecycle(self, action: int, player: Keypair, **fields: Any) -> Instruction:
-        """session-lifecycle by `player`, binary args."""
+        """A session-lifecycle instruction by `player`, with binary args."""
         values: dict[str, Any] = {
             "stage": 32,
             "model": MODEL,
@@ -281,25 +281,25 @@ class Session:
         return self.apply(ids.SESSION_LIFECYCLE, player, COMPONENTS, args)
 
     def apply(self, system: Pubkey, signer: Keypair, components: Sequence[Pubkey], args: bytes) -> Instruction:
-        """World apply over this session's components."""
+        """A World apply over this session's components."""
         return bolt.apply_entity(system, signer.pubkey(), self.world, self.entity, components, args)
 
     def input(self, player: Keypair, data: bytes, frame: int = 0) -> Instruction:
-        """submit-input by `player`, binary args."""
+        """A submit-input instruction by `player`, with binary args."""
         args = Input(player.pubkey(), data, frame).to_binary()
         return self.apply(ids.SUBMIT_INPUT, player, INPUT_COMPONENTS, args)
 
     def submit(self, player: Keypair, data: bytes, frame: int = 0) -> Any:
-        """Sends it."""
+        """Sends a player's input."""
         return self.chain.ok(self.input(player, data, frame), signers=[player])
 
     def expected_inputs(self) -> tuple[bytes, bytes]:
-        """inputs (16) and sources (2) that the buffer asks for, with hold."""
+        """The inputs (16) and sources (2) that the buffer demands, with `hold`."""
         data = self.data(ids.INPUT_BUFFER)
         return data[12:28], bytes(0 if ready else 1 for ready in data[28:30])
 
     def inference(self, **fields: Any) -> Instruction:
-        """run-inference of the next frame; fields replace what it should be."""
+        """A run-inference instruction for the next frame; keyword arguments replace the correct fields."""
         inputs, sources = self.expected_inputs()
         values: dict[str, Any] = {"frame": self.frame() + 1, "epoch": self.epoch, "inputs": inputs, "sources": sources}
         values |= {"players": players(p0_character=1, p1_character=2), "feedback": bytes(16)} | fields
@@ -307,36 +307,36 @@ class Session:
         return self.apply(ids.RUN_INFERENCE, signer, COMPONENTS, Frame(**values).to_binary())
 
     def step(self, **fields: Any) -> Any:
-        """One frame; the transaction's metadata."""
+        """Sends one frame, and returns the transaction's metadata."""
         result = self.chain.ok(self.inference(**fields), signers=[self.writer])
         self.chain_hashes.append(self.chain_hash())
         return result
 
     def claim(self) -> None:
-        """The writer's next epoch."""
+        """Claims the writer's next epoch."""
         self.chain.ok(programs.claim(self.w, self.entity, self.epoch), signers=[self.writer])
         self.epoch += 1
 
     def pin(self) -> None:
-        """The cartridge that the match plays; its manifest where it is missing."""
+        """Pins the cartridge that the match plays, and makes its manifest where it is missing."""
         if not self.chain.data(MODEL):
             self.chain.publish(MODEL, CARTRIDGE)
         self.chain.ok(programs.pin_cartridge(self.w, self.entity, MODEL), signers=[self.writer])
 
     def grow_ring(self, capacity: int) -> None:
-        """All of the ring."""
+        """Grows the ring to its full size."""
         for _ in range(-(-capacity * RECORD_SIZE // 10_240)):
             self.chain.ok(programs.ring_grow(self.w, self.entity, capacity), signers=[self.writer])
 
     def create_checkpoint(self, slot: int, size: int) -> Pubkey:
-        """A checkpoint account at its full size."""
+        """Makes a checkpoint account of full size."""
         self.chain.ok(programs.checkpoint_create(self.w, self.entity, slot, size), signers=[self.writer])
         for _ in range(-(-(layouts.CHECKPOINT.size + size) // 10_240) - 1):
             self.chain.ok(programs.checkpoint_grow(self.w, self.entity, slot), signers=[self.writer])
         return programs.checkpoint_pda(self.entity, slot)
 
     def settle(self) -> None:
-        """Player 1 ends the match, and its result stands for as long as it has to."""
+        """Ends the match by player 1, and lets its challenge time pass."""
         self.chain.ok(self.lifecycle(2, self.player1), signers=[self.player1])
         self.chain.warp(CHALLENGE_S)
 
@@ -352,11 +352,11 @@ class Session:
         return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
 
     def begin(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:
-        """checkpoint_begin."""
+        """A checkpoint_begin instruction."""
         return programs.checkpoint_begin(self.w, self.entity, slot, *header)
 
     def write_checkpoint(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes], data: bytes) -> bytes:
-        """Begins and writes all chunks; the hash to finalize with."""
+        """Begins a checkpoint, writes all chunks, and returns the hash to finalize with."""
         self.chain.ok(self.begin(slot, header), signers=[self.writer])
         for at in range(0, len(data), 800):
             chunk = programs.checkpoint_write(self.w, self.entity, slot, at, data[at : at + 800])
@@ -365,11 +365,11 @@ class Session:
         return hashlib.sha256(frame.to_bytes(4, "little") + b"".join(rest) + bytes(4) + data).digest()
 
     def finalize(self, slot: int, digest: bytes) -> Instruction:
-        """checkpoint_finalize."""
+        """A checkpoint_finalize instruction."""
         return programs.checkpoint_finalize(self.w, self.entity, slot, digest)
 
     def checkpoint(self, slot: int, data: bytes) -> bytes:
-        """A finalized checkpoint of the current frame; its hash."""
+        """Makes a finalized checkpoint of the current frame, and returns its hash."""
         digest = self.write_checkpoint(slot, self.header(), data)
         self.chain.ok(self.finalize(slot, digest), signers=[self.writer])
         return digest

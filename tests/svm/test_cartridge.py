@@ -1,4 +1,6 @@
-"""weight-shard and model-manifest: written by their authority, hashed on chain, frozen, closed with the rent back."""
+"""weight-shard and model-manifest: their authority writes them, the chain hashes and freezes them, closing returns the
+rent.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from awm_crank.wire import bolt, ids, programs
 
 
 def merkle_root(data: bytes) -> bytes:
-    """RFC 6962 §2.1 over 64 KiB leaves, by its recursive definition."""
+    """The Merkle root of RFC 6962 §2.1 over 64 KiB leaves, by its recursive definition."""
 
     def root(leaves: list[bytes]) -> bytes:
         if len(leaves) == 1:
@@ -29,14 +31,14 @@ def merkle_root(data: bytes) -> bytes:
 
 
 def new_component(chain: Chain, program: Pubkey, owner: Keypair) -> Pubkey:
-    """An entity with one component, paid by its owner."""
+    """Makes an entity with one component, which its owner pays for."""
     entity = chain.new_entity(chain.new_world())
     chain.ok(bolt.initialize_component(owner.pubkey(), entity, program), signers=[owner])
     return bolt.component_pda(program, entity)
 
 
 def new_shard(chain: Chain, owner: Keypair, data: bytes, index: int = 0, *, write: bool = True) -> Pubkey:
-    """A shard at full size. Its bytes are put in place at once where they are not what the test is about."""
+    """Makes a shard of full size. Its bytes are placed unchecked where the test is not about writing them."""
     shard = new_component(chain, ids.WEIGHT_SHARD, owner)
     grow = programs.shard_grow(owner.pubkey(), shard, index, len(data))
     steps = -(-len(data) // 10_240)
@@ -48,7 +50,7 @@ def new_shard(chain: Chain, owner: Keypair, data: bytes, index: int = 0, *, writ
 
 
 def finished_shard(chain: Chain, owner: Keypair, data: bytes, index: int = 0) -> Pubkey:
-    """Written, hashed, finalized."""
+    """Makes a shard that is written, hashed and finalized."""
     shard = new_shard(chain, owner, data, index)
     for _ in range(-(-len(data) // (20 * LEAF))):
         chain.ok(programs.shard_hash_leaves(owner.pubkey(), shard, 20), signers=[owner])
@@ -58,7 +60,7 @@ def finished_shard(chain: Chain, owner: Keypair, data: bytes, index: int = 0) ->
 
 @pytest.mark.parametrize("size", [1, LEAF - 1, LEAF, LEAF + 1, 3 * LEAF, 5 * LEAF + 7, 7 * LEAF])
 def test_merkle_root_and_hash(chain: Chain, size: int) -> None:
-    """Root and hash on chain are those that Python computes, at every shape of the tree."""
+    """The chain's root and hash equal those that Python computes, for every shape of the tree."""
     owner, data = chain.key(3), random.Random(size).randbytes(size)
     account = chain.data(finished_shard(chain, owner, data, 3))
     assert account[110:142] == merkle_root(data)
@@ -69,7 +71,7 @@ def test_merkle_root_and_hash(chain: Chain, size: int) -> None:
 
 
 def test_written_in_chunks(chain: Chain) -> None:
-    """The authority's chunks land where they say; outside and other people's are refused."""
+    """The authority's chunks land at their offsets; a chunk outside the shard or of another key is refused."""
     owner, other, data = chain.key(3), chain.key(4), random.Random(5).randbytes(12_000)
     shard = new_shard(chain, owner, data, write=False)
     assert chain.lamports(shard) == (128 + 12_432) * 6960
@@ -91,7 +93,7 @@ def test_written_in_chunks(chain: Chain) -> None:
 
 
 def test_order_and_freezing(chain: Chain) -> None:
-    """Hashing needs the whole size and freezes the bytes; finalizing needs every leaf and the right hash."""
+    """Hashing needs the full size and freezes the bytes; finalizing needs every leaf and the right hash."""
     owner, data = chain.key(3), random.Random(6).randbytes(3 * LEAF)
     key = owner.pubkey()
     shard = new_component(chain, ids.WEIGHT_SHARD, owner)
@@ -119,7 +121,9 @@ def test_order_and_freezing(chain: Chain) -> None:
 
 
 def test_large_shard(chain: Chain) -> None:
-    """Above 2.7 MB the leaves are hashed in resumable steps; the frontier between them is the counter's."""
+    """Above 2.7 MB the leaves are hashed in resumable steps, and the frontier in
+    between belongs to the leaf counter.
+    """
     owner, data = chain.key(3), random.Random(7).randbytes(43 * LEAF + 11)
     shard = new_shard(chain, owner, data)
     chain.ok(programs.shard_hash_leaves(owner.pubkey(), shard, 22), signers=[owner])
@@ -137,7 +141,7 @@ def test_large_shard(chain: Chain) -> None:
 
 
 def test_largest_hash_in_one_transaction(chain: Chain) -> None:
-    """2,700,000 bytes are still hashed within the 1.4 M units of a transaction."""
+    """A shard of 2,700,000 bytes is still hashed within the 1.4 M units of one transaction."""
     owner, data = chain.key(3), random.Random(8).randbytes(2_700_000)
     shard = finished_shard(chain, owner, data)
     assert chain.data(shard)[45] == 1
@@ -148,7 +152,7 @@ def test_largest_hash_in_one_transaction(chain: Chain) -> None:
 
 
 def manifest_fields(shards: list[Pubkey], sizes: list[int]) -> bytes:
-    """The described fields from name to total_weight_bytes, authority and ready left out."""
+    """The manifest's fields from name to total_weight_bytes, without authority and ready."""
     keys = b"".join(map(bytes, shards)).ljust(128, b"\0")
     return (
         b"demo".ljust(32, b"\0") + struct.pack("<HHHHBBB", 1, 128, 256, 16, 2, 4, len(shards)) + keys
@@ -158,7 +162,7 @@ def manifest_fields(shards: list[Pubkey], sizes: list[int]) -> bytes:
 
 
 def write_manifest(chain: Chain, owner: Keypair, manifest: Pubkey, fields: bytes) -> None:
-    """In chunks, with the totals."""
+    """Writes the manifest in chunks, with the totals."""
     for at in range(0, len(fields), 800):
         write = programs.manifest_write(owner.pubkey(), manifest, 8 + at, fields[at : at + 800])
         chain.ok(write, signers=[owner])
@@ -167,7 +171,9 @@ def write_manifest(chain: Chain, owner: Keypair, manifest: Pubkey, fields: bytes
 
 
 def test_manifest(chain: Chain) -> None:
-    """Written, finalized against its shards, frozen, closed; each shard as listed or not at all."""
+    """A manifest is written, finalized against its shards, frozen and closed. A shard that differs from the list is
+    refused.
+    """
     owner, other = chain.key(3), chain.key(4)
     key = owner.pubkey()
     data = [b"a" * 1000, b"b" * 2000]
@@ -208,7 +214,7 @@ def test_manifest(chain: Chain) -> None:
 
 
 def test_rent_comes_back(chain: Chain) -> None:
-    """Closing shard and manifest returns every lamport, finalized or not."""
+    """Closing shard and manifest returns every lamport, whether they are finalized or not."""
     owner = chain.key(3)
     before = chain.lamports(owner.pubkey())
     shard, manifest = finished_shard(chain, owner, bytes(30_000)), new_component(chain, ids.MODEL_MANIFEST, owner)
@@ -221,7 +227,7 @@ def test_rent_comes_back(chain: Chain) -> None:
 
 @pytest.mark.parametrize("program", [ids.WEIGHT_SHARD, ids.MODEL_MANIFEST])
 def test_no_system_writes_them(chain: Chain, program: Pubkey, attacker_program: bytes) -> None:
-    """Neither has a system on its list: were one of ours to hand back a struct for it, it would be refused."""
+    """No system may write shards or manifests: a struct that one of our own systems returns for them is refused."""
     owner, session = chain.key(3), Session.active(chain)
     target = new_component(chain, program, owner)
     chain.svm.add_program(ids.SESSION_LIFECYCLE, attacker_program)

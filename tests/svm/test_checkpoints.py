@@ -1,4 +1,6 @@
-"""Checkpoints: two slots, grown, written in chunks, finalized on chain; the last good one is never harmed."""
+"""Checkpoints in two slots are grown, written in chunks and finalized on chain,
+and the last good one is never harmed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ STATE = random.Random(1).randbytes(SIZE)
 
 @pytest.fixture
 def ready(session: Session) -> Session:
-    """Three frames and both slots at full size."""
+    """A session with three frames and both slots at full size."""
     for slot in range(2):
         session.create_checkpoint(slot, SIZE)
     for _ in range(3):
@@ -32,7 +34,7 @@ def header_fields(s: Session) -> tuple[bool, int, bytes, int]:
 
 
 def test_slots_in_turn(ready: Session) -> None:
-    """A is finalized, then B, then A again; header and account say the same, the bytes are the state."""
+    """Slots A, B and A are finalized in turn. Header and account agree, and the bytes are the state."""
     frame = 3
     for slot in (0, 1, 0):
         digest = ready.checkpoint(slot, STATE[slot:] + STATE[:slot])
@@ -47,7 +49,7 @@ def test_slots_in_turn(ready: Session) -> None:
 
 
 def test_creation_and_growth(chain: Chain, session: Session) -> None:
-    """10,240 bytes an instruction, up to the full size and not further; header takes the size."""
+    """Each instruction adds 10,240 bytes up to the full size and no further, and the header takes over the size."""
     s = session
     chain.ok(programs.checkpoint_create(s.w, s.entity, 1, SIZE), signers=[s.writer])
     key = programs.checkpoint_pda(s.entity, 1)
@@ -66,7 +68,7 @@ def test_creation_and_growth(chain: Chain, session: Session) -> None:
 
 
 def test_prefunded_address_is_no_obstacle(chain: Chain, session: Session) -> None:
-    """Lamports sent to the address beforehand do not keep the checkpoint from being created."""
+    """Lamports that someone sent to the address before do not prevent the checkpoint's creation."""
     key = programs.checkpoint_pda(session.entity, 0)
     chain.svm.airdrop(key, 900_000)
     session.create_checkpoint(0, 5_000)
@@ -74,7 +76,7 @@ def test_prefunded_address_is_no_obstacle(chain: Chain, session: Session) -> Non
 
 
 def test_order_is_kept(ready: Session) -> None:
-    """Nothing is written before begin, nor after finalize, nor outside; nothing begins before the full size."""
+    """Writes before begin, after finalize or outside the state are refused, and so is a begin before the full size."""
     chain, s = ready.chain, ready
     early = programs.checkpoint_write(s.w, s.entity, 0, 0, b"x")
     chain.refused(Error.CheckpointIncomplete, early, signers=[s.writer])
@@ -95,7 +97,7 @@ def test_order_is_kept(ready: Session) -> None:
 
 
 def test_active_slot_is_protected(ready: Session) -> None:
-    """The last good checkpoint cannot be begun anew, whatever happened to the other one."""
+    """The last good checkpoint cannot be begun again, whatever happened to the other one."""
     ready.checkpoint(0, STATE)
     ready.chain.refused(Error.CheckpointActive, ready.begin(0, ready.header()), signers=[ready.writer])
     ready.write_checkpoint(1, ready.header(), STATE)
@@ -105,7 +107,7 @@ def test_active_slot_is_protected(ready: Session) -> None:
 
 @pytest.mark.parametrize("field", [1, 2, 4])
 def test_contradiction_with_the_log(ready: Session, field: int) -> None:
-    """A header whose inputs, players or chain hash are not the record's is refused, of an earlier frame too."""
+    """A header whose inputs, players or chain hash differ from the record's is refused, for earlier frames too."""
     header = ready.header()
     for steps in range(2):
         changed: list[Any] = list(header)
@@ -119,14 +121,14 @@ def test_contradiction_with_the_log(ready: Session, field: int) -> None:
 
 
 def test_feedback_of_the_current_frame(ready: Session) -> None:
-    """Of the current frame the header's feedback is compared as well."""
+    """For the current frame, the header's feedback is compared as well."""
     frame, inputs, state, _, chain_hash = ready.header()
     digest = ready.write_checkpoint(0, (frame, inputs, state, b"\1" + bytes(15), chain_hash), STATE)
     ready.chain.refused(Error.CheckpointContradictsLog, ready.finalize(0, digest), signers=[ready.writer])
 
 
 def test_frames_that_cannot_be(ready: Session) -> None:
-    """A frame to come, or one before the last checkpoint, is refused."""
+    """A frame in the future, or before the last checkpoint, is refused."""
     old = ready.header()
     digest = ready.write_checkpoint(0, (4, *old[1:]), STATE)
     ready.chain.refused(Error.FrameMismatch, ready.finalize(0, digest), signers=[ready.writer])
@@ -137,7 +139,9 @@ def test_frames_that_cannot_be(ready: Session) -> None:
 
 
 def test_older_frame_without_its_records(ready: Session) -> None:
-    """Once the ring is given back, only the last frame's checkpoint could be told from a false one."""
+    """After the ring is given back, only a checkpoint of the last frame is
+    accepted, because no other could be checked.
+    """
     s, header = ready, ready.header()
     s.step()
     s.settle()
@@ -147,7 +151,7 @@ def test_older_frame_without_its_records(ready: Session) -> None:
 
 
 def test_only_the_writer(ready: Session) -> None:
-    """No step of a checkpoint is anybody else's; another session's checkpoint is not this one's."""
+    """Only the writer may take any step of a checkpoint, and only with its own session's checkpoint."""
     s, chain = ready, ready.chain
     other = Session.active(chain, 2)
     for ix in (
@@ -164,7 +168,7 @@ def test_only_the_writer(ready: Session) -> None:
 
 
 def test_one_size_once_initialized(ready: Session) -> None:
-    """Once a checkpoint is good, the state's size is fixed; before that the later one counts."""
+    """The state's size is fixed once a checkpoint is good; before that, the latest size counts."""
     chain = ready.chain
     s = Session.active(chain, 3)
     s.create_checkpoint(0, 500)

@@ -1,4 +1,4 @@
-"""Closing: who paid gets it back, to the lamport, in an order that leaves nothing behind."""
+"""Closing returns every lamport to the key that paid it, in an order that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from awm_crank.wire.accounts import RECORD_SIZE
 
 
 def rent(size: int) -> int:
-    """Rent-exempt minimum."""
+    """The rent-exempt minimum."""
     return (128 + size) * 6960
 
 
 def test_all_rent_returns(chain: Chain) -> None:
-    """After the whole life of a session players and writer have what they had before it."""
+    """After the whole life of a session, players and writer have as much as before."""
     s = Session.new(chain, create=False)
     sizes = {ids.SESSION_STATE: 336, ids.HIDDEN_STATE: 272, ids.INPUT_BUFFER: 144, ids.FRAME_LOG: 184}
     assert {p: chain.lamports(s.at(p)) for p in COMPONENTS} == {p: rent(size) for p, size in sizes.items()}
@@ -57,7 +57,7 @@ def test_all_rent_returns(chain: Chain) -> None:
 
 
 def test_nothing_closes_while_it_runs(session: Session) -> None:
-    """Neither component nor checkpoint nor ring of a running match can be taken away."""
+    """No component, checkpoint or ring of a running match can be closed."""
     s, chain = session, session.chain
     s.create_checkpoint(0, 100)
     for ix in (
@@ -72,7 +72,7 @@ def test_nothing_closes_while_it_runs(session: Session) -> None:
 
 
 def test_order_of_closing(session: Session) -> None:
-    """The writer's accounts go before the players' components that name them, session-state last."""
+    """The writer's accounts close before the players' components that name them, and session-state closes last."""
     s, chain = session, session.chain
     s.create_checkpoint(1, 100)
     s.settle()
@@ -91,7 +91,7 @@ def test_order_of_closing(session: Session) -> None:
 
 
 def everything(s: Session, signer: Keypair) -> list[Instruction]:
-    """Closing all of a session's accounts for their payers, signed by anybody, in an order that the programs accept."""
+    """Instructions that close all accounts of a session, signed by any key, in an order that the programs accept."""
     key = signer.pubkey()
     return [
         programs.checkpoint_close(key, s.entity, 0, s.w),
@@ -104,7 +104,7 @@ def everything(s: Session, signer: Keypair) -> list[Instruction]:
 
 
 def test_to_whom_it_belongs(session: Session) -> None:
-    """Whoever cleans up, and whomever it names, each lamport goes to the key that paid it."""
+    """Whoever closes a session, and whichever receiver they name, each lamport goes to the key that paid it."""
     s, chain = session, session.chain
     s.create_checkpoint(0, 100)
     s.settle()
@@ -127,8 +127,10 @@ def test_to_whom_it_belongs(session: Session) -> None:
 
 
 def test_the_result_stands(session: Session) -> None:
-    """For as long as the session says nobody takes result or log away: not in END's own transaction, not a second
-    early; a match without a frame has no result."""
+    """Nobody closes result or log before the challenge time is over, not even in END's own transaction.
+
+    One second early is refused. A match without a frame has no result, so it has no challenge time.
+    """
     s, chain = session, session.chain
     s.create_checkpoint(0, 100)
     s.step()
@@ -149,7 +151,7 @@ def test_the_result_stands(session: Session) -> None:
 
 
 def test_as_long_as_the_session_says(chain: Chain) -> None:
-    """CREATE says for how long; a session that says 0 closes at once."""
+    """CREATE sets the challenge time; a session with 0 closes at once."""
     s = Session.new(chain, create=False)
     chain.ok(s.lifecycle(0, s.player1, writer=s.w, challenge_s=0), signers=[s.player1])
     chain.ok(s.lifecycle(1, s.player2, character=2), signers=[s.player2])
@@ -161,7 +163,7 @@ def test_as_long_as_the_session_says(chain: Chain) -> None:
 
 
 def test_before_create(chain: Chain) -> None:
-    """Components that no CREATE followed are their payer's to close, and nobody else's."""
+    """Components without a CREATE can be closed by the key that paid for them, and by nobody else."""
     s = Session.new(chain, create=False)
     before = chain.lamports(s.p1)
     closings = (
@@ -174,7 +176,7 @@ def test_before_create(chain: Chain) -> None:
 
 
 def test_waiting_session_closes(chain: Chain) -> None:
-    """A session that nobody joined is closed at once."""
+    """A session that nobody joined closes at once."""
     s = Session.new(chain)
     for close in (
         programs.close_hidden_state, programs.close_frame_log, programs.close_input_buffer, programs.close_session_state

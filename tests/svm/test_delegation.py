@@ -1,6 +1,6 @@
-"""Components handed over to a rollup, with the real delegation program: who may, when, and what nobody can forge.
+"""Handing components over to a rollup with the real delegation program: who may, when, and what nobody can forge.
 
-The way back needs the rollup itself: tests/daemon/test_rollup.py goes it.
+The way back needs a rollup, so tests/daemon/test_rollup.py tests it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def with_delegation(made: Chain) -> None:
 
 @pytest.fixture
 def chain() -> Chain:
-    """With the delegation program and its accounts."""
+    """A chain with the delegation program and its accounts."""
     made = Chain()
     with_delegation(made)
     return made
 
 
 def handed_over(session: Session, program: Pubkey) -> Instruction:
-    """delegate, by player 1."""
+    """A `delegate` instruction by player 1."""
     return rollup.delegate(session.p1, session.entity, program, VALIDATOR)
 
 
 def exchanged(instruction: Instruction, place: int, key: Pubkey, *, signer: bool | None = None) -> Instruction:
-    """The instruction with another account at a place."""
+    """The instruction with another account at one place."""
     accounts = list(instruction.accounts)
     old = accounts[place]
     accounts[place] = AccountMeta(key, old.is_signer if signer is None else signer, old.is_writable)
@@ -53,12 +53,14 @@ def exchanged(instruction: Instruction, place: int, key: Pubkey, *, signer: bool
 
 
 def test_all_four(chain: Chain) -> None:
-    """Each is the delegation program's afterwards, with every byte; the record names owner and rollup; the buffer is
-    gone and only the two records' rent was spent."""
+    """Each component then belongs to the delegation program, with every byte unchanged.
+
+    The record names owner and rollup, the buffer is gone, and only the rent of the two records was spent.
+    """
     session = Session.new(chain)
     before = {program: session.data(program) for program in COMPONENTS}
     spent = chain.lamports(session.p1)
-    # session-state in the middle: the others are handed over after it as well
+    # session-state is in the middle, to show that the others can be handed over after it
     for program in (ids.HIDDEN_STATE, ids.SESSION_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG):
         chain.ok(handed_over(session, program), signers=[session.player1])
         account = chain.svm.get_account(session.at(program))
@@ -74,7 +76,7 @@ def test_all_four(chain: Chain) -> None:
 
 
 def test_base_chain_lets_go(chain: Chain) -> None:
-    """What is handed over takes no change on the base chain any more, and cannot be handed over twice."""
+    """A component that is handed over cannot change on the base chain, and cannot be handed over twice."""
     session = Session.new(chain)
     for program in COMPONENTS:
         chain.ok(handed_over(session, program), signers=[session.player1])
@@ -85,7 +87,7 @@ def test_base_chain_lets_go(chain: Chain) -> None:
 
 @pytest.mark.parametrize("program", COMPONENTS)
 def test_who_and_when(chain: Chain, program: Pubkey) -> None:
-    """Player 1 only, and only while nobody has joined: player 2 sees where the match will be before it joins."""
+    """Only player 1 hands over, and only before anybody joins, so player 2 sees where the match will be."""
     session = Session.new(chain)
     for other in (session.player2, session.writer):
         stolen = rollup.delegate(other.pubkey(), session.entity, program, VALIDATOR)
@@ -97,7 +99,7 @@ def test_who_and_when(chain: Chain, program: Pubkey) -> None:
 
 
 def test_other_accounts(chain: Chain) -> None:
-    """Another session's, another program's or a made-up account in any place is refused."""
+    """An account of another session or program, or a made-up account, is refused in any place."""
     session, other = Session.new(chain), Session.new(chain, 1)
     good = handed_over(session, ids.INPUT_BUFFER)
     chain.put(forged := Keypair().pubkey(), session.data(ids.SESSION_STATE), ids.DELEGATION)
@@ -121,8 +123,10 @@ def test_other_accounts(chain: Chain) -> None:
 
 @pytest.mark.parametrize("program", COMPONENTS)
 def test_forged_return(chain: Chain, program: Pubkey) -> None:
-    """Nobody but the delegation program can bring a component back: another signer's buffer is refused, also one that
-    holds the right bytes, and also where there is no component yet."""
+    """Only the delegation program can return a component.
+
+    Another signer's buffer is refused, even if it holds the right bytes, and even where no component exists yet.
+    """
     session = Session.new(chain)
     stranger = chain.key(77)
     entity = chain.new_entity(session.world)
@@ -149,8 +153,10 @@ def test_forged_return(chain: Chain, program: Pubkey) -> None:
 
 @pytest.mark.parametrize("program", COMPONENTS)
 def test_taking_back(chain: Chain, program: Pubkey) -> None:
-    """A match that is being played cannot be taken back, by anyone; one that has ended not by a stranger; and a program
-    in the Magic program's place is not called."""
+    """Nobody takes back a match that is being played, and no stranger takes back one that has ended.
+
+    A program in the place of the Magic program is not called.
+    """
     session = Session.active(chain, capacity=0)
     stranger = chain.key(77)
     back = rollup.undelegate(session.p1, session.entity, program)
@@ -169,7 +175,7 @@ def test_taking_back(chain: Chain, program: Pubkey) -> None:
 
 
 def test_ephemeral_checkpoints(chain: Chain) -> None:
-    """Only the writer creates them, of a size that can be hashed, and with the rollup's own program and vault."""
+    """Only the writer creates them, in a size that can be hashed, and with the rollup's own program and vault."""
     session = Session.active(chain, capacity=0)
     good = rollup.checkpoint_create_ephemeral(session.w, session.entity, 0, 9000)
     theirs = rollup.checkpoint_create_ephemeral(session.p1, session.entity, 0, 9000)

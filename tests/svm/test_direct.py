@@ -1,4 +1,4 @@
-"""Every direct instruction, shaken systematically: accepted as it is, refused with a part taken or exchanged."""
+"""Every direct instruction is accepted when it is correct, and refused when any part is missing or exchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZE = 9_000
 
 @dataclass
 class Stage:
-    """A session (or cartridge) in the state that the instruction wants, and a second one like it."""
+    """A session (or cartridge) in the state that the instruction needs, and a second one like it."""
 
     session: Session
     other: Session
@@ -31,7 +31,7 @@ class Stage:
 
 
 def cartridge(chain: Chain, owner: Keypair, hashed: bool) -> tuple[Pubkey, Pubkey]:
-    """A written shard and the manifest that lists it."""
+    """A written shard, and the manifest that lists it."""
     found = []
     for program in (ids.WEIGHT_SHARD, ids.MODEL_MANIFEST):
         entity = chain.new_entity(chain.new_world())
@@ -49,8 +49,9 @@ def cartridge(chain: Chain, owner: Keypair, hashed: bool) -> tuple[Pubkey, Pubke
 
 
 def build(how: str) -> Stage:
-    """how: fresh (no ring, no writer), running (checkpoint 0 full, 1 missing, 2 frames), begun, ended, shard, hashed,
-    finalized."""
+    """Builds the stage for `how`: fresh (no ring, no writer), running (checkpoint 0 full, 1 missing, 2 frames), begun,
+    ended, shard, hashed or finalized.
+    """
     chain, sessions, shards, manifests = Chain(), [], [], []
     for number in range(2):
         if how == "fresh":
@@ -95,13 +96,13 @@ def build(how: str) -> Stage:
 
 
 def digest(s: Session) -> bytes:
-    """The hash that finalizes the checkpoint of `begun`."""
+    """The hash that finalizes the checkpoint of the stage `begun`."""
     frame, *rest = s.header()
     return hashlib.sha256(frame.to_bytes(4, "little") + b"".join(rest) + bytes(4 + SIZE)).digest()
 
 
 def last_close(t: Stage) -> Instruction:
-    """session-state's close, with the other three gone."""
+    """The close of session-state, after the other three are closed."""
     s = t.session
     for close in (programs.close_hidden_state, programs.close_frame_log, programs.close_input_buffer):
         s.chain.ok(close(s.p1, s.entity), signers=[s.player1])
@@ -109,7 +110,7 @@ def last_close(t: Stage) -> Instruction:
 
 
 def of_session(builder: Callable[..., Instruction], who: str, *args: object) -> Callable[[Stage], Instruction]:
-    """builder(key of who, entity, *args) of the stage's session; "writer" among args stands for the writer's key."""
+    """builder(key of who, entity, *args) for the stage's session; "writer" among args means the writer's key."""
 
     def make(t: Stage) -> Instruction:
         s = t.session
@@ -119,7 +120,7 @@ def of_session(builder: Callable[..., Instruction], who: str, *args: object) -> 
     return make
 
 
-# name -> state, who signs, the instruction
+# name -> (state, who signs, the instruction)
 CASES: dict[str, tuple[str, str, Callable[[Stage], Instruction]]] = {
     "bind_writer": ("fresh", "writer", of_session(programs.bind_writer, "writer")),
     "pin_cartridge": ("waiting", "writer", of_session(programs.pin_cartridge, "writer", MODEL)),
@@ -159,18 +160,18 @@ CASES: dict[str, tuple[str, str, Callable[[Stage], Instruction]]] = {
     ),
     "manifest_close": ("shard", "player1", lambda t: programs.manifest_close(t.session.p1, t.manifests[0])),
 }  # fmt: skip
-# accounts that the program does not look at, or to which any will do, by instruction and place
+# accounts, by instruction and place, that the program ignores or where any account will do
 FREE = {(name, 4) for name in ("checkpoint_create", "ring_grow", "deposit")} | {("shard_grow", 2)}
 FREE |= {("checkpoint_create_deposited", 5), ("checkpoint_grow", 3)}
-# the manifest, which is no session's own
+# the manifest belongs to no session
 FREE |= {("pin_cartridge", 3)}
-# whoever signs, the lamports go where they belong
+# any key may sign these, because the lamports go to their owners anyway
 ANYBODYS = {"checkpoint_close", "ring_shrink", "deposit_close", "bind_writer"}
 ANYBODYS |= {"close_hidden_state", "close_frame_log", "close_input_buffer", "close_session_state"}
 
 
 def never(t: Stage, ix: Instruction, signers: list[Keypair]) -> int:
-    """Sends, expects a custom error and not a byte changed; its number."""
+    """Sends, expects a custom error and no changed byte, and returns the error's number."""
     chain = t.session.chain
     before = chain.snapshot()
     result = chain.send(ix, signers=signers)
@@ -183,7 +184,7 @@ def never(t: Stage, ix: Instruction, signers: list[Keypair]) -> int:
 
 
 def counterpart(t: Stage, key: Pubkey) -> Pubkey | None:
-    """The account that plays this one's part in the other session."""
+    """The account that has this account's role in the other session."""
     s, o = t.session, t.other
     pairs = {s.at(p): o.at(p) for p in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG)}
     pairs |= {programs.checkpoint_pda(s.entity, i): programs.checkpoint_pda(o.entity, i) for i in range(2)}
@@ -197,7 +198,9 @@ def counterpart(t: Stage, key: Pubkey) -> Pubkey | None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_shaken(name: str) -> None:
-    """Unsigned, short of an account, short or long of a byte, or with one account of another session: refused."""
+    """Each instruction is refused unsigned, with an account or a byte missing, with a byte added, or with a foreign
+    account.
+    """
     how, who, make = CASES[name]
     t = build(how)
     ix, signer = make(t), getattr(t.session, who)
@@ -231,7 +234,7 @@ def test_shaken(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_mixtures_of_two_sessions(name: str) -> None:
-    """With any part of the accounts taken from another session, signer included: refused, whoever signs."""
+    """An instruction that mixes the accounts of two sessions is refused, whoever signs."""
     how, who, make = CASES[name]
     t = build(how)
     ix = make(t)
@@ -253,7 +256,7 @@ def test_mixtures_of_two_sessions(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("wrong", ["owner", "discriminator"])
 def test_look_alikes(name: str, wrong: str) -> None:
-    """The same bytes under another owner, or under another discriminator, do for no account that is read."""
+    """An account with the right bytes but another owner or discriminator is refused wherever it is read."""
     how, who, make = CASES[name]
     t = build(how)
     ix, chain = make(t), t.session.chain
@@ -276,7 +279,7 @@ def test_look_alikes(name: str, wrong: str) -> None:
 
 
 def test_every_direct_instruction_is_shaken() -> None:
-    """The table above has every builder of direct instructions."""
+    """The table above contains every builder of a direct instruction."""
     builders = {n for module in (programs, deposits) for n in dir(module) if callable(getattr(module, n))}
     prefixes = ("bind_", "claim", "pin_", "deposit", "checkpoint_", "close_", "ring_", "shard_", "manifest_")
     assert {n for n in builders if n.startswith(prefixes)} - {"checkpoint_pda", "deposit_pda"} == set(CASES)

@@ -1,4 +1,4 @@
-"""run-inference: compare and set, the chain hash, the ring, KO and max_frames; what it costs."""
+"""run-inference: compare-and-set, the chain hash, the ring, KO and max_frames, and its cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A = bytes([80, 0, 0, 0, 0, 0, 1, 0])
 
 
 def test_frame_writes_everything(session: Session) -> None:
-    """One frame: state, chain hash, header, log record, buffer, all as the format says."""
+    """One frame writes state, chain hash, header, log record and buffer as the format says."""
     session.submit(session.player1, A)
     genesis = session.chain_hash()
     after = players(p0_character=1, p1_character=2, p0_x=-7000, p1_percent=12, p1_speed_y=-5, p0_state_age=3)
@@ -35,7 +35,7 @@ def test_frame_writes_everything(session: Session) -> None:
 
 
 def test_held_and_neutral(session: Session) -> None:
-    """An input that did not come is the buffer's last one (held) or zeros (neutral)."""
+    """A missing input is replaced by the buffer's last one (held) or by zeros (neutral)."""
     session.submit(session.player1, A)
     session.step()
     session.step(inputs=A + NEUTRAL, sources=b"\1\2")
@@ -51,14 +51,14 @@ def test_held_and_neutral(session: Session) -> None:
     ],
 )  # fmt: skip
 def test_other_inputs_than_the_buffers(session: Session, inputs: bytes, sources: bytes) -> None:
-    """With player 1 ready and player 2 not, nothing but the truth about both is accepted."""
+    """When only player 1 is ready, every other statement about the two inputs is refused."""
     session.submit(session.player1, A)
     ix = session.inference(inputs=inputs, sources=sources)
     session.chain.refused(Error.InputMismatch, ix, signers=[session.writer])
 
 
 def test_compare_and_set(session: Session) -> None:
-    """A frame lands once, in its turn, of the epoch that was claimed last, from the writer."""
+    """A frame lands once, in its turn, from the writer, and with the epoch that was claimed last."""
     chain = session.chain
     for frame in (0, 2, 2**32 - 1):
         chain.refused(Error.FrameMismatch, session.inference(frame=frame), signers=[session.writer])
@@ -76,7 +76,7 @@ def test_compare_and_set(session: Session) -> None:
 
 
 def test_no_writer_no_frame(chain: Chain) -> None:
-    """A session whose CREATE named no writer takes no frame until one is bound, and binds one only."""
+    """A session whose CREATE named no writer takes no frame until a writer is bound, and only one can be bound."""
     s = Session.new(chain, writer=False)
     bind = programs.bind_writer(s.w, s.entity)
     chain.ok(s.lifecycle(1, s.player2, character=2), signers=[s.player2])
@@ -98,7 +98,7 @@ BAD = [
 
 @pytest.mark.parametrize("fields", BAD, ids=str)
 def test_state_out_of_range(session: Session, fields: dict[str, int]) -> None:
-    """A field outside its range, or another character, is refused."""
+    """A PlayerState with a field out of range, or with another character, is refused."""
     after = players(**({"p0_character": 1, "p1_character": 2} | fields))
     session.chain.refused(Error.InvalidPlayerState, session.inference(players=after), signers=[session.writer])
 
@@ -106,7 +106,7 @@ def test_state_out_of_range(session: Session, fields: dict[str, int]) -> None:
 @pytest.mark.parametrize(("index", "value"), [(1, 2), (2, 51), (3, 3), (4, 3), (5, 32), (6, 64), (7, 1)])
 @pytest.mark.parametrize("player", [0, 1])
 def test_feedback_out_of_range(session: Session, player: int, index: int, value: int) -> None:
-    """So is a feedback field outside its range."""
+    """A feedback field out of range is refused."""
     feedback = bytearray(16)
     feedback[8 * player + index] = value
     ix = session.inference(feedback=bytes(feedback))
@@ -115,7 +115,7 @@ def test_feedback_out_of_range(session: Session, player: int, index: int, value:
 
 @pytest.mark.parametrize("loser", [0, 1])
 def test_ko_ends_the_session(session: Session, loser: int) -> None:
-    """A player without stocks ends the session in the same transaction."""
+    """A frame that leaves a player without stocks ends the session in the same transaction."""
     fields: dict[str, Any] = {f"p{loser}_stocks": 0}
     session.step(players=players(p0_character=1, p1_character=2, **fields))
     assert (session.frame(), session.status()) == (1, 3)
@@ -132,7 +132,7 @@ def test_max_frames_ends_the_session(chain: Chain) -> None:
 
 
 def test_ring(chain: Chain) -> None:
-    """Frames need a ring; it holds the last `capacity`, wraps only past a checkpoint, and is full before one."""
+    """Frames need a ring. It holds the last `capacity` records, wraps only past a checkpoint, and is full otherwise."""
     s = Session.active(chain, capacity=0)
     chain.refused(Error.RingMissing, s.inference(), signers=[s.writer])
     s.grow_ring(256)
@@ -157,7 +157,9 @@ def test_ring(chain: Chain) -> None:
 
 
 def test_ring_growth_refusals(chain: Chain) -> None:
-    """Only the writer, only before frame 1, at least 256 records, never twice; in between it is not there yet."""
+    """Only the writer grows the ring, before frame 1, to at least 256 records, and once; until then no frame is
+    accepted.
+    """
     s = Session.active(chain, capacity=0)
     chain.refused(Error.OutOfRange, programs.ring_grow(s.w, s.entity, 255), signers=[s.writer])
     chain.refused(Error.WriterMismatch, programs.ring_grow(s.p1, s.entity, 256), signers=[s.player1])
@@ -170,7 +172,7 @@ def test_ring_growth_refusals(chain: Chain) -> None:
 
 
 def test_rent_needs_money(chain: Chain) -> None:
-    """A writer that cannot pay the ring's rent is told so."""
+    """A writer that cannot pay the ring's rent gets an error that says so."""
     s = Session.new(chain, writer=False)
     poor = chain.key(77, 10_000)
     chain.ok(programs.bind_writer(poor.pubkey(), s.entity), signers=[poor])
@@ -187,14 +189,14 @@ def test_rent_needs_money(chain: Chain) -> None:
 
 
 def test_wrong_bytes(session: Session) -> None:
-    """There is no JSON form, and no other length or version."""
+    """run-inference refuses JSON, any other length, and any other version of its arguments."""
     for args in (b"{}", b"", b"\1" + bytes(105), b"\2" + bytes(106), b"\1" + bytes(107)):
         ix = session.apply(ids.RUN_INFERENCE, session.writer, COMPONENTS, args)
         session.chain.refused(Error.InvalidArguments, ix, signers=[session.writer])
 
 
 def test_compute_units(session: Session) -> None:
-    """Several applies fit one transaction's default: each is far below 200,000 units."""
+    """Several applies fit a transaction's default limit, because each costs far less than 200,000 units."""
     spent = {"input": session.submit(session.player1, A), "frame": session.step()}
     spent["end"] = session.chain.ok(session.lifecycle(2, session.player1), signers=[session.player1])
     units = {name: meta.compute_units_consumed() for name, meta in spent.items()}

@@ -1,4 +1,4 @@
-"""submit-input: whose, for which frame, into which slot."""
+"""submit-input: who may send an input, for which frame, and where it is stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def slots(s: Session) -> tuple[int, bytes, bytes, bytes, bytes, bytes, bytes]:
 
 
 def test_first_is_the_frames_and_a_further_one_waits(session: Session) -> None:
-    """The first input is the coming frame's; later ones wait for the next, the last of them counting."""
+    """The first input counts for the coming frame; later ones wait for the next frame, and the last of them counts."""
     session.submit(session.player1, A)
     assert slots(session) == (1, A, NEUTRAL, b"\1\0", NEUTRAL, NEUTRAL, b"\0\0")
     session.submit(session.player1, B)
@@ -35,14 +35,14 @@ def test_first_is_the_frames_and_a_further_one_waits(session: Session) -> None:
 
 
 def test_an_input_never_changes_the_session(session: Session) -> None:
-    """World writes session-state back as well: not a byte of it moves."""
+    """World writes session-state back with every input, and not a byte of it changes."""
     before = session.data(ids.SESSION_STATE)
     session.submit(session.player2, A)
     assert session.data(ids.SESSION_STATE) == before
 
 
 def test_frame_option(session: Session) -> None:
-    """`frame` puts an input where it belongs, or is refused."""
+    """`frame` puts an input where it belongs, or the input is refused."""
     p1, chain = session.player1, session.chain
     session.submit(p1, B, frame=2)
     assert slots(session)[4:] == (B, NEUTRAL, b"\1\0")
@@ -58,7 +58,9 @@ def test_frame_option(session: Session) -> None:
 
 
 def test_stale_buffer_moves_on(session: Session) -> None:
-    """A buffer of another frame is cleared of its flags and waiting inputs first, the held bytes stay."""
+    """When the buffer is for an older frame, its flags and waiting inputs are
+    cleared first, and the held bytes stay.
+    """
     chain, key = session.chain, session.at(ids.INPUT_BUFFER)
     data = bytearray(session.data(ids.INPUT_BUFFER))
     data[8:12], data[12:20], data[20:28], data[28:30] = bytes([9, 0, 0, 0]), A, B, b"\1\1"
@@ -69,7 +71,7 @@ def test_stale_buffer_moves_on(session: Session) -> None:
 
 
 def test_json_form(session: Session) -> None:
-    """The nine keys of existing clients serve, sticks are signed, `frame` is optional."""
+    """The nine keys of existing clients are accepted; sticks are signed and `frame` is optional."""
     data = bytes([0xB0, 0x50, 0x80, 0x7F, 255, 1, 0xFF, 0x0F])
     args = Input(session.p1, data).to_json()
     assert json.loads(args)["stick_x"] == -80
@@ -94,7 +96,7 @@ def test_bad_json_value(session: Session, change: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("key", json.loads(Input(ids.WORLD, A).to_json()))
 def test_missing_json_key(session: Session, key: str) -> None:
-    """Each of the nine keys is required."""
+    """Each of the nine JSON keys of an input is required."""
     document = json.loads(Input(session.p1, A).to_json())
     del document[key]
     ix = session.apply(ids.SUBMIT_INPUT, session.player1, INPUT_COMPONENTS, json.dumps(document).encode())
@@ -102,7 +104,7 @@ def test_missing_json_key(session: Session, key: str) -> None:
 
 
 def test_who_may(chain: Chain, session: Session) -> None:
-    """Only a player, only with its own signature, only in a running match."""
+    """Only a player may send an input, only with its own signature, and only in a running match."""
     forged = session.apply(ids.SUBMIT_INPUT, session.player2, INPUT_COMPONENTS, Input(session.p1, A).to_binary())
     chain.refused(Error.MissingSignature, forged, signers=[session.player2])
     chain.refused(Error.NotAPlayer, session.input(session.writer, A), signers=[session.writer])
@@ -123,7 +125,7 @@ def test_who_may(chain: Chain, session: Session) -> None:
     ],
 )  # fmt: skip
 def test_malformed_json(session: Session, old: str, new: str) -> None:
-    """A document that is broken in one place is refused, wherever that is."""
+    """A JSON document that is broken in one place is refused, wherever that place is."""
     text = json.dumps(json.loads(Input(session.p1, A).to_json()), separators=(",", ":"))
     assert text.count(old) == 1 or old == '{"'
     ix = session.apply(ids.SUBMIT_INPUT, session.player1, INPUT_COMPONENTS, text.replace(old, new, 1).encode())

@@ -1,4 +1,4 @@
-"""The JSON reader of the systems, fuzzed: what Python reads, the program reads the same; garbage never harms it."""
+"""The systems' JSON reader, fuzzed: it reads what Python reads, and garbage never harms it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ JSON_VALUES = st.recursive(
 
 @pytest.fixture(scope="module")
 def active() -> Session:
-    """One session for all examples: a system called directly changes nothing."""
+    """One session for all examples, since a system that is called directly changes nothing."""
     return Session.active(Chain(), capacity=0)
 
 
 def execute(s: Session, args: bytes) -> bytes | int:
-    """submit-input called directly: the returned buffer struct, or the custom error. Fails on any other failure."""
+    """Calls submit-input directly. Returns the buffer struct or the custom error, and fails on any other failure."""
     keys = (s.p1, s.at(ids.SESSION_STATE), s.at(ids.INPUT_BUFFER))
     data = EXECUTE + struct.pack("<I", len(args)) + args
     ix = Instruction(ids.SUBMIT_INPUT, data, [AccountMeta(key, False, False) for key in keys])
@@ -49,7 +49,7 @@ def execute(s: Session, args: bytes) -> bytes | int:
 @FUZZ
 @given(data=st.data())
 def test_any_order_and_company(active: Session, data: st.DataObject) -> None:
-    """Keys in any order, among unknown ones of any shape, in any white space, keys and numbers in either form."""
+    """Keys are read in any order, among unknown keys and white space, with keys and numbers in either form."""
     controller = data.draw(st.binary(min_size=8, max_size=8))
     document: dict[str, Any] = json.loads(Input(active.p1, controller).to_json())
     for key in document:
@@ -73,7 +73,7 @@ def test_any_order_and_company(active: Session, data: st.DataObject) -> None:
 @FUZZ
 @given(at=st.integers(0, 400), replacement=st.binary(max_size=3), length=st.integers(0, 3))
 def test_damaged_text(active: Session, at: int, replacement: bytes, length: int) -> None:
-    """A damaged document is refused or means what Python says it means; the program never reads out of bounds."""
+    """A damaged document is refused or read as Python reads it, and the program never reads out of bounds."""
     text = Input(active.p1, bytes(range(1, 9))).to_json()
     at %= len(text)
     text = text[:at] + replacement + text[at + length :]
@@ -91,7 +91,7 @@ def test_damaged_text(active: Session, at: int, replacement: bytes, length: int)
 @FUZZ
 @given(junk=st.binary(min_size=1, max_size=200))
 def test_junk(active: Session, junk: bytes) -> None:
-    """Bytes of no form are refused by number."""
+    """Bytes in neither form are refused with an error number."""
     assert execute(active, b"{" + junk) in (Error.InvalidArguments, Error.MissingSignature)
     assert execute(active, b"\2" + junk) == Error.InvalidArguments
 
@@ -99,7 +99,7 @@ def test_junk(active: Session, junk: bytes) -> None:
 @FUZZ
 @given(raw=st.binary(min_size=32, max_size=32), zeros=st.integers(0, 32))
 def test_base58(active: Session, raw: bytes, zeros: int) -> None:
-    """A key is read as Solana reads it, leading zeros included: another player's is another's."""
+    """A key is read as Solana reads it, with leading zeros, so another player's key is never taken for it."""
     key = Pubkey.from_bytes(bytes(zeros) + raw[zeros:])
     args = json.loads(Input(key, bytes(8)).to_json())
     assert args["player"] == str(key)

@@ -1,4 +1,4 @@
-"""The C programs' headers against the codecs: the same bytes, ids and errors."""
+"""The C programs' headers agree with the codecs: the same bytes, ids and errors."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SIZES = dict(re.findall(r"^SIZE\((\w+), (\d+)\);", _TEXT, re.MULTILINE))
 
 @pytest.mark.parametrize("name", [name for name in STRUCTS if name in HEADER])
 def test_header_equals_the_codec(name: str) -> None:
-    """The C programs assert every field of every struct where the codec reads it."""
+    """The generated header asserts every field of every struct at the place where the codec reads it."""
     fields = {field.name: (field.offset, field.size) for field in STRUCTS[name].fields}
     assert {field: place for field, place in HEADER[name].items() if field != "discriminator"} == fields
     assert int(SIZES[name]) == STRUCTS[name].size
 
 
 def test_header_has_every_struct() -> None:
-    """No struct but the cartridge's, which no program reads, is missing from the header."""
+    """The header has every struct except the cartridge's, which no program reads."""
     assert set(STRUCTS) - set(HEADER) == {"LayerBlock", "TensorEntry", "CartridgeHeader"}
 
 
@@ -37,7 +37,7 @@ def test_ids_are_the_contracts() -> None:
 
 
 def test_discriminators_are_their_hashes() -> None:
-    """discriminators.h holds the hash's first eight bytes, as the little-endian u64 that a load gives."""
+    """discriminators.h holds the hash's first eight bytes as the little-endian u64 that a load gives."""
     text = (SOURCES / "include" / "discriminators.h").read_text()
     expected = hashlib.sha256(b"global:bolt_execute").digest()[:8]
     assert expected.hex() == "4bce3ed234d7686d"
@@ -45,11 +45,11 @@ def test_discriminators_are_their_hashes() -> None:
 
 
 def test_errors_are_the_codecs() -> None:
-    """The C enum has the names and numbers of the contract."""
+    """The C enum has the contract's names and numbers."""
     assert {error.value: error.name for error in Error} == {code: error.name for code, error in OURS_ERRORS.items()}
 
 
 def test_every_error_is_triggered() -> None:
-    """Each numbered error is expected by at least one test here."""
+    """At least one test in this folder expects each numbered error."""
     source = "".join(p.read_text() for p in Path(__file__).parent.glob("test_*.py"))
     assert {e.name for e in Error} - set(re.findall(r"Error\.(\w+)", source)) == set()

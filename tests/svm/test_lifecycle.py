@@ -1,4 +1,4 @@
-"""session-lifecycle: CREATE, JOIN, END, in both forms of args, and what each refuses."""
+"""session-lifecycle: CREATE, JOIN and END, in both forms of arguments, and what each refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.wire.args import Lifecycle
 
 
 def test_create_sets_what_it_says(chain: Chain) -> None:
-    """CREATE fills session and hidden header and waits for player 2."""
+    """CREATE fills session and hidden header, and the session waits for player 2."""
     s = Session.new(chain)
     state, hidden = s.data(ids.SESSION_STATE), s.data(ids.HIDDEN_STATE)
     assert state[8] == 1
@@ -56,7 +56,9 @@ def test_join_starts_the_match(chain: Chain) -> None:
 
 
 def test_json_of_existing_clients(chain: Chain) -> None:
-    """The ten keys in any order, keys as base58 or arrays, numbers as strings, unknown keys nested, all serve."""
+    """The ten keys are read in any order, with keys in base58 or as arrays, numbers as strings, and unknown keys
+    between.
+    """
     s = Session.new(chain, create=False)
     document = {
         "num_layers": 2, "unknown": {"a": [1, {"b": "}\\\""}], "c": None}, "seed": str(2**64 - 1), "d_state": 16,
@@ -74,7 +76,7 @@ def test_json_of_existing_clients(chain: Chain) -> None:
 
 
 def test_json_and_binary_do_the_same(chain: Chain) -> None:
-    """The same arguments in both forms leave the same bytes."""
+    """The same arguments leave the same bytes in either form."""
     found = []
     for form in ("to_json", "to_binary"):
         s = Session.new(chain, create=False)
@@ -94,7 +96,7 @@ GOOD = {
 
 @pytest.mark.parametrize("missing", sorted(GOOD))
 def test_missing_key_is_refused(chain: Chain, missing: str) -> None:
-    """Each of the ten keys is required."""
+    """Each of the ten JSON keys of a CREATE is required."""
     s = Session.new(chain, create=False)
     document = {k: v for k, v in (GOOD | {"player": str(s.p1)}).items() if k != missing}
     ix = s.apply(ids.SESSION_LIFECYCLE, s.player1, COMPONENTS, json.dumps(document).encode())
@@ -112,7 +114,7 @@ def test_missing_key_is_refused(chain: Chain, missing: str) -> None:
     ids=str,
 )  # fmt: skip
 def test_bad_value_is_refused(chain: Chain, bad: dict[str, object]) -> None:
-    """A number that does not fit, a fraction, and what is no key are refused."""
+    """A number that does not fit, a fraction, and a text that is no key are refused."""
     s = Session.new(chain, create=False)
     document = GOOD | {"player": str(s.p1)} | bad
     ix = s.apply(ids.SESSION_LIFECYCLE, s.player1, COMPONENTS, json.dumps(document).encode())
@@ -121,20 +123,20 @@ def test_bad_value_is_refused(chain: Chain, bad: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"action":0', '{"action"}', '{"a":1}}', "[]", "\x02", "\x01" * 150])
 def test_malformed_args_are_refused(chain: Chain, text: str) -> None:
-    """What is neither a whole object nor 151 bytes beginning with 1 is refused."""
+    """Arguments that are neither a whole JSON object nor 151 bytes that begin with 1 are refused."""
     s = Session.new(chain, create=False)
     ix = s.apply(ids.SESSION_LIFECYCLE, s.player1, COMPONENTS, text.encode())
     chain.refused(Error.InvalidArguments, ix, signers=[s.player1])
 
 
 def test_create_twice(chain: Chain) -> None:
-    """A session is created once."""
+    """A session can be created only once."""
     s = Session.new(chain)
     chain.refused(Error.AlreadyCreated, s.lifecycle(0, s.player2), signers=[s.player2])
 
 
 def test_join_refusals(chain: Chain) -> None:
-    """Player 1 cannot join its own session; nobody joins one that does not wait."""
+    """Player 1 cannot join its own session, and nobody joins a session that does not wait."""
     s = Session.new(chain)
     chain.refused(Error.SamePlayer, s.lifecycle(1, s.player1), signers=[s.player1])
     chain.refused(Error.OutOfRange, s.lifecycle(1, s.player2, character=33), signers=[s.player2])
@@ -143,7 +145,7 @@ def test_join_refusals(chain: Chain) -> None:
 
 
 def test_end(chain: Chain) -> None:
-    """Either player ends, while it waits or runs; a stranger does not, and nobody twice."""
+    """Either player ends a waiting or running session; a stranger cannot, and nobody ends it twice."""
     for number, ender in enumerate(("player1", "player2")):
         s = Session.active(chain, number, capacity=0)
         chain.refused(Error.NotIdle, s.lifecycle(2, s.writer), signers=[s.writer])
@@ -157,7 +159,7 @@ def test_end(chain: Chain) -> None:
 
 
 def test_player_must_sign(chain: Chain) -> None:
-    """The `player` argument is the signer, or nothing happens."""
+    """The transaction fails unless the `player` argument is the signer."""
     s = Session.new(chain, create=False)
     args = Lifecycle(0, s.p1).to_binary()
     ix = s.apply(ids.SESSION_LIFECYCLE, s.player2, COMPONENTS, args)
@@ -165,7 +167,7 @@ def test_player_must_sign(chain: Chain) -> None:
 
 
 def test_execute_is_bolt_execute(chain: Chain) -> None:
-    """The 0.1.x name of the call returns the same structs; an unknown one is refused."""
+    """The call's name in BOLT 0.1.x returns the same structs, and an unknown name is refused."""
     s = Session.new(chain, create=False)
     args = Lifecycle(0, s.p1).to_binary()
     metas = [AccountMeta(key, False, False) for key in (s.p1, *(s.at(p) for p in COMPONENTS))]
@@ -180,7 +182,7 @@ def test_execute_is_bolt_execute(chain: Chain) -> None:
 
 
 def test_wrong_components(chain: Chain) -> None:
-    """Components in another order, or too few, are refused by the system."""
+    """The system refuses components in another order, or too few of them."""
     s = Session.new(chain, create=False)
     args = Lifecycle(0, s.p1).to_binary()
     swapped = (COMPONENTS[0], COMPONENTS[2], COMPONENTS[1], COMPONENTS[3])

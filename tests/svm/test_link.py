@@ -1,4 +1,4 @@
-"""The linker step: what it lays out, what it relocates, what it refuses; and the build is reproducible."""
+"""The linker step: what it lays out, relocates and refuses. The build is reproducible."""
 
 from __future__ import annotations
 
@@ -37,20 +37,22 @@ u64 entrypoint(const u8 *in) {
 
 
 def compiled(tmp_path: Path, source: str) -> Path:
-    """The source as a file."""
+    """Compiles the source, and returns the object file."""
     path = tmp_path / "program.c"
     path.write_text(source)
     return path
 
 
 def sections(program: bytes) -> tuple[Any, dict[str, Any]]:
-    """The ELF and its sections by name."""
+    """The ELF, and its sections by name."""
     elf = ELFFile(io.BytesIO(program))
     return elf, {s.name: s for s in elf.iter_sections()}
 
 
 def test_layout_that_the_loader_takes(tmp_path: Path) -> None:
-    """Addresses equal offsets, .text at 0x1000, entry inside it, one dynamic relocation a syscall and address."""
+    """Addresses equal file offsets, .text is at 0x1000 with the entry inside, and each syscall and address has one
+    relocation.
+    """
     elf, found = sections(build.compile_program(compiled(tmp_path, GOOD)))
     assert (elf["e_type"], elf["e_machine"], elf["e_flags"]) == ("ET_DYN", "EM_BPF", 0)
     assert list(found) == ["", ".text", ".rodata", ".dynsym", ".dynstr", ".rel.dyn", ".dynamic", ".shstrtab"]
@@ -73,7 +75,7 @@ def test_layout_that_the_loader_takes(tmp_path: Path) -> None:
 
 
 def test_relocations_lead_where_they_should(tmp_path: Path) -> None:
-    """Run in the VM: calls reach their functions, addresses their constants."""
+    """In the VM, calls reach their functions and addresses their constants."""
     chain, key = Chain(), Pubkey.from_bytes(bytes([8]) * 32)
     chain.svm.add_program(key, build.compile_program(compiled(tmp_path, GOOD)))
     meta = chain.ok(Instruction(key, b"", []))
@@ -82,7 +84,7 @@ def test_relocations_lead_where_they_should(tmp_path: Path) -> None:
 
 
 def test_addresses_point_into_rodata(tmp_path: Path) -> None:
-    """Each address relocation's two immediates hold an address inside .rodata."""
+    """The two immediates of each address relocation hold an address inside .rodata."""
     program = build.compile_program(compiled(tmp_path, GOOD))
     _, found = sections(program)
     rodata = range(found[".rodata"]["sh_addr"], found[".rodata"]["sh_addr"] + found[".rodata"]["sh_size"])
@@ -108,14 +110,16 @@ REFUSED = {
 
 @pytest.mark.parametrize("source", REFUSED)
 def test_refusals(tmp_path: Path, source: str) -> None:
-    """Writable data, unknown undefined symbols, pointer tables, code elsewhere and a missing entry are named."""
+    """Writable data, unknown undefined symbols, pointer tables, code in other sections and a missing entry are refused
+    by name.
+    """
     source_path = compiled(tmp_path, "typedef unsigned char u8; typedef unsigned long long u64;\n" + source)
     with pytest.raises(LinkError, match=REFUSED[source]):
         build.compile_program(source_path)
 
 
 def test_only_bpf_objects(tmp_path: Path) -> None:
-    """An object of another machine is refused."""
+    """An object file of another machine is refused."""
     path = compiled(tmp_path, "int entrypoint(void) { return 0; }")
     subprocess.run(["clang-19", "-c", path.name, "-o", "x.o"], cwd=tmp_path, check=True)
     with pytest.raises(linker.LinkError, match="not a little-endian relocatable BPF object"):
@@ -125,7 +129,7 @@ def test_only_bpf_objects(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(at=st.integers(0, 10_000), mask=st.integers(1, 255))
 def test_damaged_programs_never_pass_for_others(at: int, mask: int) -> None:
-    """A program with a byte changed has another hash than the table's."""
+    """A program with one changed byte has another hash than the table's."""
     data = bytearray((PROGRAMS / "run_inference.so").read_bytes())
     data[at % len(data)] ^= mask
     assert hashlib.sha256(data).hexdigest() != TABLE["run_inference"]["sha256"]
@@ -137,6 +141,6 @@ def test_committed_programs_are_the_sources() -> None:
 
 
 def test_table_names_the_files() -> None:
-    """programs.json has each file's hash, and no file is missing from it."""
+    """programs.json has the hash of every program file."""
     files = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in PROGRAMS.glob("*.so")}
     assert files == {name: entry["sha256"] for name, entry in TABLE.items()}

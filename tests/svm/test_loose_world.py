@@ -1,4 +1,4 @@
-"""Components rely on World's id, not on its care: a World that checks nothing gets no further than the real one."""
+"""Components rely on World's id, not on its checks: a World that checks nothing can do no more than the real one."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def loose_world() -> bytes:
 
 @pytest.fixture
 def loose(chain: Chain, loose_world: bytes) -> Session:
-    """An active session; then World loses its checks."""
+    """An active session, after which World is replaced by one without checks."""
     session = Session.active(chain)
     chain.svm.add_program(ids.WORLD, loose_world)
     return session
 
 
 def bytes_arg(data: bytes) -> bytes:
-    """Borsh bytes."""
+    """Bytes as Borsh writes them: the length, then the bytes."""
     return struct.pack("<I", len(data)) + data
 
 
 def changed(ix: Instruction, index: int, meta: AccountMeta) -> Instruction:
-    """The instruction with one account replaced, or added."""
+    """The instruction with one account replaced or added."""
     metas = ix.accounts
     metas[index : index + 1] = [meta]
     return Instruction(ix.program_id, ix.data, metas)
@@ -54,14 +54,14 @@ def update(
     token: Pubkey | None = None,
     programs: tuple[Pubkey, ...] = COMPONENTS,
 ) -> Instruction:
-    """An apply of the loose World: it calls a pair's update (the first's, or the how // 2-th) with `data`."""
+    """An apply of the loose World. It calls the update of one pair (the first, or number how // 2) with `data`."""
     pairs = [(program, s.at(program)) for program in programs]
     key = (signer or s.player2).pubkey()
     return bolt.apply(system, key, s.world, pairs, bytes([how]) + data, session_token=token)
 
 
 def flipped(s: Session, position: int = 20) -> bytes:
-    """The session-state's struct with a byte flipped."""
+    """The session-state struct with one byte flipped."""
     data = bytearray(s.data(ids.SESSION_STATE)[8:])
     data[position] ^= 1
     return bytes(data)
@@ -69,13 +69,13 @@ def flipped(s: Session, position: int = 20) -> bytes:
 
 @pytest.mark.parametrize("system", LISTED)
 def test_the_rig_does_write(loose: Session, system: Pubkey) -> None:
-    """The positive control: with a listed system on top and our programs in the pairs this World can write."""
+    """The positive control: for a listed system and our programs in the pairs, this World does write."""
     loose.chain.ok(update(loose, bytes_arg(flipped(loose)), system), signers=[loose.player2])
     assert loose.data(ids.SESSION_STATE)[28] == bytes(loose.p1)[11] ^ 1
 
 
 def test_other_systems_and_pairs(loose: Session) -> None:
-    """Another system, a pair too few, another order, or the wrong number of accounts."""
+    """Another system, a pair too few, another order, and a wrong number of accounts are refused."""
     data, by = bytes_arg(flipped(loose)), [loose.player2]
     loose.chain.refused(Error.SystemNotAllowed, update(loose, data, ids.FRAME_LOG), signers=by)
     two = (COMPONENTS[0], COMPONENTS[2])
@@ -87,7 +87,7 @@ def test_other_systems_and_pairs(loose: Session) -> None:
 
 
 def test_lists(loose: Session) -> None:
-    """submit-input on top, hidden-state or frame-log in front: its pairs are others, so nothing is written."""
+    """hidden-state and frame-log refuse submit-input, because that system works on other pairs."""
     for program in (ids.HIDDEN_STATE, ids.FRAME_LOG):
         data = bytes_arg(loose.data(program)[8:][:264] if program == ids.HIDDEN_STATE else loose.data(program)[8:184])
         ix = update(loose, data, ids.SUBMIT_INPUT, programs=(program, ids.INPUT_BUFFER))
@@ -101,12 +101,12 @@ SHORT, LONG = struct.pack("<I", 257) + bytes(258), struct.pack("<I", 259) + byte
     "data", [b"", b"\0\0\0", bytes_arg(b""), bytes_arg(bytes(257)), bytes_arg(bytes(259)), SHORT, LONG]
 )
 def test_struct_of_another_length(loose: Session, data: bytes) -> None:
-    """Exactly the struct, with its true length in front."""
+    """Only a struct of the exact length, with that length in front, is accepted."""
     loose.chain.refused(Error.InvalidArguments, update(loose, data), signers=[loose.player2])
 
 
 def test_records_of_another_shape(loose: Session) -> None:
-    """frame-log takes its struct or its struct and one record of a frame, into a ring that is there."""
+    """frame-log accepts its struct alone, or its struct and exactly one record of a frame if the ring exists."""
     s, struct_bytes = loose, loose.data(ids.FRAME_LOG)[8:184]
     record = struct.pack("<I", 300) + bytes(range(92))
 
@@ -129,7 +129,7 @@ def test_records_of_another_shape(loose: Session) -> None:
 
 
 def test_component_of_a_key_wants_its_signature(loose: Session) -> None:
-    """Named but not signing is not enough."""
+    """A component whose authority is a key needs that key's signature, not just its name."""
     s, owner = loose, loose.player1
     data = bytearray(s.data(ids.SESSION_STATE))
     data[304:336] = bytes(owner.pubkey())
@@ -140,13 +140,13 @@ def test_component_of_a_key_wants_its_signature(loose: Session) -> None:
 
 
 def token_bytes(signer: Pubkey, until: int) -> bytes:
-    """A SessionToken of the signer's own."""
+    """A SessionToken that belongs to the signer."""
     disc = hashlib.sha256(b"account:SessionToken").digest()[:8]
     return disc + bytes(signer) + bytes(ids.WORLD) + bytes(signer) + struct.pack("<q", until)
 
 
 def test_session_token_is_the_components_to_check(loose: Session) -> None:
-    """A token of another owner or shape, an unsigned one, and the two calls mixed up, are refused."""
+    """A token of another owner or shape, an unsigned one, and the two calls mixed up are refused."""
     s, device, key = loose, loose.player2, Pubkey.from_bytes(bytes([6]) * 32)
     good, data = token_bytes(device.pubkey(), NOW + 5), bytes_arg(flipped(s))
     ix = update(s, data, how=1, token=key)
@@ -161,7 +161,7 @@ def test_session_token_is_the_components_to_check(loose: Session) -> None:
 
 
 def test_initialize(loose: Session) -> None:
-    """A payer that does not sign, an entity of nobody's, another program's component: none is made."""
+    """Without the payer's signature, a real entity or the right component program, no component is made."""
     s, chain = loose, loose.chain
     entity = Pubkey.from_bytes(bytes([4]) * 32)
     chain.put(entity, bytes.fromhex("2e9da1a1fe2e4f18") + bytes(25), ids.SYSTEM_PROGRAM)
@@ -179,7 +179,7 @@ def test_initialize(loose: Session) -> None:
 
 
 def test_destroy(loose: Session) -> None:
-    """Only the component that World was asked to destroy, only by who may, only an account of this component."""
+    """Only the component that World was asked to destroy is destroyed, and only for a key that may do so."""
     s, chain, owner = loose, loose.chain, loose.player1
     for program in (ids.INPUT_BUFFER, ids.HIDDEN_STATE):
         table = struct.pack("<IQ", 3, 0) + b"\1" + bytes(owner.pubkey())

@@ -1,4 +1,4 @@
-"""Whose lamports are whose: each theft that worked once is tried again and refused."""
+"""Who owns which lamports: each theft that once worked is tried again and refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.wire import bolt, deposits, ids, layouts, programs, rollup
 
 
 def upgradeable(chain: Chain, session: Session) -> None:
-    """Makes player 1 the upgrade authority of the four component programs: the most that `destroy` can be given."""
+    """Makes player 1 the upgrade authority of the four component programs, the most power that `destroy` can have."""
     for program in COMPONENTS:
         table = struct.pack("<IQ", 3, 0) + b"\1" + bytes(session.p1)
         chain.put(bolt.program_data_pda(program), table, ids.UPGRADEABLE_LOADER)
@@ -22,7 +22,7 @@ def upgradeable(chain: Chain, session: Session) -> None:
 
 @pytest.mark.parametrize("program", COMPONENTS)
 def test_destroy_spares_a_match(chain: Chain, program: Pubkey) -> None:
-    """No component of a match that was joined is destroyed, nor one that the writer's accounts depend on."""
+    """No component is destroyed after a match was joined, or while the writer's accounts depend on it."""
     session = Session.active(chain)
     upgradeable(chain, session)
     destroy = bolt.destroy_component(session.p1, session.p1, session.entity, program)
@@ -61,7 +61,7 @@ def test_create_takes_nothing_over(chain: Chain) -> None:
 
 
 def test_nobody_slips_in_before_create(chain: Chain) -> None:
-    """Only the key that paid for session-state makes the session."""
+    """Only the key that paid for session-state can create the session."""
     session = Session.new(chain, create=False)
     create = session.lifecycle(0, session.player2, writer=session.w)
     chain.refused(Error.PayerMismatch, create, signers=[session.player2])
@@ -78,8 +78,10 @@ def test_only_who_is_invited(chain: Chain) -> None:
 
 
 def test_a_match_plays_one_cartridge(chain: Chain) -> None:
-    """No frame before the session says which cartridge it plays; once it does, a manifest that is closed and written
-    anew under its key changes nothing."""
+    """A match takes no frame before its cartridge is pinned, and plays that cartridge to the end.
+
+    A manifest that is closed and written again under its key changes nothing.
+    """
     session = Session.new(chain)
     chain.ok(session.lifecycle(1, session.player2, character=2), signers=[session.player2])
     session.grow_ring(256)
@@ -100,7 +102,7 @@ def test_a_match_plays_one_cartridge(chain: Chain) -> None:
 
 
 def test_another_manifest_is_refused(chain: Chain) -> None:
-    """The cartridge is that of the session's own model, which is ready."""
+    """Only the ready manifest of the session's own model can be pinned."""
     session = Session.new(chain)
     other = Pubkey.from_bytes(bytes([8]) * 32)
     chain.publish(other, CARTRIDGE)
@@ -109,8 +111,11 @@ def test_another_manifest_is_refused(chain: Chain) -> None:
 
 
 def test_writer_ends_what_is_dead(chain: Chain) -> None:
-    """A writer ends a session that nobody joined for 15 minutes, that had no frame for 10, or no input for 3,600
-    frames; a moment earlier it is refused. Anybody ends what all have left for a week."""
+    """A writer can end a session that is abandoned; a moment earlier that is refused.
+
+    Abandoned means: nobody joined for 15 minutes, no frame for 10 minutes, or no input for 3,600 frames. Anybody can
+    end a session that everyone left for a week.
+    """
     waiting, silent, idle = Session.new(chain), Session.active(chain, 1), Session.active(chain, 2)
     stranger = chain.key(60)
     for session, seconds in ((silent, 600), (waiting, 300)):
@@ -137,7 +142,7 @@ def test_writer_ends_what_is_dead(chain: Chain) -> None:
 
 
 def test_ring_pays_back_what_was_paid(chain: Chain) -> None:
-    """Lamports that player 1 put onto frame-log stay player 1's: ring_shrink pays the writer exactly what it paid."""
+    """ring_shrink pays the writer exactly what it paid; lamports that player 1 added to frame-log stay player 1's."""
     session = Session.active(chain)
     gift = 300_000_000
     to = session.at(ids.FRAME_LOG)
@@ -151,8 +156,10 @@ def test_ring_pays_back_what_was_paid(chain: Chain) -> None:
 
 
 def test_deposit_pays_for_all(chain: Chain) -> None:
-    """A deposit pays both checkpoints, the ring and the frames; the writer ends with its fees, player 1 with the rest,
-    whoever cleans up."""
+    """A deposit pays both checkpoints, the ring and the frames.
+
+    Whoever closes the session, the writer ends with its fees and player 1 with the rest.
+    """
     session, price, frames = Session.new(chain), 5_000, 7
     stranger = chain.key(60)
     before, player = chain.lamports(session.w), chain.lamports(session.p1)
@@ -194,7 +201,7 @@ def test_deposit_pays_for_all(chain: Chain) -> None:
 
 
 def test_deposit_is_spent(chain: Chain) -> None:
-    """The writer gets no more than was put aside, and nothing is taken for accounts that it has earned."""
+    """The writer never gets more than the deposit holds, and is paid nothing for accounts twice."""
     session, price = Session.active(chain), 5_000
     chain.ok(deposits.deposit(session.p1, session.entity, 3 * price, price), signers=[session.player1])
     before = chain.lamports(session.w)

@@ -1,4 +1,4 @@
-"""Nobody writes what is not theirs: every way in that BOLT leaves open, each refused with every byte unchanged."""
+"""Nobody writes what is not theirs: every way in that BOLT leaves open is refused with every byte unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FLIP = 20  # a byte of every struct that is neither entity nor metadata
 
 @pytest.fixture
 def stage(chain: Chain, attacker_program: bytes) -> Session:
-    """An active session, one frame old, on a chain where a stranger deployed programs."""
+    """An active session with one frame, on a chain where an attacker deployed programs."""
     session = Session.active(chain, guarded=False)
     session.step()
     chain.svm.add_program(ATTACKER, attacker_program)
@@ -31,24 +31,24 @@ def stage(chain: Chain, attacker_program: bytes) -> Session:
 
 
 def forge(count: int, which: int, position: int = FLIP) -> bytes:
-    """Args of the stranger's system: flip one byte of component `which` of `count`."""
+    """Args for the attacker's system: flip one byte of component `which` of `count`."""
     return struct.pack("<HBB", position, count, which)
 
 
 def redirected(ix: Instruction, program: Pubkey) -> Instruction:
-    """The same instruction for another program."""
+    """The same instruction, sent to another program."""
     return Instruction(program, ix.data, ix.accounts)
 
 
 def pairs(session: Session, programs: Sequence[Pubkey]) -> list[tuple[Pubkey, Pubkey]]:
-    """Component pairs of the session."""
+    """The session's component pairs."""
     return [(program, session.at(program)) for program in programs]
 
 
 @pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("own_world", [False, True])
 def test_strangers_system(stage: Session, which: int, own_world: bool) -> None:
-    """A stranger's system hands back a forged struct, through the session's world or one of its own."""
+    """An attacker's system that returns a forged struct is refused, through the session's world or its own."""
     chain, thief = stage.chain, stage.chain.key(50)
     world = chain.new_world() if own_world else stage.world
     args = forge(1, 0)
@@ -60,7 +60,7 @@ def test_strangers_system(stage: Session, which: int, own_world: bool) -> None:
 
 @pytest.mark.parametrize("system", [ATTACKER, ids.SESSION_LIFECYCLE])
 def test_strangers_world_program(stage: Session, system: Pubkey) -> None:
-    """World's own code under another id is not World, whichever system it runs."""
+    """World's own code under another id does not count as World, whichever system it runs."""
     args = forge(4, 0) if system == ATTACKER else Lifecycle(2, stage.p1).to_binary()
     ix = bolt.apply(system, stage.p1, stage.world, pairs(stage, COMPONENTS), args)
     stage.chain.refused(Error.InvalidCaller, redirected(ix, WORLD_COPY), signers=[stage.player1])
@@ -68,7 +68,7 @@ def test_strangers_world_program(stage: Session, system: Pubkey) -> None:
 
 @pytest.mark.parametrize("which", range(4))
 def test_direct_call(stage: Session, which: int) -> None:
-    """`update` called at the top level is refused: the caller is not World."""
+    """`update` is refused when it is called at the top level, because the caller is not World."""
     key, thief = stage.at(COMPONENTS[which]), stage.chain.key(50)
     data = stage.data(COMPONENTS[which])[8:][:258]
     metas = [AccountMeta(key, False, True), AccountMeta(thief.pubkey(), True, False)]
@@ -86,7 +86,7 @@ def test_direct_call_with_too_few_accounts(stage: Session) -> None:
 
 
 def test_a_checkpoint_is_no_component(stage: Session, attacker_program: bytes) -> None:
-    """An account of the same program with another discriminator is not updated, whoever asks."""
+    """An account of the same program with another discriminator is never updated."""
     key = stage.create_checkpoint(0, 100)
     stage.chain.svm.add_program(ids.SESSION_LIFECYCLE, attacker_program)
     mixed = [(p, key if p == ids.HIDDEN_STATE else stage.at(p)) for p in COMPONENTS]
@@ -95,7 +95,7 @@ def test_a_checkpoint_is_no_component(stage: Session, attacker_program: bytes) -
 
 
 def test_direct_cpi(stage: Session) -> None:
-    """`update` called by a stranger's program is refused, with the real sysvar and with a forged one."""
+    """`update` is refused when an attacker's program calls it, with the real sysvar and with a forged one."""
     chain, thief, fake = stage.chain, stage.chain.key(50), Pubkey.from_bytes(bytes([7]) * 32)
     real = bolt.apply(ids.SESSION_LIFECYCLE, stage.p1, stage.world, pairs(stage, COMPONENTS), b"")
     chain.put(fake, fake_sysvar(real), ids.SYSTEM_PROGRAM)
@@ -108,7 +108,7 @@ def test_direct_cpi(stage: Session) -> None:
 
 
 def fake_sysvar(ix: Instruction) -> bytes:
-    """What the instructions sysvar holds for a transaction of this one instruction."""
+    """What the instructions sysvar holds for a transaction that has only this instruction."""
     body = struct.pack("<H", len(ix.accounts))
     for meta in ix.accounts:
         body += bytes([meta.is_signer | meta.is_writable << 1]) + bytes(meta.pubkey)
@@ -117,7 +117,7 @@ def fake_sysvar(ix: Instruction) -> bytes:
 
 
 def test_world_called_by_a_program(stage: Session) -> None:
-    """Even a right apply is refused when a program makes it: then the top-level instruction is not World's."""
+    """Even a correct apply is refused when a program calls it, since the top-level instruction is then not World's."""
     good = stage.input(stage.player1, b"\1" + bytes(7))
     metas = [*good.accounts, AccountMeta(ids.WORLD, False, False)]
     ix = Instruction(ATTACKER, struct.pack("<Q", 1) + bytes(good.data), metas)
@@ -125,7 +125,9 @@ def test_world_called_by_a_program(stage: Session) -> None:
 
 
 def test_strangers_program_in_a_pair(stage: Session) -> None:
-    """A listed system with a stranger's program in the pairs: World would call it, and it our update."""
+    """A listed system with an attacker's program in the pairs is refused. World would call it, and it would call our
+    update.
+    """
     args = Input(stage.p1, b"\1" + bytes(7)).to_binary()
     forged = [(ids.SESSION_STATE, stage.at(ids.SESSION_STATE)), (ATTACKER, stage.at(ids.INPUT_BUFFER))]
     ix = bolt.apply(ids.SUBMIT_INPUT, stage.p1, stage.world, forged, args, extra=[ids.INPUT_BUFFER])
@@ -138,7 +140,7 @@ def test_strangers_program_in_a_pair(stage: Session) -> None:
 
 @pytest.mark.parametrize("foreign", range(4))
 def test_another_sessions_component(stage: Session, foreign: int) -> None:
-    """A real component beside another session's is refused by every system that is handed them."""
+    """Every system refuses a real component of another session."""
     chain, mine = stage.chain, Session.active(stage.chain, 4)
     mixed = [(p, (mine if i == foreign else stage).at(p)) for i, p in enumerate(COMPONENTS)]
     frame = Frame(2, 1, bytes(16), b"\1\1", players(p0_character=1, p1_character=2), bytes(16)).to_binary()
@@ -155,7 +157,7 @@ def test_another_sessions_component(stage: Session, foreign: int) -> None:
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("wrong", ["owner", "discriminator", "length"])
 def test_an_account_that_only_looks_like_a_component(stage: Session, place: int, wrong: str) -> None:
-    """The right bytes under another owner, of another kind, or too few of them, are no component to any system."""
+    """An account with another owner, of another kind, or with too few bytes is a component to no system."""
     fake, program = Pubkey.from_bytes(bytes([9]) * 32), COMPONENTS[place]
     data = stage.data(program)
     data = bytes([data[0] ^ 1]) + data[1:] if wrong == "discriminator" else data[:100] if wrong == "length" else data
@@ -180,7 +182,7 @@ def test_an_account_that_only_looks_like_a_component(stage: Session, place: int,
 
 
 def test_forged_player_and_second_writer(stage: Session) -> None:
-    """A player's input is that player's signature; a frame is the bound writer's."""
+    """An input needs the signature of its own player, and a frame that of the bound writer."""
     forged = stage.apply(ids.SUBMIT_INPUT, stage.player2, INPUT_COMPONENTS, Input(stage.p1, bytes(8)).to_binary())
     stage.chain.refused(Error.MissingSignature, forged, signers=[stage.player2])
     second = stage.chain.key(51)
@@ -188,7 +190,7 @@ def test_forged_player_and_second_writer(stage: Session) -> None:
 
 
 def test_submit_input_cannot_change_the_session(stage: Session, attacker_program: bytes) -> None:
-    """Were submit-input itself to hand back another session-state, the component would refuse it."""
+    """Even if submit-input itself returned another session-state, the component would refuse it."""
     stage.chain.svm.add_program(ids.SUBMIT_INPUT, attacker_program)
     for position in (0, 81, 226, 257, 327):
         ix = stage.apply(ids.SUBMIT_INPUT, stage.player1, INPUT_COMPONENTS, forge(2, 0, position))
@@ -210,22 +212,24 @@ def test_submit_input_cannot_change_the_session(stage: Session, attacker_program
     ],
 )
 def test_entity_and_owners_are_fixed(stage: Session, attacker_program: bytes, which: int, position: int) -> None:
-    """Not even a listed system can change a component's entity or authority, nor who paid for what beside it."""
+    """Not even a listed system can change a component's entity, its authority, or who paid for which account."""
     stage.chain.svm.add_program(ids.SESSION_LIFECYCLE, attacker_program)
     ix = stage.apply(ids.SESSION_LIFECYCLE, stage.player1, COMPONENTS, forge(4, which, position))
     stage.chain.refused(Error.StructChanged, ix, signers=[stage.player1])
 
 
 def test_lists_are_per_component(stage: Session) -> None:
-    """submit-input with the four components' place taken by others reaches neither hidden-state nor frame-log."""
+    """submit-input with other components in the pairs reaches neither hidden-state nor frame-log."""
     for pair in ((ids.HIDDEN_STATE, ids.INPUT_BUFFER), (ids.SESSION_STATE, ids.FRAME_LOG)):
         ix = stage.apply(ids.SUBMIT_INPUT, stage.player1, pair, Input(stage.p1, bytes(8)).to_binary())
         stage.chain.refused(Error.InvalidAccount, ix, signers=[stage.player1])
 
 
 def with_authority(chain: Chain, authority: Keypair, payer: Keypair | None = None) -> tuple[Pubkey, Pubkey]:
-    """World and entity of four components whose metadata authority is a key instead of the World id, as an earlier
-    release's programs made them."""
+    """The world and entity of four components whose metadata authority is a key instead of the World id.
+
+    An earlier release's programs made such components.
+    """
     world = chain.new_world()
     entity = chain.new_entity(world)
     for program in COMPONENTS:
@@ -237,7 +241,7 @@ def with_authority(chain: Chain, authority: Keypair, payer: Keypair | None = Non
 
 
 def test_component_of_a_key(chain: Chain) -> None:
-    """A component with a key as authority takes applies signed by that key only."""
+    """A component whose authority is a key accepts only applies that this key signs."""
     owner, other = chain.key(60), chain.key(61)
     for signer, code in ((other, Error.InvalidAuthority), (owner, 0)):
         world, entity = with_authority(chain, owner, payer=signer)
@@ -250,7 +254,7 @@ def test_component_of_a_key(chain: Chain) -> None:
 
 
 def session_token_pda(signer: Pubkey, authority: Pubkey) -> Pubkey:
-    """Where the session-keys program keeps that token."""
+    """The address where the session-keys program keeps that token."""
     seeds = [b"session_token", bytes(ids.WORLD), bytes(signer), bytes(authority)]
     return Pubkey.find_program_address(seeds, ids.SESSION_KEYS)[0]
 
@@ -262,7 +266,7 @@ def session_token(signer: Pubkey, authority: Pubkey, until: int, target: Pubkey 
 
 
 def test_session_keys(chain: Chain) -> None:
-    """apply_with_session: a token of the authority for this signer, for World, not expired; nothing less."""
+    """apply_with_session needs an unexpired token of the authority, for this signer and for World."""
     owner, device = chain.key(60), chain.key(61)
     world, entity = with_authority(chain, owner, payer=device)
     key = session_token_pda(device.pubkey(), owner.pubkey())
@@ -286,7 +290,7 @@ def test_session_keys(chain: Chain) -> None:
 
 
 def test_session_path_checks_the_system_too(stage: Session) -> None:
-    """A stranger's system does not get in through apply_with_session either."""
+    """apply_with_session refuses an attacker's system too."""
     thief = stage.chain.key(50)
     key = session_token_pda(thief.pubkey(), thief.pubkey())
     stage.chain.put(key, session_token(thief.pubkey(), thief.pubkey(), NOW + 9), ids.SESSION_KEYS)

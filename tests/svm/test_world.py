@@ -1,4 +1,4 @@
-"""World: every instruction, its refusals with the real World's numbers, the bytes that real clients decode."""
+"""World: every instruction, its refusals with the real World's numbers, and the bytes that real clients decode."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from svm.rig import COMPONENTS, MODEL, Chain, Error, Session
 from awm_crank.wire import bolt, ids
 from awm_crank.wire.args import Lifecycle
 
-# the real World's errors (its IDL), and Anchor's for account checks
+# the real World's errors (from its IDL), and Anchor's for account checks
 INVALID_AUTHORITY, INVALID_OUTPUT, WORLD_MISMATCH, TOO_MANY, NOT_FOUND, NOT_APPROVED = range(6000, 6006)
 FALLBACK, NOT_DESERIALIZED, SEEDS, DISCRIMINATOR, NOT_ENOUGH, OWNER, NOT_SIGNER, SYSVAR = (
     101, 102, 2006, 3002, 3005, 3007, 3010, 3015
@@ -23,7 +23,7 @@ ATTACKER = Pubkey.from_bytes(b"a stranger's own program, id 32b")
 
 
 def world_fields(data: bytes) -> tuple[int, int, list[bytes], bool, bytes]:
-    """id, entities, authorities, permissionless, systems: the account as the IDL's Borsh reads it."""
+    """id, entities, authorities, permissionless and systems, read from the account as the IDL's Borsh describes it."""
     number, entities, count = struct.unpack_from("<QQI", data, 8)
     at = 28 + 32 * count
     length = struct.unpack_from("<I", data, at + 1)[0]
@@ -39,7 +39,7 @@ def changed(ix: Instruction, index: int, meta: AccountMeta) -> Instruction:
 
 
 def test_registry_worlds_entities(chain: Chain) -> None:
-    """Ids count up from 0; accounts have the real World's sizes and bytes."""
+    """Ids count up from 0, and accounts have the real World's sizes and bytes."""
     worlds = [chain.new_world() for _ in range(3)]
     registry = chain.data(bolt.registry_pda())
     assert registry == bytes.fromhex("2fae6ef6b8b6fcda") + struct.pack("<Q", 3)
@@ -55,7 +55,7 @@ def test_registry_worlds_entities(chain: Chain) -> None:
 
 
 def test_addresses_must_be_right(chain: Chain) -> None:
-    """An account that is not the PDA, of the wrong owner or taken already, is refused."""
+    """An account that is not the PDA, has the wrong owner or exists already is refused."""
     world = chain.new_world()
     payer = chain.payer.pubkey()
     chain.refused(0, bolt.initialize_registry(payer))
@@ -79,7 +79,10 @@ def test_addresses_must_be_right(chain: Chain) -> None:
 
 
 def test_authorities(chain: Chain) -> None:
-    """The first is free to all; later ones are the listed ones' to add and remove; rent follows the size."""
+    """Anybody may add a world's first authority; later ones are added and removed by an authority that is listed.
+
+    The account's rent follows its size.
+    """
     world, (one, two, other) = chain.new_world(), (chain.key(n) for n in (30, 31, 32))
     keys = [k.pubkey() for k in (one, two, other)]
     before = chain.lamports(keys[0])
@@ -106,7 +109,7 @@ def test_authorities(chain: Chain) -> None:
 
 
 def test_authorities_have_a_limit(chain: Chain) -> None:
-    """128 of them; one more is refused."""
+    """A world has at most 128 authorities, and the next one is refused."""
     world, one = chain.new_world(), chain.key(30)
     for number in range(128):
         key = Pubkey.from_bytes(struct.pack("<I", number + 1) * 8) if number else one.pubkey()
@@ -116,7 +119,7 @@ def test_authorities_have_a_limit(chain: Chain) -> None:
 
 
 def systems_of(chain: Chain, world: Pubkey) -> list[bytes]:
-    """Approved systems, as Borsh's set of keys."""
+    """The approved systems, as Borsh's set of keys."""
     blob = world_fields(chain.data(world))[4]
     count = struct.unpack_from("<I", blob)[0]
     assert len(blob) == 4 + 32 * count
@@ -124,7 +127,9 @@ def systems_of(chain: Chain, world: Pubkey) -> list[bytes]:
 
 
 def test_approved_systems(chain: Chain) -> None:
-    """The first approval closes the world to all others; the set is sorted; removing the last opens it again."""
+    """The first approval closes the world to all other systems, the set is sorted, and removing the last one opens it
+    again.
+    """
     session = Session.new(chain, create=False, guarded=False)
     one, world = chain.key(30), session.world
     key = one.pubkey()
@@ -152,7 +157,7 @@ def test_approved_systems(chain: Chain) -> None:
 
 
 def test_authority_change_keeps_the_systems(chain: Chain) -> None:
-    """Adding and removing authorities moves what stands behind them, bytes unharmed."""
+    """Adding and removing authorities moves the systems that follow them, with every byte intact."""
     world, one = chain.new_world(), chain.key(30)
     key = one.pubkey()
     chain.ok(bolt.add_authority(key, key, 0), signers=[one])
@@ -165,7 +170,7 @@ def test_authority_change_keeps_the_systems(chain: Chain) -> None:
 
 
 def test_component_authority(chain: Chain) -> None:
-    """A component's authority is the World id or one that signs."""
+    """A component's authority is the World id, or a key that signs."""
     entity, owner = chain.new_entity(chain.new_world()), chain.key(30)
     ix = bolt.initialize_component(chain.payer.pubkey(), entity, ids.MODEL_MANIFEST, owner.pubkey())
     chain.refused(INVALID_AUTHORITY, ix)
@@ -181,7 +186,7 @@ def test_component_authority(chain: Chain) -> None:
 
 @pytest.mark.parametrize("program", COMPONENTS)
 def test_a_match_has_no_owner(chain: Chain, program: Pubkey) -> None:
-    """A session's component takes the World id alone as its authority: a key could destroy it in mid-match."""
+    """A session's component accepts only the World id as its authority, since a key could destroy it during a match."""
     entity, owner = chain.new_entity(chain.new_world()), chain.key(30)
     ix = bolt.initialize_component(owner.pubkey(), entity, program, owner.pubkey())
     chain.refused(Error.InvalidAuthority, ix, signers=[owner])
@@ -189,7 +194,7 @@ def test_a_match_has_no_owner(chain: Chain, program: Pubkey) -> None:
 
 
 def test_component_checks_its_address(chain: Chain) -> None:
-    """A component is the entity's PDA; and only World's initialize_component makes one."""
+    """A component is at the entity's PDA, and only World's initialize_component makes one."""
     world = chain.new_world()
     entity, other = chain.new_entity(world), chain.new_entity(world)
     ix = bolt.initialize_component(chain.payer.pubkey(), entity, ids.SESSION_STATE)
@@ -202,7 +207,7 @@ def test_component_checks_its_address(chain: Chain) -> None:
 
 
 def test_apply_needs_the_signature(chain: Chain) -> None:
-    """The authority of an apply signs."""
+    """The authority of an apply must sign."""
     session = Session.new(chain, create=False)
     ix = session.lifecycle(0, session.player1)
     chain.refused(NOT_SIGNER, changed(ix, 1, AccountMeta(session.p1, False, False)))
@@ -210,7 +215,7 @@ def test_apply_needs_the_signature(chain: Chain) -> None:
 
 
 def test_system_output_is_checked(chain: Chain, attacker_program: bytes) -> None:
-    """As many structs as pairs, or InvalidSystemOutput; and the system must return something."""
+    """A system must return one struct for each component pair; any other number gives InvalidSystemOutput."""
     chain.svm.add_program(ATTACKER, attacker_program)
     session = Session.new(chain, guarded=False)
     pairs = [(p, session.at(p)) for p in COMPONENTS]
@@ -225,7 +230,7 @@ def test_system_output_is_checked(chain: Chain, attacker_program: bytes) -> None
 
 
 def test_extra_accounts_reach_the_system(chain: Chain) -> None:
-    """Behind the World id as delimiter the system gets more accounts, and takes no component's place."""
+    """Accounts behind the World id, which acts as delimiter, reach the system and take no component's place."""
     session = Session.new(chain, create=False)
     args = Lifecycle(0, session.p1).to_binary()
     pairs = [(p, session.at(p)) for p in COMPONENTS]
@@ -240,14 +245,16 @@ def test_extra_accounts_reach_the_system(chain: Chain) -> None:
 
 
 def program_data(upgrade_authority: Pubkey | None) -> bytes:
-    """A ProgramData account's head, as the upgradeable loader writes it."""
+    """The head of a ProgramData account, as the upgradeable loader writes it."""
     option = b"\1" + bytes(upgrade_authority) if upgrade_authority else bytes(33)
     return struct.pack("<IQ", 3, 0) + option + b"\x7fELF"
 
 
 @pytest.mark.parametrize("by", ["upgrade authority", "component authority"])
 def test_destroy_component(chain: Chain, by: str) -> None:
-    """The program's upgrade authority, or the component's own, destroys it; the rent goes to who paid it."""
+    """The program's upgrade authority, or the component's own, can destroy a
+    component. The rent returns to its payer.
+    """
     owner, receiver, stranger = chain.key(30), chain.key(31), chain.key(32)
     entity = chain.new_entity(chain.new_world())
     authority = ids.WORLD if by == "upgrade authority" else owner.pubkey()
