@@ -86,6 +86,9 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
 
     TRY(create(payer, buffer, COMPONENT_SIZE, COMPONENT_ID, &buffer_signer));
     copy(buffer->data, component->data, COMPONENT_SIZE);
+    /* the receipt has the payer from here on. The delegation program takes back only what process_undelegation leaves as
+     * the rollup committed it, so the field is zero on the way there, and again when it comes back */
+    zero(buffer->data + PAYER, 32);
     /* an account can be given away only empty; the delegation program fills it again from the buffer */
     zero(component->data, COMPONENT_SIZE);
     copy(component->owner, ID_SYSTEM_PROGRAM, 32);
