@@ -31,6 +31,8 @@ ELSEWHERE: dict[str, str] = {
     "daemon/delegated.py": "daemon/test_rollup.py",
     "daemon/crank.py": "daemon/test_daemon.py",
     "daemon/discovery.py": "daemon/test_daemon.py",
+    "daemon/patience.py": "daemon/test_never_silent.py",
+    "daemon/readiness.py": "daemon/test_never_silent.py",
     "daemon/roster.py": "daemon/test_daemon.py",
     "daemon/session.py": "daemon/test_daemon.py",
     "wire/codec.py": "wire/test_accounts.py",
@@ -45,6 +47,8 @@ ELSEWHERE: dict[str, str] = {
     "session/effects.py": "session/test_opening.py",
     "session/events.py": "session/test_machine.py",
     "session/frames.py": "session/test_serving.py",
+    "session/claiming.py": "session/test_opening.py",
+    "session/keeper.py": "session/test_serving.py",
     "session/settings.py": "session/test_machine.py",
     "wire/notifications.py": "wire/test_jsonrpc.py",
 }

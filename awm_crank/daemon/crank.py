@@ -58,6 +58,7 @@ from .models import Models
 from .outbox import Outbox
 from .page import PageProcess
 from .reader import Reader
+from .readiness import Readiness
 from .rent import Rent
 from .roster import Roster
 from .session import ServedSession, machine_settings
@@ -114,12 +115,15 @@ class Daemon:
             if config.in_rollup()
             else None
         )
+        self._readiness = Readiness(
+            self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base
+        )  # fmt: skip
         # what carries out the machines' commands
         self._rent = Rent(config.crank, self._rpc)
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
         self._outbox = Outbox(
             Sender(self._rpc, signer, self._blockhash), self._me, lambda: self._world.key, self._handle,
-            self._tasks.spawn, self.stats, faults,
+            self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
         self._models = Models(self._base, config.engine, faults)
@@ -131,7 +135,7 @@ class Daemon:
     # -- start, loop, stop ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serves until SIGTERM or `interrupted`, then writes a checkpoint of every session.
+        """Serves until SIGTERM, SIGHUP or `interrupted`, then writes a checkpoint of every session.
 
         A second signal ends the process at once.
 
@@ -139,7 +143,8 @@ class Daemon:
             AwmError: what makes serving impossible, such as a World of another interface.
         """
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._signalled, signal.SIGTERM)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._signalled, number)
         engine, tasks = self.config.engine, self._tasks
         self._log.info(
             "starting", key=str(self._me), rollup=self._rpc.url, pid=os.getpid(), engine=engine.kernel,
@@ -150,7 +155,7 @@ class Daemon:
             self._discovery.subscribe()
             tasks.keep(*self._telemetry.jobs(), self._blockhash.keep_fresh(), self._lag.run())
             tasks.keep(self._world.run(), self._pubsub.run())
-            tasks.keep(self._roster.watch_load(), self._announce())
+            tasks.keep(self._roster.watch_load(), self._discovery.run(), self._readiness.watch_base(), self._announce())
             if self._delegated is not None:
                 tasks.keep(self._delegated.run())
             if self._page is not None:
@@ -188,9 +193,7 @@ class Daemon:
         await self._blockhash.known.wait()
         line = {"key": str(self._me), "pid": os.getpid(), "sessions": len(self._roster)}
         if self._ready_file is not None:
-            partial = self._ready_file.with_suffix(".partial")
-            partial.write_bytes(msgspec.json.encode(line))
-            partial.replace(self._ready_file)
+            self._write(self._ready_file, msgspec.json.encode(line))
         self._log.info("ready", **line)
         self._telemetry.ready()
         gc.collect()
@@ -215,7 +218,16 @@ class Daemon:
         report = self.stats.report(self.machines())
         self._log.info("stopped", **report)
         if self._stats_file is not None:
-            self._stats_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+            self._write(self._stats_file, msgspec.json.format(msgspec.json.encode(report)))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Writes a file whole. Matches go on without it, so a failure is only logged."""
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_bytes(content)
+            partial.replace(path)
+        except OSError as error:
+            self._log.error("cannot write a file", file=str(path), problem=str(error), hint="choose another place")
 
     async def _report(self, interval_s: int) -> None:
         while True:
@@ -242,15 +254,12 @@ class Daemon:
 
     def unready(self) -> str:
         """Why no session can be served just now. Empty when sessions can be served."""
-        if self._tasks.stopping.is_set():
-            return "stopping"
-        if self._world.problem:
-            return self._world.problem
-        if not self._world.checked.is_set():
-            return f"no World seen yet at {self._base.url}"
-        if self._pubsub.connected and not (self._discovery.read.is_set() and self._discovery.confirmed):
-            return f"not subscribed at {self._pubsub.url}"
-        return self.endpoint.problem()
+        return "stopping" if self._tasks.stopping.is_set() else self._readiness.problem()
+
+    def waiting(self) -> dict[str, int]:
+        """Reason → how many sessions wait for it, apart from those whose machines say so."""
+        delegated = 0 if self._delegated is None else len(self._delegated.waiting)
+        return {"room": self._roster.waiting(), "delegation": delegated, "yielded": self._roster.yielded()}
 
     async def _balance(self) -> int:
         return (await self._rpc.ask(jsonrpc.get_balance(self._me))).value
@@ -268,6 +277,7 @@ class Daemon:
             known = self._roster.find(key)
             if known is not None:
                 self._faults.at("confirm")
+                known.hidden = event.data
                 self._handle(known, events.Changed("hidden", event.data))
             else:
                 self._roster.admit(key, event.data)
@@ -320,9 +330,7 @@ class Daemon:
                     getattr(served.log, command.level)(command.event, **command.fields)
                     self._telemetry.logged(served.name, command.event, command.fields)
                 case commands.Watch():
-                    self._watch(served)
-                case commands.Unwatch():
-                    self._unwatch(served)
+                    self._watch(served, command)
                 case commands.LoadModel():
                     self._tasks.spawn(self._load(served, command))
                 case commands.WarmUp():
@@ -334,9 +342,10 @@ class Daemon:
                     self._release(served, command)
 
     def _fault(self, served: ServedSession, error: Exception) -> None:
-        """A fault of ours in one session. It is let go, and the others are served on."""
+        """A fault of ours in one session. It starts anew after a pause that grows, and the others are served on."""
         served.log.error("internal error", exc_info=error)
-        self._release(served, commands.Release("internal error", ok=False))
+        self._release(served, commands.Release("internal error", "over"))
+        self._roster.come_back(served)
 
     def _landed(self, served: ServedSession, frame: commands.Landed) -> None:
         self.stats.landed(frame)
@@ -344,7 +353,14 @@ class Daemon:
         self._telemetry.landed(served.name, frame)
         served.log.debug("landed", frame=frame.frame, on_time=frame.on_time)
 
-    def _watch(self, served: ServedSession) -> None:
+    def _watch(self, served: ServedSession, command: commands.Watch) -> None:
+        if served.subscriptions and not command.every_change and not command.distrust:
+            session, *others = served.subscriptions
+            self._pubsub.unsubscribe(session)
+            served.subscriptions = others
+            return
+        if command.distrust:
+            self._discovery.renew()
         self._unsubscribe(served)
 
         def account(role: Role) -> Subscription:
@@ -354,7 +370,7 @@ class Daemon:
             return self._pubsub.program(str(program), filters=wanted, tag=(served, role))
 
         served.subscriptions = [
-            account("session"),
+            *([account("session")] if command.every_change else []),
             program("session", ids.SESSION_STATE, filters.ended(served.entity)),
             # under `wait` neither a single input is of use, nor the buffer that a frame has emptied
             program("inputs", ids.INPUT_BUFFER, filters.both_inputs(served.entity))
@@ -365,11 +381,6 @@ class Daemon:
     def _unsubscribe(self, served: ServedSession) -> None:
         for subscription in served.subscriptions:
             self._pubsub.unsubscribe(subscription)
-
-    def _unwatch(self, served: ServedSession) -> None:
-        session, *others = served.subscriptions
-        self._pubsub.unsubscribe(session)
-        served.subscriptions = others
 
     async def _load(self, served: ServedSession, wanted: commands.LoadModel) -> None:
         try:
@@ -399,4 +410,4 @@ class Daemon:
         self._reader.drop(served)
         self.stats.gone(served.machine)
         self._telemetry.released(served.name, served.machine.frame, command.reason)
-        self._roster.release(served, again=command.again)
+        self._roster.release(served, command.outcome)

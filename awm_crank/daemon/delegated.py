@@ -1,14 +1,15 @@
-"""What the base chain says of sessions in a rollup: those that were handed over are served, those that came back told.
+"""Finds sessions that were delegated to a rollup, by watching the base chain.
 
-The rollup knows an account only once somebody asked it for it. So the base chain is watched for hidden states that
-belong to the delegation program and name our key as the writer, and the rollup is asked for each of them.
+A rollup knows an account only after somebody asked it for that account. So the base chain is watched for hidden states
+that belong to the delegation program and name our key as the writer, and the rollup is asked for each of them. One that
+came back to the base chain is logged as settled.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
 
 from solders.pubkey import Pubkey
 
@@ -19,10 +20,13 @@ from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import filters, ids, jsonrpc
 from ..wire.accounts import HiddenState
+from .patience import hedged, persist
 
-_AGAIN_S = 0.25
-_TRIES = 40
-"""How often the rollup is asked for one that it does not show as its own."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_EVERY_S = 15.0
+"""The base chain is read again this often, since a notification can get lost. Public endpoints dislike such reads."""
+_TOLD_AFTER = 8
+"""Questions to the rollup before a session that it does not show counts as waiting (some four seconds)."""
 
 
 class Delegated:
@@ -32,8 +36,9 @@ class Delegated:
         base: its RPC endpoint.
         base_ws: its WebSocket endpoint.
         rollup: the rollup's RPC endpoint.
-        writers: keys whose sessions are looked for.
-        admit: given hidden-state account and bytes of each session that the rollup has now; may come again.
+        writers: the keys whose sessions are looked for.
+        admit: called with the hidden-state account and its bytes, for each session that the rollup has now. The same
+            session may come again.
     """
 
     def __init__(
@@ -42,24 +47,36 @@ class Delegated:
     ) -> None:  # fmt: skip
         self._base, self._rollup, self._admit = base, rollup, admit
         self._log = logs.get()
-        self._pubsub = PubSub(base_ws, self._heard)
+        self._pubsub = PubSub(base_ws, self._notified)
         self._asking: dict[Pubkey, asyncio.Task[None]] = {}
         self._looking: set[asyncio.Task[None]] = set()
         self._away: set[Pubkey] = set()
-        """hidden states in the rollup, as far as known"""
-        for writer in writers:
-            for program in (ids.DELEGATION, ids.HIDDEN_STATE):
-                self._pubsub.program(str(program), filters=filters.of_writer(writer), tag=(program, writer))
+        """Hidden states in the rollup, as far as known."""
+        self._waiting: dict[Pubkey, str] = {}
+        self._wanted = [(program, writer) for writer in writers for program in (ids.DELEGATION, ids.HIDDEN_STATE)]
+        for program, writer in self._wanted:
+            self._pubsub.program(str(program), filters=filters.of_writer(writer), tag=(program, writer))
+
+    @property
+    def waiting(self) -> dict[Pubkey, str]:
+        """Hidden states that were delegated and that the rollup does not show as such, with the last problem."""
+        return self._waiting
+
+    @property
+    def connected(self) -> bool:
+        """Whether the base chain's WebSocket is up."""
+        return self._pubsub.connected
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Watches until it is cancelled."""
+        again = asyncio.create_task(self._look_again())
         try:
             await self._pubsub.run()
         finally:
-            for task in (*self._asking.values(), *self._looking):
+            for task in (again, *self._asking.values(), *self._looking):
                 task.cancel()
 
-    def _heard(self, event: Notification) -> None:
+    def _notified(self, event: Notification) -> None:
         if isinstance(event, AccountChanged) and event.key is not None:
             key = Pubkey.from_string(event.key)
             if event.tag[0] == ids.DELEGATION:
@@ -67,22 +84,27 @@ class Delegated:
             else:
                 self._came_back(key, event.data)
         elif isinstance(event, Subscribed):
-            task = asyncio.get_running_loop().create_task(self._look(*event.subscription.tag))
+            program, writer = event.subscription.tag
+            looking = persist(partial(self._look, program, writer), "the sessions that were delegated")
+            task = asyncio.get_running_loop().create_task(looking)
             self._looking.add(task)
             task.add_done_callback(self._looking.discard)
         elif isinstance(event, SubscriptionRefused):
-            self._log.error("subscription refused", problem=str(event.error), url=self._pubsub.url)
+            self._log.error("subscription refused", problem=str(event.error))
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            for program, writer in self._wanted:
+                try:
+                    await hedged(partial(self._look, program, writer), "delegated sessions", total_s=_EVERY_S)
+                except AwmError as error:
+                    self._log.debug("cannot read the base chain", problem=str(error))
 
     async def _look(self, program: Pubkey, writer: Pubkey) -> None:
-        """Finds what was there before the subscription."""
-        while True:
-            try:
-                found = (await self._base.ask(jsonrpc.get_program_accounts(program, filters.of_writer(writer)))).value
-                break
-            except AwmError as error:
-                self._log.warning("cannot look for sessions on the base chain", problem=str(error))
-                await asyncio.sleep(1.0)
-        for account in found:
+        """Reads what is delegated now, and what is not."""
+        request = jsonrpc.get_program_accounts(program, filters.of_writer(writer))
+        for account in (await self._base.ask(request, patience_s=0, deadline_s=_EVERY_S)).value:
             if program == ids.DELEGATION:
                 self._handed_over(account.key)
             else:
@@ -96,23 +118,39 @@ class Delegated:
 
     async def _ask(self, key: Pubkey) -> None:
         """Asks the rollup until it shows the account as the component's own."""
-        problem: Any = "it shows another owner"
-        for _ in range(_TRIES):
-            try:
-                account = (await self._rollup.ask(jsonrpc.get_account_info(key))).value
-                if account is not None and account.owner_key == ids.HIDDEN_STATE:
-                    self._admit(key, account.raw)
-                    return
-            except AwmError as error:
-                problem = error
-            if key not in self._away:
-                return
-            await asyncio.sleep(_AGAIN_S)
-        self._log.warning("a session handed over is not in this rollup", hidden_state=str(key), problem=str(problem))
+        pause, asked = _FIRST_PAUSE_S, 0
+        try:
+            while key in self._away:
+                try:
+                    account = await hedged(partial(self._account, key), "getAccountInfo", total_s=3.0)
+                    if account is not None and account.owner_key == ids.HIDDEN_STATE:
+                        self._admit(key, account.raw)
+                        return
+                    problem = "the rollup has no such account" if account is None else "the rollup shows another owner"
+                except AwmError as error:
+                    problem = str(error)
+                asked += 1
+                if asked >= _TOLD_AFTER and self._waiting.get(key) != problem:
+                    self._waiting[key] = problem
+                    self._log.warning(
+                        "a delegated session is not in this rollup", hidden_state=str(key), problem=problem,
+                        hint="the rollup is asked until it is; who delegated it can undelegate and delegate it again",
+                    )  # fmt: skip
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+        finally:
+            self._waiting.pop(key, None)
+
+    async def _account(self, key: Pubkey) -> jsonrpc.RpcAccount | None:
+        return (await self._rollup.ask(jsonrpc.get_account_info(key), patience_s=0, deadline_s=3.0)).value
 
     def _came_back(self, key: Pubkey, data: bytes) -> None:
         if key not in self._away:
             return
+        try:
+            hidden = HiddenState.decode(data, address=key)
+        except AwmError as error:
+            self._log.warning("a hidden state on the base chain cannot be read", problem=str(error))
+            return
         self._away.discard(key)
-        hidden = HiddenState.decode(data, address=key)
         self._log.info("settled", entity=str(hidden.entity), frame=hidden.frame, chain_hash=hidden.chain_hash.hex())

@@ -7,7 +7,9 @@ The endpoint notifies every change of them, which is also how a served session l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -15,10 +17,10 @@ from solders.pubkey import Pubkey
 from ..errors import AwmError
 from ..net.pubsub import PubSub, Subscription
 from ..net.rpc import RpcClient
-from ..telemetry import logs
 from ..wire import filters, ids, jsonrpc
+from .patience import hedged, persist
 
-_AGAIN_S = 1.0
+_EVERY_S = 5.0
 
 
 class Discovery:
@@ -30,6 +32,8 @@ class Discovery:
         writers: the keys whose sessions are looked for.
         found: called with the hidden-state account and its bytes, for each one read after a subscription.
         spawn: runs a coroutine as a task.
+
+    A notification can get lost, and one answer can be wrong. So the sessions are read again every few seconds.
     """
 
     def __init__(
@@ -52,6 +56,11 @@ class Discovery:
             wanted = filters.of_writer(writer)
             self._subscriptions.append(self._pubsub.program(str(ids.HIDDEN_STATE), filters=wanted, tag=writer))
 
+    def renew(self) -> None:
+        """Has the endpoint make the subscriptions again, since notifications were missed."""
+        for subscription in self._subscriptions:
+            self._pubsub.renew(subscription)
+
     @property
     def confirmed(self) -> bool:
         """Whether the endpoint has confirmed every subscription of the present connection."""
@@ -64,15 +73,20 @@ class Discovery:
         self._spawn(self._read(subscription.tag))
         return True
 
-    async def _read(self, writer: Pubkey) -> None:
-        request = jsonrpc.get_program_accounts(ids.HIDDEN_STATE, filters.of_writer(writer))
+    async def run(self) -> None:
+        """Reads the sessions again every few seconds, for ever."""
+        await self.read.wait()
         while True:
-            try:
-                accounts = (await self._rpc.ask(request, patience_s=2.0)).value
-                break
-            except AwmError as error:
-                logs.get().warning("cannot look for sessions", problem=str(error))
-                await asyncio.sleep(_AGAIN_S)
-        for account in accounts:
-            self._found(account.key, account.account.raw)
+            await asyncio.sleep(_EVERY_S)
+            for writer in self._writers:
+                with contextlib.suppress(AwmError):
+                    await hedged(partial(self._read_once, writer), "the sessions", total_s=_EVERY_S)
+
+    async def _read(self, writer: Pubkey) -> None:
+        await persist(partial(self._read_once, writer), "the sessions that this key may write")
         self.read.set()
+
+    async def _read_once(self, writer: Pubkey) -> None:
+        request = jsonrpc.get_program_accounts(ids.HIDDEN_STATE, filters.of_writer(writer))
+        for account in (await self._rpc.ask(request, patience_s=0, deadline_s=10.0)).value:
+            self._found(account.key, account.account.raw)

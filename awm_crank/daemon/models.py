@@ -1,4 +1,4 @@
-"""Models from the base chain, every hash verified, and one engine for all sessions of a cartridge."""
+"""Loads models from the base chain, verifies every hash, and builds one engine for all sessions of a cartridge."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from solders.pubkey import Pubkey
 
 from .. import config
 from ..engine import Engine, choose, published
-from ..errors import AwmError, CartridgeError, ConfigError
+from ..errors import AwmError, CartridgeError, ConfigError, RpcError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc
 from ..wire.accounts import ModelManifest, WeightShard
 from .fault_points import FaultPoints
+from .patience import hedged
+
+_READ_S = 60.0
 
 KEEP = 4
 """Engines that stay loaded. A session holds on to its own, so what is dropped here is freed with its last session."""
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 300.0
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 60.0
 
 
 class LoadedModel(NamedTuple):
@@ -57,6 +60,8 @@ class Models:
         """Cartridge hash → engine, the one that was asked for last at the end."""
         self._loading: dict[bytes, asyncio.Task[Engine]] = {}
         self._failures: dict[Pubkey, _Failure] = {}
+        self._read: dict[Pubkey, tuple[bytes, Pubkey]] = {}
+        """Shards (bytes, owner) of cartridges that are not loaded yet, so that a failed read costs only itself."""
 
     async def get(self, model: Pubkey, cartridge_hash: bytes) -> LoadedModel:
         """The engine of a model's cartridge.
@@ -77,6 +82,9 @@ class Models:
             raise failure.error
         try:
             found = await self._find(model, cartridge_hash)
+        except RpcError:
+            # the endpoint's fault, which may be over at any moment
+            raise
         except AwmError as error:
             tries = failure.tries + 1 if failure is not None else 1
             pause = min(_FIRST_PAUSE_S * 2.0 ** (tries - 1), _LONGEST_PAUSE_S)
@@ -116,6 +124,18 @@ class Models:
         return LoadedModel(self._engines[cartridge_hash], cartridge_hash)
 
     async def _load(self, model: Pubkey, manifest: ModelManifest) -> Engine:
+        try:
+            engine = await self._build(model, manifest)
+        except RpcError:
+            raise
+        except AwmError:
+            # what was read is wrong, or was damaged on its way
+            self._read.clear()
+            raise
+        self._read.clear()
+        return engine
+
+    async def _build(self, model: Pubkey, manifest: ModelManifest) -> Engine:
         self._fault_points.at("model")
         began = time.monotonic()
         shards = []
@@ -136,9 +156,18 @@ class Models:
         return engine
 
     async def _account(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
-        # A shard of 10 MiB takes a while on a slow line.
-        account = (await self._base.ask(jsonrpc.get_account_info(key), deadline_s=15.0)).value
+        if key in self._read:
+            return self._read[key]
+        request = jsonrpc.get_account_info(key)
+        # A shard of 10 MiB takes a while on a slow line, so the request is repeated less and less often.
+        answer = await hedged(
+            lambda: self._base.ask(request, patience_s=0, deadline_s=_READ_S), what, total_s=_READ_S, growth=2.0
+        )
+        account = answer.value
         if account is None:
             raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
-        # and its base64 tens of milliseconds to decode: not on the loop
-        return await asyncio.to_thread(lambda: (account.raw, account.owner_key))
+        # Its base64 takes tens of milliseconds to decode, so that is done off the loop.
+        found = await asyncio.to_thread(lambda: (account.raw, account.owner_key))
+        if what != f"model {key}":
+            self._read[key] = found
+        return found

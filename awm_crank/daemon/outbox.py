@@ -1,7 +1,10 @@
-"""Transactions on their way out: signed at once, and those of one loop turn sent in one request.
+"""Signs transactions at once, and sends those of one loop turn in one request.
 
-A validator takes several times as many transactions in JSON-RPC batches as one by one. Frames never wait for company;
+A validator takes several times as many transactions in JSON-RPC batches as one by one. Frames never wait for others;
 a checkpoint's chunks wait a few milliseconds, and never travel in a frame's request.
+
+Whether a frame landed is known from its account. So a request that hangs is given up after `frame_timeout_s`: the
+machine then reads the accounts, and the connection is free for the next frame.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from ..errors import AwmError, ConfigError, ProgramError
+from ..errors import AwmError, ConfigError, ProgramError, RpcError
 from ..net.sender import MAX_BATCH, Sender
 from ..session import commands, events
 from ..session.events import Refusal
@@ -25,8 +28,12 @@ from .fault_points import FaultPoints
 from .session import ServedSession
 
 GATHER_S = 0.008
-"""How long chunks that travel beside frames wait for those of other sessions: half a period, nobody waits for them."""
+"""How long chunks that travel between frames wait for those of other sessions. It is half a period; nothing waits for
+them."""
 _FRAME_COMPUTE_UNITS = 600_000
+_TIMEOUT_S = 1.5
+"""How long the answer to anything but a frame may take. What then landed is found by reading the accounts."""
+_FUNDS = ("insufficient funds", "insufficientfunds", "insufficient lamports", "debit an account", "accountnotfound")
 
 _Frame = tuple[ServedSession, int, Signed]
 _Sending = tuple[ServedSession, tuple[commands.Transaction, ...]]
@@ -42,7 +49,8 @@ class Outbox:
         deliver: given `Sent` for each transaction, never from inside `frame` or `send`.
         spawn: runs a request as a task.
         stats: signing and sending times go there.
-        fault_points: fault points.
+        fault_points: crash tests' fault points.
+        frame_timeout_s: how long the answer to a frame may take.
     """
 
     def __init__(
@@ -54,7 +62,10 @@ class Outbox:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         stats: Stats,
         fault_points: FaultPoints,
+        *,
+        frame_timeout_s: float,
     ) -> None:
+        self._frame_timeout_s = frame_timeout_s
         self._sender, self._me, self._world = sender, me, world
         self._deliver, self._spawn, self._stats, self._fault_points = deliver, spawn, stats, fault_points
         self._frames: list[_Frame] = []
@@ -63,7 +74,7 @@ class Outbox:
     # -- frames -------------------------------------------------------------------------------------------------------
 
     def frame(self, served: ServedSession, command: commands.SendFrame) -> None:
-        """Signs a frame now and sends it at the end of this turn of the loop."""
+        """Signs a frame now, and sends it at the end of this turn of the loop."""
         args = Frame(
             command.frame, command.epoch, command.inputs, command.sources, command.players, command.feedback
         ).to_binary()
@@ -103,7 +114,12 @@ class Outbox:
         for _ in frames:
             self._fault_points.soon("in-flight")
         began = time.perf_counter_ns()
-        errors = await self._sender.send_all([transaction for _, _, transaction in frames])
+        errors: list[AwmError | None]
+        try:
+            async with asyncio.timeout(self._frame_timeout_s):
+                errors = await self._sender.send_all([transaction for _, _, transaction in frames])
+        except TimeoutError:
+            errors = [_no_answer(self._frame_timeout_s)] * len(frames)
         took = time.perf_counter_ns() - began
         for (served, ticket, _), error in zip(frames, errors, strict=True):
             stats.send.add(took)
@@ -114,7 +130,7 @@ class Outbox:
     # -- everything else ----------------------------------------------------------------------------------------------
 
     def send(self, served: ServedSession, transactions: tuple[commands.Transaction, ...]) -> None:
-        """Signs and sends these as one batch; chunks beside frames (no preflight) may find company on the way."""
+        """Signs and sends these as one batch. Those without preflight may be joined by other sessions'."""
         self._fault_points.at(transactions[0].point)
         if transactions[0].preflight:
             self._spawn(self._post([(served, transactions)]))
@@ -141,7 +157,10 @@ class Outbox:
         outcomes: list[AwmError | None]
         try:
             signed = [self._sender.sign(transaction.instructions) for _, transaction in asked]
-            outcomes = await self._sender.send_all(signed, skip_preflight=not asked[0][1].preflight)
+            async with asyncio.timeout(_TIMEOUT_S):
+                outcomes = await self._sender.send_all(signed, skip_preflight=not asked[0][1].preflight)
+        except TimeoutError:
+            outcomes = [_no_answer(_TIMEOUT_S)] * len(asked)
         except AwmError as error:
             outcomes = [error] * len(asked)
         for _, transactions in group:
@@ -151,6 +170,15 @@ class Outbox:
             self._deliver(served, events.Sent(transaction.ticket, answer))
 
 
+def _no_answer(seconds: float) -> RpcError:
+    return RpcError(f"no answer in {seconds:g} s", recoverable=True)
+
+
 def refusal(error: AwmError) -> Refusal:
-    """What a machine is told of an error."""
-    return Refusal(str(error), error.code if isinstance(error, ProgramError) else None)
+    """An error as a machine is given it."""
+    text = str(error)
+    if any(words in text.lower() for words in _FUNDS):
+        return Refusal(text, error.code if isinstance(error, ProgramError) else None, "funds")
+    if isinstance(error, ProgramError):
+        return Refusal(text, error.code)
+    return Refusal(text, None, "endpoint")

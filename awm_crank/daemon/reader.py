@@ -1,22 +1,24 @@
-"""Accounts read for machines: what all asked for in one loop turn, in as few requests as it takes."""
+"""Reads accounts for machines: what all of them want in one loop turn, in as few requests as possible."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
 
 from ..errors import AwmError
 from ..net.rpc import RpcClient
 from ..session import events
 from ..session.events import Role
 from ..wire import jsonrpc
+from .patience import hedged
 from .session import ServedSession
 
-_PATIENCE_S = 2.0
-"""For how long one read is tried again here; after that the machine knows, and asks again by itself."""
 _SMALL = 3
-"""Roles that one answer can hold of many sessions; more means the big accounts as well."""
+"""Accounts of one session that one request may read for many sessions. More include the big accounts."""
+_SHORTEST_S, _LONGEST_S = 3.0, 24.0
+"""How long an answer may take before the machine is told. The time doubles for a session whose reads time out."""
+
+_Wanted = tuple[ServedSession, list[Role]]
 
 
 class Reader:
@@ -24,7 +26,7 @@ class Reader:
 
     Args:
         rpc: the sessions' endpoint.
-        deliver: given `Fetched` or `FetchFailed` for each session.
+        deliver: called with `Fetched` or `FetchFailed` for each session.
         spawn: runs a request as a task.
     """
 
@@ -32,31 +34,32 @@ class Reader:
         self,
         rpc: RpcClient,
         deliver: Callable[[ServedSession, events.Event], object],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[object, object, None]], object],
     ) -> None:
         self._rpc, self._deliver, self._spawn = rpc, deliver, spawn
         self._wanted: dict[ServedSession, set[Role]] = {}
+        self._patience = _SHORTEST_S
 
     def __len__(self) -> int:
         """Sessions whose accounts are to be read in this turn."""
         return len(self._wanted)
 
     def want(self, served: ServedSession, roles: Iterable[Role]) -> None:
-        """Reads these of a session's accounts, all at one moment."""
+        """Reads these of a session's accounts, as of one moment."""
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._start)
         self._wanted.setdefault(served, set()).update(roles)
 
     def drop(self, served: ServedSession) -> None:
-        """The session is served no more."""
+        """The session is no longer served."""
         self._wanted.pop(served, None)
 
     def _start(self) -> None:
         wanted, self._wanted = self._wanted, {}
-        group: list[tuple[ServedSession, list[Role]]] = []
+        group: list[_Wanted] = []
         count = 0
         for served, roles in wanted.items():
-            # the big accounts would make one answer of many sessions too large
+            # the big accounts would make one answer for many sessions too large
             big = len(roles) > _SMALL
             if group and (big or count + len(roles) > jsonrpc.MAX_ACCOUNTS):
                 self._spawn(self._read(group))
@@ -69,15 +72,24 @@ class Reader:
         if group:
             self._spawn(self._read(group))
 
-    async def _read(self, group: list[tuple[ServedSession, list[Role]]]) -> None:
-        keys = [served.keys[role] for served, roles in group for role in roles]
+    async def _read(self, group: list[_Wanted]) -> None:
+        request = jsonrpc.get_multiple_accounts([served.keys[role] for served, roles in group for role in roles])
+        patience = self._patience
+        big = len(group[0][1]) > _SMALL
         try:
-            found = iter((await self._rpc.ask(jsonrpc.get_multiple_accounts(keys), patience_s=_PATIENCE_S)).value)
+            answer = await hedged(
+                lambda: self._rpc.ask(request, patience_s=0, deadline_s=patience),
+                "getMultipleAccounts", total_s=patience, growth=2.0 if big else 1.0,
+            )  # fmt: skip
+            found = iter(answer.value)
+            read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
         except AwmError as error:
+            # an endpoint that is slow for all has to be given more time
+            self._patience = min(2 * patience, _LONGEST_S)
             for served, _ in group:
                 self._deliver(served, events.FetchFailed(error))
             return
-        read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
+        self._patience = _SHORTEST_S
         for served, accounts in read:
             self._deliver(served, events.Fetched(accounts))
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
 
 from .. import config
+from ..session import commands
+from ..session.events import OWN_CAUSES
 from ..session.machine import SessionMachine
 from ..session.settings import Settings
 from ..telemetry import logs
@@ -20,6 +23,16 @@ from .phases import Phases
 from .session import ServedSession
 
 _ENTITY = layouts.HIDDEN_STATE.span("entity")
+_EPOCH = layouts.HIDDEN_STATE.span("epoch")
+_FAULT_PAUSE_S, _LONGEST_FAULT_PAUSE_S = 0.5, 60.0
+"""The pause before a session is served again after an exception of ours."""
+
+
+class _Left(NamedTuple):
+    """Why a session was let go, and its hidden state then."""
+
+    outcome: commands.Outcome
+    hidden: bytes
 
 
 class Roster:
@@ -44,10 +57,12 @@ class Roster:
         self._settings, self._stats, self._begin = settings, stats, begin
         self._served: dict[Pubkey, ServedSession] = {}
         """Hidden-state account → session."""
-        self._left: set[Pubkey] = set()
-        """Hidden-state accounts of sessions that were let go for good."""
+        self._left: dict[Pubkey, _Left] = {}
+        """Hidden-state account → what is known of a session that was let go."""
         self._admission = Admission(limits)
         self._phases = Phases(period_ns)
+        self._faults: dict[Pubkey, int] = {}
+        """Hidden-state account → exceptions of ours in its session."""
         self.closed = False
         """No session is admitted any more."""
         self.empty = asyncio.Event()
@@ -71,18 +86,25 @@ class Roster:
         """How many sessions wait for room."""
         return len(self._admission.refused)
 
+    def yielded(self) -> int:
+        """How many sessions another process with this key serves."""
+        return sum(left.outcome == "yielded" for left in self._left.values())
+
     def admit(self, key: Pubkey, data: bytes) -> None:
         """Begins to serve a hidden-state account's session.
 
-        Nothing happens when it is served already, was let go for good, or is no session's account. A session that
-        there is no room for is kept until there is.
+        Nothing happens when it is served already, was let go and has not changed since, or is no session's account. A
+        session that there is no room for is kept until there is.
         """
-        if self.closed or key in self._left or key in self._served or len(data) != layouts.HIDDEN_STATE.size:
+        if self.closed or key in self._served or len(data) != layouts.HIDDEN_STATE.size:
+            return
+        left = self._left.get(key)
+        if left is not None and not _may_return(left, data):
             return
         entity = Pubkey.from_bytes(data[_ENTITY.offset : _ENTITY.offset + _ENTITY.size])
         if bolt.component_pda(ids.HIDDEN_STATE, entity) != key:
             return
-        full = self._admission.full(len(self._served))
+        full = self._admission.full(self._busy())
         if full is not None:
             word, why = full
             if self._admission.keep(key, data):
@@ -90,26 +112,45 @@ class Roster:
                 logs.get().warning("session refused for now", entity=str(entity), reason=why)
             return
         self._admission.refused.pop(key, None)
+        self._left.pop(key, None)
         settings = msgspec.structs.replace(self._settings, phase=self._phases.take())
         served = self._served[key] = ServedSession(entity, settings)
+        served.hidden = data
         self._begin(served)
 
-    def release(self, served: ServedSession, *, again: bool) -> None:
-        """Lets a session go. `again`: a later change of its hidden state may bring it back."""
+    def release(self, served: ServedSession, outcome: commands.Outcome) -> None:
+        """Lets a session go."""
         key = served.keys["hidden"]
         self._served.pop(key, None)
         if served.phase is not None:
             self._phases.give_back(served.phase)
         if not self._served:
             self.empty.set()
-        if not again:
-            self._left.add(key)
+        self._left[key] = _Left(outcome, served.hidden)
         self._make_room()
+
+    def come_back(self, served: ServedSession) -> None:
+        """Serves a session again that was let go for a fault of ours, after a pause that grows."""
+        key, faults = served.keys["hidden"], self._faults.get(served.keys["hidden"], 0) + 1
+        self._faults[key] = faults
+        self._left[key] = _Left("over", served.hidden)
+
+        def begin() -> None:
+            if self._left.pop(key, None) is not None:
+                self.admit(key, served.hidden)
+
+        pause = min(_FAULT_PAUSE_S * 2**faults, _LONGEST_FAULT_PAUSE_S)
+        asyncio.get_running_loop().call_later(pause, begin)
+
+    def _busy(self) -> int:
+        """Sessions that take room. One that cannot be served for a reason of its own takes none."""
+        waiting = [machine.waiting for machine in self.machines()]
+        return sum(each is None or each.cause not in OWN_CAUSES for each in waiting)
 
     def _make_room(self) -> None:
         """Admits one session that waits. The next one follows when this one's load was measured."""
         refused = self._admission.refused
-        if refused and not self.closed and self._admission.full(len(self._served)) is None:
+        if refused and not self.closed and self._admission.full(self._busy()) is None:
             key = next(iter(refused))
             self.admit(key, refused.pop(key))
 
@@ -117,10 +158,22 @@ class Roster:
         """Measures the load and admits sessions that wait, for ever."""
         while True:
             await asyncio.sleep(PERIOD_S)
-            stages = [machine.stage for machine in self.machines()]
+            stages = [machine.stage for machine in self.machines() if machine.waiting is None]
             serving = stages.count("serve")
             opening = len(stages) - serving - stages.count("join")
             stats = self._stats
             sample = LoadSample(time.monotonic_ns(), time.process_time_ns(), stats.land.count, stats.slow_frames)
             self._admission.sampled(sample, serving=serving, opening=opening)
             self._make_room()
+
+
+def _may_return(left: _Left, data: bytes) -> bool:
+    """Whether a session that was let go is worth another look, now that its hidden state is `data`."""
+    if left.outcome == "yielded":
+        # the other process raises the epoch; a lower one means that the validator was replaced
+        return _epoch(data) < _epoch(left.hidden)
+    return data != left.hidden
+
+
+def _epoch(hidden: bytes) -> int:
+    return int.from_bytes(hidden[_EPOCH.offset : _EPOCH.offset + _EPOCH.size], "little")

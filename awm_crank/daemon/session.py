@@ -37,6 +37,8 @@ class ServedSession:
         self.world: Pubkey | None = None
         """The world that the template names."""
         self.subscriptions: list[Subscription] = []
+        self.hidden = b""
+        """Its hidden state as it was last notified."""
         self.gone = False
         """The session was released: its machine gets no further events."""
         self.wake: int | None = None

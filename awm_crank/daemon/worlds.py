@@ -15,6 +15,7 @@ from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import bolt, interface, jsonrpc
 from ..wire.worlds import Registry, World, best_world
+from .patience import persist
 
 _AGAIN_S = 0.25
 _LOOK_S = 2.0
@@ -78,28 +79,23 @@ class WorldWatch:
 
 async def check_interface(rpc: RpcClient) -> None:
     """Waits until World is deployed. Raises ProgramError when it has another interface, and names that interface."""
-    log = logs.get()
-    while True:
-        try:
-            found = (await rpc.ask(jsonrpc.get_multiple_accounts(interface.world_accounts()))).value
-            interface.check_world_accounts([None if account is None else account.raw for account in found])
-            return
-        except AwmError as error:
-            if isinstance(error, ProgramError) and not error.recoverable:
-                raise
-            log.debug("World not found yet", problem=str(error))
-        await asyncio.sleep(_AGAIN_S)
+
+    async def look() -> None:
+        request = jsonrpc.get_multiple_accounts(interface.world_accounts())
+        found = (await rpc.ask(request, patience_s=0, deadline_s=10.0)).value
+        interface.check_world_accounts([None if account is None else account.raw for account in found])
+
+    def other(error: AwmError) -> bool:
+        return isinstance(error, ProgramError) and not error.recoverable
+
+    await persist(look, "the World program", fatal=other)
 
 
 async def find(rpc: RpcClient) -> Pubkey:
     """Looks until there is a world that runs matches."""
-    log = logs.get()
     while True:
-        try:
-            if (world := await lowest(rpc)) is not None:
-                return world
-        except AwmError as error:
-            log.debug("no world found yet", problem=str(error))
+        if (world := await persist(lambda: lowest(rpc), "a world that runs matches")) is not None:
+            return world
         await asyncio.sleep(_AGAIN_S)
 
 

@@ -72,9 +72,9 @@ class CheckpointWriter:
     """
 
     def __init__(
-        self, writer: Pubkey, entity: Pubkey, slot: int, position: Position, state: bytes, *, chunk_bytes: int
+        self, writer: Pubkey, entity: Pubkey, side: int, position: Position, state: bytes, *, chunk_bytes: int
     ) -> None:
-        self.slot = slot
+        self.side = side
         self.frame = position.frame
         self.failed: str | None = None
         self.done = False
@@ -89,7 +89,7 @@ class CheckpointWriter:
         self._flying: dict[int, int] = {}
         """ticket → chunk's offset, or the two below"""
         self._refusals = 0
-        self._prototype = programs.checkpoint_write(writer, entity, slot, 0, b"")
+        self._prototype = programs.checkpoint_write(writer, entity, side, 0, b"")
 
     _BEGIN, _FINALIZE = -1, -2
 
@@ -97,6 +97,11 @@ class CheckpointWriter:
     def outstanding(self) -> int:
         """Transactions sent and not answered."""
         return len(self._flying)
+
+    @property
+    def chunks_left(self) -> int:
+        """Chunks that are to be sent."""
+        return len(self._chunks)
 
     def _all_chunks(self) -> None:
         self._chunks = deque(range(0, len(self._state), self._size))
@@ -126,13 +131,13 @@ class CheckpointWriter:
         if what == self._BEGIN:
             point = "checkpoint-begin"
             instruction = programs.checkpoint_begin(
-                self._writer, self._entity, self.slot, position.frame, position.inputs, position.players,
+                self._writer, self._entity, self.side, position.frame, position.inputs, position.players,
                 position.feedback, position.chain_hash,
             )  # fmt: skip
         elif what == self._FINALIZE:
             point = "checkpoint-finalize"
             digest = sha256(position.checkpoint_header() + self._state).digest()
-            instruction = programs.checkpoint_finalize(self._writer, self._entity, self.slot, digest)
+            instruction = programs.checkpoint_finalize(self._writer, self._entity, self.side, digest)
         else:
             data = self._state[what : what + self._size]
             proto = self._prototype

@@ -1,4 +1,4 @@
-"""What a session machine wants done: its whole output. Timers are data too."""
+"""What a session machine wants done. This is its whole output; timers are data too."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ class Command(Struct, frozen=True):
 
 
 class Watch(Command, frozen=True):
-    """Subscribe to session state, the session's end and input buffer, answer `Watching` when all are confirmed.
+    """Subscribe to the session's accounts, and answer `Watching` when the endpoint has confirmed everything.
 
-    Hidden state is watched anyway. The end is the session's account as soon as its status is Ended.
+    The hidden state is subscribed to anyway, for all sessions together. Without `every_change` and `distrust` this only
+    ends one subscription, and nothing is answered.
+
+    Args:
+        every_change: notify every change of the session's account. Otherwise only its end is notified: each input
+            writes to that account, as BOLT does.
+        distrust: notifications went missing, so the subscription to hidden states is replaced too.
     """
 
-
-class Unwatch(Command, frozen=True):
-    """Of the session's account only its end is of interest from now on: every input writes to it, as BOLT's does."""
+    every_change: bool
+    distrust: bool = False
 
 
 class Fetch(Command, frozen=True):
-    """Read these accounts at one moment; answer `Fetched` or `FetchFailed`."""
+    """Read these accounts as of one moment; answer `Fetched` or `FetchFailed`."""
 
     roles: tuple[Role, ...]
 
 
 class LoadModel(Command, frozen=True):
-    """Load and verify the model of that manifest; answer `ModelLoaded` or `ModelFailed`."""
+    """Load and verify the model of this manifest; answer `ModelLoaded` or `ModelFailed`."""
 
     model: Pubkey
     cartridge_hash: bytes
@@ -45,7 +50,7 @@ class LoadModel(Command, frozen=True):
 
 
 class WarmUp(Command, frozen=True):
-    """`engine.start_state(block)`; answer `WarmedUp`."""
+    """Call `engine.start_state(block)`; answer `WarmedUp`."""
 
     serial: int
     engine: Engine
@@ -53,7 +58,7 @@ class WarmUp(Command, frozen=True):
 
 
 class RunBackbone(Command, frozen=True):
-    """`engine.backbone(state, block)`; answer `Computed`. `live` ones go before those of sessions that catch up."""
+    """Call `engine.backbone(state, block)`; answer `Computed`. `live` sessions go before those that catch up."""
 
     serial: int
     engine: Engine
@@ -75,9 +80,9 @@ class SendFrame(Command, frozen=True):
 
 
 class Transaction(Struct, frozen=True):
-    """Instructions for one transaction. `point` names the passage for crash tests and logs.
+    """The instructions of one transaction. `point` names its purpose, for crash tests and logs.
 
-    Without `preflight` the endpoint answers before it has run it, and says nothing of a refusal.
+    Without `preflight` the endpoint answers before it has run the transaction, so a refusal stays unknown.
     """
 
     ticket: int
@@ -87,25 +92,29 @@ class Transaction(Struct, frozen=True):
 
 
 class Send(Command, frozen=True):
-    """Sign and send these, as one batch; answer `Sent` for each."""
+    """Sign these and send them as one batch; answer `Sent` for each."""
 
     transactions: tuple[Transaction, ...]
 
 
 class WakeAt(Command, frozen=True):
-    """Give `Wake` at that time (ns); replaces the one before. None: no more."""
+    """Give `Wake` at this time (ns), and at no time that was named before. None means never."""
 
     when: int | None
 
 
 class Landed(Command, frozen=True):
-    """A frame stands on chain; for statistics, the debug log and observers. Times in ns.
+    """A frame landed: the one description of it, for statistics, the log, metrics and observers. Times are in ns.
 
-    `wanted_at`: the later of its tick due and the last of its inputs seen; `ready_at`: when all else that it takes was
-    here too: the frame before it consumed. `known_at`: the first that was heard of its landing, the endpoint's answer
-    to the sending or the account's change.
+    `tick_due`: when its tick was due.
+    `wanted_at`: when its tick was due or its last input was seen, whichever was later.
+    `ready_at`: when everything else was there too, that is, the frame before it was consumed.
+    `sent_at`: when it was handed over for signing.
+    `known_at`: the first sign that it landed: the endpoint's answer, or the account's change.
+    `landed_at`: the account's change.
+    `on_time`: whether that was within one period after its tick.
 
-    `block` is the frame's 97-byte block, `before` the one of the frame before it, `chain_hash` 32 bytes.
+    `block` is the frame's 97-byte block, `before` the previous frame's, `chain_hash` has 32 bytes.
     """
 
     frame: int
@@ -122,27 +131,32 @@ class Landed(Command, frozen=True):
 
 
 class Spend(Command, frozen=True):
-    """The session's accounts cost that much rent in all. `held`: they stand already. Otherwise answer `Granted`."""
+    """The session's accounts cost this much rent in all. If they exist already (`held`), this only tells the crank;
+    otherwise answer `Granted`."""
 
     lamports: int
     held: bool
 
 
 class LogLine(Command, frozen=True):
-    """A line for the operator."""
+    """A line for the operator's log."""
 
     level: Level
     event: str
     fields: dict[str, object]
 
 
-class Release(Command, frozen=True):
-    """The session is done with; nothing follows.
+Outcome = Literal["over", "elsewhere", "yielded", "stopped"]
+"""Why a session is let go.
 
-    `ok` is False when it could have been served on and is not; `again` True when a later change of the hidden state
-    may make it ours.
-    """
+`over`: the chain says that it has ended or was closed. `elsewhere`: it is not this crank's, or not created yet. Both
+hold until its hidden state changes. `yielded`: another process with the same key writes it. `stopped`: the crank
+was told to stop.
+"""
+
+
+class Release(Command, frozen=True):
+    """The session is let go; nothing follows."""
 
     reason: str
-    ok: bool
-    again: bool = False
+    outcome: Outcome

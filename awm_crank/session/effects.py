@@ -1,17 +1,39 @@
-"""What both halves of a session machine share: its settings, the commands it emits, and its pause before a retry."""
+"""What both halves of a session machine share: its settings, the commands it emits, and its pause before a retry.
+
+A machine gives nothing up because of something that may pass. It reads the accounts again after a pause that grows, and
+says what it waits for (`waiting`). It acts on a conclusion that would end its service only when a second read agrees.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from solders.pubkey import Pubkey
 
-from .commands import Command, Fetch, Level, LogLine, Release
-from .events import Role
+from .commands import Command, Fetch, Level, LogLine, Outcome, Release
+from .events import OWN_CAUSES, Cause, Role
 from .settings import MILLISECOND, Counters, Settings
 
 ALL: tuple[Role, ...] = ("session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b")
 SMALL: tuple[Role, ...] = ("session", "hidden", "inputs")
-MAX_TRIES = 8
-"""Tries at one thing (claim, set-up, final checkpoint) that gets nowhere, before the session is let go."""
+FIRST_PAUSE_MS = 25
+LONGEST_PAUSE_MS = 1_000
+"""The longest pause before a retry of something cheap. An outage is over at most this long before it is noticed."""
+LONG_PAUSE_MS: dict[Cause, int] = {"model": 10_000, "rent": 5_000, "disagreement": 10_000}
+"""The longest pauses before a retry of something that is expensive, or that a person has to mend."""
+GONE_NS = 3_000 * MILLISECOND
+"""How long every read must show no account before the session counts as closed. A node that is behind shows none."""
+BEHIND_NS = 1_000 * MILLISECOND
+"""How long every read must show an older state before it counts as the chain's."""
+_QUIET_TRIES = 2
+"""Retries that are not worth a line in the log, nor a word in the metrics."""
+
+
+class Waiting(NamedTuple):
+    """Why a session is not served just now."""
+
+    cause: Cause
+    problem: str
 
 
 class Effects:
@@ -25,52 +47,104 @@ class Effects:
         self.out: list[Command] = []
         self.released = False
         self.tries = 0
+        """Retries since something last worked."""
         self.retry_at: int | None = None
+        self._waiting: Waiting | None = None
         self._retry_roles: tuple[Role, ...] = ALL
+        self._verdict = ""
+        self._verdict_since = 0
         self._numbers = 0
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What the session waits for, once the first retries have failed."""
+        return self._waiting if self._worth_saying() else None
 
     def emit(self, command: Command) -> None:
         """Wants something done."""
         self.out.append(command)
 
     def log(self, level: Level, event: str, **fields: object) -> None:
-        """Has something to say."""
+        """Writes a line for the operator."""
         self.emit(LogLine(level, event, fields))
 
     def number(self) -> int:
-        """A ticket or serial never used before."""
+        """A ticket or serial that was never used before."""
         self._numbers += 1
         return self._numbers
 
-    def release(self, reason: str, *, ok: bool, again: bool = False) -> None:
-        """Lets the session go; whatever was emitted before still holds."""
+    def release(self, reason: str, outcome: Outcome) -> None:
+        """Lets the session go. What was emitted before is still carried out."""
         if not self.released:
             self.released = True
-            self.log("info" if ok else "error", "released" if ok else "not served", reason=reason)
-            self.emit(Release(reason, ok, again))
+            loud = outcome == "yielded"
+            self.log("error" if loud else "info", "not served" if loud else "released", reason=reason)
+            self.emit(Release(reason, outcome))
 
-    def taken_over(self, how: str) -> None:
+    def yield_to(self, how: str) -> None:
         """Lets the session go to the process that writes it now."""
-        self.release(f"another process writes this session now ({how}); this one stops serving it", ok=False)
+        self.release(f"another process writes this session now ({how}); this one stops serving it", "yielded")
 
-    def again(self, problem: object, roles: tuple[Role, ...], *, give_up: bool) -> None:
-        """Reads accounts again after a pause that grows; lets the session go after MAX_TRIES where it may."""
-        self.tries += 1
-        if give_up and self.tries > MAX_TRIES:
-            self.release(f"given up after {self.tries} tries; the last problem: {problem}", ok=False)
-            return
+    def again(self, problem: object, roles: tuple[Role, ...], cause: Cause, *, tries: int | None = None) -> None:
+        """Reads these accounts again after a pause. The pause doubles with each retry, up to the cause's longest.
+
+        Args:
+            problem: what went wrong, for the log and the status.
+            tries: how often it went wrong, where that is counted elsewhere.
+        """
+        self.tries = self.tries + 1 if tries is None else max(tries, self.tries)
+        longest = LONG_PAUSE_MS.get(cause, LONGEST_PAUSE_MS)
+        pause = min(FIRST_PAUSE_MS << min(self.tries, 10), longest)
         self._retry_roles = roles
-        self.retry_at = self.now + min(25 << min(self.tries, 6), 1000) * MILLISECOND
-        if self.tries > 2:
-            self.log("warning", "trying again", problem=str(problem), tries=self.tries)
+        self.retry_at = self.now + pause * MILLISECOND
+        before, self._waiting = self._waiting, Waiting(cause, str(problem))
+        # the same problem again is worth a line each time that the count of tries has doubled
+        if self._worth_saying() and (before != self._waiting or not self.tries & (self.tries - 1)):
+            self.log("warning", "trying again", problem=str(problem), cause=cause, tries=self.tries)
+
+    def _worth_saying(self) -> bool:
+        return self._waiting is not None and (self.tries > _QUIET_TRIES or self._waiting.cause in OWN_CAUSES)
+
+    def read_in(self, pause_ns: int, roles: tuple[Role, ...]) -> None:
+        """Reads these accounts after a pause, without anything being wrong."""
+        self._retry_roles = roles
+        self.retry_at = self.now + pause_ns
 
     def progressed(self) -> None:
-        """Something worked: pauses begin short again."""
+        """Something worked, so the next pause is short again."""
         self.tries = 0
         self.retry_at = None
+        self._waiting = None
+        self._verdict = ""
 
     def woken(self) -> None:
-        """A wake-up: reads again, if it is time."""
+        """A wake-up came: reads again, if it is time."""
         if self.retry_at is not None and self.now >= self.retry_at:
             self.retry_at = None
             self.emit(Fetch(self._retry_roles))
+
+    # -- conclusions that would end the service -------------------------------------------------------------------
+
+    def confirmed(self, verdict: str, roles: tuple[Role, ...], for_ns: int = 0) -> bool:
+        """Whether consecutive reads agree on a conclusion. The first one only has the accounts read again.
+
+        Args:
+            verdict: the conclusion, in words.
+            roles: what to read again.
+            for_ns: how long the reads must agree; 0 means that two are enough.
+        """
+        if self._verdict != verdict:
+            self._verdict, self._verdict_since = verdict, self.now
+            if for_ns:
+                self.again(verdict, roles, "accounts")
+            else:
+                self.emit(Fetch(roles))
+            return False
+        if self.now - self._verdict_since < for_ns:
+            self.again(verdict, roles, "accounts")
+            return False
+        return True
+
+    def unsuspicious(self) -> None:
+        """A read showed nothing strange, so an earlier conclusion was wrong."""
+        self._verdict = ""

@@ -1,8 +1,8 @@
-"""What can happen to a session: the machine's whole input. Times come beside them, as nanoseconds."""
+"""What can happen to a session. This is the machine's whole input; each event comes with a time in nanoseconds."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
@@ -12,17 +12,28 @@ from ..errors import AwmError
 Role = Literal["session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b"]
 """A session's six accounts."""
 
+Cause = Literal["endpoint", "refused", "funds", "model", "rent", "accounts", "disagreement", "checkpoint"]
+"""What a session waits for, in one word: the label of a metric.
+
+`endpoint`: requests fail. `refused`: a program refuses transactions. `funds`: the crank's key cannot pay. `model`: the
+model cannot be loaded. `rent`: a spending limit. `accounts`: the accounts are missing, behind or unreadable.
+`disagreement`: the engine computes other bytes than those on chain. `checkpoint`: a last checkpoint does not succeed.
+"""
+
+OWN_CAUSES: frozenset[Cause] = frozenset({"model", "rent", "disagreement"})
+"""Causes that lie in the session itself. Anyone can make such a session, so it must not make the crank look broken."""
+
 
 class Event(Struct, frozen=True):
     """Base of all events."""
 
 
 class Begin(Event, frozen=True):
-    """The session was found; the machine's first event."""
+    """The session was found. This is the machine's first event."""
 
 
 class Watching(Event, frozen=True):
-    """Changes of the session's accounts are notified from now on; comes again after each reconnect."""
+    """The endpoint notifies changes of the session's accounts from now on. Comes again after each reconnect."""
 
 
 class Changed(Event, frozen=True):
@@ -33,7 +44,7 @@ class Changed(Event, frozen=True):
 
 
 class Fetched(Event, frozen=True):
-    """Accounts that were asked for, all as of one moment; None where there is no account."""
+    """The accounts that were asked for, as of one moment. None where there is no account."""
 
     accounts: dict[Role, bytes | None]
 
@@ -59,20 +70,20 @@ class ModelFailed(Event, frozen=True):
 
 
 class Granted(Event, frozen=True):
-    """The rent asked for may be spent; where it may not, `refusal` says why."""
+    """Whether the rent may be spent. If not, `refusal` says why."""
 
     refusal: str = ""
 
 
 class WarmedUp(Event, frozen=True):
-    """The state that a session starts from. `serial` is the command's."""
+    """The state that a session starts from. `serial` is that of the command."""
 
     serial: int
     state: State
 
 
 class Computed(Event, frozen=True):
-    """The backbone consumed a frame. `serial` is the command's."""
+    """The backbone consumed a frame. `serial` is that of the command."""
 
     serial: int
     context: Context
@@ -81,24 +92,24 @@ class Computed(Event, frozen=True):
 class Refusal(Struct, frozen=True):
     """Why a transaction did not do what it should.
 
-    `code` is a program's custom error; without one nothing is known of what became of the transaction.
+    `code` is a program's custom error. Without it, the transaction may have landed all the same.
     """
 
     text: str
     code: int | None = None
-    detail: Any = None
+    cause: Cause = "refused"
 
 
 class Sent(Event, frozen=True):
-    """The endpoint's answer to a transaction; no refusal means accepted, which is not yet landed everywhere."""
+    """The endpoint's answer to a transaction. Without a refusal it was accepted, which does not prove that it lands."""
 
     ticket: int
     refusal: Refusal | None = None
 
 
 class Wake(Event, frozen=True):
-    """The moment named in the last `WakeAt` has come."""
+    """The time that the last `WakeAt` named has come."""
 
 
 class Stop(Event, frozen=True):
-    """The crank is to end: leave a checkpoint and let go."""
+    """The crank is about to end: write a checkpoint, then let the session go."""

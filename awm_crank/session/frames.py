@@ -44,7 +44,8 @@ class FrameLoop:
         self._inputs_at = 0
         self._wanted_at = 0
         self._ready_at = 0
-        self._answered_at = 0
+        self.answered_at = 0
+        """When the endpoint accepted the frame in flight; 0 before it has."""
 
     def consume(self, serial: int) -> RunBackbone:
         """Starts the backbone on the last frame. It does not need the next frame's inputs."""
@@ -93,14 +94,14 @@ class FrameLoop:
         self.flight, self.ticket, self.sent_at = "sent", ticket, now
         due = self.schedule.due(self.schedule.frame_tick)
         self._wanted_at, self._ready_at = max(self._inputs_at, due), max(self._complete_at, due)
-        self._answered_at = 0
+        self.answered_at = 0
         self.schedule.sent()
         return SendFrame(ticket, frame.frame, epoch, inputs, sources, frame.players, frame.feedback)
 
     def accepted(self, ticket: int, now: int) -> None:
         """The endpoint accepted the frame. Only the account's own change proves that it landed."""
-        if ticket == self.ticket and not self._answered_at:
-            self._answered_at = now
+        if ticket == self.ticket and not self.answered_at:
+            self.answered_at = now
 
     def is_ours(self, frame: int, chain_hash: bytes) -> bool:
         """Whether this is a variant of the next frame that was sent from here."""
@@ -115,6 +116,6 @@ class FrameLoop:
         schedule = self.schedule
         due = schedule.due(schedule.frame_tick)
         return Landed(
-            self.last.frame, due, self._wanted_at, self._ready_at, self.sent_at, self._answered_at or now, now,
+            self.last.frame, due, self._wanted_at, self._ready_at, self.sent_at, self.answered_at or now, now,
             schedule.landed(now), self.last.block, before.block, chain_hash,
         )  # fmt: skip

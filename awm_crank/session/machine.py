@@ -1,15 +1,15 @@
-"""One session's machine: events in, commands out, no socket and no clock (docs/session.md shows its stages)."""
+"""One session's machine: events in, commands out, no socket and no clock. docs/session.md shows its stages."""
 
 from __future__ import annotations
 
 from solders.pubkey import Pubkey
 
-from ..errors import AwmError
+from ..errors import AwmError, CheckpointError, StateError, VerifyError
 from ..wire.failures import Code
 from . import events
-from .commands import Command, WakeAt
-from .effects import Effects
-from .events import Event, Refusal
+from .commands import Command, Fetch, WakeAt
+from .effects import ALL, SMALL, Effects, Waiting
+from .events import Cause, Event, Refusal
 from .opening import Opening
 from .schedule import Schedule
 from .serving import Serving
@@ -19,14 +19,14 @@ _CODES = {int(code): code.name for code in Code}
 
 
 class SessionMachine:
-    """Serves one session: `handle(event, now)` for each event, in order, and every command carried out.
+    """Serves one session. Give `handle` every event in order, and carry out every command that it returns.
 
     Args:
         entity: the session's entity.
-        settings: see there.
+        settings: the session's settings.
 
-    `now` and all times are nanoseconds of one monotonic clock. The first event is `Begin`; after a `Release` nothing
-    comes any more.
+    `now` and all other times are nanoseconds of one monotonic clock. The first event is `Begin`. After a `Release` the
+    machine returns nothing more.
     """
 
     def __init__(self, entity: Pubkey, settings: Settings) -> None:
@@ -36,6 +36,9 @@ class SessionMachine:
         self._serving: Serving | None = None
         self._wake: int | None = None
         self._lost_at: int | None = None
+        self._frames = 0
+        self._errors = 0
+        """Errors and hard refusals since a frame last landed."""
 
     @property
     def entity(self) -> Pubkey:
@@ -44,7 +47,7 @@ class SessionMachine:
 
     @property
     def counters(self) -> Counters:
-        """What happened so far; the ticks' counters are the schedule's."""
+        """What happened so far. The schedule counts the ticks."""
         return self._effects.counters
 
     @property
@@ -55,13 +58,25 @@ class SessionMachine:
         return self._opening.stage if self._serving is None else "serve"
 
     @property
+    def waiting(self) -> Waiting | None:
+        """Why the session is not served just now, although it should be. None while it is, or while it opens."""
+        return None if self._effects.released else self._effects.waiting
+
+    @property
     def frame(self) -> int:
         """The last frame that landed; 0 before the session is served."""
         return 0 if self._serving is None else self._serving.loop.last.frame
 
     def due(self, now: int) -> int:
-        """The frame that is due and not attempted although all it takes is here; 0 when there is none."""
+        """The frame that is due and was not attempted although everything it takes is here; 0 when there is none."""
         return 0 if self._serving is None else self._serving.due(now)
+
+    def stalled(self, now: int) -> str:
+        """Why the session makes no frames although it should; empty when all is well, or players are awaited."""
+        if self._serving is not None:
+            return self._serving.stalled(now)
+        waiting = self.waiting
+        return "" if waiting is None else waiting.problem
 
     def handle(self, event: Event, now: int) -> list[Command]:
         """What is to be done about an event."""
@@ -73,42 +88,38 @@ class SessionMachine:
             self._dispatch(event)
             self._move_on()
         except AwmError as error:
-            effects.release(str(error), ok=False)
+            self._failed(error, notified=isinstance(event, events.Changed))
         self._set_timer()
         return effects.out
 
     def _dispatch(self, event: Event) -> None:
         opening, serving = self._opening, self._serving
-        now_at = opening if serving is None else serving
+        current = opening if serving is None else serving
         match event:
             case events.Changed():
-                if event.data:
-                    now_at.changed(event.role, event.data)
-                else:
-                    # a session that never began can be closed by its player 1 at any time
-                    self._effects.release("its accounts are gone", ok=True, again=True)
+                current.changed(event.role, event.data)
             case events.Sent():
                 self._count(event.refusal)
-                now_at.sent(event.ticket, event.refusal)
+                current.sent(event.ticket, event.refusal)
             case events.Computed():
-                now_at.computed(event)
+                current.computed(event)
             case events.Wake():
                 self._wake = None
                 self._effects.woken()
                 if serving is not None:
                     serving.woken()
             case events.Fetched():
-                now_at.fetched(event.accounts)
+                current.fetched(event.accounts)
             case events.FetchFailed():
-                now_at.failed(event.error)
+                current.failed(event.error)
             case events.Watching():
-                now_at.watching()
+                current.watching()
             case events.Begin():
                 opening.begin()
             case events.ModelLoaded():
                 opening.loaded(event.engine, event.cartridge_hash)
             case events.ModelFailed():
-                raise event.error
+                opening.model_failed(event.error)
             case events.Granted():
                 opening.granted(event.refusal)
             case events.WarmedUp():
@@ -116,7 +127,7 @@ class SessionMachine:
             case events.Stop():
                 self._effects.tries = 0
                 if serving is None:
-                    self._effects.release("stopped", ok=True)
+                    self._effects.release("stopped", "stopped")
                 else:
                     serving.stopping = True
 
@@ -128,19 +139,46 @@ class SessionMachine:
 
     def _move_on(self) -> None:
         """From opening to serving, back where the chain went another way, and on with the next frame."""
-        opening, effects = self._opening, self._effects
+        opening, effects, serving = self._opening, self._effects, self._serving
         if effects.released:
             return
-        if self._serving is not None and self._serving.lost:
-            self._resync(self._serving)
+        if serving is not None and serving.lost:
+            self._resync(serving)
         opened = opening.result
         if self._serving is None and opened is not None:
             if self.schedule.in_flight and self._lost_at is not None and opened.last.frame > self._lost_at:
                 self.schedule.landed(effects.now)
+            opening.result = None
             self._serving = Serving(effects, opened, self.schedule)
-            effects.progressed()
+            if not self._errors:
+                effects.progressed()
         if self._serving is not None:
+            frames = effects.counters.frames
             self._serving.proceed()
+            if frames != self._frames:
+                self._frames, self._errors = frames, 0
+
+    def _failed(self, error: AwmError, *, notified: bool) -> None:
+        """Bytes that cannot be read, or an engine that disagrees with the chain: the chain is asked again."""
+        effects, serving = self._effects, self._serving
+        if notified:
+            # a notification may be damaged, and a read shows what is there
+            effects.emit(Fetch(ALL if serving is None else SMALL))
+            return
+        self._errors += 1
+        cause: Cause = "accounts"
+        if isinstance(error, CheckpointError | StateError | VerifyError):
+            cause = "disagreement"
+            effects.log("error", "cannot go on from these accounts", problem=str(error), tries=self._errors)
+        if serving is not None and self._errors > 1:
+            serving.lost = str(error)
+            self._resync(serving)
+        if effects.released:
+            return
+        if self._serving is None:
+            self._opening.failed_read(error, cause, self._errors)
+        else:
+            effects.again(error, SMALL, cause, tries=self._errors)
 
     def _resync(self, serving: Serving) -> None:
         effects = self._effects
@@ -149,16 +187,23 @@ class SessionMachine:
         self._lost_at = serving.loop.last.frame
         self._serving = None
         if serving.stopping:
-            # what the next process does as well, and a stop must not wait for
-            effects.release("stopped", ok=True)
+            # the next process does the same, and a stop must not wait for it
+            effects.release("stopped", "stopped")
+            return
+        self._opening.reopen()
+        if serving.refused:
+            # the same frame would be refused again at once
+            self._errors += 1
+            effects.again(serving.lost, ALL, "refused", tries=self._errors)
         else:
-            self._opening.reopen()
+            effects.emit(Fetch(ALL))
 
     def _set_timer(self) -> None:
         when = self._effects.retry_at
         if self._serving is not None:
             deadline = self._serving.deadline()
-            when = min((time for time in (when, deadline) if time is not None), default=None)
+            if when is None or (deadline is not None and deadline < when):
+                when = deadline
         if self._effects.released:
             when = None
         if when != self._wake:

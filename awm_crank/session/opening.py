@@ -1,7 +1,7 @@
-"""From a session found to its first frame: bind, claim, model, accounts, player 2, and where the chain stands.
+"""From a session that was found to its first frame: watch, bind, claim, model, accounts, player 2, and catching up.
 
-Every step ends in reading all accounts again and deciding anew from them, so that it does not matter which process did
-the steps before, nor where it was killed.
+Every step ends with a read of all accounts, and the next step follows from them alone. So it does not matter which
+process did the steps before, nor where it was killed. A step that fails is tried again, without end.
 """
 
 from __future__ import annotations
@@ -13,23 +13,33 @@ from solders.instruction import Instruction
 
 from ..engine.api import Engine, State
 from ..engine.position import Position
+from ..errors import AwmError, RpcError
 from ..wire import ids, programs
 from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, HiddenState, SessionState, peek_session
-from ..wire.failures import Code
 from . import events, setup
 from .checkpoints import Cadence, cadence
-from .commands import Fetch, LoadModel, RunBackbone, Send, Spend, Transaction, Unwatch, WarmUp, Watch
-from .effects import ALL, SMALL, Effects
-from .events import Refusal, Role
+from .claiming import Claiming
+from .commands import Fetch, LoadModel, RunBackbone, Send, Spend, Transaction, WarmUp, Watch
+from .effects import ALL, BEHIND_NS, GONE_NS, SMALL, Effects
+from .events import Cause, Refusal, Role
 from .inputs import Known
 from .recovery import CatchUp, RecoveryPlan, locate
+from .settings import MILLISECOND
 
 _Sending = Literal["bind", "claim", "pin", "setup"]
 Stage = Literal["look", "watch", "assess", "bind", "claim", "model", "pin", "setup", "join", "restore"]
 
+_CONFIRMATION_NS = 1_000 * MILLISECOND
+"""How long the endpoint may take to confirm the subscriptions before the session goes on without them."""
+_JOIN_FIRST_NS, _JOIN_LONGEST_NS = 1_000 * MILLISECOND, 4_000 * MILLISECOND
+"""The pauses between two reads while player 2 is awaited: a notification of the join may get lost."""
+_FOREIGN_POWER = "a stranger's key has power over its components"
+_SAME_PLAN_TRIES = 5
+"""Reads that must show no effect of set-up transactions that were accepted, before they are sent again."""
+
 
 class Opened(Struct, frozen=True):
-    """A session that can be served: `state` has consumed the frames before `last`."""
+    """A session that can be served. `state` is the recurrent state before the backbone has consumed `last`."""
 
     engine: Engine
     state: State
@@ -44,26 +54,28 @@ class Opened(Struct, frozen=True):
 
 
 class Opening:
-    """The way to `Opened`, which stands in `result` once it is reached. `reopen` goes it again after a resync."""
+    """The way to `Opened`, which is in `result` once it is reached. `reopen` goes that way again after a resync."""
 
     def __init__(self, effects: Effects) -> None:
         self._effects = effects
         self.stage: Stage = "look"
         self.result: Opened | None = None
-        self.epoch: int | None = None
         self.known = Known()
+        self._claiming = Claiming(effects)
         self._engine: Engine | None = None
         self._cartridge = bytes(32)
+        self._loading = False
+        self._model_failures = 0
         self._cadence = Cadence(0, 0)
         self._watched = False
-        """every change of the session's account is notified"""
+        """The endpoint was asked to notify every change of the session's account."""
         self._status = 0
-        """the highest session status notified; it only rises"""
+        """The highest session status that was notified. A session's status only rises."""
+        self._join_pause = _JOIN_FIRST_NS
         self._awaited: set[int] = set()
-        self._problem = ""
-        self._claimed: int | None = None
-        self._claim_accepted = False
-        self._claim_doubtful = False
+        self._refusal: Refusal | None = None
+        self._sent_plan: list[tuple[Instruction, ...]] = []
+        self._same_plan = 0
         self._granted = False
         self._plan: RecoveryPlan | None = None
         self._catch_up: CatchUp | None = None
@@ -74,11 +86,18 @@ class Opening:
         self._state: State = None
 
     def reopen(self) -> None:
-        """Back to what the chain says; claim and model are kept."""
+        """Starts again from what the chain says. Claim and model are kept."""
         self.stage, self.result, self._catch_up = "assess", None, None
         # the chain may have gone back, and then older inputs are the true ones
         self.known = Known()
-        self._effects.emit(Fetch(ALL))
+
+    def failed_read(self, error: AwmError, cause: Cause, tries: int) -> None:
+        """The accounts that were read cannot be used."""
+        if self.stage == "look":
+            self._effects.again(error, SMALL, cause, tries=tries)
+        else:
+            self.reopen()
+            self._effects.again(error, ALL, cause, tries=tries)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -87,14 +106,15 @@ class Opening:
         self._effects.emit(Fetch(SMALL))
 
     def watching(self) -> None:
-        """Changes are notified from now on."""
+        """The endpoint notifies changes from now on."""
         if self.stage in ("watch", "join"):
             self.stage = "assess"
+            self._effects.retry_at = None
             self._effects.emit(Fetch(ALL))
 
-    def failed(self, problem: object) -> None:
-        """Something that may pass went wrong."""
-        self._effects.again(problem, SMALL if self.stage == "look" else ALL, give_up=True)
+    def failed(self, problem: object, cause: Cause = "endpoint") -> None:
+        """Something went wrong that may pass."""
+        self._effects.again(problem, SMALL if self.stage == "look" else ALL, cause)
 
     def changed(self, role: Role, data: bytes) -> None:
         """An account changed while the session is not served yet."""
@@ -102,25 +122,32 @@ class Opening:
             self._learn(data)
         elif role == "session":
             self._status = max(self._status, peek_session(data)[0])
-            if self.stage == "join" and self._status > WAITING_PLAYERS:
-                self.stage = "assess"
-                self._effects.emit(Fetch(ALL))
+        # a join changes three accounts, and each notification of it may be the one that is not lost
+        if self.stage == "join" and (role != "session" or self._status > WAITING_PLAYERS):
+            self.stage = "assess"
+            self._effects.emit(Fetch(ALL))
 
     def fetched(self, accounts: dict[Role, bytes | None]) -> None:
         """Decides the next step from the accounts."""
         effects = self._effects
-        if self.stage not in ("look", "assess", "model"):
+        if self.stage not in ("look", "watch", "assess", "join", "model"):
             return
+        if self.stage == "model" and self._loading:
+            return
+        roles = SMALL if self.stage == "look" else ALL
         session_data, hidden_data = accounts.get("session"), accounts.get("hidden")
-        if session_data is None or hidden_data is None:
-            effects.release("its accounts are gone", ok=True, again=True)
+        if not session_data or not hidden_data:
+            if effects.confirmed("its accounts are gone", roles, GONE_NS):
+                effects.release("its accounts are gone", "over")
             return
         session, hidden = SessionState.decode(session_data), HiddenState.decode(hidden_data)
         complete = hidden.initialized and hidden.checkpoint_frame == session.frame
         if session.status == ENDED and (complete or not session.frame):
-            effects.release("ended", ok=True)
+            if effects.confirmed("ended", roles):
+                effects.release("ended", "over")
         elif session.status not in (WAITING_PLAYERS, ACTIVE, ENDED):
-            effects.release("not created yet", ok=True, again=True)
+            if effects.confirmed("not created yet", roles):
+                effects.release("not created yet", "elsewhere")
         elif self.stage == "look":
             effects.progressed()
             self._watch()
@@ -130,7 +157,8 @@ class Opening:
     def loaded(self, engine: Engine, cartridge_hash: bytes) -> None:
         """The model is there."""
         settings = self._effects.settings
-        self._engine, self._cartridge = engine, cartridge_hash
+        self._loading = False
+        self._engine, self._cartridge, self._model_failures = engine, cartridge_hash, 0
         self._cadence = cadence(
             engine.state_size,
             chunk_bytes=settings.chunk_bytes,
@@ -138,13 +166,22 @@ class Opening:
             min_interval=settings.min_interval_frames,
             ring_capacity=settings.ring_capacity,
         )
+        self._effects.progressed()
         self._effects.emit(Fetch(ALL))
 
+    def model_failed(self, error: AwmError) -> None:
+        """The model cannot be loaded, for now."""
+        self.stage, self._loading = "assess", False
+        self._model_failures += 1
+        cause: Cause = "endpoint" if isinstance(error, RpcError) else "model"
+        self._effects.again(error, ALL, cause, tries=self._model_failures)
+
     def granted(self, refusal: str) -> None:
-        """The answer to `Spend`."""
+        """Takes the answer to `Spend`."""
         if refusal:
-            # what is closed elsewhere makes room, and then a later change of the session finds it
-            self._effects.release(refusal, ok=False, again=True)
+            # another session's end makes room
+            self.stage = "assess"
+            self.failed(refusal, "rent")
         else:
             self._granted = True
             self._effects.emit(Fetch(ALL))
@@ -163,25 +200,18 @@ class Opening:
             self._catch_up_on()
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
-        """The answer to a transaction of the set-up."""
+        """Takes the answer to a transaction of the set-up."""
         if ticket not in self._awaited:
             return
         self._awaited.discard(ticket)
         if self.stage == "claim":
-            if refusal is None:
-                self._claim_accepted = True
-            elif refusal.code == Code.EPOCH_MISMATCH and not self._claim_doubtful:
-                self._effects.taken_over("it claimed the session first")
-                return
-            elif refusal.code is None:
-                # it may land all the same, and then a refusal of the next claim says nothing
-                self._claim_doubtful = True
+            self._claiming.answered(refusal)
         if refusal is not None:
-            self._problem = refusal.text
+            self._refusal = refusal
         if not self._awaited:
             self.stage = "assess"
-            if self._problem:
-                self.failed(self._problem)
+            if self._refusal is not None:
+                self.failed(self._refusal.text, self._refusal.cause)
             else:
                 self._effects.emit(Fetch(ALL))
 
@@ -196,21 +226,22 @@ class Opening:
         effects = self._effects
         me, zero = effects.settings.me, ids.ZERO_KEY
         self._session, self._hidden = session, hidden
-        if accounts["inputs"] is not None:
+        if accounts["inputs"]:
             self._learn(accounts["inputs"])
         if hidden.writer == zero and effects.settings.adopt and session.status != ENDED:
             self._send("bind", [(programs.bind_writer(me, effects.entity),)])
         elif hidden.writer != me:
-            named = "not named" if hidden.writer == zero else str(hidden.writer)
-            effects.release(f"its writer is {named}", ok=True, again=True)
-        elif self.epoch is None and not self._claim(hidden.epoch):
+            reason = f"its writer is {'not named' if hidden.writer == zero else hidden.writer}"
+            if effects.confirmed(reason, ALL):
+                effects.release(reason, "elsewhere")
+        elif not self._claimed(hidden):
             return
-        elif hidden.epoch != self.epoch:
-            effects.taken_over(f"epoch {hidden.epoch}, ours is {self.epoch}")
         elif {session.bolt_metadata, hidden.bolt_metadata} != {ids.WORLD}:
-            effects.release("a key of somebody's has power over its components", ok=False)
+            if effects.confirmed(_FOREIGN_POWER, ALL):
+                effects.log("error", "not served", reason=_FOREIGN_POWER)
+                effects.release(_FOREIGN_POWER, "elsewhere")
         elif self._engine is None or (any(hidden.cartridge_hash) and hidden.cartridge_hash != self._cartridge):
-            self.stage = "model"
+            self.stage, self._loading = "model", True
             effects.emit(LoadModel(session.model, hidden.cartridge_hash))
         elif not any(hidden.cartridge_hash):
             # written down before the first frame: a manifest can be closed and written anew under its key
@@ -220,40 +251,44 @@ class Opening:
         elif session.status != WAITING_PLAYERS:
             if self._watched:
                 self._watched = False
-                effects.emit(Unwatch())
+                effects.emit(Watch(every_change=False))
             self._restore(self._engine, accounts)
-        elif self._status > WAITING_PLAYERS:
+        elif self._status > WAITING_PLAYERS and not effects.confirmed("an older session was read", ALL, BEHIND_NS):
             # player 2 came while these accounts were on their way
-            self.failed("an older state of the session was read")
+            return
         elif not self._watched:
-            # a rollup that was started again can have gone back to before the match
+            # a rollup that was restarted can have gone back to before the match
             self._watch()
         else:
-            self.stage = "join"
-            effects.log("info", "ready", waiting_for="player 2")
+            self._join()
 
     def _watch(self) -> None:
         self.stage, self._watched = "watch", True
-        self._effects.emit(Watch())
+        self._effects.emit(Watch(every_change=True))
+        self._effects.read_in(_CONFIRMATION_NS, ALL)
 
-    def _claim(self, epoch: int) -> bool:
-        """Whether the session is claimed; otherwise the claim is on its way."""
+    def _join(self) -> None:
         effects = self._effects
-        if self._claimed is not None and self._claim_accepted:
-            if epoch == self._claimed + 1:
-                self.epoch = epoch
-                effects.progressed()
-                effects.log("info", "claimed", epoch=epoch)
-                return True
-            if epoch == self._claimed:
-                self.failed("the claim is accepted but not on chain yet")
-                return False
-        self._claimed, self._claim_accepted = epoch, False
-        self._send("claim", [(programs.claim(effects.settings.me, effects.entity, epoch),)])
-        return False
+        if self.stage != "join":
+            effects.progressed()
+            self._join_pause, self._status = _JOIN_FIRST_NS, 0
+            effects.log("info", "ready", waiting_for="player 2")
+        self.stage = "join"
+        effects.read_in(self._join_pause, ALL)
+        self._join_pause = min(2 * self._join_pause, _JOIN_LONGEST_NS)
+
+    def _claimed(self, hidden: HiddenState) -> bool:
+        """Whether this process holds the session's epoch. If not, a claim or another read is on its way."""
+        claiming = self._claiming
+        verdict = claiming.judge(hidden)
+        if verdict == "claim":
+            self._send("claim", [(programs.claim(self._effects.settings.me, self._effects.entity, hidden.epoch),)])
+        elif verdict == "wait":
+            self.failed(claiming.problem, "accounts")
+        return verdict == "held"
 
     def _prepared(self, engine: Engine, session: SessionState, accounts: dict[Role, bytes | None]) -> bool:
-        """Whether checkpoints and ring are whole; otherwise what is missing is on its way."""
+        """Whether checkpoints and ring are complete. If not, what is missing is on its way."""
         effects, settings = self._effects, self._effects.settings
         plan = setup.missing(
             accounts, writer=settings.me, entity=effects.entity, state_size=engine.state_size, cadence=self._cadence,
@@ -265,21 +300,24 @@ class Opening:
             if not self._granted:
                 self._granted = True
                 effects.emit(Spend(lamports, held=True))
-            effects.progressed()
+            self._sent_plan = []
             return True
         if lamports > limit:
-            effects.release(
-                f"its accounts would cost {lamports} lamports, crank.spend_limit_lamports allows {limit}", ok=False
-            )
+            cost = f"its accounts would cost {lamports} lamports"
+            self.failed(f"{cost}, crank.spend_limit_lamports allows {limit}", "rent")
         elif session.status == ENDED:
-            effects.release("ended before its accounts were made", ok=True)
+            if effects.confirmed("ended before its accounts were made", ALL):
+                effects.release("ended before its accounts were made", "over")
         elif not self._granted:
             effects.emit(Spend(lamports, held=False))
+        elif plan == self._sent_plan and self._refusal is None and self._same_plan < _SAME_PLAN_TRIES:
+            self._same_plan += 1
+            effects.again("the set-up was accepted but is not on chain yet", ALL, "accounts", tries=self._same_plan)
         else:
-            if self.stage == "assess" and not effects.tries:
-                effects.log(
-                    "info", "preparing", lamports=lamports, ring=self._cadence.capacity, state=engine.state_size
-                )
+            if not self._sent_plan:
+                ring = self._cadence.capacity
+                effects.log("info", "preparing", lamports=lamports, ring=ring, state=engine.state_size)
+            self._sent_plan, self._same_plan = plan, 0
             self._send("setup", plan)
         return False
 
@@ -287,7 +325,7 @@ class Opening:
         self.stage = point
         transactions = tuple(Transaction(self._effects.number(), point, instructions) for instructions in plan)
         self._awaited = {transaction.ticket for transaction in transactions}
-        self._problem = ""
+        self._refusal = None
         self._effects.emit(Send(transactions))
 
     def _restore(self, engine: Engine, accounts: dict[Role, bytes | None]) -> None:
@@ -304,7 +342,7 @@ class Opening:
             self._catch_up_on()
 
     def _catch_up_on(self) -> None:
-        """One more frame of the way to the chain's frame, or the end of it."""
+        """Computes one more frame on the way to the chain's frame, or ends there."""
         engine, catch_up, plan, session, hidden = self._engine, self._catch_up, self._plan, self._session, self._hidden
         assert engine is not None
         assert catch_up is not None
@@ -319,7 +357,7 @@ class Opening:
             engine=engine,
             state=self._state,
             last=plan.end,
-            epoch=self.epoch or 0,
+            epoch=hidden.epoch,
             cadence=self._cadence,
             capacity=self._capacity,
             max_frames=session.max_frames,

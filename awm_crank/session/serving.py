@@ -1,31 +1,45 @@
-"""An opened session being served: frames by the schedule, checkpoints between them, and the end."""
+"""A session being served: its frames by the schedule, checkpoints between them, and the end.
+
+Notifications are fast, but nothing proves that they come, or that they are right. So a session that does not move reads
+its accounts, and nothing ends the service before a read confirms it.
+"""
 
 from __future__ import annotations
 
-from ..wire.accounts import ENDED, HiddenState, peek_session
+from ..wire.accounts import ACTIVE, ENDED, HiddenState, peek_session
 from ..wire.failures import Code
-from . import events, setup
-from .checkpoints import REST, CheckpointWriter
-from .commands import Fetch, Send, Transaction
-from .effects import ALL, MAX_TRIES, SMALL, Effects
+from . import events
+from .checkpoints import REST
+from .commands import Fetch, Watch
+from .effects import ALL, BEHIND_NS, GONE_NS, SMALL, Effects
 from .events import Refusal, Role
 from .frames import FrameLoop
 from .inputs import Known
+from .keeper import CheckpointKeeper
 from .opening import Opened
 from .schedule import Schedule
+from .settings import MILLISECOND
 
-FLUSH_BATCH = 24
-"""Chunks in one batch where no frame has to pass between them."""
-_MADE: tuple[Role, ...] = ("log", "checkpoint_a", "checkpoint_b")
-"""What the crank makes for a session."""
-_REPAIR_FRAMES = 15
-"""Frames until checkpoints that vanished are looked for again."""
-_STALE_READS = 3
-"""Reads in a row that show an older frame before frames count as lost."""
+_FIRST_LOOK_NS = 100 * MILLISECOND
+"""How long a session may not move before its accounts are read; each further read waits twice as long."""
+_LONGEST_LOOK_NS = 1_000 * MILLISECOND
+_LANDINGS = 3
+"""How many times as long as landings usually take an accepted frame may take before its accounts are read."""
+_UNHEARD_READS = 3
+"""Reads in a row that tell what no notification told, before the subscriptions are replaced."""
+_RESUBSCRIBE_NS = 5_000 * MILLISECOND
+"""The shortest time between two replacements of the subscriptions."""
+_STALLED_NS = 2_000 * MILLISECOND
+"""How long a session that has everything it needs may make no frame before that counts as a fault."""
+_HARD_REFUSALS = (Code.INVALID_PLAYER_STATE, Code.INVALID_ARGUMENTS, Code.INVALID_ACCOUNT)
+"""Refusals of a frame that computing it again from the same state does not mend."""
 
 
 class Serving:
-    """Serves from where `opened` says. `lost` says why it cannot go on from what it knows; then the chain decides."""
+    """Serves from where `opened` says.
+
+    `lost` says why it cannot go on from what it knows. The machine then opens the session again from the chain.
+    """
 
     def __init__(self, effects: Effects, opened: Opened, schedule: Schedule) -> None:
         self._effects = effects
@@ -33,52 +47,57 @@ class Serving:
         self._schedule = schedule
         self.loop = FrameLoop(opened.engine, opened.state, opened.last, schedule)
         self.loop.learn(opened.known)
+        self.keeper = CheckpointKeeper(effects, opened, self.loop)
         self.lost = ""
+        self.refused = False
+        """It is lost because a program refused a frame for good."""
         self.ended = opened.ended
         self.stopping = False
-        self._writer: CheckpointWriter | None = None
-        self._writer_deadline: int | None = None
-        self._writer_waits = 0
-        self._repairs: set[int] = set()
-        """tickets of transactions that make vanished checkpoints again"""
-        self._repair_at = 0
-        """frame at which to look for them again; 0 for none"""
-        self._initialized = opened.hidden.initialized
-        self._good_frame = opened.hidden.checkpoint_frame
-        self._good_slot = opened.hidden.checkpoint_slot if opened.hidden.initialized else 1
-        self._checkpoint_after = (self._good_frame if self._initialized else 0) + opened.cadence.interval
         self._held_at = -1
-        self._stale = 0
-        self._problem = ""
+        self._problem = Refusal("")
+        self._moved_at = effects.now
+        """When a frame last landed."""
+        self._look_at = effects.now + _FIRST_LOOK_NS
+        """When to read the accounts if nothing has moved until then."""
+        self._look_pause = _FIRST_LOOK_NS
+        self._reading = False
+        self._peeked = False
+        """The accounts were read since the frame in flight was accepted."""
+        self._usual_landing = 0
+        """How long landings take, smoothed (ns)."""
+        self._unheard = 0
+        self._resubscribed_at = effects.now
+        self._inputs_refused = False
+        self._end_reads = 0
+        """Reads in a row that showed that the session has ended."""
         effects.log("info", "serving", frame=opened.last.frame)
         effects.emit(self.loop.consume(effects.number()))
 
     @property
     def pausing(self) -> bool:
-        """No further frame is wanted."""
+        """Whether no further frame is wanted."""
         return self.ended or self.stopping
-
-    @property
-    def _writer_role(self) -> Role:
-        return "checkpoint_b" if self._writer is not None and self._writer.slot else "checkpoint_a"
 
     def deadline(self) -> int | None:
         """When to be woken."""
-        times = []
         loop = self.loop
+        when = self.keeper.wake_at
+        mine: int | None = None
         if loop.flight == "sent":
-            times.append(loop.sent_at + self._effects.settings.send_timeout_ns)
-        elif loop.flight == "none" and self._schedule.resting and not self.pausing:
-            # waiting for inputs needs no timer: ticks that pass meanwhile are counted when they come
-            times.append(self._schedule.next_due())
-        if self._writer_deadline is not None:
-            times.append(self._writer_deadline)
-        return min(times, default=None)
+            mine = loop.sent_at + self._effects.settings.send_timeout_ns
+            if not self._peeked and loop.answered_at:
+                mine = min(mine, self._peek_at())
+        elif loop.flight == "none" and not self.pausing:
+            # ticks that pass while inputs are awaited are counted when the inputs come
+            mine = self._schedule.next_due() if self._schedule.resting else self._look_at
+        if when is None or mine is None:
+            return mine if when is None else when
+        return min(when, mine)
 
     def due(self, now: int) -> int:
-        """The frame that is due and not attempted although all it takes is here; 0 when there is none.
+        """The frame that is due and was not attempted although everything it takes is here; 0 when there is none.
 
-        A frame that waits for inputs, for news of the one before, or for a checkpoint that is under way, is not meant.
+        A frame does not count while it waits for inputs, for news of the one before, or for a checkpoint.
         """
         loop, effects, schedule = self.loop, self._effects, self._schedule
         frame = loop.last.frame + 1
@@ -86,136 +105,215 @@ class Serving:
             return 0
         if schedule.resting and now < schedule.next_due():
             return 0
-        if self._held_at == frame and (self._writer is not None or effects.retry_at is not None):
+        if self._held_at == frame and (self.keeper.writing or effects.retry_at is not None):
             return 0
         return frame
+
+    def stalled(self, now: int) -> str:
+        """Why no frame lands although one should; empty when frames land, or players are awaited."""
+        loop, waiting = self.loop, self._effects.waiting
+        if self.pausing or now - self._moved_at < _STALLED_NS:
+            return ""
+        frame = loop.last.frame + 1
+        if waiting is not None:
+            return waiting.problem
+        if loop.flight != "none":
+            return f"frame {frame} was sent and has not landed; {self._problem.text or 'no refusal'}"
+        if self._held_at == frame:
+            return f"frame {frame} waits for a checkpoint"
+        return f"frame {frame} is not computed" if loop.inputs_known(self._effects.settings.late_policy) else ""
 
     # -- events ---------------------------------------------------------------------------------------------------
 
     def watching(self) -> None:
-        """Changes are notified again: whatever changed while nothing was heard."""
+        """The endpoint notifies changes again. Whatever changed meanwhile has to be read."""
         self._effects.emit(Fetch(ALL if self._effects.settings.in_rollup else SMALL))
 
     def failed(self, problem: object) -> None:
         """Accounts could not be read."""
-        self._effects.again(problem, SMALL, give_up=self.pausing)
+        self._reading = False
+        self._effects.again(problem, SMALL, "endpoint")
 
     def woken(self) -> None:
         """A time of `deadline` has come."""
-        now, loop, timeout = self._effects.now, self.loop, self._effects.settings.send_timeout_ns
-        if loop.flight == "sent" and now >= loop.sent_at + timeout:
-            self._effects.counters.timeouts += 1
-            self._effects.log("warning", "frame not seen in time", frame=loop.last.frame + 1)
-            self._doubt()
-        if self._writer_deadline is not None and now >= self._writer_deadline:
-            self._writer_waits += 1
-            self._writer_deadline = now + timeout
-            self._effects.emit(Fetch(SMALL))
+        now, loop, effects = self._effects.now, self.loop, self._effects
+        self.keeper.woken()
+        if loop.flight == "sent":
+            if now >= loop.sent_at + effects.settings.send_timeout_ns:
+                effects.counters.timeouts += 1
+                effects.log("warning", "frame not seen in time", frame=loop.last.frame + 1)
+                self._doubt()
+            elif not self._peeked and loop.answered_at and now >= self._peek_at():
+                self._peeked = True
+                self._look()
+        elif loop.flight == "none" and not self.pausing and not self._schedule.resting and now >= self._look_at:
+            self._look_pause = min(2 * self._look_pause, _LONGEST_LOOK_NS)
+            self._look_at = now + self._look_pause
+            if not loop.ready(effects.settings.late_policy):
+                self._look()
 
     def computed(self, event: events.Computed) -> None:
         """The backbone consumed the last frame."""
         self.loop.computed(event.serial, event.context, self._effects.now)
 
     def changed(self, role: Role, data: bytes) -> None:
-        """An account changed."""
+        """The endpoint notified a change of an account."""
+        if not data:
+            self._look()
+            return
+        self._unheard = 0
         if role == "inputs":
-            self.loop.learn(Known.decode(data), self._effects.now)
+            known = Known.decode(data)
+            # the buffer is one frame ahead of the chain, so more than two ahead of us is no buffer of this match
+            if known.frame <= self.loop.last.frame + 2:
+                self.loop.learn(known, self._effects.now)
+            else:
+                self._look()
         elif role == "hidden":
             self._hidden(HiddenState.decode(data), fetched=False)
-        elif role == "session" and peek_session(data)[0] == ENDED:
-            self.ended = True
+        elif role == "session" and peek_session(data)[0] == ENDED and not self.ended:
+            self._look()
 
     def fetched(self, accounts: dict[Role, bytes | None]) -> None:
-        """Compares the accounts as read with what is known here."""
-        if self._writer is not None and self._writer.asked and self._writer_role in accounts:
-            self._writer.compare(accounts[self._writer_role])
-        if all(role in accounts for role in _MADE):
-            self._repair(accounts)
-        if "hidden" not in accounts:
+        """Compares the accounts that were read with what is known here."""
+        effects, loop = self._effects, self.loop
+        self._reading = False
+        self.keeper.fetched(accounts)
+        if "hidden" not in accounts or "session" not in accounts:
             return
-        hidden, session = accounts["hidden"], accounts.get("session")
-        if hidden is None or session is None:
-            self._effects.release("its accounts are gone", ok=True)
+        hidden, session, inputs = accounts["hidden"], accounts["session"], accounts.get("inputs")
+        if not hidden or not session:
+            if effects.confirmed("its accounts are gone", SMALL, GONE_NS):
+                effects.release("its accounts are gone", "over")
             return
-        if (inputs := accounts.get("inputs")) is not None:
-            self.changed("inputs", inputs)
-        self.changed("session", session)
-        self._hidden(HiddenState.decode(hidden), fetched=True)
+        status = peek_session(session)[0]
+        if status not in (ACTIVE, ENDED):
+            if effects.confirmed(f"a session of status {status} was read", SMALL):
+                self.lost = f"the chain went back to a session of status {status}"
+            return
+        before, known = loop.last.frame, loop.known
+        if inputs:
+            found = Known.decode(inputs)
+            if self._inputs_refused and found.frame == loop.last.frame + 1:
+                # what was notified is not what the program sees
+                loop.known, self._inputs_refused = found, False
+            elif known.frame > found.frame and known.frame > loop.last.frame + 1:
+                loop.known = found
+            else:
+                loop.learn(found, effects.now)
+        found_hidden = HiddenState.decode(hidden)
+        self._hidden(found_hidden, fetched=True)
+        if status == ENDED:
+            self._end_reads += 1
+            if not self.ended and self._end_reads == 1:
+                # one answer can be wrong
+                self._look()
+            else:
+                self.ended = True
+        else:
+            self._end_reads = 0
+            if self.ended and found_hidden.frame == loop.last.frame:
+                # the frame that ends the match by our own rules has not ended it on chain
+                self.ended = False
+        if loop.last.frame != before or loop.known != known:
+            self._untold()
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
-        """The answer to a frame or to a part of a checkpoint."""
-        writer, loop = self._writer, self.loop
-        if ticket in self._repairs:
-            self._repairs.discard(ticket)
-            if refusal is not None:
-                # a rollup that has just started refuses much
-                self._repair_at = loop.last.frame + _REPAIR_FRAMES
-            elif not self._repairs:
-                # created now, and to be grown next
-                self._effects.emit(Fetch(_MADE))
-        elif writer is not None and writer.answered(ticket, refusal):
-            if writer.done and self._writer_deadline is None:
-                self._writer_deadline = self._effects.now + self._effects.settings.send_timeout_ns
-        elif refusal is None:
+        """Takes the answer to a frame or to a part of a checkpoint."""
+        loop = self.loop
+        if self.keeper.sent(ticket, refusal):
+            return
+        if refusal is None:
             loop.accepted(ticket, self._effects.now)
         elif ticket == loop.ticket and loop.flight == "sent":
             self._refused(refusal)
 
-    # -- frames ---------------------------------------------------------------------------------------------------
+    # -- what the chain says ----------------------------------------------------------------------------------------
 
     def _hidden(self, hidden: HiddenState, *, fetched: bool) -> None:
         loop, effects, opened = self.loop, self._effects, self._opened
-        if hidden.writer != effects.settings.me:
-            effects.taken_over(f"its writer is {hidden.writer}")
+        if hidden.writer != effects.settings.me or hidden.epoch != opened.epoch:
+            self._not_ours(hidden, fetched=fetched)
             return
-        if hidden.epoch != opened.epoch:
-            if hidden.epoch > opened.epoch:
-                effects.taken_over(f"epoch {hidden.epoch}, ours is {opened.epoch}")
-            return
-        if hidden.initialized and (not self._initialized or hidden.checkpoint_frame > self._good_frame):
-            self._checkpoint_landed(hidden)
-        frame = loop.last.frame
-        if loop.is_ours(hidden.frame, hidden.chain_hash):
-            self._landed(hidden.chain_hash)
-        elif hidden.frame < frame:
-            # an older notification, or an endpoint that is behind; only a lasting one means that frames were lost
+        last = loop.last
+        ours = loop.is_ours(hidden.frame, hidden.chain_hash)
+        if not ours and hidden.frame < last.frame:
+            # an older notification, or an endpoint that is behind
+            if fetched and effects.confirmed("an older frame was read", SMALL, BEHIND_NS):
+                self.lost = f"the chain is at frame {hidden.frame}, we were at {last.frame}"
+        elif not ours and (hidden.frame > last.frame or hidden.chain_hash != last.chain_hash):
+            if not fetched:
+                self._look()
+            elif effects.confirmed(f"frame {hidden.frame} on chain is not ours", SMALL):
+                self.lost = f"the chain is at frame {hidden.frame} in a way that was not ours; we were at {last.frame}"
+        elif not fetched and not self.keeper.expects(hidden):
+            self._look()
+        else:
             if fetched:
-                self._stale += 1
-                if self._stale > _STALE_READS:
-                    self.lost = f"the chain is at frame {hidden.frame}, we were at {frame}"
-                else:
-                    effects.again("the endpoint is behind", SMALL, give_up=self.pausing)
-        elif hidden.frame > frame or hidden.chain_hash != loop.last.chain_hash:
-            self.lost = f"the chain is at frame {hidden.frame} in a way that was not ours; we were at {frame}"
-        elif fetched and loop.flight == "doubt":
-            self._not_landed()
+                effects.unsuspicious()
+            self.keeper.seen(hidden)
+            if ours:
+                self._landed(hidden.chain_hash, notified=not fetched)
+            elif fetched and loop.flight == "doubt":
+                self._not_landed()
 
-    def _landed(self, chain_hash: bytes) -> None:
+    def _not_ours(self, hidden: HiddenState, *, fetched: bool) -> None:
+        """The hidden state names another writer or epoch."""
+        effects, epoch = self._effects, self._opened.epoch
+        if not fetched:
+            if hidden.writer != effects.settings.me or hidden.epoch > epoch:
+                self._look()
+        elif hidden.writer != effects.settings.me:
+            if effects.confirmed(f"its writer is {hidden.writer}", SMALL):
+                effects.release(f"its writer is {hidden.writer}", "elsewhere")
+        elif hidden.epoch > epoch:
+            if effects.confirmed(f"epoch {hidden.epoch}, ours is {epoch}", SMALL):
+                effects.yield_to(f"epoch {hidden.epoch}, ours is {epoch}")
+        elif effects.confirmed(f"epoch {hidden.epoch} of an earlier time was read", SMALL, BEHIND_NS):
+            self.lost = f"the chain went back to epoch {hidden.epoch}, ours is {epoch}"
+
+    def _landed(self, chain_hash: bytes, *, notified: bool) -> None:
         effects, loop = self._effects, self.loop
         effects.counters.frames += 1
         effects.progressed()
-        self._stale = 0
+        if notified:
+            self._usual_landing += (effects.now - loop.sent_at - self._usual_landing) >> 3
         effects.emit(loop.land(chain_hash, effects.now))
+        self._moved_at = effects.now
+        self._look_pause, self._look_at = _FIRST_LOOK_NS, effects.now + _FIRST_LOOK_NS
         if loop.last.is_last(self._opened.max_frames):
             self.ended = True
         effects.emit(loop.consume(effects.number()))
         if not self.pausing:
-            if self._writer is None and loop.last.frame >= self._checkpoint_after:
-                self._begin_checkpoint()
-            if loop.last.frame % REST:
-                self._pump(effects.settings.chunks_per_frame, preflight=False)
-            if 0 < self._repair_at <= loop.last.frame:
-                self._repair_at = 0
-                effects.emit(Fetch(_MADE))
+            self.keeper.frame_landed(effects.settings.chunks_per_frame if loop.last.frame % REST else 0)
 
     def _not_landed(self) -> None:
-        """The accounts say that the frame in doubt is not there: another try, after a pause where several failed."""
+        """The accounts say that the frame in doubt is not there: it is sent again, after a pause if several failed."""
         loop = self.loop
         if loop.refused > 2:
             loop.refused -= 1
-            self._effects.again(self._problem, SMALL, give_up=self.pausing)
+            self._effects.again(self._problem.text, SMALL, self._problem.cause)
         else:
             loop.flight = "none"
+
+    def _peek_at(self) -> int:
+        usual = max(_FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
+        return max(self.loop.answered_at, self.loop.sent_at) + usual
+
+    def _look(self) -> None:
+        """Reads the accounts, unless they are being read."""
+        if not self._reading:
+            self._reading = True
+            self._effects.emit(Fetch(SMALL))
+
+    def _untold(self) -> None:
+        """A read told something that no notification had told."""
+        effects = self._effects
+        self._unheard += 1
+        if self._unheard >= _UNHEARD_READS and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:
+            self._unheard, self._resubscribed_at = 0, effects.now
+            effects.log("warning", "notifications are missing: subscribing again", frame=self.loop.last.frame)
+            effects.emit(Watch(every_change=False, distrust=True))
 
     def _doubt(self) -> None:
         self.loop.flight = "doubt"
@@ -224,22 +322,24 @@ class Serving:
     def _refused(self, refusal: Refusal) -> None:
         loop, effects = self.loop, self._effects
         loop.refused += 1
-        self._problem = refusal.text
+        self._problem = refusal
         effects.log("info", "frame refused", frame=loop.last.frame + 1, refusal=refusal.text)
-        if refusal.code in (Code.EPOCH_MISMATCH, Code.WRITER_MISMATCH):
-            effects.taken_over(refusal.text)
-        elif refusal.code in (Code.INVALID_PLAYER_STATE, Code.INVALID_ARGUMENTS, Code.INVALID_ACCOUNT):
-            # recomputing gives the same bytes
-            effects.release(f"frame {loop.last.frame + 1} was refused: {refusal.text}", ok=False)
+        if refusal.code in _HARD_REFUSALS:
+            self.refused = True
+            self.lost = f"frame {loop.last.frame + 1} was refused: {refusal.text}"
         elif refusal.code == Code.INPUT_MISMATCH and loop.learned_since_sent():
             loop.flight = "none"
         else:
+            self._inputs_refused = refusal.code == Code.INPUT_MISMATCH
+            if refusal.code == Code.NOT_ACTIVE:
+                # a read that says the same makes two
+                self._end_reads = 1
             self._doubt()
 
     def proceed(self) -> None:
-        """Whatever can be done now: the next frame, or the checkpoint that has to come first."""
+        """Does whatever can be done now: the next frame, or the checkpoint that has to come first."""
         loop, effects, schedule = self.loop, self._effects, self._schedule
-        self._check_writer()
+        self.keeper.check()
         if self.pausing:
             if loop.flight == "none":
                 self._finish()
@@ -248,112 +348,36 @@ class Serving:
         ready = loop.ready(policy)
         if ready and schedule.t0 is None:
             schedule.start(effects.now)
-            # the demo's observer measures against this, so it is the schedule's own first due time less a period
+            # t0 is the schedule's first due time less a period; the demo's observer measures against it
             effects.log("info", "schedule", t0=(schedule.t0 or 0) / 1e9, frame=loop.last.frame + 1)
         schedule.advance(effects.now)
         if not ready or schedule.resting:
             return
         frame = loop.last.frame + 1
-        if frame - (self._good_frame if self._initialized else 0) > self._opened.capacity:
-            self._wait_for_checkpoint()
+        if frame - self.keeper.saved_frame > self._opened.capacity:
+            self._wait_for_checkpoint(frame)
             return
+        self._peeked = False
         command = loop.make(policy, self._opened.epoch, effects.number(), effects.now)
         effects.counters.filled_inputs += 2 - command.sources.count(0)
         effects.emit(command)
 
-    # -- checkpoints ----------------------------------------------------------------------------------------------
-
-    def _begin_checkpoint(self) -> None:
-        effects, last = self._effects, self.loop.last
-        slot = 1 - self._good_slot
-        self._writer = CheckpointWriter(
-            effects.settings.me,
-            effects.entity,
-            slot,
-            last,
-            self.loop.checkpoint_state(),
-            chunk_bytes=effects.settings.chunk_bytes,
-        )
-        self._writer_deadline, self._writer_waits = None, 0
-        effects.log("debug", "checkpoint begun", frame=last.frame, slot="AB"[slot])
-
-    def _pump(self, budget: int, *, preflight: bool) -> None:
-        writer = self._writer
-        if writer is not None and (transactions := writer.next(budget, self._effects.number, preflight=preflight)):
-            self._effects.emit(Send(transactions))
-
-    def _check_writer(self) -> None:
-        writer, effects = self._writer, self._effects
-        if writer is None:
-            return
-        if self._writer_waits > MAX_TRIES:
-            writer.failed = "it was accepted but never landed"
-        if writer.failed:
-            effects.counters.checkpoint_failures += 1
-            effects.log("error", "checkpoint failed", frame=writer.frame, reason=writer.failed)
-            self._checkpoint_after = self.loop.last.frame + self._opened.cadence.interval // 4
-            if effects.settings.in_rollup:
-                effects.emit(Fetch(_MADE))
-            # without frames in between nothing else would slow the next try down
-            effects.again(writer.failed, SMALL, give_up=self.pausing)
-            self._writer, self._writer_deadline = None, None
-        elif writer.wants_account and not writer.asked:
-            writer.asked = True
-            effects.emit(Fetch((self._writer_role,)))
-
-    def _repair(self, accounts: dict[Role, bytes | None]) -> None:
-        """Makes checkpoints again that have vanished: a rollup that was started again has lost them."""
-        effects, opened = self._effects, self._opened
-        if self._repairs or not effects.settings.in_rollup:
-            return
-        plan = setup.missing(
-            accounts, writer=effects.settings.me, entity=effects.entity, state_size=opened.engine.state_size,
-            cadence=opened.cadence, in_rollup=True,
-        )  # fmt: skip
-        if plan:
-            effects.log("warning", "checkpoints have vanished: making them again", frame=self.loop.last.frame)
-            transactions = tuple(Transaction(effects.number(), "setup", instructions) for instructions in plan)
-            self._repairs = {transaction.ticket for transaction in transactions}
-            effects.emit(Send(transactions))
-        elif self._writer is None:
-            # there is room for one again, and none to start from: do not wait for the next turn
-            self._checkpoint_after = min(self._checkpoint_after, self.loop.last.frame + 1)
-
-    def _checkpoint_landed(self, hidden: HiddenState) -> None:
-        effects, writer = self._effects, self._writer
-        self._initialized = True
-        self._good_frame, self._good_slot = hidden.checkpoint_frame, hidden.checkpoint_slot
-        self._checkpoint_after = hidden.checkpoint_frame + self._opened.cadence.interval
-        effects.counters.checkpoints += 1
-        effects.log("debug", "checkpoint finalized", frame=hidden.checkpoint_frame)
-        if writer is not None and writer.frame <= hidden.checkpoint_frame:
-            self._writer, self._writer_deadline = None, None
-
-    def _wait_for_checkpoint(self) -> None:
-        """A frame would overwrite a record that is still needed: the checkpoint goes first, as fast as it can."""
-        frame = self.loop.last.frame + 1
+    def _wait_for_checkpoint(self, frame: int) -> None:
+        """The frame would overwrite a record that recovery still needs, so a checkpoint comes first."""
         if self._held_at != frame:
             self._held_at = frame
             self._effects.counters.ring_full += 1
             self._effects.log("warning", "ring full: checkpoint first", frame=frame, ring=self._opened.capacity)
-        self._flush()
-
-    def _flush(self) -> None:
-        if self._effects.retry_at is not None:
-            return
-        if self._writer is None:
-            self._begin_checkpoint()
-        # nothing else is under way: finalize follows at once, and must find them there
-        self._pump(FLUSH_BATCH, preflight=True)
+        self.keeper.flush(of_last=False)
 
     def _finish(self) -> None:
-        """The checkpoint of the last frame, then the end."""
-        frame, writer = self.loop.last.frame, self._writer
-        if frame == 0 or (self._initialized and self._good_frame >= frame):
-            self._effects.release("ended" if self.ended else "stopped", ok=True)
-        elif writer is None or writer.frame == frame:
-            self._flush()
-        elif not writer.outstanding:
-            # not sooner: what is still on its way must not arrive after the new one's begin
-            self._writer = None
-            self._flush()
+        """Writes the checkpoint of the last frame, then lets the session go."""
+        effects, frame = self._effects, self.loop.last.frame
+        if frame and not self.keeper.is_good(frame):
+            self.keeper.flush(of_last=True)
+        elif self.stopping and not self.ended:
+            effects.release("stopped", "stopped")
+        elif self._end_reads:
+            effects.release("ended", "over")
+        elif effects.retry_at is None:
+            self._look()

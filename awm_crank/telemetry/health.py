@@ -1,8 +1,8 @@
 """Health and readiness, which are two things: a crank whose endpoint is gone is healthy and not ready.
 
-*Healthy*: the loop turns, and no frame that is due and for which all is here has gone unattempted for a second. A
-crank that is not healthy is better restarted. *Ready*: connected, subscribed, with a fresh blockhash; nothing that a
-restart mends.
+*Healthy*: the loop turns, every frame that is due is attempted within a second, and no session stops for a minute
+without a known reason. A restart may mend a crank that is not healthy. *Ready*: the crank is connected and
+subscribed, has a fresh blockhash, and every session that should make frames makes them.
 """
 
 from __future__ import annotations
@@ -12,28 +12,34 @@ from collections.abc import Iterable, Mapping
 STARTING = "starting"
 PATIENCE_NS = 1_000_000_000
 """How long a due frame may go unattempted."""
+STOPPED_NS = 60_000_000_000
+"""How long a session may make no frames for no reason that the crank knows."""
 STALLED_NS = 5_000_000_000
-"""How long the loop may go without a turn before a later look calls it stalled."""
+"""How long the loop may go without a turn before the next look reports it."""
 
 
 class Health:
-    """What the monitor saw, and what follows from it. Times are ns of one monotonic clock."""
+    """What the monitor saw, and what follows from it. Times are in ns, of one monotonic clock."""
 
     def __init__(self, now: int) -> None:
         self._turned = now
         self._since: dict[str, tuple[int, int]] = {}
-        """session → the frame found due and unattempted, and when that was first seen"""
+        """Session → the frame that is due and was not attempted, and when that was first seen."""
+        self.stalled: dict[str, tuple[str, int]] = {}
+        """Session → why it makes no frames, and since when."""
         self.unready = STARTING
-        """why it is not ready; empty when it is"""
+        """Why the crank is not ready; empty when it is."""
 
-    def turned(self, now: int, due: Mapping[str, int], unready: str) -> None:
+    def turned(self, now: int, due: Mapping[str, int], unready: str, stalled: Mapping[str, str]) -> None:
         """The loop turned.
 
         Args:
-            due: session → frame, for all whose frame is due and not attempted although all it takes is here.
+            due: session → frame, for each frame that is due and was not attempted although everything it takes is here.
             unready: why the crank is not ready; empty when it is.
+            stalled: session → why it makes no frames, for each that stopped for no reason outside of it.
         """
         self._turned = now
+        self.stalled = {session: (why, self.stalled.get(session, ("", now))[1]) for session, why in stalled.items()}
         self.unready = unready
         before = self._since
         self._since = {
@@ -42,7 +48,7 @@ class Health:
         }
 
     def problems(self, now: int) -> list[str]:
-        """Why it is not healthy; empty when it is."""
+        """Why the crank is not healthy; empty when it is."""
         found = []
         if now - self._turned > STALLED_NS:
             found.append(f"the loop has not turned for {(now - self._turned) / 1e9:.1f} s")
@@ -50,6 +56,11 @@ class Health:
             f"session {session}: frame {frame} has been due for {(now - since) / 1e9:.1f} s without an attempt"
             for session, (frame, since) in self._since.items()
             if now - since >= PATIENCE_NS
+        ]
+        found += [
+            f"session {session}: no frame for {(now - since) / 1e9:.0f} s: {why}"
+            for session, (why, since) in self.stalled.items()
+            if now - since >= STOPPED_NS
         ]
         return found
 

@@ -1,4 +1,4 @@
-"""Telemetry's one face to the daemon: it is told what happens, looks at the rest itself, and tells whoever asked.
+"""What the daemon calls: the hub takes what happens, looks at the rest itself, and answers whoever asks.
 
 health monitor ─▶ /healthz, systemd's watchdog      counters ─▶ /metrics      frames and events ─▶ MQTT
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .. import config
 from ..errors import AwmError
 from ..session.commands import Landed
+from ..session.events import OWN_CAUSES
 from . import logs, systemd
 from .frames import moments
 from .health import STARTING, Health, summary
@@ -32,7 +33,7 @@ class ObservedCrank(Observed, Protocol):
     """What is read of the crank."""
 
     def unready(self) -> str:
-        """Why it is not ready; empty when it is."""
+        """Why no session can be served just now. Empty when sessions can be served."""
 
 
 class Hub:
@@ -41,11 +42,11 @@ class Hub:
     Args:
         settings: the whole configuration.
         key: the crank's public key.
-        daemon: see there.
-        balance: asks for the key's lamports; may raise AwmError.
+        crank: the crank itself.
+        balance: asks for the key's lamports. It may raise AwmError.
 
     Raises:
-        ConfigError: a file named by `mqtt` cannot be used.
+        ConfigError: a file that the `mqtt` settings name cannot be used.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Hub:
         self._log = logs.get()
         self._gauges = Gauges()
         self._health = Health(time.monotonic_ns())
-        # libraries that a crank without telemetry need not load
+        # a crank without telemetry does not load these libraries
         self._endpoint: TelemetryServer | None = None
         if settings.telemetry.listen:
             from .http import TelemetryServer
@@ -66,7 +67,7 @@ class Hub:
             metrics = Metrics(crank, self._gauges)
             self._endpoint = TelemetryServer(
                 settings.telemetry.listen, metrics=metrics.render, unhealthy=self.unhealthy,
-                unready=lambda: [why] if (why := self._crank.unready()) else [],
+                unready=self.unready,
             )  # fmt: skip
         self._publisher: Publisher | None = None
         if settings.mqtt.url:
@@ -82,7 +83,7 @@ class Hub:
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Listens, and begins to publish. Raises ConfigError when the address cannot be had."""
+        """Listens, and starts to publish. Raises ConfigError when the address cannot be used."""
         if self._endpoint is not None:
             await self._endpoint.open()
             self._log.info("telemetry", port=self._endpoint.port)
@@ -90,7 +91,7 @@ class Hub:
             self._publishing = asyncio.create_task(self._publisher.run())
 
     def jobs(self) -> list[Coroutine[Any, Any, None]]:
-        """What has to run as long as the daemon serves."""
+        """The jobs that run as long as the daemon serves."""
         jobs = [self._monitor()]
         if self._endpoint is not None:
             jobs.append(self._watch_balance())
@@ -102,12 +103,12 @@ class Hub:
         systemd.notify("READY=1", "STATUS=serving")
 
     def stopping(self) -> None:
-        """The daemon was told to stop."""
+        """The daemon is stopping."""
         self._stopping = True
         systemd.notify("STOPPING=1", "STATUS=writing checkpoints")
 
     async def close(self) -> None:
-        """The last of all: says goodbye to the broker, stops listening."""
+        """Says goodbye to the broker and stops listening. Call it last."""
         if self._publisher is not None and self._publishing is not None:
             self._publisher.close()
             with contextlib.suppress(TimeoutError):
@@ -118,10 +119,10 @@ class Hub:
         if self._endpoint is not None:
             await self._endpoint.close()
 
-    # -- what the daemon tells; nothing here awaits -----------------------------------------------------------------
+    # -- what the daemon calls; nothing here awaits -----------------------------------------------------------------
 
     def landed(self, session: str, landed: Landed) -> None:
-        """A frame stands on chain."""
+        """A frame landed."""
         publisher = self._publisher
         if publisher is None:
             return
@@ -130,7 +131,7 @@ class Hub:
         publisher.frame(session, landed)
 
     def logged(self, session: str, event: str, fields: dict[str, object]) -> None:
-        """A session's machine said something; some of it is an event for subscribers."""
+        """A session's machine logged a line. Some of them are events for subscribers."""
         publisher = self._publisher
         if publisher is None:
             return
@@ -144,7 +145,7 @@ class Hub:
             publisher.event(session, "resync", why=str(fields.get("why")))
 
     def released(self, session: str, frame: int, reason: str) -> None:
-        """A session is served no more."""
+        """A session was let go."""
         if self._publisher is not None and session in self._created:
             self._created.discard(session)
             self._publisher.event(session, "ended" if reason == "ended" else "released", frame=frame, reason=reason)
@@ -153,47 +154,68 @@ class Hub:
         """Telemetry's own queue."""
         return {} if self._publisher is None else {"mqtt": self._publisher.depth}
 
-    # -- what is looked at --------------------------------------------------------------------------------------------
+    # -- what the hub looks at ------------------------------------------------------------------------------------
 
     def unhealthy(self) -> list[str]:
         """Why the daemon is not healthy; empty when it is."""
         return self._health.problems(time.monotonic_ns())
 
+    def unready(self) -> list[str]:
+        """Why the crank is not ready: why it can serve no session, then each session that makes no frames, and why."""
+        now, found = time.monotonic_ns(), []
+        if why := self._crank.unready():
+            found.append(why)
+        own: list[str] = []
+        for machine in self._crank.machines():
+            waiting = machine.waiting
+            if problem := machine.stalled(now):
+                (own if waiting is not None and waiting.cause in OWN_CAUSES else found).append(
+                    f"session {machine.entity}: {problem}"
+                )
+        # what lies in the session itself is worth a line, but anyone can make such a session
+        return found + own if found else []
+
     def _look(self) -> None:
         now, crank = time.monotonic_ns(), self._crank
-        unready = crank.unready()
+        unready = summary(self.unready())
+        stalled = {
+            str(machine.entity): why
+            for machine in crank.machines()
+            if machine.waiting is None and (why := machine.stalled(now))
+        }
         due = {str(machine.entity): frame for machine in crank.machines() if (frame := machine.due(now))}
         was, gauges = self._health.unready, self._gauges
-        self._health.turned(now, due, unready)
+        self._health.turned(now, due, unready, {} if crank.unready() else stalled)
         problems = self._health.problems(now)
         if gauges.healthy and problems:
             self._log.error("unhealthy", problems=problems)
-        if self._announced and unready != was and was != STARTING:
+        if self._announced and bool(unready) != bool(was) and was != STARTING:
             self._log.info("ready again" if not unready else "not ready", why=unready)
         gauges.healthy, gauges.ready = not problems, not unready
         gauges.oldest_due_s = self._health.oldest_due_s(now)
+        gauges.stalled = len(self._health.stalled)
         if self._publisher is not None:
             self._publisher.sessions = sum(1 for _ in crank.machines())
 
     async def _monitor(self) -> None:
         watched = systemd.watchdog_s() is not None
         loop = asyncio.get_running_loop()
-        told, status_at = "", 0.0
+        last_status, status_at = "", 0.0
         while True:
             wanted = loop.time() + MONITOR_INTERVAL_S
             await asyncio.sleep(MONITOR_INTERVAL_S)
             self._crank.stats.loop_lag.add(max(0, round((loop.time() - wanted) * 1e9)))
             self._look()
             if not self._announced:
-                # an endpoint that is not there yet is no reason to be killed; a loop that does not turn is
+                # an endpoint that does not answer yet is no reason to be killed; a loop that does not turn is
                 systemd.notify("EXTEND_TIMEOUT_USEC=10000000", f"STATUS=waiting: {self._health.unready}")
             elif watched and self._gauges.healthy:
                 systemd.notify("WATCHDOG=1")
             if self._announced and not self._stopping and loop.time() >= status_at:
                 status_at = loop.time() + _STATUS_INTERVAL_S
                 status = summary(self.unhealthy()) or self._health.unready or self._serving()
-                if status != told:
-                    told = status
+                if status != last_status:
+                    last_status = status
                     systemd.notify(f"STATUS={status}")
 
     def _serving(self) -> str:

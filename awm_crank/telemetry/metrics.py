@@ -1,35 +1,40 @@
-"""Prometheus metrics: what the daemon counts anyway, put into families when somebody asks; frames pay nothing."""
+"""Prometheus metrics. They are built from the daemon's counters when somebody asks, so frames pay nothing for them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ..session.events import Cause
 from ..session.machine import SessionMachine
 from . import logs
 from .stats import BUCKETS_MS, Gauges, Latencies, Observed
 
 STAGES = ("look", "watch", "assess", "join", "restore", "serve", "done")
-"""What `awm_sessions` always has a sample of; others come when a session is there."""
+"""The stages that `awm_sessions` always has a sample of. Others appear with a session in them."""
 # counter of the report -> metric, help
 _COUNTERS = {
     "frames": ("awm_frames", "Frames that landed."),
     "replayed": ("awm_frames_replayed", "Frames computed again when a session was restored."),
     "filled_inputs": ("awm_inputs_filled", "Inputs that did not come and were held or set neutral."),
-    "slow_frames": ("awm_frames_slow", "Frames that landed more than a period after they were sent."),
+    "slow_frames": ("awm_frames_slow", "Frames that landed more than one period after they were sent."),
     "refused_frames": ("awm_frames_refused", "Frames that the endpoint or a program refused."),
-    "timeouts": ("awm_send_timeouts", "Frames neither answered nor seen in crank.send_timeout_ms."),
-    "resyncs": ("awm_resyncs", "Times a session's accounts were read again because the chain went another way."),
+    "timeouts": ("awm_send_timeouts", "Frames that had not landed crank.send_timeout_ms after they were sent."),
+    "resyncs": (
+        "awm_resyncs",
+        "Times that a session started again from the chain, which had gone another way.",
+    ),
     "ring_full": ("awm_ring_full", "Frames held back until a checkpoint had landed."),
     "checkpoints": ("awm_checkpoints", "Checkpoints that were finalized."),
     "checkpoint_failures": ("awm_checkpoint_failures", "Checkpoints that failed."),
-    "disconnections": ("awm_reconnects", "Times the WebSocket was lost and made again."),
-    "sessions_ended": ("awm_sessions_released", "Sessions that are served no more."),
+    "disconnections": ("awm_reconnects", "Times that the WebSocket broke and was connected again."),
+    "sessions_ended": ("awm_sessions_released", "Sessions that were let go."),
 }
 _HISTOGRAMS = {
     "step": ("awm_step_seconds", "Backbone step of one frame."),
@@ -97,19 +102,36 @@ class Metrics(Collector):
 
     def _state(self, machines: list[SessionMachine]) -> Iterator[Metric]:
         gauges = self._gauges
-        sessions = GaugeMetricFamily("awm_sessions", "Sessions by stage.", labels=["stage"])
+        sessions = GaugeMetricFamily(
+            "awm_sessions", "Sessions by stage; those that wait, by reason.", labels=["stage"]
+        )  # fmt: skip
         stages = dict.fromkeys(STAGES, 0)
+        reasons = {**dict.fromkeys(get_args(Cause), 0), **self._observed.waiting()}
         for machine in machines:
-            stages[machine.stage] = stages.get(machine.stage, 0) + 1
+            if (waiting := machine.waiting) is not None:
+                reasons[waiting.cause] += 1
+            else:
+                stages[machine.stage] = stages.get(machine.stage, 0) + 1
         for stage, count in stages.items():
             sessions.add_metric([stage], count)
+        for reason, count in reasons.items():
+            sessions.add_sample(sessions.name, {"stage": "waiting", "reason": reason}, count)
         yield sessions
-        queues = GaugeMetricFamily("awm_queue_depth", "What waits in each queue of the daemon.", labels=["queue"])
+        yield GaugeMetricFamily(
+            "awm_sessions_stalled", "Sessions that make no frames for no reason that the crank knows.", gauges.stalled
+        )
+        queues = GaugeMetricFamily("awm_queue_depth", "The length of each queue of the daemon.", labels=["queue"])
         for queue, depth in self._observed.queues().items():
             queues.add_metric([queue], depth)
         yield queues
-        yield GaugeMetricFamily("awm_ready", "1: connected and able to serve.", value=gauges.ready)
-        yield GaugeMetricFamily("awm_healthy", "1: no due frame has gone unattempted for a second.", gauges.healthy)
+        yield GaugeMetricFamily(
+            "awm_ready", "1: able to serve, and all sessions that should make frames do.", value=gauges.ready
+        )
+        yield GaugeMetricFamily(
+            "awm_healthy",
+            "1: due frames are attempted, and no session stopped without a reason.",
+            gauges.healthy,
+        )
         yield GaugeMetricFamily(
             "awm_due_frame_age_seconds", "For how long the oldest due frame has gone unattempted.", gauges.oldest_due_s
         )
@@ -130,24 +152,26 @@ class Metrics(Collector):
         for labels, count in self._observed.endpoint.failures().items():
             failures.add_metric(labels, count)
         yield failures
-        balance = GaugeMetricFamily("awm_balance_lamports", "What the crank's key has.")
+        balance = GaugeMetricFamily("awm_balance_lamports", "The balance of the crank's key.")
         if gauges.balance is not None:
             balance.add_metric([], gauges.balance)
         yield balance
-        connected = GaugeMetricFamily("awm_mqtt_connected", "1: connected to the MQTT broker. None without one.")
+        connected = GaugeMetricFamily("awm_mqtt_connected", "1: connected to the MQTT broker. Absent without one.")
         if gauges.mqtt_connected is not None:
             connected.add_metric([], gauges.mqtt_connected)
         yield connected
         yield CounterMetricFamily("awm_mqtt_published", "Messages that the broker took.", gauges.mqtt_published)
         yield CounterMetricFamily(
-            "awm_mqtt_dropped", "Messages dropped since the broker was slow or gone.", gauges.mqtt_dropped
+            "awm_mqtt_dropped", "Messages that were dropped because the broker was slow or gone.", gauges.mqtt_dropped
         )
         yield CounterMetricFamily(
             "awm_log_dropped", "Log lines dropped since the sink took none: nobody read it, or the disk was full.",
             logs.dropped(),
         )  # fmt: skip
         build = GaugeMetricFamily(
-            "awm_build_info", "1, with the version and the engine's path.", labels=["version", "engine"]
+            "awm_build_info",
+            "Always 1; labels: the version, the engine's instruction set.",
+            labels=["version", "engine"],
         )
         build.add_metric([self._version, self._observed.engine_path()], 1)
         yield build

@@ -120,6 +120,8 @@ class Gauges:
         self.ready = False
         self.healthy = True
         self.oldest_due_s = 0.0
+        self.stalled = 0
+        """Sessions that make no frames although they should, for no reason that the crank knows."""
         self.balance: int | None = None
         """lamports; None until the endpoint has said"""
         self.mqtt_connected: bool | None = None
@@ -155,6 +157,9 @@ class Observed(Protocol):
 
     def queues(self) -> dict[str, int]:
         """Queue → how many are in it."""
+
+    def waiting(self) -> dict[str, int]:
+        """Reason → sessions that wait for it without a machine of their own."""
 
     def engine_path(self) -> str:
         """Which path computes; empty before the first model."""

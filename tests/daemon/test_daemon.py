@@ -1,4 +1,4 @@
-"""The crank as an operator runs it: as a process of its own, against the embedded localnet."""
+"""The crank as an operator runs it, a process of its own, over the embedded localnet."""
 
 from __future__ import annotations
 
@@ -31,14 +31,12 @@ def records(view: SessionView) -> list[bytes]:
 
 
 def reached(frame: int) -> Callable[[SessionView], bool]:
-    """A condition for `Place.when`: the session has reached this frame."""
+    """Whether a session is at that frame, for `Place.when`."""
     return lambda view: view.session.frame >= frame
 
 
 async def test_a_match(place: Place) -> None:
-    """The crank finds, claims, serves, checkpoints and releases a session, on time and with every record as computed
-    here.
-    """
+    """Found, claimed, served to its last frame by the schedule, checkpointed, released; every record as computed."""
     crank = place.crank()
     await crank.ready()
     match = await place.create(max_frames=150)
@@ -60,7 +58,7 @@ async def test_a_match(place: Place) -> None:
 
 
 async def test_log_holds_no_secret(place: Place) -> None:
-    """Every log line is JSON, and no line contains the key, neither as numbers nor as bytes."""
+    """Every line is JSON, and neither the key's numbers nor its bytes stand in any of them."""
     crank = place.crank()
     await crank.ready()
     await crank.stop()
@@ -73,7 +71,7 @@ async def test_log_holds_no_secret(place: Place) -> None:
 
 
 async def test_stop_and_resume(place: Place) -> None:
-    """SIGTERM leaves a checkpoint of the last frame, and the next process resumes within two seconds of its start."""
+    """SIGTERM leaves a checkpoint of the last frame; the next process goes on within two seconds of its start."""
     first = place.crank()
     await first.ready()
     match = await place.create(max_frames=260)
@@ -86,7 +84,7 @@ async def test_stop_and_resume(place: Place) -> None:
     assert view.hidden.checkpoint_frame == view.session.frame
     second = place.crank(name="second")
     await place.when(match, lambda now: now.session.frame > view.session.frame)
-    # this measures processor time, not the clock, because other processes share this machine
+    # processor time and not the clock's, since other processes share this machine
     resumed = second.cpu_seconds()
     await playing
     view = await place.when(match, finished)
@@ -97,7 +95,7 @@ async def test_stop_and_resume(place: Place) -> None:
 
 
 async def test_second_signal(place: Place) -> None:
-    """A second signal exits at once, even while an endpoint that does not answer blocks the first signal's shutdown."""
+    """A second signal exits at once, while the endpoint keeps the first one's work from being done."""
     async with FaultProxy(place.net.http) as proxy:
         crank = place.crank(place.settings(rollup_http=proxy.url))
         await crank.ready()
@@ -124,7 +122,7 @@ POINTS = (
 
 
 async def test_kills(place: Place) -> None:
-    """SIGKILL at 26 points of the path, with a restart each time: every record equals the undisturbed run's."""
+    """SIGKILL at 26 points of the path, restarted each time: every record equals the undisturbed run's."""
     draw = random.Random(1)
     checkpoints = config.Checkpoints(ring_capacity=900, min_interval_frames=20, chunk_bytes=500, chunks_per_frame=1)
     match = await place.create(max_frames=800)
@@ -150,9 +148,7 @@ async def test_kills(place: Place) -> None:
 
 
 async def test_takeover(place: Place) -> None:
-    """A second process with the same key takes a session over; the first logs that, stops serving it, and keeps
-    running.
-    """
+    """A second process with the same key takes a session over; the first stops serving it, loudly, and stays up."""
     first = place.crank(name="first")
     await first.ready()
     match = await place.create(max_frames=300)
@@ -170,7 +166,7 @@ async def test_takeover(place: Place) -> None:
 
 
 async def test_unbound_session(place: Place) -> None:
-    """Only a crank that is configured to bind sessions serves one whose CREATE named no writer."""
+    """A session whose CREATE named no writer is served only by a crank that is configured to."""
     match = await place.create(writer=ids.ZERO_KEY, max_frames=5)
     await place.join(match)
     reserved = place.crank(name="reserved")
@@ -188,28 +184,28 @@ async def test_unbound_session(place: Place) -> None:
 
 
 async def test_spending_limit(place: Place) -> None:
-    """A session that would cost more than the limit is not served and costs nothing; the log names the setting."""
+    """A session that would cost more than the limit is not served, costs nothing, and the log names the setting."""
     before = await place.chain.balance(place.crank_key.pubkey())
     crank = place.crank(place.settings(spend_limit_lamports=1_000))
     await crank.ready()
     match = await place.create()
-    await until(lambda: bool(crank.lines("not served")))
-    assert "crank.spend_limit_lamports" in crank.lines("not served")[0]["reason"]
+    await until(lambda: bool(crank.lines("trying again")))
+    assert "crank.spend_limit_lamports" in crank.lines("trying again")[0]["problem"]
     spent = before - await place.chain.balance(place.crank_key.pubkey())
     assert spent < 20_000, "fees only"
     assert (await place.show(match)).checkpoints == (None, None)
 
 
 async def test_total_spending_limit(place: Place) -> None:
-    """The total cost of all sessions is limited, and a session that is closed gives its share back."""
+    """What all sessions may cost together is bounded; a session that was closed gives its share back."""
     one = setup.cost(ReferenceEngine(lasting()).state_size, 768)
     crank = place.crank(place.settings(total_spend_limit_lamports=one))
     await crank.ready()
     first = await place.create(max_frames=5)
     await until(lambda: bool(crank.lines("ready")[1:]))
     second = await place.create(max_frames=5)
-    await until(lambda: bool(crank.lines("not served")))
-    assert "crank.total_spend_limit_lamports" in crank.lines("not served")[0]["reason"]
+    await until(lambda: bool(crank.lines("trying again")))
+    assert "crank.total_spend_limit_lamports" in crank.lines("trying again")[0]["problem"]
     assert (await place.show(second)).checkpoints == (None, None)
     await place.join(first)
     await place.play(first)
@@ -224,7 +220,7 @@ async def test_total_spending_limit(place: Place) -> None:
 
 
 async def test_many_sessions(place: Place) -> None:
-    """Several sessions run at once, each on its own schedule, and none changes another's records."""
+    """Several sessions run at once, each by its own schedule, none disturbing another's records."""
     crank = place.crank()
     await crank.ready()
     matches = [await place.create(max_frames=90, seed=n) for n in range(4)]
@@ -237,7 +233,7 @@ async def test_many_sessions(place: Place) -> None:
 
 
 async def test_restart_resumes_every_session(place: Place) -> None:
-    """After SIGKILL with several matches under way, the next process resumes all of them, and no record differs."""
+    """SIGKILL with several matches under way: the next process takes all of them up, and no record differs."""
     crank = place.crank()
     await crank.ready()
     matches = [await place.create(max_frames=120, seed=n) for n in range(3)]
@@ -255,18 +251,14 @@ async def test_restart_resumes_every_session(place: Place) -> None:
 
 
 async def test_session_limit(place: Place) -> None:
-    """A session beyond the limit is refused with the reason, and taken when another one is done."""
+    """A session beyond the limit is refused with the reason, and taken up when one is done."""
     crank = place.crank(place.settings(max_sessions=1))
     await crank.ready()
     first, second = await place.create(max_frames=10), await place.create(max_frames=10)
     await place.join(first)
     await place.join(second)
-    # the log is written by its own thread
-    for _ in range(200):
-        if lines := crank.lines("session refused for now"):
-            break
-        await asyncio.sleep(0.1)
-    (line,) = lines
+    await until(lambda: bool(crank.lines("session refused for now")))
+    (line,) = crank.lines("session refused for now")
     assert "crank.max_sessions" in line["reason"]
     await asyncio.gather(place.play(first), place.play(second))
     await place.when(first, finished)
@@ -274,17 +266,14 @@ async def test_session_limit(place: Place) -> None:
 
 
 async def test_refusal_costs_the_others_nothing() -> None:
-    """A refused session waits in line and slows no other session.
-
-    The crank reads and watches none of its accounts, and computes, sends and waits for nothing on its behalf. The
-    served session gets no event because of it, so none of its ticks takes longer.
-    """
+    """A session beyond the limit gets a reason and a place in the line: no account is read or watched for it, nothing
+    is computed, sent or waited for, and the one that is served is told of nothing, so no tick of it is the dearer."""
     daemon = Daemon(config.Config(crank=config.Crank(max_sessions=1)), Signer(bytes(Keypair())))
     taken, refused = Pubkey.new_unique(), [Pubkey.new_unique() for _ in range(3)]
     daemon._roster.admit(*hidden_state(taken))
     (machine,) = daemon.machines()
     assert machine.entity == taken
-    # the accounts of the session that was taken are being made
+    # what the one that was taken wants is under way
     before = (daemon.queues(), list(daemon._pubsub._book), machine.stage)
     for entity in refused * 2:
         daemon._roster.admit(*hidden_state(entity))
@@ -297,7 +286,7 @@ async def test_refusal_costs_the_others_nothing() -> None:
 
 
 def hidden_state(entity: Pubkey) -> tuple[Pubkey, bytes]:
-    """A session's hidden-state account as discovery finds it: key and data."""
+    """A session's hidden-state account, as it is found: key and data."""
     data = bytearray(layouts.HIDDEN_STATE.size)
     at = layouts.HIDDEN_STATE.offset("entity")
     data[at : at + 32] = bytes(entity)
@@ -305,7 +294,7 @@ def hidden_state(entity: Pubkey) -> tuple[Pubkey, bytes]:
 
 
 async def test_end_by_a_player(place: Place) -> None:
-    """An END in the middle of a match is followed by a checkpoint of the last frame."""
+    """END in the middle of a match is followed by a checkpoint of the last frame."""
     crank = place.crank(place.settings(late_policy="hold"))
     await crank.ready()
     match = await place.create()
@@ -320,7 +309,7 @@ async def test_end_by_a_player(place: Place) -> None:
 
 
 async def test_websocket_breaks(place: Place) -> None:
-    """Broken WebSocket connections cost no record: the crank reconnects by itself and reads what it missed."""
+    """Broken WebSocket connections cost frames no record: the crank comes back by itself and reads what it missed."""
     async with FaultProxy(place.net.ws) as proxy:
         crank = place.crank(place.settings(rollup_ws=proxy.url))
         await crank.ready()
@@ -338,7 +327,7 @@ async def test_websocket_breaks(place: Place) -> None:
 
 
 async def test_http_breaks(place: Place) -> None:
-    """HTTP connections that break or hang with frames in flight neither lose nor repeat a frame."""
+    """HTTP connections that break or hang, with frames in flight, neither lose nor double a frame."""
     async with FaultProxy(place.net.http) as proxy:
         crank = place.crank(place.settings(rollup_http=proxy.url))
         await crank.ready()
@@ -358,7 +347,7 @@ async def test_http_breaks(place: Place) -> None:
 
 
 async def test_localnet_comes_later(place: Place) -> None:
-    """A crank that starts before its endpoints answer begins to serve once they do."""
+    """A crank that is started before its endpoints answer serves once they do."""
     async with FaultProxy(place.net.http) as http, FaultProxy(place.net.ws) as ws:
         http.refusing = ws.refusing = True
         crank = place.crank(place.settings(rollup_http=http.url, rollup_ws=ws.url))

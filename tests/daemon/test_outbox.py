@@ -51,7 +51,7 @@ class FakeSender:
 def make(world: Pubkey | None = ME) -> tuple[Outbox, FakeSender, Hands, Stats]:
     """An outbox, and the fakes around it."""
     sender, hands, stats = FakeSender(), Hands(), Stats()
-    outbox = Outbox(sender, ME, lambda: world, hands.deliver, hands.spawn, stats, FaultPoints(""))  # type: ignore[arg-type]
+    outbox = Outbox(sender, ME, lambda: world, hands.deliver, hands.spawn, stats, FaultPoints(""), frame_timeout_s=0.4)  # type: ignore[arg-type]
     return outbox, sender, hands, stats
 
 

@@ -11,6 +11,7 @@ from awm_crank.daemon.reader import Reader
 from awm_crank.errors import RpcError
 from awm_crank.session import events
 from awm_crank.session.effects import ALL, SMALL
+from awm_crank.wire import jsonrpc
 
 
 class Endpoint:
@@ -22,11 +23,11 @@ class Endpoint:
         self.short = False
         self.missing: set[str] = set()
 
-    async def post(self, body: bytes) -> bytes:
+    async def ask(self, request: jsonrpc.Request[Any], **_: float) -> Any:
         """Answers getMultipleAccounts."""
         if self.broken:
             raise RpcError("gone", recoverable=True)
-        keys = json.loads(body)["params"][0]
+        keys = json.loads(request.body(1))["params"][0]
         self.asked.append(keys)
         value: list[Any] = [
             None if key in self.missing else {
@@ -35,9 +36,8 @@ class Endpoint:
             }
             for key in keys
         ]  # fmt: skip
-        return json.dumps(
-            {"jsonrpc": "2.0", "id": 1, "result": {"context": {"slot": 1}, "value": value[: 1 if self.short else None]}}
-        ).encode()
+        found = {"context": {"slot": 1}, "value": value[: 1 if self.short else None]}
+        return request.read(json.dumps({"jsonrpc": "2.0", "id": 1, "result": found}).encode(), 1)
 
 
 def make() -> tuple[Reader, Endpoint, Hands]:

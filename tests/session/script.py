@@ -1,8 +1,8 @@
-"""A fake engine, a fake chain, and scripts that drive the machine: no network, no sleep, no clock.
+"""A fake engine, a fake chain, and scripts over the machine: no network, no sleep, no clock.
 
 script = Script(machine, chain)
-script >> event << CommandKind        # sends the event, then expects a command of that kind
-script.run()                          # lets the fake chain answer until no command is left
+script >> event << CommandKind        # the event, then a command of that kind among what it wants
+script.run()                          # lets the fake chain answer until nothing is left to do
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from solders.pubkey import Pubkey
 
 from awm_crank.config import Config
 from awm_crank.daemon.session import machine_settings
+from awm_crank.errors import AwmError
 from awm_crank.session import commands, events
 from awm_crank.session.commands import Command
 from awm_crank.session.events import Refusal, Role
@@ -52,9 +53,7 @@ C = TypeVar("C", bound=Command)
 
 
 class FakeEngine:
-    """An engine whose state is 32 bytes: a hash over all consumed blocks. Context, block and inputs determine each
-    frame.
-    """
+    """State: 32 bytes, a hash over all blocks consumed. A frame follows from context, block and inputs."""
 
     def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0) -> None:
         self.state_size = state_size
@@ -73,7 +72,7 @@ class FakeEngine:
         digest = sha256(ctx + block + inputs).digest()
         out = bytearray(block)
         for player in (0, 32):
-            # x moves and hitlag counts frames; every other field stays in its range
+            # x moves, hitlag counts frames; everything else stays in its range
             out[player] = digest[player // 32]
             out[player + 24] = (block[player + 24] + 1) % 200
             if self.ko_at and out[player + 24] >= self.ko_at:
@@ -94,18 +93,14 @@ class FakeEngine:
 
 @dataclass
 class FakeChain:
-    """The six accounts, which change as docs/formats.md says. It refuses only what the crank needs the programs to
-    refuse.
-    """
+    """The six accounts, changed as docs/formats.md says; only what the crank needs of the programs' refusals."""
 
     writer: Pubkey = ME
     status: int = WAITING_PLAYERS
     max_frames: int = 0
     accounts: dict[Role, bytes | None] = field(default_factory=dict)
     refuse: dict[str, deque[int | None]] = field(default_factory=dict)
-    """Maps each point to the refusals to give in its place. None gives no answer at all, although the transaction
-    lands.
-    """
+    """point → refusals to give instead of doing it (None: no answer, though it lands; -1: an answer of 503)"""
     log_of: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -129,7 +124,7 @@ class FakeChain:
         if self.status == ACTIVE:
             self.join()
 
-    # typed views of the accounts
+    # typed views
     @property
     def session(self) -> SessionState:
         return SessionState.decode(self.accounts["session"] or b"")
@@ -157,7 +152,7 @@ class FakeChain:
         account = msgspec.structs.replace(view.decode(self.accounts[role]), **changes)
         self.accounts[role] = account.encode()
 
-    # the players' side
+    # the players
     def join(self) -> None:
         session = self.session
         key = component_pda(ids.SESSION_STATE, ENTITY)
@@ -172,7 +167,7 @@ class FakeChain:
         self.put("session", status=ENDED)
 
     def press(self, player: int, value: int) -> None:
-        """Sends a player's input for the coming frame, or for the next one when the coming frame already has one."""
+        """A player's input for the coming frame, or for the next when it has one."""
         buffer, name = self.inputs, f"player{player}"
         if getattr(buffer, f"p{player}_ready"):
             self.put("inputs", **{f"next_{name}": bytes([value] * 8), f"next_p{player}_ready": True})
@@ -204,6 +199,8 @@ class FakeChain:
         return None, ["hidden", "session", "inputs", "log"]
 
     def _frame_refusal(self, args: commands.SendFrame) -> int | None:
+        if planned := self.refuse.get("frame"):
+            return planned.popleft()
         session, hidden, buffer, log = self.session, self.hidden, self.inputs, self.log
         if session.status != ACTIVE:
             return Code.NOT_ACTIVE
@@ -256,7 +253,7 @@ class FakeChain:
         elif name == "pin_cartridge":
             self.put("hidden", cartridge_hash=CARTRIDGE)
             if self.session.status == ACTIVE:
-                # this hash covers the one that JOIN wrote, which names no cartridge
+                # over the hash of JOIN, which names no cartridge
                 self.put("hidden", chain_hash=sha256(b"awm:genesis:v2" + hidden.chain_hash + CARTRIDGE).digest())
             changed.append("hidden")
         elif name == "ring_grow":
@@ -338,12 +335,12 @@ INSTRUCTIONS = _discriminators()
 
 
 def refusal(code: int | None) -> Refusal:
-    """A program's refusal. For None: an answer that does not say what became of the transaction."""
+    """A program's refusal, or (None) an answer that says nothing about what became of the transaction."""
     return Refusal(f"refused: {code}", code)
 
 
 class Script:
-    """Drives a machine by hand (`>>` sends an event, `<<` expects a command) or against a fake chain (`run`)."""
+    """Drives a machine by hand (`>>` an event, `<<` an expected command) or against a fake chain (`run`)."""
 
     def __init__(self, machine: SessionMachine, chain: FakeChain, engine: FakeEngine | None = None) -> None:
         self.machine, self.chain, self.engine = machine, chain, engine or FakeEngine()
@@ -355,6 +352,22 @@ class Script:
         self.spent: list[commands.Spend] = []
         self.rent_refusal = ""
         """what is answered to a wish to spend"""
+        self.model_error: AwmError | None = None
+        """Why the model cannot be loaded."""
+        self.read_error: AwmError | None = None
+        """Why accounts cannot be read."""
+        self.lose: dict[Role, int] = {}
+        """How many notifications of an account are lost."""
+        self.damage: dict[Role, deque[bytes | None]] = {}
+        """What reads of an account show instead of what is there, one after the other."""
+        self.reads = 0
+        self.asked: list[Command] = []
+        """Everything that was wanted, apart from timers, logs and landings."""
+        self.refusal_cause: events.Cause = "refused"
+        self.answer_frames = True
+        """Whether the endpoint answers frames that it takes."""
+        self.answer: Refusal | None = None
+        """What the endpoint answers to frames that it drops."""
         self.logs: list[commands.LogLine] = []
         self.landed: list[commands.Landed] = []
         self.released: commands.Release | None = None
@@ -382,6 +395,7 @@ class Script:
                 self.released = command
             else:
                 self.todo.append(command)
+                self.asked.append(command)
         return self
 
     def __lshift__(self, kind: type[C]) -> C:
@@ -396,17 +410,19 @@ class Script:
     def notify(self, *roles: Role) -> None:
         if not self.mute:
             for role in roles:
-                if role != "session" or self.watched or self.chain.session.status == ENDED:
+                if self.lose.get(role):
+                    self.lose[role] -= 1
+                elif role != "session" or self.watched or self.chain.session.status == ENDED:
                     _ = self >> events.Changed(role, self.chain.accounts[role] or b"")
 
     def press(self, *values: int) -> None:
-        """Sends both players' inputs (or player 1's only) for the coming frame, and notifies the machine."""
+        """Both players' (or player 1's) inputs for the coming frame, notified."""
         for player, value in enumerate(values, 1):
             self.chain.press(player, value)
             self.notify("inputs")
 
     def run(self, until: Callable[[Script], bool] | None = None) -> Script:
-        """Answers each command in turn, without letting time pass."""
+        """Answers what was wanted, one by one, without letting time pass."""
         for _ in range(20_000):
             if not self.todo or (until is not None and until(self)):
                 return self
@@ -416,18 +432,24 @@ class Script:
     def _answer(self, command: Command) -> None:
         match command:
             case commands.Fetch():
-                _ = self >> events.Fetched({role: self.chain.accounts[role] for role in command.roles})
+                self.reads += 1
+                if self.read_error is not None:
+                    _ = self >> events.FetchFailed(self.read_error)
+                else:
+                    _ = self >> events.Fetched({role: self._read(role) for role in command.roles})
             case commands.Watch():
-                self.watched = True
-                _ = self >> events.Watching()
-            case commands.Unwatch():
-                self.watched = False
+                self.watched = command.every_change
+                if command.every_change or command.distrust:
+                    _ = self >> events.Watching()
             case commands.Spend():
                 self.spent.append(command)
                 if not command.held:
                     _ = self >> events.Granted(self.rent_refusal)
             case commands.LoadModel():
-                _ = self >> events.ModelLoaded(self.engine, CARTRIDGE)
+                if self.model_error is not None:
+                    _ = self >> events.ModelFailed(self.model_error)
+                else:
+                    _ = self >> events.ModelLoaded(self.engine, CARTRIDGE)
             case commands.WarmUp():
                 _ = self >> events.WarmedUp(command.serial, self.engine.start_state(command.block))
             case commands.RunBackbone():
@@ -441,14 +463,21 @@ class Script:
             case _:
                 raise AssertionError(command)
 
+    def _read(self, role: Role) -> bytes | None:
+        wrong = self.damage.get(role)
+        return wrong.popleft() if wrong else self.chain.accounts[role]
+
     def _do(self, transaction: commands.Transaction) -> None:
         planned = self.chain.refuse.get(transaction.point)
         if planned:
             code = planned.popleft()
+            if code == -1:
+                _ = self >> events.Sent(transaction.ticket, Refusal("HTTP 503", None, "endpoint"))
+                return
             if code is None:
                 _, changed = self.chain.do(transaction)
                 self.notify(*changed)
-            # without preflight the machine hears only of an endpoint that does not answer
+            # without preflight only an endpoint that does not answer is told of
             told = code is None or transaction.preflight
             _ = self >> events.Sent(transaction.ticket, refusal(code) if told else None)
             return
@@ -460,16 +489,21 @@ class Script:
         self.frames.append(command)
         if self.drop_frames:
             self.drop_frames -= 1
+            if self.answer is not None:
+                _ = self >> events.Sent(command.ticket, self.answer)
             return
         refused, changed = self.chain.frame(command)
         if self.drop_answers:
             self.drop_answers -= 1
             return
-        _ = self >> events.Sent(command.ticket, refused)
+        if self.answer_frames:
+            if refused is not None:
+                refused = Refusal(refused.text, refused.code, self.refusal_cause)
+            _ = self >> events.Sent(command.ticket, refused)
         self.notify(*[role for role in changed if role != "log"])
 
     def sleep(self, nanoseconds: int) -> Script:
-        """Lets time pass: wake-ups come when they are due, and every command is answered."""
+        """Time passes; wake-ups come when they are due, and everything wanted is answered."""
         end = self.now + nanoseconds
         self.run()
         while self.wake is not None and self.wake <= end:
@@ -481,7 +515,7 @@ class Script:
         return self
 
     def play(self, frames: int, *values: int) -> Script:
-        """Plays for this many periods. Both players send each frame's input right after the frame before it."""
+        """So many periods, both players sending an input for each frame right after the last one."""
         for n in range(frames):
             self.press(*(values or (n % 100 + 1, n % 90 + 2)))
             self.sleep(PERIOD + 1)
@@ -489,13 +523,13 @@ class Script:
 
 
 def settings(**changes: Any) -> Settings:
-    """Settings with frequent checkpoints, a small ring, and the `wait` rule for inputs."""
+    """Quick checkpoints on a small ring, waiting for inputs."""
     values = {"late_policy": "wait", "min_interval_frames": 40, "ring_capacity": 256, "chunk_bytes": 500}
     return msgspec.structs.replace(machine_settings(Config(), ME), **{**values, **changes})
 
 
 def begin(chain: FakeChain, engine: FakeEngine | None = None, now: int = 1_000 * MS, **changes: Any) -> Script:
-    """Announces a session and answers every command that needs no time to pass."""
+    """A session found and brought as far as it goes without time passing."""
     script = Script(SessionMachine(ENTITY, settings(**changes)), chain, engine)
     script.now = now
     return (script >> events.Begin()).run()

@@ -1,4 +1,4 @@
-"""Which sessions the machine takes, and what it prepares before the first frame."""
+"""Whose session it is, and what it takes before its first frame."""
 
 from __future__ import annotations
 
@@ -17,32 +17,37 @@ from session.script import (
     settings,
 )
 
-from awm_crank.errors import RpcError
+from awm_crank.errors import AwmError, CartridgeError, RpcError
 from awm_crank.session import commands, events
 from awm_crank.session.machine import SessionMachine
 from awm_crank.wire import ids
 from awm_crank.wire.failures import Code
 
 
+def waits(script: Script) -> bool:
+    """Whether it says that it waits for something."""
+    return script.machine.waiting is not None
+
+
 def test_anothers_session() -> None:
-    """A session of another writer is released untouched, and looked at again when it changes."""
+    """A session of another writer is let go untouched, and looked at again when it changes."""
     chain = FakeChain(writer=OTHER)
     before = dict(chain.accounts)
     script = begin(chain)
     assert script.released is not None
-    assert (script.released.ok, script.released.again) == (True, True)
+    assert script.released.outcome == "elsewhere"
     assert chain.accounts == before
 
 
 def test_unbound_session_is_bound_where_configured() -> None:
-    """A crank that is configured to bind sessions binds and serves a session that names no writer."""
+    """A session that names no writer is bound and served by a crank that is configured to."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     assert begin(chain, adopt=True).machine.stage == "join"
     assert chain.hidden.writer == ME
 
 
 def test_unbound_session_is_left_otherwise() -> None:
-    """By default a session that names no writer is left alone."""
+    """By default it is left alone."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     script = begin(chain)
     assert script.released is not None
@@ -50,7 +55,7 @@ def test_unbound_session_is_left_otherwise() -> None:
 
 
 def test_bound_by_another_first() -> None:
-    """When another crank binds the session first, the machine releases it."""
+    """When another crank binds it first, it is let go."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     chain.refuse["bind"] = deque([Code.WRITER_ALREADY_BOUND])
     script = begin(chain, adopt=True)
@@ -61,7 +66,7 @@ def test_bound_by_another_first() -> None:
 
 
 def test_rent_is_asked_for_once() -> None:
-    """The machine asks for rent before it sends anything, and reports the accounts that exist already."""
+    """Accounts that have to be made are asked for before anything is sent; those that stand are only told."""
     chain = FakeChain()
     script = begin(chain)
     assert [command.held for command in script.spent] == [False]
@@ -72,37 +77,58 @@ def test_rent_is_asked_for_once() -> None:
 
 
 def test_rent_refused() -> None:
-    """A session whose rent is refused is released with that reason, and can be found again."""
+    """A session whose rent is refused waits, says why, and is taken up when there is room."""
     chain = FakeChain()
     script = Script(SessionMachine(ENTITY, settings()), chain)
     script.rent_refusal = "too dear"
     (script >> events.Begin()).run()
-    assert script.released is not None
-    assert (script.released.reason, script.released.again) == ("too dear", True)
+    script.sleep(60_000 * MS)
+    assert script.machine.waiting == ("rent", "too dear")
     assert chain.accounts["checkpoint_a"] is None
+    script.rent_refusal = ""
+    script.sleep(5_000 * MS)
+    assert script.machine.stage == "join"
+    assert not waits(script)
 
 
 def test_spending_limit() -> None:
     """Accounts that would cost more than the limit are not made; the message names the setting and both sums."""
-    script = begin(FakeChain(), spend_limit_lamports=100_000)
-    assert script.released is not None
-    assert not script.released.ok
-    assert "crank.spend_limit_lamports allows 100000" in script.released.reason
+    script = begin(FakeChain(), spend_limit_lamports=100_000).sleep(60_000 * MS)
+    assert script.machine.waiting is not None
+    assert script.machine.waiting.cause == "rent"
+    assert "crank.spend_limit_lamports allows 100000" in script.machine.waiting.problem
     assert "setup" not in script.chain.log_of
 
 
 def test_claim_lost_to_another() -> None:
-    """A claim that is refused for its epoch means that another process was first: this one stops and says so."""
+    """A claim refused for its epoch means that another process was first: once that works, this one stops loudly."""
     chain = FakeChain()
     chain.refuse["claim"] = deque([Code.EPOCH_MISMATCH])
-    script = begin(chain)
+    script = Script(SessionMachine(ENTITY, settings()), chain)
+    (script >> events.Begin()).run(until=lambda s: bool(s.sent))
+    chain.put("hidden", epoch=1)
+    script.sleep(500 * MS)
+    assert script.released is None
+    chain.put("hidden", epoch=1, data_size=5)
+    script.sleep(1_000 * MS)
     assert script.released is not None
-    assert not script.released.ok
+    assert script.released.outcome == "yielded"
     assert "another process" in script.released.reason
 
 
+def test_claim_of_a_dead_process() -> None:
+    """A process that was killed can leave a claim that lands later. Nothing follows it, and the session is claimed."""
+    chain = FakeChain()
+    chain.refuse["claim"] = deque([Code.EPOCH_MISMATCH])
+    script = Script(SessionMachine(ENTITY, settings()), chain)
+    (script >> events.Begin()).run(until=lambda s: bool(s.sent))
+    chain.put("hidden", epoch=1)
+    script.sleep(4_000 * MS)
+    assert (script.machine.stage, chain.hidden.epoch) == ("join", 2)
+
+
 def test_claim_answer_lost() -> None:
-    """A claim whose answer is lost is made again; its own success in the meantime is not mistaken for a takeover."""
+    """A claim whose answer is lost is made again; its own success in the meantime is no takeover."""
     chain = FakeChain()
     chain.refuse["claim"] = deque([None])
     script = begin(chain)
@@ -113,9 +139,7 @@ def test_claim_answer_lost() -> None:
 
 @pytest.mark.parametrize("lost", range(4))
 def test_setup_answers_lost(lost: int) -> None:
-    """When set-up transactions are refused or their answers are lost, the machine
-    reads the accounts and plans again.
-    """
+    """Set-up transactions that are refused or whose answers are lost are planned anew from what is there."""
     chain = FakeChain()
     chain.refuse["setup"] = deque([None] * lost + [Code.INSUFFICIENT_FUNDS])
     script = begin(chain, FakeEngine(state_size=60_000), spend_limit_lamports=2_000_000_000)
@@ -124,26 +148,54 @@ def test_setup_answers_lost(lost: int) -> None:
     assert len(chain.checkpoint(1).state) == 60_000
 
 
-def test_setup_that_never_works() -> None:
-    """After repeated refusals the session is released with the last refusal."""
+def test_setup_without_funds() -> None:
+    """A key that cannot pay is tried again for as long as it takes, and what it waits for is said."""
     chain = FakeChain()
-    chain.refuse["setup"] = deque([Code.INSUFFICIENT_FUNDS] * 100)
+    chain.refuse["setup"] = deque([Code.INSUFFICIENT_FUNDS] * 1000)
     script = begin(chain)
-    script.sleep(60_000 * MS)
-    assert script.released is not None
-    assert "6017" in script.released.reason
+    script.sleep(600_000 * MS)
+    assert script.machine.waiting is not None
+    assert "6017" in script.machine.waiting.problem
+    tries = len(script.chain.log_of)
+    assert tries < 700
+    # a line each time that the count of tries has doubled, not each second
+    assert len(script.said("trying again")) < 20
+    chain.refuse.clear()
+    script.sleep(1_100 * MS)
+    assert script.machine.stage == "join"
+    assert not waits(script)
 
 
-def test_model_that_cannot_be_served() -> None:
-    """When the model fails to load, the session is released with that reason."""
+@pytest.mark.parametrize(
+    ("error", "cause", "longest_s"),
+    [(RpcError("HTTP 502"), "endpoint", 1), (CartridgeError("another hash"), "model", 10)],
+)
+def test_model_that_cannot_be_loaded(error: AwmError, cause: str, longest_s: int) -> None:
+    """A model that fails to load is loaded again, after pauses that grow, until it is there."""
     script = Script(SessionMachine(ENTITY, settings()), FakeChain())
-    (script >> events.Begin()).run(until=lambda s: isinstance(s.todo[0], commands.LoadModel))
-    _ = script >> events.ModelFailed(RpcError("model is broken"))
-    assert script.released == commands.Release("model is broken", ok=False)
+    script.model_error = error
+    (script >> events.Begin()).sleep(60_000 * MS)
+    assert script.released is None
+    assert script.machine.waiting == (cause, str(error))
+    assert script.machine.stalled(script.now) == str(error)
+    script.model_error = None
+    script.sleep(longest_s * 1_050 * MS)
+    assert script.machine.stage == "join"
+    assert not waits(script)
 
 
 def test_closed_while_waiting() -> None:
-    """A session that is closed before player 2 came is released without an error."""
+    """A session that was closed before player 2 came is let go once every read has said so for some seconds."""
     script = begin(FakeChain())
+    chain = dict(script.chain.accounts)
+    script.chain.accounts |= {"session": None, "hidden": None, "inputs": None}
     _ = script >> events.Changed("session", b"")
-    assert script.released == commands.Release("its accounts are gone", ok=True, again=True)
+    script.sleep(2_000 * MS)
+    assert script.released is None
+    # a node that was behind
+    script.chain.accounts = chain
+    script.sleep(2_000 * MS)
+    assert script.machine.stage == "join"
+    script.chain.accounts = {**chain, "session": None, "hidden": None}
+    script.sleep(10_000 * MS)
+    assert script.released == commands.Release("its accounts are gone", "over")

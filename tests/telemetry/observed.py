@@ -21,6 +21,13 @@ class Machine:
     schedule: Any = field(default_factory=lambda: SimpleNamespace(on_time=0, late=0, missed=0))
     due_frame: int = 0
 
+    waiting: Any = None
+    why: str = ""
+
+    def stalled(self, _now: int) -> str:
+        """As set."""
+        return self.why
+
     def due(self, _now: int) -> int:
         """The frame that is due."""
         return self.due_frame
@@ -69,6 +76,10 @@ class Crank:
     def queues(self) -> dict[str, int]:
         """One queue."""
         return {"computing": 3}
+
+    def waiting(self) -> dict[str, int]:
+        """One for room."""
+        return {"room": 1}
 
     def engine_path(self) -> str:
         """Some path."""

@@ -47,6 +47,9 @@ class _Idle:
     def queues(self) -> dict[str, int]:
         return {"computing": 0}
 
+    def waiting(self) -> dict[str, int]:
+        return {"room": 0, "delegation": 0, "yielded": 0}
+
     def engine_path(self) -> str:
         return "plain"
 
