@@ -1,4 +1,4 @@
-"""What clients ask of a validator, and what it answers: the same calls for any endpoint, to compare two of them."""
+"""The calls that clients make to a validator, for comparing the answers of two endpoints."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _SOL = 10**9
 
 
 def sysvar(name: str) -> str:
-    """A sysvar's address, by the part of its name that differs: `C1ock` is the clock's."""
+    """The address of a sysvar, by the part of its name that differs: `C1ock` is the clock's."""
     return f"Sysvar{name}".ljust(43, "1")
 
 
 class Node:
-    """An endpoint, and what has been set up there: keys, tokens, a nonce, a lookup table, some transactions."""
+    """An endpoint, and what was set up there: keys, tokens, a nonce, a lookup table and some transactions."""
 
     def __init__(self, http: str, ws: str) -> None:
         self.http, self.ws = http, ws
@@ -63,7 +63,7 @@ class Node:
     # ---- requests
 
     def post(self, body: object) -> Any:
-        """Any JSON, as it is."""
+        """Posts any JSON unchanged."""
         request = urllib.request.Request(self.http, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -74,7 +74,7 @@ class Node:
         return {name: value for name, value in answer.items() if name in ("result", "error")}
 
     def call(self, method: str, *params: object) -> Any:
-        """The result of a call that has to succeed."""
+        """The result of a call that must succeed."""
         answer = self.ask(method, *params)
         assert "result" in answer, (method, answer)
         return answer["result"]
@@ -84,7 +84,7 @@ class Node:
         return Hash.from_string(self.call("getLatestBlockhash", CONFIRMED)["value"]["blockhash"])
 
     def signed(self, calls: list[Instruction], *more: Keypair, blockhash: Hash | None = None) -> str:
-        """A legacy transaction of the payer's, in base64."""
+        """A legacy transaction that the payer signed, in base64."""
         message = Message.new_with_blockhash(calls, self.payer.pubkey(), blockhash or self.blockhash())
         return base64.b64encode(bytes(VersionedTransaction(message, [self.payer, *more]))).decode()
 
@@ -107,7 +107,7 @@ class Node:
     # ---- set-up
 
     def set_up(self) -> None:
-        """Makes everything that `calls` looks at."""
+        """Makes everything that `calls` reads."""
         me, them = self.payer.pubkey(), self.other.pubkey()
         self.wait("airdrop", self.call("requestAirdrop", str(me), 20 * _SOL))
         self.wait("airdrop to other", self.call("requestAirdrop", str(them), 2 * _SOL))
@@ -359,7 +359,7 @@ SUBSCRIPTIONS: dict[str, tuple[Any, ...]] = {
 
 
 def notifications(node: Node) -> dict[str, Any]:
-    """The answer to each subscription and its first notification; then the numbers of equal subscriptions."""
+    """The answer to each subscription and its first notification, then the numbers of equal subscriptions."""
     out: dict[str, Any] = {}
     them = str(node.other.pubkey())
     wanted = {
@@ -402,14 +402,14 @@ def capture(http: str, ws: str) -> dict[str, Any]:
 
 
 def named(value: Any) -> Any:
-    """A JSON value in which members that are named by a public key all have the same name."""
+    """A JSON value in which every member whose name is a public key has the same name."""
     if isinstance(value, dict):
         return {"(a key)" if 32 <= len(name) <= 44 else name: named(each) for name, each in value.items()}
     return value
 
 
 def differences(here: Any, there: Any, path: str = "") -> list[str]:
-    """Where two answers differ in shape or in an error's code and message."""
+    """The places where two answers differ in shape, or in an error's code and message."""
     if isinstance(here, dict) and isinstance(there, dict):
         here, there = named(here), named(there)
         out = [f"{path}.{name} is missing" for name in sorted(there.keys() - here.keys())]

@@ -12,7 +12,7 @@ from awm_crank.localnet.rig import EmbeddedLocalnet
 
 @pytest.fixture
 def node() -> Node:
-    """A bank in process."""
+    """An in-process bank."""
     return Node()
 
 

@@ -1,4 +1,4 @@
-"""What the localnet's tests share: a bank in process with its methods, and transactions to send it."""
+"""What the localnet's tests share: an in-process bank with its methods, and transactions to send it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOW = 1_700_000_000.0
 
 
 class Listener:
-    """A subscriber that keeps what it is sent."""
+    """A subscriber that keeps every message it gets."""
 
     def __init__(self) -> None:
         self.queued: list[Any] = []
@@ -40,7 +40,7 @@ class Listener:
 
 
 class Node:
-    """Bank, topics and methods without sockets or clock."""
+    """Bank, topics and methods without sockets or a clock."""
 
     def __init__(self, slot_ms: float = 10.0, history: int = 50_000) -> None:
         self.bank = Bank(slot_ms=slot_ms, now=NOW, genesis=b"\7" * 32, history=history)
@@ -79,7 +79,7 @@ class Node:
         return self.ask(method, *params)["error"]
 
     def blockhash(self) -> Hash:
-        """The newest."""
+        """The newest blockhash."""
         return Hash(self.bank.blockhash(self.bank.slot))
 
     def pay(self, to: Pubkey, lamports: int = SOL, *, payer: Keypair | None = None) -> VersionedTransaction:
@@ -99,5 +99,5 @@ class Node:
 
 
 def encode(transaction: VersionedTransaction) -> str:
-    """In base64."""
+    """The bytes in base64."""
     return base64.b64encode(bytes(transaction)).decode()

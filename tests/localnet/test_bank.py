@@ -1,4 +1,4 @@
-"""The bank: slots, blockhashes, duplicates, failures and what they leave behind."""
+"""The bank: slots, blockhashes, duplicates, and failed transactions with their traces."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def land(node: Node, transaction: VersionedTransaction, *, preflight: bool = Fal
 
 
 def balance(node: Node, key: Pubkey) -> int:
-    """Lamports."""
+    """The lamports of an account."""
     return node.bank.svm.get_balance(key) or 0
 
 
 def test_slots_follow_the_clock() -> None:
-    """A slot is 10 ms; time never runs backwards; the clock sysvar shows slot and Unix time."""
+    """A slot is 10 ms, time never runs backwards, and the clock sysvar shows slot and Unix time."""
     bank = Bank(slot_ms=10, now=NOW, genesis=bytes(32))
     assert bank.slot_at(NOW) == 1
     assert bank.slot_at(NOW + 0.0101) == 2
@@ -59,7 +59,7 @@ def test_slots_follow_the_clock() -> None:
 
 @pytest.mark.parametrize(("slot_ms", "life"), [(10, 6000), (400, 150), (1000, 150)])
 def test_blockhash_expires_after_a_minute_of_slots(slot_ms: float, life: int) -> None:
-    """A blockhash is good for 60 s, for 150 slots at least, and then no longer."""
+    """A blockhash is valid for 60 s and at least 150 slots, and no longer."""
     node = Node(slot_ms)
     assert node.bank.hash_slots == life
     old = node.pay(Keypair().pubkey())
@@ -72,7 +72,7 @@ def test_blockhash_expires_after_a_minute_of_slots(slot_ms: float, life: int) ->
 
 
 def test_a_long_pause_leaves_the_newest_hashes_only() -> None:
-    """After a jump over more slots than a hash lives, the newest are known and the queue has not grown."""
+    """After a jump over more slots than a hash lives, only the newest hashes are known and the queue has not grown."""
     node = Node()
     before = node.blockhash()
     node.bank.advance(10_000_000)
@@ -83,7 +83,7 @@ def test_a_long_pause_leaves_the_newest_hashes_only() -> None:
 
 
 def test_duplicates_are_known_for_as_long_as_the_blockhash(node: Node) -> None:
-    """The same bytes land once, even after thousands of other transactions."""
+    """The same bytes land only once, even after thousands of other transactions."""
     first = node.pay(Keypair().pubkey())
     land(node, first)
     for _ in range(100):
@@ -94,7 +94,7 @@ def test_duplicates_are_known_for_as_long_as_the_blockhash(node: Node) -> None:
 
 
 def test_failed_transaction_lands_with_its_fee_unless_preflight_stops_it(node: Node) -> None:
-    """Without preflight a failing transaction pays its fee and is remembered; with it nothing at all has changed."""
+    """Without preflight a failing transaction pays its fee and is remembered; with preflight nothing changes."""
     poor = node.funded(SOL)
     failing = node.pay(Keypair().pubkey(), 5 * SOL, payer=poor)
     with pytest.raises(RefusedError, match="Instruction 0: custom program error: 0x1") as caught:
@@ -111,7 +111,7 @@ def test_failed_transaction_lands_with_its_fee_unless_preflight_stops_it(node: N
 
 
 def test_what_never_ran_leaves_no_trace(node: Node) -> None:
-    """A payer that does not exist: refused either way, and not remembered."""
+    """A transaction whose payer does not exist is refused with and without preflight, and not remembered."""
     for preflight in (True, False):
         with pytest.raises(RefusedError, match="no record of a prior credit"):
             land(node, node.pay(Keypair().pubkey(), payer=Keypair()), preflight=preflight)
@@ -119,7 +119,9 @@ def test_what_never_ran_leaves_no_trace(node: Node) -> None:
 
 
 def test_wrong_signature(node: Node) -> None:
-    """Preflight answers with a validator's -32003, also when the blockhash is wrong too; without, it is dropped."""
+    """A wrong signature gives a validator's -32003 in preflight, even with a wrong
+    blockhash; without, it is dropped.
+    """
     message = node.pay(Keypair().pubkey()).message
     forged = VersionedTransaction.populate(message, [Signature.default()])
     with pytest.raises(RequestError) as caught:
@@ -135,14 +137,14 @@ def test_wrong_signature(node: Node) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"\0", b"\x01" + bytes(64), bytes(1233), b"\xff" * 200])
 def test_no_transaction(node: Node, raw: bytes) -> None:
-    """Bytes that are no transaction are invalid params."""
+    """Bytes that are not a transaction are invalid params."""
     with pytest.raises(RequestError) as caught:
         node.bank.parse(raw)
     assert caught.value.code == -32602
 
 
 def test_unsanitary_transaction(node: Node) -> None:
-    """An instruction that names an account that is not there is refused by name."""
+    """An instruction that names an account outside the transaction is refused by name."""
     raw = bytearray(bytes(node.pay(Keypair().pubkey())))
     at = bytes(raw).index(b"\x02\x00\x01\x0c")
     raw[at + 2] = 9
@@ -151,7 +153,7 @@ def test_unsanitary_transaction(node: Node) -> None:
 
 
 def test_wire_reads_roles(node: Node) -> None:
-    """Keys, writable keys and blockhash come from the bytes as solders' own parser sees them."""
+    """Keys, writable keys and blockhash are read from the bytes as solders' own parser reads them."""
     second, writable, readonly = Keypair(), Pubkey.new_unique(), Pubkey.new_unique()
     call = Instruction(
         Pubkey.new_unique(),
@@ -174,7 +176,7 @@ def test_wire_reads_roles(node: Node) -> None:
 
 
 def test_lookup_tables(node: Node) -> None:
-    """A v0 transaction finds its accounts through a table, and they count among those that it wrote."""
+    """A v0 transaction finds its accounts through a table, and they count among the accounts that it wrote."""
     target, table = Pubkey.new_unique(), Pubkey.new_unique()
     # state 1 (lookup table), deactivation never, last extended in slot 0, no authority; addresses from byte 56 on
     header = (1).to_bytes(4, "little") + b"\xff" * 8 + bytes(8) + b"\0" + b"\0" + bytes(32) + bytes(2)
@@ -192,7 +194,7 @@ def test_lookup_tables(node: Node) -> None:
 
 
 def test_simulation_changes_nothing(node: Node) -> None:
-    """A simulated transfer shows the accounts after it and leaves them as they are; signatures count when asked for."""
+    """A simulated transfer shows the accounts after it but does not change them, and checks signatures when asked."""
     target = Pubkey.new_unique()
     raw = bytes(VersionedTransaction.populate(node.pay(target).message, [Signature.default()]))
     transaction, wire = node.bank.parse(raw)
@@ -207,7 +209,7 @@ def test_simulation_changes_nothing(node: Node) -> None:
 
 
 def nonce_of(node: Node) -> tuple[Keypair, bytes]:
-    """A nonce account of the payer's, and the nonce that it holds."""
+    """The payer's nonce account, and the nonce that it holds."""
     account, me = Keypair(), node.payer.pubkey()
     lamports = node.bank.svm.minimum_balance_for_rent_exemption(NONCE_BYTES)
     create = create_account(
@@ -222,14 +224,14 @@ def nonce_of(node: Node) -> tuple[Keypair, bytes]:
 
 
 def held_nonce(node: Node, account: Keypair) -> bytes:
-    """What a nonce account holds."""
+    """The nonce that an account holds."""
     found = node.bank.account(bytes(account.pubkey()))
     assert found is not None
     return bytes(found.data)[40:72]
 
 
 def by_nonce(node: Node, account: Keypair, nonce: bytes, lamports: int = SOL) -> VersionedTransaction:
-    """A transfer whose blockhash is a nonce."""
+    """A transfer that has a nonce as its blockhash."""
     me = node.payer.pubkey()
     advance = advance_nonce_account(AdvanceNonceAccountParams(nonce_pubkey=account.pubkey(), authorized_pubkey=me))
     move = transfer(TransferParams(from_pubkey=me, to_pubkey=Keypair().pubkey(), lamports=lamports))
@@ -237,7 +239,7 @@ def by_nonce(node: Node, account: Keypair, nonce: bytes, lamports: int = SOL) ->
 
 
 def test_durable_nonce(node: Node) -> None:
-    """A transaction by nonce lands long after its making, once; the nonce has moved on then."""
+    """A transaction by nonce lands once, even long after it was made, and the nonce has advanced then."""
     account, nonce = nonce_of(node)
     transaction = by_nonce(node, account, nonce)
     node.bank.advance(node.bank.slot + 2 * node.bank.hash_slots)
@@ -248,7 +250,7 @@ def test_durable_nonce(node: Node) -> None:
 
 
 def test_a_failed_transaction_uses_its_nonce_up(node: Node) -> None:
-    """It pays its fee, and can never be sent again. With preflight nothing happens."""
+    """A failed transaction by nonce pays its fee and can never be sent again. With preflight nothing happens."""
     account, nonce = nonce_of(node)
     node.bank.advance(node.bank.slot + 1)
     failing = by_nonce(node, account, nonce, 10**15)
@@ -261,7 +263,7 @@ def test_a_failed_transaction_uses_its_nonce_up(node: Node) -> None:
 
 @pytest.mark.parametrize("wrong", ["nonce", "authority", "order"])
 def test_no_nonce(node: Node, wrong: str) -> None:
-    """Another nonce, another authority, and an advance that is not first make no blockhash valid."""
+    """Another nonce, another authority, or an advance that is not the first instruction makes no blockhash valid."""
     account, nonce = nonce_of(node)
     node.bank.advance(node.bank.slot + 2 * node.bank.hash_slots)
     me = node.payer.pubkey() if wrong != "authority" else node.funded().pubkey()

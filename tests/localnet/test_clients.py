@@ -1,4 +1,4 @@
-"""Existing clients, unchanged: @magicblock-labs/bolt-sdk and @solana/web3.js from Node.js play a whole session."""
+"""@magicblock-labs/bolt-sdk and @solana/web3.js, unchanged, play a whole session from Node.js."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NODE = Path(__file__).parent / "node"
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    """The folder of the Node.js clients, installed from the lock where they are missing."""
+    """The folder of the Node.js clients, which are installed from the lock where they are missing."""
     if not (NODE / "node_modules" / ".package-lock.json").exists():
         npm = shutil.which("npm")
         assert npm, "npm is needed; scripts/test installs it"
@@ -31,7 +31,7 @@ def modules() -> Path:
 
 
 def test_bolt_sdk_session(modules: Path, net: EmbeddedLocalnet, tmp_path: Path) -> None:
-    """World, entity, four components, CREATE, JOIN, an input and END, all by JSON args and the World id's authority."""
+    """A session with world, entity, four components, CREATE, JOIN, an input and END works with JSON args."""
     wallet = tmp_path / "wallet.json"
     wallet.write_text(Keypair().to_json())
     model = Pubkey.from_bytes(b"\x2a" * 32)
@@ -52,7 +52,7 @@ def test_bolt_sdk_session(modules: Path, net: EmbeddedLocalnet, tmp_path: Path) 
     assert told["told"] == [1, 2, 3]
     assert told["input"] == bytes([80, 256 - 80, 1, 255, 200, 0, 1, 4]).hex()
     assert told["ready"] == 1
-    # JOIN of an ended session: NotWaiting (6021) in the shape that web3.js makes of a preflight failure
+    # JOIN of an ended session: NotWaiting (6021), in the form in which web3.js shows a preflight failure
     assert told["refusal"]["name"] == "SendTransactionError"
     assert "custom program error: 0x1785" in told["refusal"]["message"]
     assert told["refusal"]["logs"] > 0
@@ -69,7 +69,7 @@ def test_web3(modules: Path, net: EmbeddedLocalnet) -> None:
 
 
 def test_lock_names_no_host() -> None:
-    """The lock has a hash for each package and no address of a registry."""
+    """The lock has a hash for each package and no registry's address."""
     lock = json.loads((NODE / "package-lock.json").read_text())
     packages = {name: entry for name, entry in lock["packages"].items() if name}
     assert packages

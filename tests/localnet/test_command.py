@@ -1,4 +1,4 @@
-"""The command line: its options, what it refuses, and the line it prints."""
+"""The command line: its options, what it refuses, and the line that it prints."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def options(*words: str) -> LocalnetOptions:
 
 
 def test_defaults() -> None:
-    """Loopback, 8899, slots of 10 ms, with all programs."""
+    """The defaults are loopback, port 8899, slots of 10 ms, and all programs."""
     assert options() == LocalnetOptions()
 
 
 def test_all(tmp_path: Path) -> None:
-    """Every option is used; a folder means all dumps in it, whose names are their addresses."""
+    """Every option is used; a folder stands for all dumps in it, whose file names are their addresses."""
     program, dump = tmp_path / f"{KEY}.so", tmp_path / "a.json"
     program.write_bytes(b"")
     dump.write_text("{}")
@@ -67,7 +67,7 @@ def test_all(tmp_path: Path) -> None:
     ],
 )
 def test_refusals(words: list[str]) -> None:
-    """A wrong option is a ConfigError that names it."""
+    """A wrong option raises a ConfigError that names it."""
     with pytest.raises(ConfigError) as caught:
         options(*words)
     assert caught.value.exit_code == 2
@@ -75,7 +75,7 @@ def test_refusals(words: list[str]) -> None:
 
 
 def test_key_file_is_made_once(tmp_path: Path) -> None:
-    """A key file that is not there is made, readable by its owner only; the next start funds the same key."""
+    """A missing key file is made, readable by its owner only, and the next start funds the same key."""
     path = tmp_path / "id.json"
     ((key, lamports),) = options("--keypair", str(path)).fund
     assert lamports == 1000 * 10**9
@@ -86,7 +86,7 @@ def test_key_file_is_made_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "[1,2]", "{}", "[" + "300," * 63 + "300]"])
 def test_broken_key_file(tmp_path: Path, text: str) -> None:
-    """A broken key file is named, its contents are not."""
+    """The error about a broken key file names the file but does not show its contents."""
     path = tmp_path / "id.json"
     path.write_text(text)
     with pytest.raises(KeyFileError) as caught:
@@ -96,7 +96,7 @@ def test_broken_key_file(tmp_path: Path, text: str) -> None:
 
 
 def test_ready_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line for open ports is JSON with both addresses and the process id."""
+    """The line that reports open ports is JSON with both addresses and the process id."""
 
     class Ready:
         http, ws = "http://a:1", "ws://a:2"

@@ -1,4 +1,4 @@
-"""One connection from outside, over raw sockets and aiohttp; no client can end the server."""
+"""One connection from outside, over raw sockets and aiohttp. No client can end the server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEALTH = b'{"jsonrpc":"2.0","id":1,"method":"getHealth"}'
 
 
 def request(body: bytes, extra: bytes = b"Content-Type: application/json\r\n") -> bytes:
-    """A POST."""
+    """A POST request."""
     return b"POST / HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b" % (extra, len(body), body)
 
 
@@ -36,7 +36,7 @@ def connect(url: str) -> socket.socket:
 
 
 def exchange(url: str, data: bytes) -> bytes:
-    """What comes back until the other side closes, or has nothing more to say."""
+    """Returns what arrives until the other side closes or stops sending."""
     with connect(url) as peer:
         peer.sendall(data)
         peer.shutdown(socket.SHUT_WR)
@@ -67,7 +67,7 @@ def test_http_status(net: EmbeddedLocalnet, data: bytes, status: bytes) -> None:
 
 
 def test_pipelining_and_close(net: EmbeddedLocalnet) -> None:
-    """Requests of one connection are answered in order; `Connection: close` is obeyed after its answer."""
+    """Requests of one connection are answered in order, and `Connection: close` closes after its answer."""
     closing = request(HEALTH.replace(b'"id":1', b'"id":3'), b"Content-Type: application/json\r\nConnection: close\r\n")
     received = exchange(net.http, request(HEALTH) + closing + request(HEALTH))
     assert received.count(b'"result":"ok"') == 2
@@ -86,7 +86,7 @@ def test_expect_continue(net: EmbeddedLocalnet) -> None:
 
 
 def test_noise_on_both_ports(net: EmbeddedLocalnet) -> None:
-    """Hundreds of connections of seeded noise, whole and broken off, over HTTP and WebSocket: the server lives on."""
+    """The server survives hundreds of connections of seeded noise, whole and cut off, over HTTP and WebSocket."""
     chance = random.Random(4)
     handshake = (
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -105,14 +105,14 @@ def test_noise_on_both_ports(net: EmbeddedLocalnet) -> None:
         with connect(net.ws if index % 2 else net.http) as peer:
             peer.sendall(data)
             if index % 5 == 0:
-                # a reset instead of a polite end
+                # the server sent a reset instead of closing normally
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert net.call("getHealth") == "ok"
     os.kill(net.pid, 0)
 
 
 def test_websocket_close_codes(net: EmbeddedLocalnet) -> None:
-    """An unmasked frame is answered with close 1002, a client's close with its own code, a ping with its pong."""
+    """An unmasked frame gets close 1002, a client's close gets its own code, and a ping its pong."""
     key = b"dGhlIHNhbXBsZSBub25jZQ=="
     handshake = (
         b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -159,7 +159,10 @@ async def test_late_subscriber_is_disconnected(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_closed_connections_leave_nothing_behind() -> None:
-    """Well-behaved, broken and cut-off connections are freed at once: the process never collects its oldest objects."""
+    """Every closed connection is freed at once, whether it ended well, broke or was cut off.
+
+    The process never collects its oldest generation of objects, so reference counting must free them.
+    """
     net = Localnet(LocalnetOptions(port=0, bare=True))
     await net.listen()
     parts = urlsplit(net.ws)

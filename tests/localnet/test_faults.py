@@ -19,7 +19,7 @@ from awm_crank.localnet.faults import RequestError, TransactionFault
 
 
 def variants(kind: type) -> list[str]:
-    """The names of a fieldless enum's variants."""
+    """The variants' names of an enum without fields."""
     return [name for name in dir(kind) if name[0].isupper()]
 
 
@@ -67,13 +67,13 @@ def test_every_instruction_error_has_words(name: str) -> None:
     ],
 )
 def test_errors_with_fields(error: object, form: object, text: str) -> None:
-    """Variants with fields are objects as Agave's serde makes them."""
+    """Variants with fields are objects, as Agave's serde makes them."""
     fault = TransactionFault.of(error)
     assert json.loads(fault.json) == form
     assert fault.text == text
 
 
 def test_request_error_renders_with_and_without_data() -> None:
-    """`data` is there only when there is some."""
+    """`data` is present only when there is some."""
     assert json.loads(RequestError(-1, 'a "b"').render()) == {"code": -1, "message": 'a "b"'}
     assert json.loads(RequestError(-1, "a", b'{"x":1}').render())["data"] == {"x": 1}

@@ -1,4 +1,4 @@
-"""What is there before slot 1, and the files it comes from."""
+"""The accounts that exist before slot 1, and the files that they come from."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def account_file(path: Path, data: Any, **fields: Any) -> Path:
 
 
 def test_shipped_programs_are_all_and_whole() -> None:
-    """Every program of the IDLs is shipped, at its id."""
+    """Every program that has an IDL is shipped, at its id."""
     assert {key for key, _ in genesis.shipped_programs()} == set(ids.PROGRAMS.values())
 
 
 def test_altered_program_is_refused(tmp_path: Path) -> None:
-    """A program file that is not the one that was built is named, with both hashes."""
+    """A program file that differs from the built one is named, with both hashes."""
     folder = tmp_path / "programs"
     shutil.copytree(genesis.PROGRAMS, folder)
     elf = folder / "world.so"
@@ -58,7 +58,7 @@ def test_altered_program_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_account_files(tmp_path: Path, data: Any) -> None:
-    """All encodings of the CLI's account files are read; a rent epoch beyond u64 is clamped."""
+    """All encodings of the CLI's account files are read, and a rent epoch beyond u64 is clamped."""
     path = account_file(tmp_path / "a.json", data, rentEpoch=18446744073709551616)
     key, account = genesis.read_account(path)
     assert (key, account.data, account.lamports, account.owner) == (KEY, b"abc", 9, KEY)
@@ -76,7 +76,7 @@ def test_broken_account_files(tmp_path: Path, change: dict[str, Any]) -> None:
 
 
 def test_load(tmp_path: Path) -> None:
-    """Programs, accounts and funds are there, and World's registry counts no worlds."""
+    """Programs, accounts and funds exist, and World's registry counts no worlds."""
     node, funded = Node(), Keypair().pubkey()
     path = account_file(tmp_path / "a.json", ["YWJj", "base64"])
     extra = Keypair().pubkey()
@@ -97,7 +97,7 @@ def test_load(tmp_path: Path) -> None:
 
 
 def test_bare_is_empty_and_no_program_is_refused(tmp_path: Path) -> None:
-    """`bare` leaves the project's programs out; a file that is no program is named by its id."""
+    """`bare` leaves the project's programs out, and a file that is not a program is named by its id."""
     node = Node()
     genesis.load(node.bank, node.payer, bare=True, programs=[], accounts=[], fund=[])
     assert node.bank.account(bytes(ids.WORLD)) is None

@@ -1,4 +1,4 @@
-"""What is remembered of transactions, for how long, and how much memory that takes."""
+"""What is remembered of transactions, for how long, and how much memory it takes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def land(node: Node, transaction: VersionedTransaction) -> Entry:
 
 
 def test_old_transactions_keep_their_status_while_their_blockhash_is_valid() -> None:
-    """The last ones are kept whole. Older ones are still recognized, until nobody could send them again."""
+    """The newest transactions are kept whole, and older ones are recognized until their blockhash expires."""
     node = Node(history=3)
     entries = [land(node, node.pay(Keypair().pubkey())) for _ in range(5)]
     history, first = node.bank.history, entries[0]
@@ -36,7 +36,7 @@ def test_old_transactions_keep_their_status_while_their_blockhash_is_valid() -> 
 
 
 def test_memory_is_bounded() -> None:
-    """However many transactions land, only so many are held, and of the others nothing once they have expired."""
+    """However many transactions land, only a fixed number is kept whole, and the others leave nothing once expired."""
     node = Node(history=10)
     for _ in range(60):
         land(node, node.pay(Keypair().pubkey()))
@@ -47,7 +47,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_a_compact_entry_reads_its_keys_from_its_bytes(node: Node) -> None:
-    """Keys and locks are those of the transaction, also after they have been dropped."""
+    """A compact entry gives the transaction's own keys and locks, even after they were dropped from memory."""
     target = Keypair().pubkey()
     entry = land(node, node.pay(target))
     assert entry._wire is None

@@ -1,4 +1,4 @@
-"""Anything as a request: every method answers with a result or an error of the client's, never an internal error."""
+"""Whatever a request holds, every method returns a result or a client's error, never an internal error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 
 def ask(method: str, params: object) -> Any:
-    """The answer to a request, over the endpoint that has the method."""
+    """The answer to a request, from the endpoint that has the method."""
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     answer = respond(body, METHODS)
     NODE.topics.settle()
@@ -63,7 +63,7 @@ def ask(method: str, params: object) -> Any:
 @pytest.mark.parametrize("method", sorted(METHODS))
 @given(params=st.lists(values, max_size=4) | values)
 def test_any_params(method: str, params: object) -> None:
-    """A result, or an error that says what is wrong with the request."""
+    """Any params give a result, or an error that says what is wrong with the request."""
     answer = ask(method, params)
     assert ("result" in answer) != ("error" in answer)
     if "error" in answer:
@@ -79,7 +79,7 @@ def test_any_params(method: str, params: object) -> None:
     st.booleans(),
 )
 def test_damaged_transactions(method: str, changes: list[tuple[int, int]], size: int, whole: bool) -> None:
-    """A transaction with other bytes, or cut off, is run, refused or found wrong."""
+    """A transaction with changed or missing bytes is run, refused or reported as wrong."""
     raw = bytearray(RAW[65:] if method == "getFeeForMessage" else RAW)
     for place, byte in changes:
         if place < len(raw):

@@ -1,4 +1,4 @@
-"""HTTP: any split of the stream gives the same requests, and no stream breaks the parser."""
+"""HTTP: a stream gives the same requests however it is split, and no stream breaks the parser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def parse(*parts: bytes) -> list[HttpRequest]:
 
 @given(st.lists(st.integers(0, len(POST + OFFER + CHUNKED + GET)), max_size=8))
 def test_splits(cuts: list[int]) -> None:
-    """Pipelined requests come out whole wherever the stream was cut; an offer of HTTP/2 is ignored."""
+    """Pipelined requests come out whole wherever the stream was cut, and an offer of HTTP/2 is ignored."""
     stream = POST + OFFER + CHUNKED + b"\r\n" + GET
     edges = [0, *sorted(cuts), len(stream)]
     found = parse(*(stream[start:end] for start, end in pairwise(edges)))
@@ -45,7 +45,7 @@ def test_splits(cuts: list[int]) -> None:
 
 @given(st.binary(max_size=200))
 def test_noise(data: bytes) -> None:
-    """Any bytes give requests, nothing yet, or HttpError with a 4xx or 5xx status."""
+    """Any bytes give requests, nothing yet, or an HttpError with a 4xx or 5xx status."""
     for stream in (data, POST[:40] + data, CHUNKED[:50] + data):
         try:
             parse(stream)
@@ -75,7 +75,7 @@ def test_noise(data: bytes) -> None:
     ],
 )
 def test_refusals(stream: bytes, status: int) -> None:
-    """Each way to be wrong has its status."""
+    """Each kind of malformed request has its status."""
     with pytest.raises(HttpError) as caught:
         parse(stream)
     assert caught.value.status == status
@@ -88,7 +88,7 @@ def test_close_is_heard() -> None:
 
 
 def test_expect_is_noticed() -> None:
-    """A client that waits for 100 Continue is known before its body is there."""
+    """The parser reports a client that waits for 100 Continue before its body has arrived."""
     parser = RequestParser()
     parser.feed(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert parser.next() is None
@@ -96,7 +96,7 @@ def test_expect_is_noticed() -> None:
 
 
 def test_endless_header_is_refused_while_it_comes() -> None:
-    """A header that never ends is refused at the limit, so it cannot fill the memory; a large body is no header."""
+    """An endless header is refused at the limit, so that it cannot fill the memory; a large body is allowed."""
     parser = RequestParser()
     parser.feed(b"GET / HTTP/1.1\r\nx: ")
     with pytest.raises(HttpError) as caught:
@@ -109,7 +109,7 @@ def test_endless_header_is_refused_while_it_comes() -> None:
 
 
 def test_rest_is_kept() -> None:
-    """Bytes behind a request for WebSocket are kept for that protocol."""
+    """Bytes that follow a WebSocket request are kept for that protocol."""
     parser = RequestParser()
     parser.feed(b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x80")
     assert parser.next() is not None
@@ -117,7 +117,7 @@ def test_rest_is_kept() -> None:
 
 
 def test_response() -> None:
-    """An answer has its length, its type, and lets pages of any origin read it."""
+    """An answer has its length and type, and lets pages of any origin read it."""
     head, _, body = response(200, b"{}", keep_alive=False).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"Content-Length: 2" in head

@@ -1,4 +1,4 @@
-"""jsonParsed instructions: known ones by name, everything else as it is."""
+"""jsonParsed instructions: known ones by name, all others unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEYS = [*instructions._PROGRAMS, *instructions.MEMOS, b"\7" * 32]
 
 @given(st.integers(0, len(KEYS) - 1), st.binary(max_size=40), st.integers(0, 30), st.binary(max_size=120))
 def test_any_bytes(program: int, accounts: bytes, number: int, rest: bytes) -> None:
-    """Every instruction is shown: parsed with a name, or with its accounts and data unchanged."""
+    """Every instruction is shown either parsed with a name, or with its accounts and data unchanged."""
     data = number.to_bytes(4, "little") + rest if number % 2 else bytes([number]) + rest
     call = Call(program, bytes(index % len(KEYS) for index in accounts), data, 1)
     shown = json.loads(instructions.parsed(call, KEYS))
@@ -28,7 +28,7 @@ def test_any_bytes(program: int, accounts: bytes, number: int, rest: bytes) -> N
 
 
 def test_multisig_authority() -> None:
-    """A token transfer by a multisig names it and its signers; a plain one names its authority."""
+    """A token transfer by a multisig names the multisig and its signers; a plain one names its authority."""
     token = list(instructions._PROGRAMS)[1]
     keys = [token, *(bytes([number]) * 32 for number in range(1, 6))]
     data = bytes([3]) + (5).to_bytes(8, "little")

@@ -14,7 +14,7 @@ from awm_crank.localnet.jsonrpc import respond
 
 
 class Panic(BaseException):
-    """What solders raises where it should not."""
+    """The exception that solders raises where it should not."""
 
 
 def fail(_params: list[Any]) -> bytes:
@@ -36,7 +36,7 @@ def ask(value: object) -> Any:
 
 @pytest.mark.parametrize("identity", [1, 0, "a", None, 2**53, 1.5])
 def test_id_comes_back(identity: object) -> None:
-    """A request is answered with its id, of whatever kind."""
+    """A request is answered with its own id, of whatever type."""
     answer = ask({"jsonrpc": "2.0", "id": identity, "method": "echo", "params": [1, "x"]})
     assert answer == {"jsonrpc": "2.0", "result": [1, "x"], "id": identity}
 
@@ -64,19 +64,19 @@ def test_without_id_is_no_question() -> None:
     ],
 )
 def test_errors(value: object, code: int, identity: object) -> None:
-    """Each way to fail has its code, and the request's id if it has one."""
+    """Each kind of failure has its code, and the request's id if it has one."""
     answer = ask(value)
     assert answer["error"]["code"] == code
     assert answer["id"] == identity
 
 
 def test_data_of_an_error() -> None:
-    """An error's data arrives."""
+    """The answer carries an error's data."""
     assert ask({"id": 1, "method": "fail"})["error"] == {"code": -5, "message": "no", "data": [1]}
 
 
 def test_batch() -> None:
-    """A batch is answered item by item, bad items among good ones, notifications left out."""
+    """A batch is answered item by item; bad items get errors, and notifications get no answer."""
     answers = ask([{"id": 1, "method": "echo"}, 7, {"method": "echo"}, {"id": 2, "method": "nothing"}])
     assert [answer["id"] for answer in answers] == [1, None, 2]
     assert answers[1]["error"]["code"] == -32600
@@ -84,7 +84,7 @@ def test_batch() -> None:
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_noise(body: bytes) -> None:
-    """Any body that is no JSON is a parse error, any other gets an answer."""
+    """A body that is not JSON gives a parse error, and any other gets an answer."""
     answer = respond(body, METHODS)
     assert answer is not None
     error = json.loads(answer)["error"]
@@ -109,7 +109,7 @@ def test_any_json(value: object) -> None:
 
 
 def test_deep_nesting() -> None:
-    """Nesting that would overflow a stack is a parse error."""
+    """Nesting that would overflow the stack gives a parse error."""
     answer = respond(b"[" * 100_000, METHODS)
     assert answer is not None
     assert json.loads(answer)["error"]["code"] == -32700

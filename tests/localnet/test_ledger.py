@@ -36,7 +36,7 @@ def versioned(node: Node, to: Pubkey) -> VersionedTransaction:
 @pytest.mark.parametrize("encoding", ["json", "jsonParsed", "base64", "base58"])
 @pytest.mark.parametrize("version", [None, 0])
 def test_transaction(node: Node, encoding: str, version: int | None) -> None:
-    """All encodings of both versions are what solders takes for a transaction."""
+    """solders accepts all encodings of both versions as a transaction."""
     target = Keypair().pubkey()
     transaction = node.pay(target) if version is None else versioned(node, target)
     signature = node.send(transaction)["result"]
@@ -70,7 +70,7 @@ def test_transaction(node: Node, encoding: str, version: int | None) -> None:
 
 
 def test_unsupported_version(node: Node) -> None:
-    """A client that names no version gets -32015 for a v0 transaction, and no version of a legacy one."""
+    """A client that names no version gets -32015 for a v0 transaction, and no version for a legacy one."""
     legacy = node.send(node.pay(Keypair().pubkey()))["result"]
     assert "version" not in node.call("getTransaction", legacy)
     signature = node.send(versioned(node, Keypair().pubkey()))["result"]
@@ -92,7 +92,7 @@ def test_failed_transaction_and_its_logs(node: Node) -> None:
 
 
 def test_instruction_data_is_base58(node: Node) -> None:
-    """An instruction's accounts are indexes and its data base58, in the JSON form."""
+    """In the JSON form, an instruction's accounts are indexes and its data is base58."""
     call = Instruction(MEMO, b"hello", [AccountMeta(node.payer.pubkey(), True, False)])
     signature = node.send(node.signed([call]))["result"]
     message = node.call("getTransaction", signature)["transaction"]["message"]
@@ -107,7 +107,7 @@ def test_instruction_data_is_base58(node: Node) -> None:
 
 @pytest.mark.parametrize("details", ["full", "accounts", "signatures", "none"])
 def test_block(node: Node, details: str) -> None:
-    """A block holds its slot's transactions in order, as much of them as was asked for."""
+    """A block holds its slot's transactions in order, in the detail that was asked for."""
     node.bank.advance(5)
     signatures = [node.send(node.pay(Keypair().pubkey()))["result"] for _ in range(3)]
     node.bank.advance(6)

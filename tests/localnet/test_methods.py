@@ -1,4 +1,4 @@
-"""The HTTP methods, one by one, with the errors a validator gives."""
+"""The HTTP methods, one by one, with the errors that a validator gives."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SYSTEM = str(Pubkey.default())
 
 
 def put(node: Node, data: bytes, owner: Pubkey = OWNER) -> str:
-    """An account with that data."""
+    """Places an account with that data."""
     key = Keypair().pubkey()
     node.bank.svm.set_account(key, Account(SOL, data, owner))
     return str(key)
 
 
 def test_accounts(node: Node) -> None:
-    """One, several and missing accounts; a program's accounts by filter, with and without context."""
+    """Accounts are read one by one, in groups, missing, and by a program's filters, with and without context."""
     one, two = put(node, b"abc"), put(node, b"abcd")
     missing = str(Keypair().pubkey())
     assert node.value("getAccountInfo", one, {"encoding": "base64"})["data"] == ["YWJj", "base64"]
@@ -54,7 +54,7 @@ def test_accounts(node: Node) -> None:
 
 
 def test_long_account_in_base58(node: Node) -> None:
-    """The default encoding is base58 and refuses what is long (-32600)."""
+    """The default encoding is base58, which refuses long data (-32600)."""
     key = put(node, bytes(200))
     for method, params in (
         ("getAccountInfo", [key]),
@@ -98,7 +98,7 @@ def test_blockhashes(node: Node) -> None:
 
 
 def test_blocks(node: Node) -> None:
-    """Blocks are listed from and to; one to come is -32004."""
+    """Blocks are listed within a range, and a block in the future gives -32004."""
     node.bank.advance(20)
     assert node.call("getBlocks", 17) == [17, 18, 19, 20]
     assert node.call("getBlocks", 17, 18) == [17, 18]
@@ -111,7 +111,7 @@ def test_blocks(node: Node) -> None:
 
 
 def test_cleaned_up_block() -> None:
-    """A block that was forgotten is -32001, which names the first that is there."""
+    """A block that was forgotten gives -32001, which names the first block that is left."""
     node = Node(history=1)
     node.send(node.pay(Keypair().pubkey()))
     node.bank.advance(10)
@@ -123,7 +123,7 @@ def test_cleaned_up_block() -> None:
 
 
 def test_send_and_ask_about_it(node: Node) -> None:
-    """A sent transaction has a status, a place in its address's history, and is counted."""
+    """A sent transaction has a status, appears in its address's history, and is counted."""
     target = Keypair().pubkey()
     transaction = node.pay(target)
     signature = node.send(transaction)["result"]
@@ -149,7 +149,7 @@ def test_send_and_ask_about_it(node: Node) -> None:
 
 
 def test_preflight_failure(node: Node) -> None:
-    """A failing transaction is -32002 with err, logs and units, in a form that solders' client reads."""
+    """A failing transaction gives -32002 with err, logs and units, in a form that solders' client reads."""
     answer = node.send(node.pay(Keypair().pubkey(), 10**15))
     assert answer["error"]["code"] == -32002
     assert answer["error"]["message"] == (
@@ -163,7 +163,7 @@ def test_preflight_failure(node: Node) -> None:
 
 
 def test_expired_and_duplicate(node: Node) -> None:
-    """An old blockhash and a repeated transaction are -32002 with their names."""
+    """An old blockhash and a repeated transaction give -32002 with their names."""
     stale = node.pay(Keypair().pubkey())
     node.bank.advance(10_000)
     error = node.send(stale)["error"]
@@ -178,14 +178,14 @@ def test_expired_and_duplicate(node: Node) -> None:
 
 
 def test_wrong_signature(node: Node) -> None:
-    """A wrong signature is -32003."""
+    """A wrong signature gives -32003."""
     message = node.pay(Keypair().pubkey()).message
     forged = VersionedTransaction.populate(message, [Signature.default()])
     assert node.send(forged)["error"] == {"code": -32003, "message": "Transaction signature verification failure"}
 
 
 def test_skip_preflight(node: Node) -> None:
-    """Without preflight every well-formed transaction is taken; what cannot land never has a status."""
+    """Without preflight every well-formed transaction is accepted; one that cannot land never gets a status."""
     forged = VersionedTransaction.populate(node.pay(Keypair().pubkey()).message, [Signature.default()])
     failing = node.pay(Keypair().pubkey(), 10**15)
     for transaction in (forged, failing):
@@ -204,7 +204,7 @@ def test_send_base58(node: Node) -> None:
 
 @pytest.mark.parametrize("text", ["", "AAAA", "!", base64.b64encode(bytes(1233)).decode(), "A" * 2000])
 def test_send_nonsense(node: Node, text: str) -> None:
-    """What is no transaction is invalid params."""
+    """Bytes that are not a transaction are invalid params."""
     assert node.error("sendTransaction", text, {"encoding": "base64"})["code"] == -32602
     assert node.error("simulateTransaction", text, {"encoding": "base64"})["code"] == -32602
 
@@ -228,7 +228,10 @@ def test_simulate(node: Node) -> None:
 
 
 def test_simulate_without_hash_or_signature(node: Node) -> None:
-    """An old blockhash fails unless it is replaced; both wishes together are refused; wrong signatures are -32003."""
+    """A simulation with an old blockhash fails unless it is replaced, and wrong signatures give -32003.
+
+    Asking for a replacement and for a signature check at once is refused.
+    """
     stale = VersionedTransaction.populate(node.pay(Keypair().pubkey()).message, [Signature.default()])
     node.bank.advance(10_000)
     plain = {"encoding": "base64"}
@@ -242,7 +245,7 @@ def test_simulate_without_hash_or_signature(node: Node) -> None:
 
 
 def test_simulated_failure(node: Node) -> None:
-    """A failing simulation is an answer, not an error; its accounts are null."""
+    """A failing simulation is an answer, not an error, and its accounts are null."""
     accounts = {"addresses": [str(OWNER)], "encoding": "base64"}
     config = {"encoding": "base64", "accounts": accounts}
     value = node.value("simulateTransaction", encode(node.pay(Keypair().pubkey(), 10**15)), config)
@@ -253,7 +256,7 @@ def test_simulated_failure(node: Node) -> None:
 
 
 def test_fees(node: Node) -> None:
-    """A message's fee counts signatures and priority; an old message has none."""
+    """A message's fee counts signatures and priority, and an expired message has none."""
     move = transfer(TransferParams(from_pubkey=node.payer.pubkey(), to_pubkey=OWNER, lamports=1))
     plain = node.signed([move]).message
     paying = node.signed([set_compute_unit_limit(200_000), set_compute_unit_price(1_000_000), move]).message
@@ -269,7 +272,7 @@ def test_fees(node: Node) -> None:
 
 
 def test_airdrop(node: Node) -> None:
-    """Airdrops are transactions, and two equal ones in one slot are two."""
+    """Airdrops are transactions, and two equal ones in one slot are two transactions."""
     target = str(Keypair().pubkey())
     first, second = node.call("requestAirdrop", target, SOL), node.call("requestAirdrop", target, SOL)
     assert first != second
@@ -281,7 +284,7 @@ def test_airdrop(node: Node) -> None:
 
 
 def test_min_context_slot(node: Node) -> None:
-    """A slot to come is -32016 wherever a configuration is taken."""
+    """A slot in the future gives -32016 wherever a configuration is accepted."""
     late = {"minContextSlot": 10**6}
     for method, params in (
         ("getAccountInfo", [SYSTEM, late]),
@@ -334,6 +337,6 @@ PARAMS = st.lists(
 @given(st.sampled_from(sorted(NODE.methods.table)), PARAMS)
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_params(method: str, params: list[object]) -> None:
-    """No params break a method: it answers or refuses, but never with -32603."""
+    """A method answers or refuses any params, but never with -32603."""
     answer = NODE.ask(method, *params)
     assert "result" in answer or answer["error"]["code"] != -32603

@@ -1,4 +1,4 @@
-"""Params: what is taken, and the errors that a validator's clients know."""
+"""Params: what is accepted, and the errors that a validator's clients know."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.localnet.faults import RequestError
 
 
 def message_of(error: pytest.ExceptionInfo[RequestError]) -> str:
-    """Its text."""
+    """The error's message."""
     return error.value.message
 
 
@@ -30,7 +30,7 @@ def message_of(error: pytest.ExceptionInfo[RequestError]) -> str:
     ],
 )
 def test_keys(value: object, message: str) -> None:
-    """A key that is none is refused with a validator's words."""
+    """A malformed key is refused in a validator's words."""
     with pytest.raises(RequestError) as caught:
         params.parse_key(value)
     assert (caught.value.code, message_of(caught)) == (-32602, message)
@@ -40,13 +40,13 @@ def test_keys(value: object, message: str) -> None:
 
 @given(st.binary(min_size=32, max_size=32))
 def test_key_round_trip(key: bytes) -> None:
-    """A key's text gives its bytes, a signature's likewise."""
+    """A key's text gives its bytes, and so does a signature's."""
     assert params.parse_key(base58.encode(key).decode()) == key
     assert params.parse_signature(base58.encode(key * 2).decode()) == key * 2
 
 
 def test_missing_and_mistyped() -> None:
-    """Missing params are counted, numbers are u64, strings are strings, lists are lists."""
+    """Missing params are counted, numbers must be u64, strings strings, and lists lists."""
     with pytest.raises(RequestError, match="at least 2"):
         params.required([1], 1)
     for value in (-1, 1.5, "1", True, 2**64):
@@ -61,7 +61,9 @@ def test_missing_and_mistyped() -> None:
 
 
 def test_config() -> None:
-    """Old commitments are taken, unknown ones refused; a slot to come is -32016 with the slot there is."""
+    """Old commitments are accepted and unknown ones refused; a slot in the future
+    gives -32016 with the current slot.
+    """
     assert params.config([], 0, 5) == {}
     assert params.config([None], 0, 5) == {}
     for name in params.COMMITMENTS:
@@ -78,7 +80,7 @@ def test_config() -> None:
 
 @given(st.binary(max_size=64))
 def test_blob(data: bytes) -> None:
-    """Transactions come in base58 unless base64 is named."""
+    """Transactions are read as base58 unless base64 is named."""
     assert params.blob(base64.b64encode(data).decode(), "base64", "T", 64) == data
     assert params.blob(base58.encode(data).decode(), None, "T", 64) == data
 
@@ -94,14 +96,14 @@ def test_blob(data: bytes) -> None:
     ],
 )
 def test_no_blob(text: str, encoding: str, message: str) -> None:
-    """Size and encoding are refused with a validator's words."""
+    """A wrong size or encoding is refused in a validator's words."""
     with pytest.raises(RequestError) as caught:
         params.blob(text, encoding, "T", 64)
     assert message_of(caught).startswith(message)
 
 
 def test_supported_version() -> None:
-    """The version is a number where it is there."""
+    """The version must be a number where it is given."""
     assert params.supported_version({}) is None
     assert params.supported_version({"maxSupportedTransactionVersion": 0}) == 0
     with pytest.raises(RequestError):

@@ -1,6 +1,6 @@
-"""The embedded localnet beside solana-test-validator, call by call: same methods, same errors, same shapes.
+"""The embedded localnet compared with solana-test-validator, call by call: methods, errors and shapes.
 
-What differs is listed here and, for users, in docs/localnets.md.
+The list of differences is here and, for users, in docs/localnets.md.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
 
 # call → what may differ, as a part of the path
 DEVIATIONS: dict[str, tuple[str, ...]] = {
-    # the token program in LiteSVM is an upgradeable one
+    # LiteSVM's token program is upgradeable
     "getAccountInfo token program jsonParsed": (".data",),
-    # one node without gossip, votes and stake
+    # the localnet is one node without gossip, votes and stake
     "getClusterNodes": ("[].",),
     "getBlockCommitment": (".commitment",),
-    # the block holds no votes: its first transaction is the memo
+    # the localnet's block holds no votes, so its first transaction is the memo
     "getBlock parsed": (".instructions[]",),
     "getSignatureStatuses": (".confirmations",),
-    # another deserializer's words
+    # the other validator's deserializer words this differently
     "send nonsense": (".error.message",),
-    # of several kinds of update another one may come first
+    # of several kinds of update, another may come first
     "slotsUpdatesSubscribe notification": (".result.",),
 }
 
@@ -49,7 +49,7 @@ def answers() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_same_answers(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """No call that succeeds there fails here, or the other way round, and what comes back has the same members."""
+    """Every call succeeds on both or fails on both, and the answers have the same members."""
     ours, theirs = answers
     assert list(ours) == list(theirs)
     found = {name: [row for row in differences(ours[name], theirs[name]) if not _allowed(name, row)] for name in theirs}

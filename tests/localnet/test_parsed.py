@@ -1,4 +1,4 @@
-"""jsonParsed accounts: any bytes are either parsed or shown as they are."""
+"""jsonParsed accounts: any bytes are either parsed or shown unchanged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = [None, 17, 33, 36, 40, 45, 48, 56, 80, 82, 165, 355]
     st.sampled_from(SIZES),
 )
 def test_any_bytes(data: bytes, owner: Pubkey, size: int | None) -> None:
-    """The answer is JSON with the account's size, or None; nothing is raised."""
+    """The result is JSON with the account's size, or None; nothing is raised."""
     if size is not None:
         data = (data + bytes(size))[:size]
     account = Account(1, data, owner)
@@ -45,14 +45,14 @@ def test_any_bytes(data: bytes, owner: Pubkey, size: int | None) -> None:
     ],
 )
 def test_sysvars(node: Node, name: str, kind: str) -> None:
-    """The sysvars that the VM keeps are read."""
+    """The sysvars that the VM keeps are parsed."""
     address = f"Sysvar{name}".ljust(43, "1")
     shown = node.value("getAccountInfo", address, {"encoding": "jsonParsed"})["data"]
     assert (shown["program"], shown["parsed"]["type"]) == ("sysvar", kind)
 
 
 def test_program_and_its_data(node: Node) -> None:
-    """An upgradeable program names its data account, and that holds the code."""
+    """An upgradeable program names its data account, and that account holds the code."""
     program = node.value("getAccountInfo", str(tokens.TOKEN), {"encoding": "jsonParsed"})["data"]["parsed"]
     assert program["type"] == "program"
     data = node.value("getAccountInfo", program["info"]["programData"], {"encoding": "jsonParsed"})["data"]["parsed"]

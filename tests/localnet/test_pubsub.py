@@ -36,7 +36,7 @@ def subscribe(node: Node, client: Listener, kind: str, *params: object) -> int:
 
 
 def heard(client: Listener) -> list[Any]:
-    """(method, subscription, result) of all that was sent since the last time."""
+    """(method, subscription, result) of everything that was sent since the last call."""
     rows = [(row["method"], row["params"]["subscription"], row["params"]["result"]) for row in client.sent]
     client.sent.clear()
     return rows
@@ -91,7 +91,7 @@ def test_program_with_filters(node: Node) -> None:
 
 
 def test_program_forgets_what_it_did_not_watch(node: Node) -> None:
-    """After a pause in watching, a change back to the state seen last is notified."""
+    """After a pause in watching, a change back to the state that was seen last is notified."""
     client, target = Listener(), node.funded(SOL)
     system, address = str(Pubkey.default()), str(target.pubkey())
     number = subscribe(node, client, "program", system, BASE64)
@@ -142,7 +142,7 @@ def test_signature_received(node: Node) -> None:
 
 
 def test_logs(node: Node) -> None:
-    """Logs go to those who want all, and to those whose address the transaction mentions."""
+    """Logs go to subscribers of all logs, and to those whose address the transaction mentions."""
     everyone, mentioned, other, target = Listener(), Listener(), Listener(), Keypair().pubkey()
     subscribe(node, everyone, "logs", "all", {"commitment": "finalized"})
     subscribe(node, mentioned, "logs", {"mentions": [str(target)]})
@@ -171,7 +171,7 @@ def test_slot_and_root(node: Node) -> None:
 
 
 def test_clock_moves(node: Node) -> None:
-    """The clock sysvar's subscriber is notified of every slot."""
+    """A subscriber of the clock sysvar is notified of every slot."""
     client = Listener()
     subscribe(node, client, "account", str(CLOCK), BASE64)
     for slot in (node.bank.slot + 1, node.bank.slot + 2):
@@ -193,7 +193,7 @@ def test_clock_moves(node: Node) -> None:
     ],
 )
 def test_unsubscribe(node: Node, kind: str, params: list[object]) -> None:
-    """Each kind ends with its unsubscribe, once; nobody can end another's."""
+    """Each kind ends with its unsubscribe call, once, and no client can end another's."""
     client, other = Listener(), Listener()
     number = subscribe(node, client, kind, *params)
     assert ask(node, other, f"{kind}Unsubscribe", number)["error"]["code"] == -32602
@@ -206,7 +206,7 @@ def test_unsubscribe(node: Node, kind: str, params: list[object]) -> None:
 
 
 def test_closed_connection_is_forgotten(node: Node) -> None:
-    """A client that has left is sent nothing, and its subscriptions are gone."""
+    """A client that has left gets nothing more, and its subscriptions are gone."""
     client, key = Listener(), Keypair().pubkey()
     subscribe(node, client, "account", str(key), BASE64)
     subscribe(node, client, "slot")
@@ -235,18 +235,18 @@ def test_closed_connection_is_forgotten(node: Node) -> None:
     ],
 )
 def test_invalid_params(node: Node, method: str, params: list[object]) -> None:
-    """What cannot be subscribed to is refused as invalid params."""
+    """A subscription to something that does not exist is refused as invalid params."""
     assert ask(node, Listener(), method, *params)["error"]["code"] == -32602
 
 
 def test_other_methods(node: Node) -> None:
-    """The WebSocket has the subscriptions only, as a validator's."""
+    """The WebSocket serves subscriptions only, as a validator's does."""
     for method in ("getSlot", "blockSubscribe", "voteSubscribe"):
         assert ask(node, Listener(), method)["error"]["code"] == -32601
 
 
 def test_equal_subscriptions_share_a_number(node: Node) -> None:
-    """As with other validators: who asks twice for the same is notified once, and one unsubscribe ends it."""
+    """Equal subscriptions of a client share a number: it is notified once, and one unsubscribe ends them."""
     one, two, key = Listener(), Listener(), str(Keypair().pubkey())
     number = subscribe(node, one, "account", key, BASE64)
     assert subscribe(node, one, "account", key, BASE64) == number
@@ -262,7 +262,7 @@ def test_equal_subscriptions_share_a_number(node: Node) -> None:
 
 
 def test_slots_updates(node: Node) -> None:
-    """A slot's updates say that it began, and that its parent ended with so many transactions and is final."""
+    """A slot's updates say that it began, and that its parent ended with this many transactions and is final."""
     client = Listener()
     subscribe(node, client, "slotsUpdates")
     node.send(node.pay(Keypair().pubkey()))

@@ -1,4 +1,4 @@
-"""The rig: a localnet starts, serves, and never outlives the one who started it."""
+"""A localnet starts, serves, and never outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def gone(pid: int, within_s: float = 5) -> bool:
 
 
 async def test_life(tmp_path: Path) -> None:
-    """It serves within the block, logs to its file, funds keys, raises an endpoint's errors, and ends with it."""
+    """It serves inside the `with` block, logs to its file, funds keys, raises an endpoint's errors, and ends with the
+    block.
+    """
     log = tmp_path / "net.log"
     async with EmbeddedLocalnet("--bare", log=log) as net:
         pid = net.pid
@@ -42,7 +44,7 @@ async def test_life(tmp_path: Path) -> None:
 
 
 def test_failed_start_shows_the_last_words() -> None:
-    """What the process said before it ended is in the error."""
+    """The error of a failed start contains what the process printed last."""
     with pytest.raises(AwmError, match="--slot-ms"):
         EmbeddedLocalnet("--slot-ms", "0").start()
 

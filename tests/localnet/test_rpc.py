@@ -13,7 +13,7 @@ from awm_crank.localnet.rpc import call
 
 
 def test_call(net: EmbeddedLocalnet) -> None:
-    """A result, or the endpoint's error with its code."""
+    """A call returns the result, or raises the endpoint's error with its code."""
     assert call(net.http, "getHealth") == "ok"
     with pytest.raises(RpcError) as caught:
         call(net.http, "getNothing")
@@ -21,7 +21,7 @@ def test_call(net: EmbeddedLocalnet) -> None:
 
 
 def test_nobody_there() -> None:
-    """An endpoint that is not there, or says nothing, may answer later."""
+    """An endpoint that is missing or silent raises an error that says it may answer later."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

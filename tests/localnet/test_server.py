@@ -1,4 +1,4 @@
-"""The process from outside: raw sockets, aiohttp and solana-py; and that no client can kill it."""
+"""The process from outside, over raw sockets, aiohttp and solana-py. No client can end it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from awm_crank.wire import bolt, ids
 
 
 def transfer_of(payer: Keypair, to: Pubkey, blockhash: RpcBlockhash) -> VersionedTransaction:
-    """One SOL."""
+    """A transfer of one SOL."""
     move = transfer(TransferParams(from_pubkey=payer.pubkey(), to_pubkey=to, lamports=SOL))
     return VersionedTransaction(Message.new_with_blockhash([move], payer.pubkey(), blockhash.blockhash), [payer])
 
@@ -40,7 +40,7 @@ async def test_ws_port_is_the_next(net: EmbeddedLocalnet) -> None:
 
 
 def test_programs_and_registry_are_there(net: EmbeddedLocalnet) -> None:
-    """Every program is executable at its id, and World's registry exists with no world in it."""
+    """Every program is executable at its id, and World's registry exists without a world."""
     keys = [str(key) for key in ids.PROGRAMS.values()]
     rows = net.call("getMultipleAccounts", keys)["value"]
     assert all(row["executable"] for row in rows)
@@ -49,7 +49,7 @@ def test_programs_and_registry_are_there(net: EmbeddedLocalnet) -> None:
 
 
 def test_slots_pass(net: EmbeddedLocalnet) -> None:
-    """About a hundred slots a second, and the clock sysvar moves with real time."""
+    """About a hundred slots pass in a second, and the clock sysvar moves with real time."""
     first, started = net.call("getSlot"), time.monotonic()
     time.sleep(0.5)
     passed, elapsed = net.call("getSlot") - first, time.monotonic() - started
@@ -58,7 +58,7 @@ def test_slots_pass(net: EmbeddedLocalnet) -> None:
 
 
 async def test_aiohttp_batches_and_notifications(net: EmbeddedLocalnet) -> None:
-    """With aiohttp: a batch of sends notifies an account's subscriber; once it unsubscribes, only slots do."""
+    """A batch of sends through aiohttp notifies an account's subscriber; after it unsubscribes, only slots arrive."""
     payer, target = net.faucet, Keypair().pubkey()
     async with aiohttp.ClientSession() as client, client.ws_connect(net.ws) as peer:
 
@@ -130,7 +130,7 @@ async def test_solana_py(net: EmbeddedLocalnet) -> None:
 
 
 async def test_taken_port_is_named() -> None:
-    """A port that is taken is a ConfigError that says which."""
+    """A port that is in use raises a ConfigError that names it."""
     first = Localnet(LocalnetOptions(port=0, bare=True))
     await first.listen()
     try:

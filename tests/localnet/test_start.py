@@ -19,7 +19,7 @@ KINDS = ["embedded", *STARTERS]
 
 
 def test_embedded_starts() -> None:
-    """It starts the chain, which says where it is, and ends with the chain."""
+    """The script starts the chain, which prints its addresses, and ends with it."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with subprocess.Popen(
         [START, "embedded", "--port", "0"], stdout=subprocess.PIPE, text=True, env=os.environ | {"PATH": path}
@@ -32,7 +32,7 @@ def test_embedded_starts() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kind_and_options_are_handed_on(kind: str, tmp_path: Path) -> None:
-    """Every kind of `awm-crank localnet` can be started, with its options as they were given."""
+    """Every kind of `awm-crank localnet` can be started, and its options are passed on unchanged."""
     (tmp_path / "localnet").mkdir()
     shutil.copy(START, tmp_path / "localnet" / "start")
     program = tmp_path / ".venv" / "bin" / "awm-crank"
@@ -47,7 +47,7 @@ def test_kind_and_options_are_handed_on(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [[], ["devnet"], ["embedded magicblock"]])
 def test_wrong_kind_is_refused(wrong: list[str]) -> None:
-    """A kind that there is not ends with status 2 and the kinds that there are."""
+    """An unknown kind ends with status 2 and a list of the known kinds."""
     said = subprocess.run([START, *wrong], capture_output=True, text=True, check=False)
     assert said.returncode == 2
     assert [kind for kind in KINDS if kind not in said.stderr] == []

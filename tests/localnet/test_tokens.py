@@ -1,4 +1,4 @@
-"""Amounts and token accounts, whatever the bytes; the validator's own view of them is in test_parity.py."""
+"""Amounts and token accounts of any bytes; test_parity.py compares them with a validator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from awm_crank.localnet import tokens
     ],
 )
 def test_amount(raw: int, decimals: int, text: str) -> None:
-    """The exact decimal number, without trailing zeros."""
+    """An amount is shown as the exact decimal number, without trailing zeros."""
     amount = tokens.Amount.of(raw, decimals)
     assert (amount.amount, amount.ui_amount_string, amount.decimals) == (str(raw), text, decimals)
     assert amount.ui_amount == pytest.approx(float(text))
@@ -30,7 +30,7 @@ def test_amount(raw: int, decimals: int, text: str) -> None:
 
 @given(st.binary(max_size=400), st.sampled_from([*tokens.PROGRAMS]), st.sampled_from([0, 82, 165, 355, 170]))
 def test_any_bytes(data: bytes, program: object, size: int) -> None:
-    """An account of a token program may hold anything: it is parsed, or it is not, and nothing else is raised."""
+    """An account of a token program with any bytes is parsed or not parsed, and nothing else is raised."""
     account = Account(1, (data + bytes(size))[: size or None], program)  # type: ignore[arg-type]
     tokens.parsed(account, lambda _: account)
     assert tokens.token_account_of(account) is None or tokens.mint_of(account) is None

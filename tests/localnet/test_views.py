@@ -1,4 +1,4 @@
-"""Accounts as clients ask to see them."""
+"""Accounts in the encodings that clients ask for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWNER = Pubkey.from_bytes(b"\5" * 32)
 
 
 def shown(data: bytes, config: dict[str, Any]) -> Any:
-    """An account of that data in a view."""
+    """An account with that data in a view."""
     return json.loads(AccountView.parse(config).render(Account(7, data, OWNER, False, 2**64 - 1)))
 
 
@@ -36,7 +36,7 @@ def test_base64_and_zstd_give_the_data_back(data: bytes) -> None:
 
 
 def test_all_fields() -> None:
-    """An account shows all that validators show; jsonParsed falls back to base64."""
+    """An account shows every field that validators show, and jsonParsed falls back to base64."""
     assert shown(b"abc", {"encoding": "jsonParsed"}) == {
         "data": ["YWJj", "base64"],
         "executable": False,
@@ -48,7 +48,7 @@ def test_all_fields() -> None:
 
 
 def test_base58_forms() -> None:
-    """`base58` is a pair, no encoding at all is the old bare string, and long data says so."""
+    """`base58` gives a pair, no encoding gives the old bare string, and long data is reported as too long."""
     assert shown(b"abc", {"encoding": "base58"})["data"] == [base58.encode(b"abc").decode(), "base58"]
     assert shown(b"abc", {})["data"] == base58.encode(b"abc").decode()
     assert "too large" in shown(bytes(129), {})["data"]
@@ -66,7 +66,7 @@ def test_long_base58_is_refused_where_an_answer_waits() -> None:
 
 @given(st.binary(max_size=60), st.integers(0, 80), st.integers(0, 80))
 def test_slices(data: bytes, offset: int, length: int) -> None:
-    """A slice is what Python's would be, and `space` stays the whole."""
+    """A slice equals Python's own, and `space` stays the size of the whole."""
     row = shown(data, {"encoding": "base64", "dataSlice": {"offset": offset, "length": length}})
     assert base64.b64decode(row["data"][0]) == data[offset : offset + length]
     assert row["space"] == len(data)
@@ -84,7 +84,7 @@ def test_slices(data: bytes, offset: int, length: int) -> None:
     ],
 )
 def test_no_view(config: dict[str, Any]) -> None:
-    """What is no view is refused as invalid params."""
+    """A view that does not exist is refused as invalid params."""
     with pytest.raises(RequestError) as caught:
         AccountView.parse(config)
     assert caught.value.code == -32602
@@ -98,7 +98,7 @@ def test_missing_account_is_empty() -> None:
 
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 45), st.binary(min_size=1, max_size=3))
 def test_filters(data: bytes, offset: int, wanted: bytes) -> None:
-    """memcmp compares at its offset, in base58 and base64; dataSize compares the size; all have to match."""
+    """memcmp compares at its offset, in base58 and base64; dataSize compares the size; all filters must match."""
     account = Account(1, data, OWNER)
     there = data[offset : offset + len(wanted)] == wanted
     text = base58.encode(wanted).decode()
@@ -131,7 +131,7 @@ def test_filters(data: bytes, offset: int, wanted: bytes) -> None:
     ],
 )
 def test_no_filters(filters: object) -> None:
-    """What is no filter is refused as invalid params."""
+    """A malformed filter is refused as invalid params."""
     with pytest.raises(RequestError) as caught:
         Filters.parse(filters)
     assert caught.value.code == -32602

@@ -1,4 +1,4 @@
-"""WebSocket: any split and any fragmentation give the same messages, and no stream breaks the server."""
+"""WebSocket: a stream gives the same messages however it is split or fragmented, and no stream breaks the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTINUE, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 
 
 def client_frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes = b"\1\2\3\4") -> bytes:
-    """A frame as a client sends it, byte by byte as RFC 6455 5.2 says."""
+    """A frame as a client sends it, built byte by byte as RFC 6455 5.2 says."""
     size = len(payload)
     if size < 126:
         head = struct.pack(">BB", final << 7 | opcode, 0x80 | size)
@@ -33,7 +33,7 @@ def client_frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes
     st.lists(st.integers(0, 1300), max_size=6),
 )
 def test_fragments_and_splits(pieces: list[bytes], mask: bytes, cuts: list[int]) -> None:
-    """A message in fragments, with a ping between them, comes out whole wherever the stream was cut."""
+    """A message in fragments, with a ping in between, comes out whole wherever the stream was cut."""
     raw = b""
     for index, piece in enumerate(pieces):
         last = index == len(pieces) - 1
@@ -50,14 +50,14 @@ def test_fragments_and_splits(pieces: list[bytes], mask: bytes, cuts: list[int])
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, MAX_MESSAGE_BYTES])
 def test_sizes(size: int) -> None:
-    """All three forms of the length, up to the largest message."""
+    """All three forms of the length work, up to the largest message."""
     payload = (bytes(range(256)) * (size // 256 + 1))[:size]
     assert MessageStream().receive(client_frame(BINARY, payload)) == [payload]
 
 
 @given(st.binary(max_size=100))
 def test_noise(data: bytes) -> None:
-    """Any bytes give messages, or end the stream with a close frame; nothing is raised, then or afterwards."""
+    """Any bytes give messages, or end the stream with a close frame; nothing is raised, then or later."""
     stream = MessageStream()
     stream.receive(data)
     written = b"".join(stream.take())
@@ -90,7 +90,7 @@ def test_refusals(raw: bytes, code: int) -> None:
 
 
 def test_handshake() -> None:
-    """RFC 6455's own example is accepted; an old version is refused with 426."""
+    """RFC 6455's own example is accepted, and an old version is refused with 426."""
     headers = {
         b"host": b"x",
         b"upgrade": b"websocket",
@@ -108,7 +108,7 @@ def test_handshake() -> None:
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
 def test_server_frames(size: int) -> None:
-    """A frame of ours holds its length in the form the RFC asks for, unmasked."""
+    """A frame of the server is unmasked, and holds its length in the form that the RFC asks for."""
     stream = MessageStream()
     stream.send(bytes(size))
     sent = b"".join(stream.take())

@@ -1,4 +1,4 @@
-"""The cache: an entry is there whole or not at all, and is made once."""
+"""The cache holds an entry completely or not at all, and makes it once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from awm_crank.localnet.kinds.cache import Cache, default_folder
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The user's cache folder: XDG's, else ~/.cache."""
+    """The default is the user's cache folder: XDG's, or else ~/.cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "awm-crank"
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -22,7 +22,7 @@ def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def test_made_once(tmp_path: Path) -> None:
-    """Two that want the same entry at once: one makes it, the other waits and takes it."""
+    """When two callers want the same entry at once, one makes it, and the other waits and uses it."""
     made = []
 
     def make(folder: Path) -> None:
@@ -44,7 +44,7 @@ def test_made_once(tmp_path: Path) -> None:
 
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
-    """An entry that could not be completed is removed, and made at the next try."""
+    """An entry that could not be completed is removed, and made again at the next try."""
     cache = Cache(tmp_path)
 
     def fail(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The newer C library: where it is needed, where it comes from, and that a binary runs under it."""
+"""The newer C library: when it is needed, where it comes from, and that a binary runs with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BINARY = Path("/bin/true")
 
 
 def test_own_glibc() -> None:
-    """This system's version is what its own tool says."""
+    """The version found for this system equals the one that its own tool prints."""
     told = subprocess.run(["getconf", "GNU_LIBC_VERSION"], capture_output=True, text=True, check=True).stdout
     found = own_glibc()
     assert found is not None
@@ -25,7 +25,7 @@ def test_own_glibc() -> None:
 
 
 def test_new_enough(tmp_path: Path) -> None:
-    """A system whose library is new enough runs the binary as it is, preloading by the environment."""
+    """On a system whose library is new enough, the binary runs as it is, and preloading uses the environment."""
     libs = libraries(Cache(tmp_path), "0.8.3", own=(2, 39))
     assert libs.command(BINARY, Path("/x.so")) == ["/bin/true"]
     assert libs.environment(Path("/x.so")) == {"LD_PRELOAD": "/x.so"}
@@ -34,7 +34,7 @@ def test_new_enough(tmp_path: Path) -> None:
 
 
 def test_private_copy() -> None:
-    """An older system gets a second copy, and a program that runs under it sees the newer version."""
+    """An older system gets a second copy of the library, and a program that runs with it sees the newer version."""
     libs = libraries(Cache(CACHE), "0.8.3", own=(2, 31))
     assert libs.environment(Path("/x.so")) == {}
     command = libs.command(Path("/usr/bin/getconf"))
@@ -54,7 +54,7 @@ def test_private_copy() -> None:
 def test_neither(
     own: tuple[int, int], release: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a system with an old library and no way to a newer one, the error says what would help."""
+    """On a system with an old library and no way to get a newer one, the error says what would help."""
     monkeypatch.setattr(module, "os_release", lambda: release)
     with pytest.raises(SetupError, match=said) as caught:
         libraries(Cache(tmp_path), "0.8.3", own=own)
@@ -62,20 +62,20 @@ def test_neither(
 
 
 def test_other_c_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Systems without glibc are refused by that name."""
+    """A system with another C library than glibc is refused by that name."""
     monkeypatch.setattr(module, "own_glibc", lambda: None)
     with pytest.raises(SetupError, match=r"a system with glibc, found another C library"):
         libraries(Cache(tmp_path), "0.1.7")
 
 
 def test_apple(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without glibc, nothing is needed."""
+    """On macOS, which has no glibc, nothing is needed."""
     monkeypatch.setattr(module.sys, "platform", "darwin")
     assert libraries(Cache(tmp_path), "0.1.7").command(BINARY) == Libraries(None).command(BINARY)
 
 
 def test_os_release(tmp_path: Path) -> None:
-    """Quotes are not part of a value; a missing file is an empty answer."""
+    """Quotes are not part of a value, and a missing file gives an empty result."""
     path = tmp_path / "os-release"
     path.write_text('ID=debian\nPRETTY_NAME="Debian GNU/Linux"\n\n# comment\n')
     assert os_release(path) == {"ID": "debian", "PRETTY_NAME": "Debian GNU/Linux"}

@@ -1,4 +1,4 @@
-"""MagicBlock's validator as a separate chain: one command starts, fills, logs and stops it."""
+"""MagicBlock's validator as a separate chain: one command starts it, sets it up, logs it and stops it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from awm_crank.wire import bolt, ids
 
 
 def test_configuration(tmp_path: Path) -> None:
-    """Valid TOML with the ports, the slot, the scratch folder, and all programs."""
+    """The configuration is valid TOML with the ports, the slot, the scratch folder and all programs."""
     text = magicblock.configuration(LocalnetPlan(folder=tmp_path, cache=tmp_path, slot_ms=50), 5000, 5005)
     settings = tomllib.loads(text)
     assert settings["rpc"]["port"] == 5000
@@ -33,7 +33,7 @@ def test_configuration(tmp_path: Path) -> None:
 
 
 def test_life(tmp_path: Path) -> None:
-    """Programs, registry and a funded key file are there; ledger and log lie in the folder; the end takes all down."""
+    """Programs, registry and a funded key exist, ledger and log are in the folder, and the end stops everything."""
     folder, key_file = tmp_path / "net", tmp_path / "id.json"
     words = ("--cache", str(CACHE), "--folder", str(folder), "--keypair", str(key_file))
     with LocalnetProcess("magicblock", *words) as net, LocalnetProcess("magicblock", "--cache", str(CACHE)) as other:
@@ -76,7 +76,7 @@ def test_validator_that_ends() -> None:
 
 
 def test_what_it_cannot(tmp_path: Path) -> None:
-    """Accounts cannot be loaded into it, and it has no base chain."""
+    """Options to load accounts, or for a base chain, are refused."""
     with pytest.raises(ConfigError, match=r"--account does not go with --kind magicblock"):
         magicblock.start(LocalnetPlan(folder=tmp_path, cache=CACHE, accounts=[tmp_path]))
     with pytest.raises(ConfigError, match=r"--base"):
@@ -84,7 +84,7 @@ def test_what_it_cannot(tmp_path: Path) -> None:
 
 
 def test_failed_start(tmp_path: Path) -> None:
-    """What was said before the end is in the error."""
+    """The error of a failed start contains what the validator printed last."""
     broken = tmp_path / "broken"
     broken.write_bytes(b"no ELF file")
     broken.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The limit of open files: high enough, or got around by a preloaded library."""
+"""The limit of open files is high enough, or a preloaded library works around it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ def test_high_enough(tmp_path: Path) -> None:
 
 
 def test_clamp(tmp_path: Path) -> None:
-    """A program that asks for a million open files gets as many as are allowed, and no error; other limits are set
-    as asked."""
+    """A program that asks for a million open files gets as many as are allowed, without an error.
+
+    Other limits are set as asked.
+    """
     library = openfiles.preload(Cache(tmp_path), 4096)
     assert library is not None
     command = ["sh", "-c", f"ulimit -n 2000 && exec {sys.executable} -c '{PROGRAM}'"]
@@ -46,14 +48,14 @@ def test_clamp(tmp_path: Path) -> None:
 
 
 def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a compiler the error says what else would do."""
+    """Without a compiler, the error names the alternative."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SetupError, match=r"1000000 or more, or a C compiler .*found 4096.*LimitNOFILE"):
         openfiles.preload(Cache(tmp_path), 4096)
 
 
 def test_other_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where preloading is another thing, the limit has to be raised."""
+    """On a system where preloading works differently, the limit must be raised."""
     monkeypatch.setattr(openfiles.sys, "platform", "darwin")
     with pytest.raises(SetupError, match=r"hard limit of open files"):
         openfiles.preload(Cache(tmp_path), 4096)

@@ -23,13 +23,13 @@ def test_validators(version: str) -> None:
 
 
 def test_base_chain_accounts() -> None:
-    """The delegation program is among what a base chain needs."""
+    """The accounts of a base chain include the delegation program."""
     names = {path.name for path in packages.base_chain_accounts(Cache(CACHE)).iterdir()}
     assert "DELeGGvXpWV2fqJUhqcF5ZSYMS4JTLjteaAMARRSaeSh.so" in names
 
 
 def test_machine_without_one(tmp_path: Path) -> None:
-    """For a platform without a package, the error names the platforms with one."""
+    """For a platform without a package, the error names the platforms that have one."""
     with pytest.raises(SetupError, match=r"expected one of darwin-arm64, .*linux-x64, found plan9-mips"):
         packages.validator(Cache(tmp_path), packages.STAND_ALONE, "plan9-mips")
 
@@ -43,7 +43,7 @@ def fake_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_other_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive of another hash is refused, and nothing of it is kept."""
+    """An archive with another hash is refused, and nothing of it is kept."""
     archive = tmp_path / "evil.tgz"
     (tmp_path / "evil").write_text("#!/bin/sh")
     with tarfile.open(archive, "w:gz") as tar:
@@ -55,7 +55,7 @@ def test_other_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_npm_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """npm's own words are in the error."""
+    """When npm fails, the error contains what npm printed."""
     fake_npm(tmp_path, "echo 'code ENOTFOUND' >&2; exit 1", monkeypatch)
     with pytest.raises(SetupError, match=r"code ENOTFOUND. Try: check the network") as caught:
         packages.validator(Cache(tmp_path / "cache"), packages.STAND_ALONE, "linux-x64")

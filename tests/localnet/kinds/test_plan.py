@@ -14,7 +14,7 @@ from awm_crank.wire import ids
 
 
 def test_programs(tmp_path: Path) -> None:
-    """The shipped ones, and one's own in place of one of the same id."""
+    """The plan has the shipped programs, and the user's own in place of one with the same id."""
     other, mine = Keypair().pubkey(), tmp_path / "mine.so"
     plan = LocalnetPlan(folder=tmp_path, cache=tmp_path, programs=[(ids.WORLD, mine), (other, mine)])
     programs = dict(plan.all_programs())
@@ -26,7 +26,7 @@ def test_programs(tmp_path: Path) -> None:
 
 
 def test_port(tmp_path: Path) -> None:
-    """The one that is named, if nobody listens there or on the next; else a free one."""
+    """The port is the one that is named, if it and the next one are free; otherwise another free port."""
     assert LocalnetPlan(folder=tmp_path, cache=tmp_path, port=4242).first_port(2) == 4242
     assert LocalnetPlan(folder=tmp_path, cache=tmp_path).first_port(2) > 1023
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -37,7 +37,7 @@ def test_port(tmp_path: Path) -> None:
 
 
 def test_refuse(tmp_path: Path) -> None:
-    """A setting that a kind has no use for is refused by its option's name."""
+    """A setting that a kind cannot use is refused by its option's name."""
     plan = LocalnetPlan(folder=tmp_path, cache=tmp_path, executable=tmp_path / "x", resume=True, base="solana")
     refuse(plan, "it", "accounts", "slot_ms")
     for name, option in (("executable", "--validator"), ("resume", "--resume"), ("base", "--base")):
@@ -46,7 +46,7 @@ def test_refuse(tmp_path: Path) -> None:
 
 
 class Stub:
-    """A validator that may have ended."""
+    """A fake validator that may have ended."""
 
     def __init__(self, name: str, ended: list[str], status: int | None = None) -> None:
         self.name, self.ended, self.status = name, ended, status
@@ -59,7 +59,7 @@ class Stub:
 
 
 def test_running() -> None:
-    """A validator that ended by itself is named; all are stopped, the last one first."""
+    """A validator that ended by itself is named, and all are stopped, the last one first."""
     ended: list[str] = []
     running = Running()
     running.at(5000)

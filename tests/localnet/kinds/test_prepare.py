@@ -1,4 +1,4 @@
-"""Funding and World's registry over RPC."""
+"""Funding keys and making World's registry over RPC."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from awm_crank.wire import bolt, ids
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[EmbeddedLocalnet]:
-    """World without its registry."""
+    """A localnet whose World has no registry."""
     world = dict(shipped_files())[ids.WORLD]
     with EmbeddedLocalnet("--bare", "--program", str(ids.WORLD), str(world)) as running:
         yield running
 
 
 def test_registry(net: EmbeddedLocalnet) -> None:
-    """It is made by World's own instruction, and a second time is none."""
+    """World's own instruction makes the registry, and a second call makes nothing."""
     key = str(bolt.registry_pda())
     assert net.call("getAccountInfo", key)["value"] is None
     prepare.initialize_registry(net.http)
@@ -33,7 +33,7 @@ def test_registry(net: EmbeddedLocalnet) -> None:
 
 
 def test_registry_that_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transaction that was taken and came to nothing is made again."""
+    """A transaction that was accepted but never landed is made again."""
     call, sent = prepare.rpc.call, []
 
     def swallowing(http: str, method: str, *params: object) -> object:
@@ -53,21 +53,21 @@ def test_registry_that_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fund(net: EmbeddedLocalnet) -> None:
-    """Each airdrop is waited for, also on a key that has some."""
+    """Each airdrop is awaited, even on a key that already has lamports."""
     key = Keypair().pubkey()
     prepare.fund_all(net.http, [(key, 10**9), (key, 2 * 10**9)])
     assert net.call("getBalance", str(key))["value"] == 3 * 10**9
 
 
 def test_chain_without_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where World does not run, its refusal is the error, after the patience of one that starts up."""
+    """Where World does not run, its refusal is raised once the patience for a starting chain is over."""
     monkeypatch.setattr(prepare, "LANDING_S", 0.3)
     with EmbeddedLocalnet("--bare") as bare, pytest.raises(RpcError, match=r"sendTransaction"):
         prepare.initialize_registry(bare.http)
 
 
 def test_airdrop_that_never_lands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is given up, by name."""
+    """An airdrop that never lands is given up, and the error names it."""
     monkeypatch.setattr(prepare, "LANDING_S", 0.1)
     monkeypatch.setattr(prepare.rpc, "call", lambda *_, **__: {"value": 5})
     key = Keypair().pubkey()

@@ -1,4 +1,4 @@
-"""A validator's process: its log, its end, and what is said when it does not do what it should."""
+"""A validator's process: its log, its end, and the errors when it misbehaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from awm_crank.localnet.kinds.process import Validator, free_ports
 
 
 def started(tmp_path: Path, script: str, *, terminal: bool = False) -> Validator:
-    """A Python script as a validator."""
+    """A Python script that acts as a validator."""
     return Validator(
         "it", [sys.executable, "-c", script], log=tmp_path / "it.log", folder=tmp_path, environment={"ANSWER": "42"},
         terminal=terminal,
@@ -35,7 +35,7 @@ def test_life(tmp_path: Path) -> None:
 
 
 def test_last_words(tmp_path: Path) -> None:
-    """One that ends is not waited for: the error has status, last words and the log's name."""
+    """A process that ends is not awaited: the error has its status, its last words and the log's name."""
     validator = started(tmp_path, "raise SystemExit('no ports left')")
     began = time.monotonic()
 
@@ -49,7 +49,7 @@ def test_last_words(tmp_path: Path) -> None:
 
 
 def test_patience(tmp_path: Path) -> None:
-    """One that lives but does not come up is given up after the time-out."""
+    """A process that runs but does not become ready is given up after the time-out."""
     validator = started(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(SetupError, match=r"it did not answer; its last words"):
         validator.wait_for(lambda: False, "answer", timeout_s=0.2)
@@ -57,7 +57,9 @@ def test_patience(tmp_path: Path) -> None:
 
 
 def test_terminal(tmp_path: Path) -> None:
-    """One that wants a terminal has one, that is read on and on, and its log holds text without the controls."""
+    """A process that wants a terminal gets one, which is read without end; its log holds text without control
+    characters.
+    """
     script = (
         "import os, sys, time; assert os.isatty(0) and os.isatty(1) and os.isatty(2)\n"
         "sys.stdout.write('\\x1b[2J\\x1b[1;31mhello\\x1b[0m\\n' + 'x' * 200_000 + '\\n'); sys.stdout.flush()\n"
@@ -70,7 +72,7 @@ def test_terminal(tmp_path: Path) -> None:
 
 
 def test_stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that ignores SIGTERM is killed."""
+    """A process that ignores SIGTERM is killed."""
     monkeypatch.setattr("awm_crank.localnet.kinds.process._STOP_S", 0.1)
     script = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     validator = started(tmp_path, script)
@@ -82,7 +84,7 @@ def test_stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_free_ports() -> None:
-    """The ports can be listened on, all of them; one that is taken is not given."""
+    """All ports that are returned are free, and a port in use is not returned."""
     first = free_ports(3)
     opened = [socket.socket() for _ in range(3)]
     for offset, each in enumerate(opened):

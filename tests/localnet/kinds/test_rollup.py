@@ -1,4 +1,4 @@
-"""A rollup on a base chain: started, cloning, stopped by one command."""
+"""One command starts a rollup on a base chain, lets it clone, and stops both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ OPTIONS = {"encoding": "base64", "commitment": "processed"}
 
 
 def test_configuration(tmp_path: Path) -> None:
-    """Valid TOML with both of the base chain's addresses, its own ports, and its storage in the scratch folder."""
+    """The configuration is valid TOML with both addresses of the base chain, the rollup's ports, and its scratch
+    folder.
+    """
     plan = LocalnetPlan(folder=tmp_path, cache=tmp_path)
     settings = tomllib.loads(rollup.configuration(plan, "http://b:1", "ws://b:2", 5000, 5005))
     assert settings["lifecycle"] == "ephemeral"
@@ -42,7 +44,9 @@ def test_configuration(tmp_path: Path) -> None:
     [("http://127.0.0.1:1", "ws://127.0.0.1:2", "localhost"), ("http://base:1", "ws://base:2", "base")],
 )
 def test_its_own_screen(http: str, ws: str, host: str) -> None:
-    """The base chain is reached past the proxy that is not there; the rollup's own address is not exempt from it."""
+    """The base chain is reached without the proxy from the environment; the
+    rollup's own address still goes through it.
+    """
     to_http, to_ws, environment = rollup.without_own_requests(http, ws)
     assert (to_http, to_ws) == (f"http://{host}:1", f"ws://{host}:2")
     assert environment["NO_PROXY"] == environment["no_proxy"] == host
@@ -51,7 +55,7 @@ def test_its_own_screen(http: str, ws: str, host: str) -> None:
 
 @pytest.mark.parametrize("base", ["embedded", "solana"])
 def test_life(base: str, tmp_path: Path) -> None:
-    """The rollup clones programs and accounts of its base chain, delegation's among them; the end takes both down."""
+    """The rollup clones programs and accounts of its base chain, including delegation's, and the end stops both."""
     words = ["--cache", str(CACHE), "--base", base, "--folder", str(tmp_path)]
     if base == "solana":
         words += ["--base-validator", str(SOLANA)]
@@ -73,7 +77,7 @@ def test_life(base: str, tmp_path: Path) -> None:
 
 
 def test_base_of_another_process(tmp_path: Path) -> None:
-    """On a base chain that runs already, at another address: cloned from there, funded there, and left running."""
+    """A base chain that runs already, at another address, is cloned from, used for funding, and left running."""
     pair = Keypair()
     with EmbeddedLocalnet("--for-rollup", "--cache", str(CACHE)) as base:
         words = [
@@ -92,12 +96,12 @@ def test_base_of_another_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("base", ["solna", "http://no-port", "ws://a:1"])
 def test_no_base(base: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is no base chain is refused."""
+    """An address that is not a base chain is refused."""
     assert main(["localnet", "--kind", "rollup", "--base", base]) == 2
     assert "--base" in capsys.readouterr().err
 
 
 def test_what_it_cannot(tmp_path: Path) -> None:
-    """Its base chain is new at each start, so it cannot resume its storage."""
+    """It cannot resume its storage, because its base chain is new at each start."""
     with pytest.raises(ConfigError, match=r"--resume does not go with --kind rollup"):
         rollup.start(LocalnetPlan(folder=tmp_path, cache=CACHE, resume=True))

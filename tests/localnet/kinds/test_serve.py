@@ -1,4 +1,4 @@
-"""Serving a kind: the scratch folder, the ready line, the ends."""
+"""Serving a kind: the scratch folder, the ready line, and how it ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_scratch(tmp_path: Path) -> None:
 
 
 def test_ready_line() -> None:
-    """One line of JSON with both chains' addresses."""
+    """The ready line is one line of JSON with both chains' addresses."""
     running = Running()
     running.at(5000)
     running.http = "http://127.0.0.1:6000"
@@ -40,7 +40,7 @@ def test_ready_line() -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_signals(number: signal.Signals, status: int, tmp_path: Path) -> None:
-    """SIGTERM and Ctrl-C end command and validator without a word of complaint; the status says which it was."""
+    """SIGTERM and Ctrl-C end command and validator without an error message, and the status says which it was."""
     command = own_command("awm_crank", "localnet", "--kind", "magicblock", "--bare", "--port", "0")
     with subprocess.Popen(
         [*command, "--cache", str(CACHE), "--folder", str(tmp_path)],
@@ -55,7 +55,7 @@ def test_signals(number: signal.Signals, status: int, tmp_path: Path) -> None:
 
 
 def test_host(tmp_path: Path) -> None:
-    """Another address to listen on is for the kinds whose base chain is ours."""
+    """Only kinds with our own base chain can listen on another address."""
     command = own_command("awm_crank", "localnet", "--kind", "magicblock", "--host", "0.0.0.0")
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2

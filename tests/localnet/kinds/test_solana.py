@@ -1,4 +1,4 @@
-"""solana-test-validator: found, started, filled, stopped."""
+"""solana-test-validator is found, started, set up with accounts and programs, and stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from awm_crank.wire import bolt, ids
 
 
 def account_file(path: Path) -> str:
-    """A dump with a rent epoch that went through a float; its address."""
+    """A dump whose rent epoch went through a float; returns its address."""
     key = str(Keypair().pubkey())
     account = {
         "lamports": 5_000_000, "data": [base64.b64encode(b"hello").decode(), "base64"], "owner": str(ids.WORLD),
@@ -30,7 +30,7 @@ def account_file(path: Path) -> str:
 
 
 def test_life(tmp_path: Path) -> None:
-    """Programs, registry, a further account and a funded key are there; the end takes it down."""
+    """Programs, registry, an additional account and a funded key exist, and the end stops the validator."""
     key = account_file(tmp_path / "a.json")
     words = ("--validator", str(SOLANA), "--slot-ms", "50", "--account", str(tmp_path / "a.json"))
     with LocalnetProcess("solana", *words) as net:
@@ -46,7 +46,7 @@ def test_life(tmp_path: Path) -> None:
 
 
 def test_arguments(tmp_path: Path) -> None:
-    """Slots are whole ticks, four at least; a ledger is reset unless it is resumed; nothing listens beyond loopback."""
+    """Slots are whole ticks, at least four; a ledger is reset unless it is resumed; only loopback listens."""
 
     def words(**settings: object) -> list[str]:
         return solana.arguments(LocalnetPlan(folder=tmp_path, cache=tmp_path, bare=True, **settings), 5000)  # type: ignore[arg-type]
@@ -62,7 +62,7 @@ def test_arguments(tmp_path: Path) -> None:
 
 
 def test_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the tool on PATH or a file that runs, the error says both ways to get there."""
+    """Without the tool on PATH or a file that can be run, the error names both ways to provide it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SetupError, match=r"solana-test-validator is no program that can be run.*PATH.*--validator"):
         solana.find(None)

@@ -1,4 +1,4 @@
-"""Tools that the set-up runs: missing or failing ones are named."""
+"""Tools that the set-up runs: a missing or failing one is named."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from awm_crank.localnet.kinds import tools
 
 
 def test_need() -> None:
-    """A tool on PATH is found; one that is not is an error that says what it was for."""
+    """A tool on PATH is found, and a missing one raises an error that says what it is needed for."""
     assert Path(tools.need("sh", "x", "y")).name == "sh"
     with pytest.raises(SetupError, match=r"no no-such-tool on PATH; expected one, to fetch things. Try: install it"):
         tools.need("no-such-tool", "fetch things", "install it")
 
 
 def test_run(tmp_path: Path) -> None:
-    """What it prints comes back; a failure carries its status and its last words."""
+    """What the tool prints is returned, and a failure has its status and its last words."""
     where = [sys.executable, "-c", "import os; print(os.getcwd())"]
     assert tools.run(where, "x", "y", folder=tmp_path) == f"{tmp_path}\n"
     with pytest.raises(SetupError, match=r"cannot fetch it: .* ended with status 3: out of cheese. Try: buy some"):
@@ -29,7 +29,7 @@ def test_run(tmp_path: Path) -> None:
 
 
 def test_remove_all_but(tmp_path: Path) -> None:
-    """Files, folders and links go, what a link points at stays."""
+    """Files, folders and links are removed; what a link points to stays."""
     kept = tmp_path / "kept"
     kept.mkdir()
     folder = tmp_path / "folder"

@@ -1,4 +1,4 @@
-"""Where the tests' validators come from; what is missing fails the tests that need it."""
+"""Where the tests find their validators. A missing validator fails the tests that need it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 from awm_crank.localnet.kinds.cache import default_folder
 
 CACHE = default_folder()
-"""Shared by all tests and kept: MagicBlock's binaries are fetched once."""
+"""A cache that all tests share and that is kept: MagicBlock's binaries are fetched once."""
 SOLANA = Path(__file__).resolve().parents[4] / "shared" / "bin" / "solana-test-validator"
 """A tool for tests, next to the repository (reference/validators.md)."""
