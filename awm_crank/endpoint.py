@@ -189,7 +189,7 @@ def _possible_host(host: str) -> bool:
 
 
 def _secrets(parts: SplitResult) -> list[str]:
-    """What is masked in others' texts, the longest first; as it stands in the URL and unquoted."""
+    """What is masked in others' texts, the longest first; as the URL spells it and unquoted."""
     found = [parts.username or "", parts.password or ""]
     found += [value for _, value in parse_qsl(parts.query, keep_blank_values=False)]
     found += [value for part in parts.query.split("&") for value in part.split("=")[1:]]

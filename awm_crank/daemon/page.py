@@ -23,7 +23,7 @@ from ..telemetry import logs
 LOWEST_PRIORITY = 19
 PAUSE_FIRST_S = 1.0
 _PAUSE_MAX_S = 60.0
-_MODULE = "awm_crank.viewer.beside"
+_MODULE = "awm_crank.viewer.process"
 
 
 class PageProcess:

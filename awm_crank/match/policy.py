@@ -4,15 +4,15 @@ A checkpoint is a dict of `model_state_dict`, `encoding_config` (as the world mo
 keys, shapes as PyTorch holds them: the world model's embeddings (`action_embed` … `stage_embed`, each `.weight`),
 `trunk.0.{weight,bias}` (hidden × K·frame_dim), `trunk.3.{weight,bias}` (trunk × hidden), `analog_head.{weight,bias}`
 (5: main x, main y, C x, C y, shoulder) and `button_head.{weight,bias}` (8: A, B, X, Y, Z, L, R, D-up). One forward
-pass: frame vectors in the world model's order, oldest first; a ReLU behind either trunk layer; a sigmoid on the analog
-outputs; a button is pressed when its logit is above 0. Player 1 sees itself as player 0.
+pass takes frame vectors in the world model's order, oldest first. A ReLU follows each trunk layer, and a sigmoid the
+analog outputs. A button is pressed when its logit is above 0. Player 1 sees itself as player 0.
 
-Two files hold the same: PyTorch's `.pt`, which needs torch to be read, and `.npz` (`Policy.encode`), which does not.
+Two kinds of file hold the same: PyTorch's `.pt`, which only torch can read, and `.npz` (`Policy.encode`).
 
-A policy sees what a player on chain sees, both PlayerStates: the Feedback (invulnerable, combo …) and the controllers
-of its frames are zero and neutral, on chain and offline alike, so that the same match comes out.
+A policy sees what a player on chain sees: both PlayerStates. The Feedback (invulnerable, combo) and the controllers
+of its frames are zero and neutral, on chain and offline alike, so that the same match results.
 
-Players are no part of the world: this is floating point, the same from run to run on one machine only.
+Players are not part of the world, so this is floating point: results repeat on one machine only.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ BUTTONS = ((6, 1), (6, 2), (6, 4), (6, 8), (6, 16), (7, 4), (7, 8), (7, 1))
 """The button head's rows as (byte of the ControllerInput, bit)."""
 _BYTES = 255
 _CENTRE = 128
-# a stick this near its centre rests, a shoulder this light is not pressed: a sigmoid never says exactly so
+# A stick this near its centre rests, and a shoulder this light is not pressed: a sigmoid never gives exactly 0.
 _DEAD_STICK = 6
 _DEAD_SHOULDER = 20
 _NO_INPUTS = bytes(16)
 _NO_FEEDBACK = bytes(16)
 MAX_CONTEXT = 600
-# frames remembered beyond K, for a match that steps back
+# Frames that are remembered beyond K, for a match that steps back.
 _BACK = 64
 
 
@@ -59,7 +59,7 @@ class Policy:
         context_len: K, 1..600 frames.
 
     Raises:
-        CheckpointError: a tensor missing, left over, misshapen or not finite, a flag or a K that is not supported.
+        CheckpointError: a tensor is missing, left over, of another shape or not finite; a flag or K is not known.
     """
 
     def __init__(self, weights: Mapping[str, NDArray[np.floating]], encoding: object, context_len: object) -> None:
@@ -143,17 +143,20 @@ class Policy:
         hidden = np.maximum(w["trunk.0.weight"] @ context.ravel() + w["trunk.0.bias"], 0)
         hidden = np.maximum(w["trunk.3.weight"] @ hidden + w["trunk.3.bias"], 0)
         analog = w["analog_head.weight"] @ hidden + w["analog_head.bias"]
-        # tanh, since exp overflows where a network is very sure
+        # tanh, because exp overflows when a network is very sure
         return 0.5 + 0.5 * np.tanh(0.5 * analog), w["button_head.weight"] @ hidden + w["button_head.bias"]
 
     def agent(self, stage: int) -> Agent:
-        """A scripted player (match/players.py) that asks the policy. It keeps the last K frames that each player saw;
-        missing ones before the first are like the first, as the model's own warm-up has them."""
+        """A scripted player (match/players.py) that asks the policy.
+
+        It keeps the last K frames that each player saw. Missing ones before the first are copies of the first, as in
+        the model's own warm-up.
+        """
         seen: tuple[list[tuple[int, Floats]], ...] = ([], [])
 
         def act(seed: int, player: int, coming: int, players: bytes) -> bytes:  # noqa: ARG001
             history = seen[player]
-            # asked again about a frame, or about an earlier one: the match stepped back, or another one began
+            # A frame that was asked about before: the match stepped back, or another one began.
             while history and history[-1][0] >= coming:
                 history.pop()
             history.append((coming, self.frame_vector(players, stage, player)))
@@ -165,7 +168,7 @@ class Policy:
 
 
 def pressed(analog: Floats, logits: Floats) -> bytes:
-    """The ControllerInput (8 bytes) that a policy's outputs say; sticks within ±80, each axis by itself."""
+    """The ControllerInput (8 bytes) of a policy's outputs. Each axis of a stick is within ±80."""
     sticks = [int(v) for v in np.rint(analog[:4] * _BYTES) - _CENTRE]
     sticks = [0 if abs(v) < _DEAD_STICK else max(-FULL_TILT, min(FULL_TILT, v)) for v in sticks]
     shoulder = int(np.rint(analog[4] * _BYTES))

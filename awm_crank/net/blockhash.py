@@ -14,7 +14,7 @@ from .rpc import RpcClient
 REFRESH_S = 0.5
 """Blockhashes live for a minute at least on a chain of 400 ms slots, but only for 150 slots where slots are short."""
 FROZEN_S = 3.0
-"""A blockhash changes with every slot. One that has not changed for so long comes from a node that stands still."""
+"""A blockhash changes with every slot. One that has not changed for so long comes from a node that has stopped."""
 _AGAIN_S = 0.2
 
 
@@ -44,7 +44,7 @@ class BlockhashKeeper:
     def age_s(self) -> float:
         """Seconds since a fetch last brought another blockhash; infinite before the first.
 
-        A node that stands still answers quickly with the same blockhash for ever, so the time of the last answer
+        A node that has stopped answers quickly with the same blockhash for ever, so the time of the last answer
         proves nothing.
         """
         return time.monotonic() - self._changed_at
@@ -53,7 +53,7 @@ class BlockhashKeeper:
     def problem(self) -> str:
         """What is wrong, for readiness; empty when nothing is."""
         if self.frozen:
-            return f"the blockhash of {self._rpc.url} does not change: the endpoint stands still"
+            return f"the blockhash of {self._rpc.url} does not change: the node has stopped"
         return f"no fresh blockhash from {self._rpc.url}" if self.age_s() > FROZEN_S else ""
 
     @property

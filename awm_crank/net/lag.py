@@ -68,7 +68,7 @@ class StreamLag:
         self.lag_s = 0.0
         """Seconds that the stream is behind the answers."""
         self.answers_lag_s = 0.0
-        """Seconds that the answers are behind the stream: the HTTP side stands still, or leads to another node."""
+        """Seconds that the answers are behind the stream: they come from another node, or one that has stopped."""
 
     @property
     def problem(self) -> str:

@@ -376,7 +376,7 @@ class PubSub:
 def _own_handle(socket: _Socket) -> Iterator[sockets.socket | None]:
     """A handle of ours on a WebSocket's connection, for socket options; None where there are none to set.
 
-    uvloop's own stand-in for a socket makes a real one for every call, which cost a tenth of the crank's CPU.
+    uvloop's own socket object makes a real one for every call, which cost a tenth of the crank's CPU.
     """
     found = socket.get_extra_info("socket") if _QUICK_ACK is not None else None
     if found is None:

@@ -122,17 +122,17 @@ class Publisher:
     async def run(self) -> None:
         """Connects, publishes, and connects again, until `close`."""
         first, longest = BACKOFF_S
-        pause, told = first, False
+        pause, logged = first, False
         while not self._closing.is_set():
             published = self._gauges.mqtt_published
             try:
                 await self._converse()
             except (aiomqtt.MqttError, OSError) as error:
-                if not told or self._gauges.mqtt_connected:
+                if not logged or self._gauges.mqtt_connected:
                     self._log.warning("no MQTT broker", problem=str(error) or type(error).__name__)
-                told = True
+                logged = True
             if self._gauges.mqtt_published != published:
-                pause, told = first, False
+                pause, logged = first, False
             self._gauges.mqtt_connected = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):

@@ -1,4 +1,4 @@
-"""The blockhash is kept fresh, and counts as old when the endpoint's chain stops."""
+"""The blockhash: kept fresh, and not called fresh when the node has stopped."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ async def test_frozen_endpoint(endpoint: Endpoint, monkeypatch: pytest.MonkeyPat
             await keeper.refresh()
             now += 1.0
         assert (keeper.age_s(), dropped, keeper.frozen) == (5.0, [1004.0], True)
-        assert "stands still" in keeper.problem
+        assert "the node has stopped" in keeper.problem
         endpoint.answer = answers(str(Pubkey.new_unique()))
         await keeper.refresh()
         assert (keeper.age_s(), keeper.frozen, keeper.problem) == (0.0, False, "")

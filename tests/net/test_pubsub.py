@@ -398,7 +398,7 @@ async def test_flood_leaves_turns_to_others(endpoint: Endpoint) -> None:
 
 
 async def test_handshake_refused(endpoint: Endpoint) -> None:
-    """A refused handshake is reported with its status, and without the URL's secrets."""
+    """A refused handshake is reported by its status, without the URL's secrets."""
     events: asyncio.Queue[Any] = asyncio.Queue()
     secret = endpoint.ws.replace("/ws", "/nowhere?api-key=s3cr3tvalue").replace("ws://", "ws://me:passw0rd@")
     client = PubSub(secret, events.put_nowait)

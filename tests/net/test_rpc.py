@@ -106,7 +106,7 @@ async def test_nobody_there() -> None:
 
 
 async def test_batch_in_order(endpoint: Endpoint) -> None:
-    """A batch's answers are returned in the order of its calls, whatever order they came in, errors included."""
+    """Answers of a batch that come in another order are put into that of the calls; errors are in their place."""
 
     def answer(body: Any) -> web.Response:
         first, second, third = body

@@ -132,7 +132,7 @@ export class Rpc {
 
 // One WebSocket to an endpoint, made again whenever it breaks, lies or falls behind.
 //
-// onState(up, why): told when the connection comes and goes. Slots are always subscribed, since a quiet account proves
+// onState(up, why): called when the connection comes and goes. Slots are always subscribed, since a quiet account proves
 // nothing about the connection and a slot stream does: silence counts as lost. With an `rpc`, slots are compared with its
 // own: a stream that is seconds late looks alive.
 export class PubSub {

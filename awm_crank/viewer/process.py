@@ -3,7 +3,7 @@
 It reads one line of JSON (`Order`) from standard input, and ends when standard input does, which is when the crank
 ends. It writes one line of JSON (`Outcome`) to standard output: both addresses, or the problem.
 
-    python -m awm_crank.viewer.beside
+    python -m awm_crank.viewer.process
 """
 
 from __future__ import annotations

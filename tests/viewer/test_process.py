@@ -1,4 +1,4 @@
-"""Page and feed as a process beside another one."""
+"""Page and feed as a process of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLD = {
 def start(**changes: Any) -> tuple[subprocess.Popen[str], dict[str, str]]:
     """The process, told what to serve, and what it says."""
     process = subprocess.Popen(
-        own_command("awm_crank.viewer.beside"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        own_command("awm_crank.viewer.process"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin
     assert process.stdout
@@ -33,7 +33,7 @@ def start(**changes: Any) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 
 def test_serves_until_its_starter_ends() -> None:
-    """Both addresses are said; browsers are told their endpoints and not the feed's; the end of input is its end."""
+    """Both addresses are said; browsers learn their endpoints and not the feed's; the end of input is its end."""
     process, said = start()
     with process:
         assert said["feed"].startswith("ws://127.0.0.1:")
