@@ -53,7 +53,7 @@ def exchanged(instruction: Instruction, place: int, key: Pubkey, *, signer: bool
 
 
 def test_all_four(chain: Chain) -> None:
-    """Each component then belongs to the delegation program, with every byte unchanged.
+    """Each component then belongs to the delegation program, with every byte unchanged but the payer's.
 
     The record names owner and rollup, the buffer is gone, and only the rent of the two records was spent.
     """
