@@ -1,4 +1,4 @@
-"""systemd's notification protocol (sd_notify(3)): one datagram a message, nothing at all outside of systemd."""
+"""systemd's notification protocol, sd_notify(3): one datagram for each message. Without systemd it does nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..endpoint import redact
 
 
 def notify(*assignments: str) -> bool:
-    """Tells the service manager.
+    """Sends a message to the service manager.
 
     Args:
-        assignments: `READY=1`, `STATUS=…`, `WATCHDOG=1`, …; a line break in one is sent as a space.
+        assignments: `READY=1`, `STATUS=…`, `WATCHDOG=1`, …; a line break in one becomes a space.
 
     Returns:
         Whether there was a manager to tell.
@@ -32,7 +32,7 @@ def notify(*assignments: str) -> bool:
 
 
 def watchdog_s() -> float | None:
-    """The longest time between two `WATCHDOG=1` that this process is allowed; None without a watchdog."""
+    """Seconds that may pass between two `WATCHDOG=1` of this process; None without a watchdog."""
     usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not usec.isdigit() or int(usec) == 0 or (pid and pid != str(os.getpid())):
         return None
