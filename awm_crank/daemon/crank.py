@@ -344,7 +344,7 @@ class Daemon:
     def _fault(self, served: ServedSession, error: Exception) -> None:
         """A fault of ours in one session. It starts anew after a pause that grows, and the others are served on."""
         served.log.error("internal error", exc_info=error)
-        self._release(served, commands.Release("internal error", "over"))
+        self._release(served, commands.Release("internal error", "over"), error=True)
         self._roster.come_back(served)
 
     def _landed(self, served: ServedSession, frame: commands.Landed) -> None:
@@ -404,10 +404,10 @@ class Daemon:
             self.stats.refuse("rent")
         self._handle(served, events.Granted(refusal))
 
-    def _release(self, served: ServedSession, command: commands.Release) -> None:
+    def _release(self, served: ServedSession, command: commands.Release, *, error: bool = False) -> None:
         served.gone = True
         self._unsubscribe(served)
         self._reader.drop(served)
-        self.stats.gone(served.machine)
+        self.stats.gone(served.machine, error=error)
         self._telemetry.released(served.name, served.machine.frame, command.reason)
         self._roster.release(served, command.outcome)

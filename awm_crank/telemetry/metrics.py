@@ -34,7 +34,6 @@ _COUNTERS = {
     "checkpoints": ("awm_checkpoints", "Checkpoints that were finalized."),
     "checkpoint_failures": ("awm_checkpoint_failures", "Checkpoints that failed."),
     "disconnections": ("awm_reconnects", "Times that the WebSocket broke and was connected again."),
-    "sessions_ended": ("awm_sessions_released", "Sessions that were let go."),
 }
 _HISTOGRAMS = {
     "step": ("awm_step_seconds", "Backbone step of one frame."),
@@ -92,6 +91,13 @@ class Metrics(Collector):
         for reason, count in counts.get("refused_sessions", {}).items():
             turned_away.add_metric([reason], count)
         yield turned_away
+        released = CounterMetricFamily(
+            "awm_sessions_released", "Sessions that were let go: because of an error of the crank, or as they ended.",
+            labels=["outcome"],
+        )  # fmt: skip
+        for outcome, count in observed.stats.released.items():
+            released.add_metric([outcome], count)
+        yield released
         for stage, latencies in observed.stats.stages.items():
             yield _histogram(*_HISTOGRAMS[stage], latencies)
         yield _histogram(

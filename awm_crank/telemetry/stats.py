@@ -66,7 +66,8 @@ class Stats:
         self.refused_sessions: dict[str, int] = {}
         """reason (`sessions`, `load`, `endpoint`, `rent`) → how many sessions were refused for it"""
         self._gone: dict[str, Any] = {}
-        self._sessions = 0
+        self.released = {"ended": 0, "error": 0}
+        """How many sessions were let go: because of an error of the crank, or for any other reason."""
 
     def landed(self, frame: Landed) -> None:
         """A frame stands on chain."""
@@ -79,9 +80,9 @@ class Stats:
         """A session is not served, or not yet, for want of room or rent."""
         self.refused_sessions[reason] = self.refused_sessions.get(reason, 0) + 1
 
-    def gone(self, machine: SessionMachine) -> None:
-        """A session is served no more."""
-        self._sessions += 1
+    def gone(self, machine: SessionMachine, *, error: bool = False) -> None:
+        """A session was let go; `error`: because of an error of the crank."""
+        self.released["error" if error else "ended"] += 1
         _add(self._gone, _counts(machine))
 
     @property
@@ -94,7 +95,7 @@ class Stats:
 
     def counts(self, machines: Iterable[SessionMachine]) -> dict[str, Any]:
         """Counters summed over all sessions, those that are gone included."""
-        counts: dict[str, Any] = {"sessions": 0, "sessions_ended": self._sessions}
+        counts: dict[str, Any] = {"sessions": 0, "sessions_ended": sum(self.released.values())}
         _add(counts, self._gone)
         for machine in machines:
             counts["sessions"] += 1

@@ -32,6 +32,7 @@ def busy() -> Crank:
     gone: Any = Machine("two", "done", Counters(frames=5, refusals={"RING_FULL": 1, "other": 4}))
     crank = Crank(one, Machine("three", "restore"))
     crank.stats.gone(gone)
+    crank.stats.gone(Machine("four", "done", Counters()), error=True)  # type: ignore[arg-type]
     crank.stats.disconnections = 7
     crank.stats.refused_frames = 4
     return crank
@@ -46,6 +47,8 @@ def test_counts() -> None:
     assert found["awm_frames_total"] == 15
     assert found["awm_resyncs_total"] == 1
     assert found["awm_reconnects_total"] == 7
+    assert found["awm_sessions_released_total{outcome=ended}"] == 1
+    assert found["awm_sessions_released_total{outcome=error}"] == 1
     assert found["awm_frames_refused_total"] == 4
     assert found["awm_transactions_refused_total{reason=RING_FULL}"] == 3
     assert found["awm_transactions_refused_total{reason=other}"] == 4
