@@ -20,6 +20,8 @@ from .fault_points import FaultPoints
 from .patience import hedged
 
 _READ_S = 60.0
+_PIECE = 512 << 10
+"""Bytes of an account in one request: they take 2 ms to decode, and 10 MiB at once took 94 ms."""
 
 KEEP = 4
 """Engines that stay loaded. A session holds on to its own, so what is dropped here is freed with its last session."""
@@ -158,16 +160,21 @@ class Models:
     async def _account(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
         if key in self._read:
             return self._read[key]
-        request = jsonrpc.get_account_info(key)
-        # A shard of 10 MiB takes a while on a slow line, so the request is repeated less and less often.
-        answer = await hedged(
-            lambda: self._base.ask(request, patience_s=0, deadline_s=_READ_S), what, total_s=_READ_S, growth=2.0
-        )
-        account = answer.value
-        if account is None:
-            raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
-        # Its base64 takes tens of milliseconds to decode, so that is done off the loop.
-        found = await asyncio.to_thread(lambda: (account.raw, account.owner_key))
+        # In pieces: to decode a shard of 10 MiB at once would stop the loop for the time of six frames.
+        data = bytearray()
+        while True:
+            request = jsonrpc.get_account_info(key, data_slice=(len(data), _PIECE))
+            answer = await hedged(
+                lambda request=request: self._base.ask(request, patience_s=0, deadline_s=_READ_S),  # type: ignore[misc]
+                what, total_s=_READ_S, growth=2.0,
+            )  # fmt: skip
+            account = answer.value
+            if account is None:
+                raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
+            data += account.raw
+            if len(account.raw) < _PIECE:
+                break
+        found = (bytes(data), account.owner_key)
         if what != f"model {key}":
             self._read[key] = found
         return found
