@@ -1,4 +1,4 @@
-"""Says at the end of a run which paths of the native engine this CPU could not run."""
+"""At the end of a run, lists the paths of the native engine that this CPU could not run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A line for each path: NOT RUN and what is missing, never silence."""
+    """Prints a line for each such path: NOT RUN, and what is missing."""
     from awm_crank.engine.native import paths
 
     for name, missing in paths().items():

@@ -1,5 +1,8 @@
-"""Run by test_binding_sanitized.py in a process of its own: throws broken things at the binding and expects an
-exception or a result, never more. Arguments: the module's file, a cartridge, how many rounds."""
+"""Calls the binding with broken arguments and expects an exception or a result every time.
+
+test_binding_sanitized.py runs this in a process of its own. Arguments: the module's file, a cartridge, and the number
+of rounds.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Golden runs: what a seeded cartridge must give, frame by frame, on every engine and machine.
+"""Golden runs: what a seeded cartridge must produce, frame by frame, on every engine and machine.
 
-`run` is the same for the reference and every native path; tools/make_golden.py writes what the reference gives to
+`run` is the same for the reference and every native path. tools/make_golden.py writes the reference's results to
 tests/golden/engine.json.
 """
 
@@ -31,7 +31,7 @@ RUNS: dict[str, tuple[Shape, int, int]] = {
     "state_age embedded": (Shape(64, 96, 34, 24, 2, state_age_as_embed=True), 6, 64),
     "row gains": (Shape(70, 120, 18, 40, 2, state_age_as_embed=True, row_gains=True), 7, 64),
 }
-"""Name to shape, seed and frames."""
+"""Maps a name to shape, seed and number of frames."""
 
 
 def make(name: str) -> Cartridge:
@@ -46,13 +46,15 @@ def seeded_world() -> Cartridge:
 
 
 def inputs(seed: int, frames: int) -> list[bytes]:
-    """16 noisy input bytes a frame, every value of every byte possible."""
+    """16 noisy input bytes for each frame; every byte takes every value."""
     noise = Stream(seed).uniform("golden inputs", (frames, 16), 0, 255).astype(np.uint8)
     return [row.tobytes() for row in noise]
 
 
 def run(engine: Engine, name: str) -> dict[str, Any]:
-    """Play a run: SHA-256 chained over every frame's block, and of the state at powers of two and the end."""
+    """Plays a run. Returns SHA-256 chained over every frame's block, and of the state at powers of two and at
+    the end.
+    """
     _, seed, frames = RUNS[name]
     block = start_block(32, (seed, 20))
     state = engine.start_state(block)
@@ -70,6 +72,6 @@ def run(engine: Engine, name: str) -> dict[str, Any]:
 
 
 def expected() -> dict[str, Any]:
-    """The file: run name to `cartridge` (SHA-256) and what `run` gives."""
+    """The file's content: maps a run's name to `cartridge` (SHA-256) and to what `run` returns."""
     content: dict[str, Any] = json.loads(PATH.read_text())
     return content

@@ -1,7 +1,7 @@
-"""What the kernel's tests share: random and extreme cartridges, blocks and states, and builds for elsewhere.
+"""What the kernel's tests share: random and extreme cartridges, blocks and states, and builds for other machines.
 
-A build is run on the script of awm_crank/engine/native/runner.c; what it must give comes from the plain path of the
-module under test, which the golden vectors hold to the reference.
+A build runs the script of awm_crank/engine/native/runner.c. The expected output comes from the plain path of the module
+under test, and the golden vectors tie that path to the reference.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ SHAPES = [
     Shape(64, 128, 16, 64, 1, row_gains=True),
     Shape(130, 192, 256, 96, 1),
 ]
-"""Even and odd sizes of everything: tails of every vector, heads narrower and wider than one, one value of all."""
+"""Even and odd sizes of everything: with a rest for every vector width, and heads wider than one or of one value."""
 
 
 def block(rng: random.Random) -> bytes:
-    """A random frame block that section 9 of docs/numerics.md allows, extremes often."""
+    """A random frame block that section 9 of docs/numerics.md allows, often with extreme values."""
 
     def pick(low: int, high: int) -> int:
         return rng.choice((low, high, rng.randint(low, high)))
@@ -71,7 +71,9 @@ def state(rng: random.Random, size: int) -> bytes:
 
 
 def extreme(shape: Shape, seed: int) -> Cartridge:
-    """A cartridge at the bounds that the loader proves: full weights, largest multipliers, biases, norms and heads."""
+    """A cartridge at the bounds that the loader proves: full weights and the largest multipliers, biases, norms and
+    heads.
+    """
     base = cartridge(shape, seed)
     f = base.formats
     draw = np.random.default_rng(seed)
@@ -90,7 +92,7 @@ def extreme(shape: Shape, seed: int) -> Cartridge:
             room = 2**31 - 1 - bound
             arrays[name + ".b"] = (draw.uniform(-1, 1, rows) * room).astype(np.int64)
             bound = bound + np.abs(arrays[name + ".b"])
-        # at most a bit less than what fits, and now and then nothing
+        # a little less than what fits at most, and sometimes nothing
         most = np.minimum(2**31 - 1, ((limit - 1) << shift) // np.maximum(bound, 1) - 1)
         arrays[name + ".m"] = np.where(
             draw.random(rows) < 0.05, 0, (most * draw.choice([1.0, 0.7, 0.001], rows))
@@ -122,7 +124,7 @@ def extreme(shape: Shape, seed: int) -> Cartridge:
 
 
 def script(made: Cartridge, sessions: int, frames: int, seed: int) -> tuple[bytes, bytes]:
-    """The runner's input for random states and blocks, and the output that the plain path gives."""
+    """The runner's input for random states and blocks, and the output of the plain path for it."""
     rng = random.Random(seed)
     engine = NativeEngine(made, "plain")
     states = [engine.load(state(rng, engine.state_size)) for _ in range(sessions)]
@@ -139,7 +141,7 @@ def script(made: Cartridge, sessions: int, frames: int, seed: int) -> tuple[byte
 
 
 def build(command: list[str], target: Path, *sources: str) -> Path:
-    """Compiles sources of the kernel. AssertionError with the compiler's words."""
+    """Compiles sources of the kernel. AssertionError contains the compiler's messages."""
     files = [str(SOURCES / name) for name in sources]
     done = subprocess.run([*command, *files, "-o", str(target)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -147,7 +149,7 @@ def build(command: list[str], target: Path, *sources: str) -> Path:
 
 
 def output(command: list[str], given: bytes) -> bytes:
-    """What a build gives. AssertionError when it does not end well."""
+    """The output of a build. AssertionError when it does not end well."""
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return done.stdout

@@ -1,4 +1,4 @@
-"""The integer functions: against Python's unbounded integers, and against the real functions that they stand for."""
+"""The integer functions, compared with Python's unbounded integers and with the real functions they approximate."""
 
 import math
 
@@ -14,26 +14,26 @@ TABLES = Tables(tables.build())
 
 
 def plain_rs(v: int, s: int) -> int:
-    """`RS` of docs/numerics.md."""
+    """The function `RS` (rounding shift right) of docs/numerics.md."""
     return (v + (1 << s - 1)) >> s if s else v
 
 
 @given(st.integers(-(2**31) + 1, 2**31 - 1), st.integers(0, 2**31 - 1), st.integers(1, 32))
 def test_requantize_rounds_half_up(acc: int, m: int, shift: int) -> None:
-    """`RQ` is the exact product plus half, floored, for every accumulator and multiplier."""
+    """`RQ` is the floor of the exact product plus one half, for every accumulator and multiplier."""
     found = requantize(np.array([acc], np.int32), np.array([m], np.int64), shift)
     assert int(found[0]) == (acc * m + 2 ** (shift - 1)) // 2**shift
 
 
 @given(st.integers(-(2**29), 2**29), st.integers(1, 29))
 def test_rounded_is_floor_of_half_more(value: int, shift: int) -> None:
-    """`RS` rounds halves up, of negative values too."""
+    """`RS` (rounding shift right) rounds halves up, towards positive infinity for negative values too."""
     assert int(rounded(np.array([value], np.int32), shift)[0]) == math.floor(value / 2**shift + 0.5)
 
 
 @pytest.mark.parametrize("frac", range(5, 16))
 def test_silu_follows_the_written_steps_and_the_function(frac: int) -> None:
-    """silu equals section 3's formula, and on every int16 the real silu within 0.1 % of the range and 2 units."""
+    """silu equals section 3's formula, and is within 0.1 % of the range and 2 units of the real silu on every int16."""
     x = np.arange(-32768, 32768, dtype=np.int32)
     found = TABLES.silu(x, frac)
     sig = np.frombuffer(tables.build(), "<u2", 128)
@@ -61,7 +61,7 @@ def test_exp2neg_is_close_and_exact_at_whole_numbers(t: int) -> None:
 
 @given(st.integers(-(2**27), 2**27))
 def test_softplus_keeps_relative_precision(x: int) -> None:
-    """ln(1+e^x) is right to 0.01 % or 2 units of Q26, however small, and ends at 8."""
+    """ln(1+e^x) is right to 0.01 % or 2 units of Q26, however small it is, and ends at 8."""
     found = int(TABLES.softplus(np.array([x], np.int64))[0])
     real = x / 2**20
     expected = min(2**29 - 1, 2**26 * (max(real, 0) + math.log1p(math.exp(-abs(real)))))
@@ -70,14 +70,14 @@ def test_softplus_keeps_relative_precision(x: int) -> None:
 
 @given(st.integers(1, 2**60))
 def test_rsqrt_is_within_a_millionth(x: int) -> None:
-    """1/sqrt(x) comes out as a 31-bit mantissa and an exponent, right to 1e-8 or so."""
+    """1/sqrt(x) is returned as a 31-bit mantissa and an exponent, right to about 1e-8."""
     r, j = TABLES.rsqrt(x)
     assert r < 2**31
     assert r * 2.0 ** (-46 - j) == pytest.approx(x**-0.5, rel=1e-7)
 
 
 def plain_norm(v: list[int], w: list[int], eps: int, f_w: int, f_out: int) -> list[int]:
-    """Section 4 in Python's integers."""
+    """Section 4's norm in Python's integers."""
     k = max(0, max(abs(x) for x in v).bit_length() - 14)
     scaled = [plain_rs(x, k) for x in v]
     r, j = TABLES.rsqrt(max(1, sum(x * x for x in scaled) + (eps >> 2 * k)))
@@ -87,7 +87,7 @@ def plain_norm(v: list[int], w: list[int], eps: int, f_w: int, f_out: int) -> li
 
 @given(st.lists(st.integers(-(2**30), 2**30), min_size=1, max_size=40), st.integers(0, 2**40), st.data())
 def test_norm_equals_the_written_steps(v: list[int], eps: int, data: st.DataObject) -> None:
-    """norm never wraps: it equals unbounded integers, at the extremes too."""
+    """norm never wraps around: it equals the formula in unbounded integers, even for extreme values."""
     w = data.draw(st.lists(st.integers(-32767, 32767), min_size=len(v), max_size=len(v)))
     found = TABLES.norm(np.array(v, np.int32), np.array(w, np.int64), eps, 9, 10)
     assert found.tolist() == plain_norm(v, w, eps, 9, 10)
@@ -101,5 +101,5 @@ def test_norm_is_rms_norm() -> None:
 
 
 def test_norm_of_nothing_is_nothing() -> None:
-    """A zero vector normalises to zero, whatever eps is."""
+    """A zero vector normalizes to zero, whatever eps is."""
     assert not TABLES.norm(np.zeros(8, np.int32), np.full(8, 30000), 0, 9, 10).any()

@@ -1,4 +1,4 @@
-"""The binding, built with AddressSanitizer and UndefinedBehaviorSanitizer, under broken arguments and cartridges."""
+"""The binding, built with AddressSanitizer and UndefinedBehaviorSanitizer, survives broken arguments and cartridges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The module built as CMakeLists.txt says, with AWM_SANITIZE."""
+    """The module, built as CMakeLists.txt says, with AWM_SANITIZE."""
     folder = tmp_path_factory.mktemp("sanitized")
     tools = str(Path(sys.executable).parent)
     cmake, ninja = shutil.which("cmake", path=tools), shutil.which("ninja", path=tools)
@@ -32,7 +32,9 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_fuzz(module: Path, tmp_path: Path) -> None:
-    """Thousands of wrong calls and hundreds of broken cartridges end in an exception or a result, and no report."""
+    """Thousands of wrong calls and hundreds of broken cartridges give an exception or a result, and no sanitizer
+    report.
+    """
     file = tmp_path / "tiny.awm"
     file.write_bytes(cartridge(SHAPES["tiny"], 1).data)
     runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The loader's proofs; refusals by field stand in test_cartridge.py."""
+"""The loader's proofs; test_cartridge.py tests its refusals field by field."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from awm_crank.errors import CartridgeError
 
 
 def test_matrix_bound_is_tight() -> None:
-    """A row that can just reach 2^31 - 1 passes, one more unit of bias does not."""
+    """A row that can just reach 2^31 - 1 passes, and one more unit of bias does not."""
     w = np.full((1, 1000), 127, np.int8)
     m = np.ones(1, np.int32)
     room = 2**31 - 1 - 127 * 1000 * 16383
@@ -25,6 +25,6 @@ def test_norm_shift_limits(f_w: int, f_out: int) -> None:
 
 
 def test_altered_tables_are_refused() -> None:
-    """One bit of a table is enough."""
+    """One changed bit of a table is enough for a refusal."""
     with pytest.raises(CartridgeError, match="function tables"):
         bounds.check_luts(bytes(1024))

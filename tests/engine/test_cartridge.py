@@ -20,7 +20,7 @@ TINY = cartridge(SHAPES["tiny"], 1, "tiny")
 
 
 def sealed(data: bytes | bytearray) -> bytes:
-    """The same bytes with a digest that fits them: what a forger would send."""
+    """The same bytes with a digest that fits them, as a forger would send."""
     out = bytearray(data)
     out[16:48] = hashlib.sha256(out[48:]).digest()
     return bytes(out)
@@ -34,7 +34,7 @@ def patched(offset: int, value: bytes) -> bytes:
 
 
 def tensor_offset(name: str) -> int:
-    """Where a tensor begins in the tiny cartridge."""
+    """The offset of a tensor in the tiny cartridge."""
     specs = layout.tensors(TINY.shape)
     places, _ = layout.offsets(specs)
     return places[[spec.name for spec in specs].index(name)]
@@ -52,7 +52,7 @@ def test_parse_gives_back_what_build_was_given() -> None:
 
 
 def test_manifest_fields() -> None:
-    """What a manifest takes is there: scales for 16 layers, tables, sizes."""
+    """The fields for a manifest are available: scales for 16 layers, tables and sizes."""
     assert TINY.layer_input_scales == (2048, 2048) + (0,) * 14
     assert TINY.layer_output_scales == (1024, 1024) + (0,) * 14
     assert TINY.luts == tables.build()
@@ -63,7 +63,7 @@ def test_manifest_fields() -> None:
 
 @given(st.integers(1, layout.MAX_SHARD_SIZE))
 def test_shards_concatenate_to_the_file(size: int) -> None:
-    """Shards are slices whose concatenation is the file; a size that needs more than four is refused."""
+    """The shards' concatenation is the file, and a shard size that needs more than four shards is refused."""
     if size * 4 < len(TINY.data):
         with pytest.raises(CartridgeError, match="shards"):
             TINY.shards(size)
@@ -76,7 +76,7 @@ def test_shards_concatenate_to_the_file(size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, layout.MAX_SHARD_SIZE + 1])
 def test_shard_size_out_of_range_is_refused(size: int) -> None:
-    """A shard size outside of what an account holds is refused."""
+    """A shard size that no account can hold is refused."""
     with pytest.raises(CartridgeError, match="shard size"):
         TINY.shards(size)
 
@@ -121,13 +121,13 @@ def test_shard_size_out_of_range_is_refused(size: int) -> None:
     ],
 )
 def test_bad_bytes_are_refused_by_name(data: bytes, message: str) -> None:
-    """Truncated, wrong hash, wrong version, wrong shape, wrong tables: each refusal names the field."""
+    """Each refusal (truncated, wrong hash, version, shape or tables) names the field."""
     with pytest.raises(CartridgeError, match=message):
         Cartridge.parse(data)
 
 
 def test_another_hash_than_the_pinned_one_is_refused() -> None:
-    """A sound cartridge that is not the one asked for is refused."""
+    """A valid cartridge that is not the one asked for is refused."""
     with pytest.raises(CartridgeError, match="SHA-256 of the file"):
         Cartridge.parse(TINY.data, sha256=bytes(32))
 
@@ -151,13 +151,13 @@ def _i32(value: int) -> bytes:
     ],
 )
 def test_tensor_values_out_of_bounds_are_refused(tensor: str, at: int, value: bytes, message: str) -> None:
-    """A value with which a step could overflow is refused before the first step, with its tensor's name."""
+    """A value that could overflow a step is refused before the first step, with its tensor's name."""
     with pytest.raises(CartridgeError, match=message):
         Cartridge.parse(patched(tensor_offset(tensor) + at, value))
 
 
 def test_accumulator_overflow_is_refused() -> None:
-    """Rows whose accumulator could pass 2^31 are refused: K = 1,400 of full weights."""
+    """Rows whose accumulator could pass 2^31 are refused, such as 1,400 full weights."""
     shape = Shape(1400, 64, 8, 16, 1)
     source = cartridge(shape, 1)
     arrays = {name: array.copy() for name, array in source.arrays.items()}
@@ -180,7 +180,7 @@ def test_accumulator_overflow_is_refused() -> None:
     ],
 )
 def test_formats_out_of_bounds_are_refused(change: Callable[[layout.Formats], layout.Formats]) -> None:
-    """Fraction bits and shifts outside of section 10 are refused."""
+    """Fraction bits and shifts outside section 10's ranges are refused."""
     with pytest.raises(CartridgeError):
         _rebuild(TINY, dict(TINY.arrays), formats=change(TINY.formats))
 
@@ -212,7 +212,7 @@ def _rebuild(
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_cartridges_raise_only_cartridge_errors(data: st.DataObject) -> None:
-    """Whatever bytes are changed, sealed or not, parsing gives a cartridge or a CartridgeError."""
+    """Whatever bytes are changed, with a fitting digest or not, parsing gives a cartridge or a CartridgeError."""
     out = bytearray(TINY.data)
     for _ in range(data.draw(st.integers(1, 6))):
         high = data.draw(st.sampled_from([2600, len(out)]))
@@ -228,12 +228,12 @@ def test_damaged_cartridges_raise_only_cartridge_errors(data: st.DataObject) -> 
 @settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=3000))
 def test_noise_is_refused(data: bytes) -> None:
-    """Random bytes are never a cartridge, and never anything but a CartridgeError."""
+    """Random bytes always raise CartridgeError."""
     with pytest.raises(CartridgeError):
         Cartridge.parse(data)
 
 
 def test_only_parse_and_build_make_cartridges() -> None:
-    """The constructor is closed, so that no unproven cartridge exists."""
+    """The constructor is closed, so every cartridge has been proven by the loader."""
     with pytest.raises(TypeError):
         Cartridge(TINY.data)

@@ -1,4 +1,4 @@
-"""The engine that a name stands for."""
+"""Choosing the engine by its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from awm_crank.errors import ConfigError, EngineError
 
 
 def test_names() -> None:
-    """Each name gives its engine, native unless another is asked for, and both make the same frame."""
+    """Each name gives its engine, native by default, and both compute the same frame."""
     made = cartridge(SHAPES["tiny"], 1)
     engines = [choose.build(made), choose.build(made, "native"), choose.build(made, "reference")]
     assert [type(engine) for engine in engines] == [NativeEngine, NativeEngine, ReferenceEngine]
@@ -23,13 +23,13 @@ def test_names() -> None:
 
 
 def test_unknown_name() -> None:
-    """A name that is none is refused, with those that are."""
+    """An unknown name is refused with a list of the known ones."""
     with pytest.raises(ConfigError, match=r"no engine is called 'gpu'\. Try: one of native, reference"):
         choose.build(cartridge(SHAPES["tiny"], 1), "gpu")
 
 
 def test_paths() -> None:
-    """The native kernel computes on its best path, or on the one that is named."""
+    """The native kernel computes on its best path, or on the path that is named."""
     made = cartridge(SHAPES["tiny"], 1)
     best = choose.build(made)
     assert isinstance(best, NativeEngine)
@@ -49,13 +49,13 @@ def test_paths() -> None:
     ],
 )
 def test_no_replacement(name: str, path: str, says: str) -> None:
-    """A path that is none, or cannot run here, or belongs to the other engine, is refused."""
+    """A path that does not exist, cannot run here, or belongs to the other engine is refused."""
     with pytest.raises((EngineError, ConfigError), match=says):
         choose.path_of(name, path)
 
 
 def test_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the native module it is said what to do; the reference still runs."""
+    """Without the native module the error says what to do, and the reference still runs."""
     monkeypatch.setitem(sys.modules, "awm_crank.engine._native", None)
     monkeypatch.delitem(sys.modules, "awm_crank.engine.native")
     monkeypatch.delattr("awm_crank.engine.native", raising=False)

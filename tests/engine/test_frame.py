@@ -1,4 +1,4 @@
-"""Frame blocks: range checks, features, decoding of predictions."""
+"""Frame blocks: range checks, features, and decoding of predictions."""
 
 import struct
 from itertools import pairwise
@@ -61,7 +61,7 @@ def test_fields_out_of_range_are_refused(offset: int, value: bytes, field: str) 
 
 @given(st.binary(max_size=120))
 def test_any_bytes_unpack_or_are_refused(data: bytes) -> None:
-    """Noise gives fields or a StateError, nothing else."""
+    """Noise gives fields or a StateError, and nothing else."""
     try:
         first, _, stage = frame.unpack(data)
     except StateError:
@@ -78,7 +78,7 @@ def test_controls_read_the_described_bits() -> None:
 
 
 def test_still_prediction_changes_only_ages_and_inputs() -> None:
-    """No deltas and the same classes keep everything, but state_age counts and the inputs are the new ones."""
+    """A prediction without deltas and with the same classes changes only state_age and the inputs."""
     block = frame.decode(START, STILL, CLASSES, FRAC, b"\x11" * 16)
     first, second, stage = frame.unpack(block)
     old = frame.unpack(START)
@@ -88,7 +88,7 @@ def test_still_prediction_changes_only_ages_and_inputs() -> None:
 
 
 def test_deltas_add_and_round_half_up() -> None:
-    """A delta of 1.5 units at 8 fraction bits adds 2, of -1.5 subtracts 1; percent carries its fraction."""
+    """A delta of 1.5 units at 8 fraction bits adds 2, one of -1.5 subtracts 1, and percent carries its fraction."""
     outputs = list(STILL)
     outputs[0], outputs[1], outputs[5], outputs[8] = 300 << 8, 384, -384, -(5 << 8)
     first, second, _ = frame.unpack(frame.decode(START, outputs, CLASSES, FRAC, bytes(16)))
@@ -100,7 +100,7 @@ def test_deltas_add_and_round_half_up() -> None:
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_everything_is_clamped(sign: int) -> None:
-    """Predictions beyond the ranges land on them."""
+    """Predictions beyond the ranges are clamped to them."""
     outputs = [sign * (2**31 - 1)] * 24 + [sign] * 6
     first, _, _ = frame.unpack(frame.decode(START, outputs, CLASSES, [1] * 24, bytes(16)))
     low = sign < 0
@@ -114,7 +114,7 @@ def test_everything_is_clamped(sign: int) -> None:
 
 
 def test_state_age_restarts_with_the_action_and_ends_at_its_limit() -> None:
-    """state_age is 0 in a new action, and stays at 65,535."""
+    """state_age is 0 in a new action, and stops at 65,535."""
     other = [15, *CLASSES[1:]]
     aged = changed(22, struct.pack("<H", 65535))
     assert frame.unpack(frame.decode(aged, STILL, other, FRAC, bytes(16)))[0]["state_age"] == 0
@@ -122,13 +122,13 @@ def test_state_age_restarts_with_the_action_and_ends_at_its_limit() -> None:
 
 
 def test_inputs_of_another_length_are_refused() -> None:
-    """Sixteen bytes, no more and no less."""
+    """The inputs must be exactly sixteen bytes."""
     with pytest.raises(StateError, match="inputs length"):
         frame.decode(START, STILL, CLASSES, FRAC, bytes(15))
 
 
 def test_categorical_rows_fill_the_heads_matrix() -> None:
-    """The twelve heads stand behind the 30 other rows, without gaps, up to row 1,050."""
+    """The twelve categorical heads follow the 30 other rows, without gaps, up to row 1,050."""
     rows = frame.categorical_rows()
     assert [rows[0][1], rows[-1][2]] == [30, 1050]
     assert all(a[2] == b[1] for a, b in pairwise(rows))

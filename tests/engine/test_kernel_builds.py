@@ -1,5 +1,8 @@
-"""The same kernel source built for elsewhere gives the same bytes: NEON under qemu-user, WebAssembly under Node.js, AMX
-with emulated tiles, the sanitizers' build on broken input."""
+"""The same kernel source, built for other machines, gives the same bytes.
+
+The builds are NEON under qemu-user, WebAssembly under Node.js, AMX with emulated tiles, and a sanitizer build that gets
+broken input.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ X86 = platform.machine() in {"x86_64", "AMD64"}
 
 @pytest.fixture(scope="session")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Name of a build to the command that runs it."""
+    """Maps a build's name to the command that runs it."""
     folder = tmp_path_factory.mktemp("kernels")
     arm = ["aarch64-linux-gnu-gcc", *kernels.HOST, "-static"]
     common = ("runner.c", "image.c", "path_plain.c")
@@ -60,7 +63,9 @@ def x86_builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]
 
 @pytest.fixture(scope="session")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The plain path under AddressSanitizer and UndefinedBehaviorSanitizer, without -fwrapv: no sum may overflow."""
+    """The plain path under AddressSanitizer and UndefinedBehaviorSanitizer, without -fwrapv, so that no sum may
+    overflow.
+    """
     command = ["gcc", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", *kernels.WARNINGS]
     target = tmp_path_factory.mktemp("sanitized") / "runner"
     return str(kernels.build(command, target, "runner.c", "image.c", "path_plain.c"))
@@ -72,7 +77,9 @@ NAMES = ["neon", "neondot", "aarch64 plain", "wasm", "wasm simd128"]
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("make", [cartridge, kernels.extreme], ids=["seeded", "extreme"])
 def test_random(builds: dict[str, list[str]], name: str, make: object) -> None:
-    """Odd shapes, extreme weights and states, batches of sessions: what the plain path gives on the host."""
+    """With odd shapes, extreme weights and states, and batches, each build gives what the plain path gives on
+    the host.
+    """
     assert callable(make)
     for seed, shape in enumerate(kernels.SHAPES):
         given, wanted = kernels.script(make(shape, seed), sessions=5, frames=3, seed=seed)
@@ -82,7 +89,7 @@ def test_random(builds: dict[str, list[str]], name: str, make: object) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("run", ["tiny", "odd", "4.3M", "19.9M"])
 def test_golden(builds: dict[str, list[str]], name: str, run: str) -> None:
-    """A golden run's frames, fed from the host's run that the committed hashes hold."""
+    """Each build gives the frames of a golden run, which the committed hashes fix."""
     made, (_, seed, frames) = golden.make(run), golden.RUNS[run]
     engine = NativeEngine(made)
     assert golden.run(engine, run)["chain"] == golden.expected()[run]["chain"]
@@ -109,7 +116,7 @@ def golden_script(data: bytes, engine: NativeEngine, run: str, seed: int, frames
 @pytest.mark.skipif(not X86, reason="NOT RUN: AMX is x86's")
 @pytest.mark.parametrize("make", [cartridge, kernels.extreme], ids=["seeded", "extreme"])
 def test_amx_with_emulated_tiles(x86_builds: dict[str, list[str]], make: object) -> None:
-    """The AMX path's source, its tile instructions done in C, gives what the plain path gives."""
+    """The AMX path's source, with its tile instructions emulated in C, gives what the plain path gives."""
     assert callable(make)
     from awm_crank.engine.native import paths
 
@@ -130,13 +137,13 @@ def test_no_overflow_under_sanitizers(sanitized: str, make: object) -> None:
 
 
 def refused(sanitized: str, given: bytes) -> subprocess.CompletedProcess[bytes]:
-    """A run that may end early, and then leaves its memory to the system."""
+    """Runs a build that may end early, so its unfreed memory is not reported."""
     environment = {"ASAN_OPTIONS": "detect_leaks=0"}
     return subprocess.run([sanitized, "plain"], input=given, capture_output=True, check=False, env=environment)
 
 
 def test_fuzzed_cartridges_under_sanitizers(sanitized: str) -> None:
-    """Headers, directories and layer blocks with changed bytes are refused or run; nothing else is read."""
+    """Headers, directories and layer blocks with changed bytes are refused or run, and no other memory is read."""
     given, _ = kernels.script(cartridge(SHAPES["tiny"], 1), sessions=1, frames=1, seed=1)
     rng = random.Random(9)
     seen: set[int] = set()
@@ -153,7 +160,7 @@ def test_fuzzed_cartridges_under_sanitizers(sanitized: str) -> None:
 
 
 def test_short_input_under_sanitizers(sanitized: str) -> None:
-    """An input that ends anywhere is told apart from one that does not."""
+    """An input that is cut off anywhere is recognized as incomplete."""
     given, _ = kernels.script(cartridge(SHAPES["tiny"], 1), sessions=1, frames=1, seed=1)
     for size in (0, 3, 100, len(given) - 1):
         done = refused(sanitized, given[:size])
@@ -161,7 +168,7 @@ def test_short_input_under_sanitizers(sanitized: str) -> None:
 
 
 def test_no_floats_no_libc() -> None:
-    """The kernel's files include no system header but those of vector instructions, and name no floating type."""
+    """The kernel's files include no system header except for vector instructions, and use no floating type."""
     host = {"host.c", "host.h", "module.c", "runner.c"}
     for source in sorted(Path(kernels.SOURCES).glob("*.[ch]")):
         text = source.read_text()

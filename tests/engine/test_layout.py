@@ -22,12 +22,12 @@ def test_derived_sizes_of_the_trained_shape() -> None:
 
 
 def test_state_age_as_embed_moves_a_column() -> None:
-    """With the flag a player has one float less and eight embedding columns more."""
+    """With the flag, a player has one float less and eight embedding columns more."""
     assert Shape(64, 128, 16, 64, 1, state_age_as_embed=True).frame_dim == 196
 
 
 def test_readout_shift_keeps_the_sum_in_int32() -> None:
-    """N/2 pair products below 2^31, shifted by e, sum below 2^31."""
+    """N/2 pair products below 2^31, shifted by e, add up to less than 2^31."""
     for d_state in range(2, 258, 2):
         shift = Shape(64, 128, d_state, 64, 1).read_shift
         largest = (2 * 32768 * 32766 >> shift) + 1

@@ -1,4 +1,4 @@
-"""Every path of the native engine is the reference, bit for bit, and refuses what it cannot run."""
+"""Every path of the native engine equals the reference bit for bit, and refuses what it cannot run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RUNS_HERE = [name for name, missing in native.paths().items() if not missing]
 
 @pytest.mark.parametrize("path", RUNS_HERE)
 class TestPath:
-    """The same for every path that this CPU runs; the others are printed as NOT RUN (conftest.py)."""
+    """The same tests for every path that this CPU runs; conftest.py prints the other paths as NOT RUN."""
 
     @pytest.mark.parametrize("name", golden.RUNS)
     def test_golden(self, path: str, name: str) -> None:
-        """A golden run gives the committed hashes of every frame and of the states on the way."""
+        """A golden run gives the committed hashes of every frame and of the states in between."""
         made = golden.make(name)
         wanted = dict(golden.expected()[name])
         assert made.sha256.hex() == wanted.pop("cartridge")
@@ -34,7 +34,7 @@ class TestPath:
     @pytest.mark.parametrize("shape", kernels.SHAPES, ids=str)
     @pytest.mark.parametrize("make", [cartridge, kernels.extreme], ids=["seeded", "extreme"])
     def test_random_states_and_blocks(self, path: str, shape: object, make: object) -> None:
-        """From random and full states, with weights at the loader's bounds, one frame is the reference's."""
+        """From random and full states, with weights at the loader's bounds, a frame equals the reference's."""
         assert callable(make)
         made = make(shape, 11)
         reference, engine = ReferenceEngine(made), NativeEngine(made, path)
@@ -50,7 +50,7 @@ class TestPath:
 
     @pytest.mark.parametrize("threads", [1, 2, 3])
     def test_batch_is_one_by_one(self, path: str, threads: int) -> None:
-        """Sessions of a batch, of any size and over any number of threads, get what each gets alone."""
+        """Each session of a batch gets what it would get alone, for any batch size and number of threads."""
         made = cartridge(SHAPES["demo"], 3)
         alone, engine = NativeEngine(made, path), NativeEngine(made, path, threads)
         rng = random.Random(threads)
@@ -66,7 +66,7 @@ class TestPath:
             ]
 
     def test_scratch_is_small(self, path: str) -> None:
-        """Beyond the weights a further session takes its state, a little padding, and under 64 KB of scratch."""
+        """Besides the weights, another session takes its state, a little padding, and under 64 KB of scratch."""
         sizes = NativeEngine(cartridge(SHAPES["19.9M"], 1), path).sizes()
         assert sizes["scratch_next"] < 64 * 1024
         assert sizes["state"] < 1.01 * sizes["serialized"]
@@ -74,7 +74,7 @@ class TestPath:
 
 @pytest.fixture(scope="module")
 def engine() -> NativeEngine:
-    """One of the demo's shape, on the best path."""
+    """An engine of the demo's shape on the best path."""
     return NativeEngine(cartridge(SHAPES["demo"], 1))
 
 
@@ -82,7 +82,7 @@ BLOCK = kernels.block(random.Random(1))
 
 
 def test_heads_again_with_other_inputs(engine: NativeEngine) -> None:
-    """A context serves any number of inputs, and is not changed by them."""
+    """A context serves any number of inputs, and they do not change it."""
     context = engine.backbone(engine.start_state(BLOCK), BLOCK)
     first = engine.heads(context, BLOCK, bytes(16))
     assert engine.heads(context, BLOCK, bytes(range(16)))[80:96] == bytes(range(16))
@@ -90,7 +90,7 @@ def test_heads_again_with_other_inputs(engine: NativeEngine) -> None:
 
 
 def test_copy_is_independent(engine: NativeEngine) -> None:
-    """Advancing a state leaves its copy where it was."""
+    """Advancing a state leaves its copy unchanged."""
     state = engine.start_state(BLOCK)
     kept, before = engine.copy(state), engine.dump(state)
     engine.backbone(state, BLOCK)
@@ -101,7 +101,7 @@ def test_copy_is_independent(engine: NativeEngine) -> None:
     "offset,value", [(8, 0xFF), (10, 0xFF), (25, 5), (29, 2), (30, 8), (31, 33), (71, 1), (96, 33)]
 )
 def test_block_out_of_range(engine: NativeEngine, offset: int, value: int) -> None:
-    """A field that section 9 does not allow is refused with its offset, and the state stays as it was."""
+    """A field that section 9 does not allow is refused with its offset, and the state does not change."""
     quiet = bytearray(97)
     quiet[offset] = value
     if offset in {8, 10, 29}:  # the high byte of a u16
@@ -133,7 +133,7 @@ def test_lengths_are_checked(engine: NativeEngine) -> None:
 
 
 def test_foreign_states(engine: NativeEngine) -> None:
-    """A state of another shape, one given twice, and what is no state at all are refused."""
+    """A state of another shape, a state given twice, and an object that is no state are refused."""
     other = NativeEngine(cartridge(SHAPES["tiny"], 1))
     state = engine.start_state(BLOCK)
     before = engine.dump(state)
@@ -147,7 +147,7 @@ def test_foreign_states(engine: NativeEngine) -> None:
 
 
 def test_threads_take_turns() -> None:
-    """Calls of many threads into one engine give each session what it gets alone."""
+    """Calls from many threads into one engine give each session what it would get alone."""
     made = cartridge(SHAPES["demo"], 2)
     engine = NativeEngine(made, threads=2)
     wanted = {}
@@ -173,7 +173,7 @@ def test_threads_take_turns() -> None:
 
 
 def test_forced_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWM_ENGINE_PATH decides where no path is asked for, and an argument stands above it."""
+    """AWM_ENGINE_PATH decides where no path is asked for, and an argument overrides it."""
     monkeypatch.setenv("AWM_ENGINE_PATH", "plain")
     made = cartridge(SHAPES["tiny"], 1)
     assert NativeEngine(made).path == "plain"
@@ -181,15 +181,15 @@ def test_forced_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_best_path_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Left alone, the engine takes the last of its paths that this CPU runs."""
+    """By default the engine takes the last of its paths that this CPU runs."""
     monkeypatch.delenv("AWM_ENGINE_PATH", raising=False)
     assert native.choose() == RUNS_HERE[-1]
 
 
 def test_path_that_cannot_run() -> None:
-    """A path of another processor, or none at all, is refused by name with what is missing; none takes its place."""
+    """A path of another processor, or an unknown one, is refused by name with what is missing, and never replaced."""
     lacking = [name for name, missing in native.paths().items() if missing]
-    assert lacking  # neon or the x86 paths at least
+    assert lacking  # NEON, or at least the x86 paths
     for name in lacking:
         with pytest.raises(EngineError, match="cannot run") as error:
             native.choose(name)
@@ -201,7 +201,7 @@ def test_path_that_cannot_run() -> None:
 
 
 def test_without_the_module() -> None:
-    """Where the kernel is not built, the import says so and names the setting that does without."""
+    """Where the kernel is not built, the import error says so and names the setting that works without it."""
     program = "import sys; sys.modules['awm_crank.engine._native'] = None; import awm_crank.engine.native"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode != 0
@@ -210,7 +210,7 @@ def test_without_the_module() -> None:
 
 
 def test_binding_refuses_broken_cartridges() -> None:
-    """The binding itself, without the loader before it, survives every cut and thousands of changed bytes."""
+    """Without the loader before it, the binding survives every truncation and thousands of changed bytes."""
     from awm_crank.engine import _native
 
     data = cartridge(SHAPES["tiny"], 1).data

@@ -9,7 +9,7 @@ from awm_crank.errors import CartridgeError
 
 
 def test_the_demos_cartridge_is_the_released_one() -> None:
-    """It is the file with the pinned hash, and has the trained world's shape."""
+    """The file has the pinned hash and the trained world's shape."""
     cartridge = packaged.demo_cartridge()
     assert cartridge.sha256.hex() == packaged.DEMO_CARTRIDGE_SHA256
     shape = cartridge.shape
@@ -18,7 +18,7 @@ def test_the_demos_cartridge_is_the_released_one() -> None:
 
 
 def test_another_cartridge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package whose cartridge has other bytes does not give it out."""
+    """A package whose cartridge has other bytes refuses to return it."""
     monkeypatch.setattr(packaged, "DEMO_CARTRIDGE_SHA256", "00" * 32)
     with pytest.raises(CartridgeError, match="SHA-256"):
         packaged.demo_cartridge()

@@ -37,7 +37,7 @@ def test_steps_make_the_records_of_a_session() -> None:
 
 
 def test_checkpoint_header() -> None:
-    """The header is what a Checkpoint account of that frame begins with, behind its fixed fields."""
+    """The header is the beginning of that frame's Checkpoint account, after its fixed fields."""
     snapshot = play(30, checkpoints=(20, 0)).snapshot
     checkpoint = snapshot.checkpoints[0]
     assert checkpoint is not None
@@ -71,5 +71,5 @@ def test_ko_ends_it(player: int) -> None:
     ("frame", "max_frames", "last"), [(9, 10, False), (10, 10, True), (11, 10, True), (9, 0, False)]
 )
 def test_max_frames_ends_it(frame: int, max_frames: int, last: bool) -> None:
-    """The match is over when max_frames is reached; 0 means never."""
+    """The match is over when max_frames is reached, and 0 means never."""
     assert at(frame, start_players(1, 2)).is_last(max_frames) is last

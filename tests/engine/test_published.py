@@ -1,4 +1,4 @@
-"""A model as accounts: every hash checked, every contradiction refused."""
+"""Loading a model from its accounts: every hash is checked, and every contradiction refused."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SHARD = WeightShard(
 
 
 def change(thing: Any, **changes: Any) -> Any:
-    """The same with other fields."""
+    """The same accounts with other fields."""
     return msgspec.structs.replace(thing, **changes)
 
 
 def test_assemble() -> None:
-    """What publish would write gives the cartridge back."""
+    """The accounts that publish would write give the cartridge back."""
     assert shard_keys(MANIFEST, KEY) == MANIFEST.shard_keys[:1]
     assert assemble(MANIFEST, KEY, [SHARD]).sha256 == CARTRIDGE.sha256
 
@@ -45,7 +45,7 @@ def test_not_ready() -> None:
 
 @pytest.mark.parametrize("count", [0, 5])
 def test_impossible_count(count: int) -> None:
-    """So is one that names no shard, or more than there are keys for."""
+    """A manifest that names no shard, or more shards than it has keys, is refused."""
     with pytest.raises(CartridgeError, match="num_shards"):
         shard_keys(change(MANIFEST, num_shards=count), KEY)
 
@@ -61,13 +61,13 @@ def test_impossible_count(count: int) -> None:
     ],
 )
 def test_bad_shard(alter: Callable[[WeightShard], WeightShard], says: str) -> None:
-    """A shard that is not frozen, misplaced, of another size or hash is refused by name."""
+    """A shard that is not frozen, is misplaced, or has another size or hash is refused by name."""
     with pytest.raises(CartridgeError, match=says):
         assemble(MANIFEST, KEY, [alter(SHARD)])
 
 
 def test_another_cartridge() -> None:
-    """Shards that agree with themselves but not with the manifest's hash are refused."""
+    """Shards that are valid but do not have the manifest's hash are refused."""
     with pytest.raises(CartridgeError, match="SHA-256"):
         assemble(change(MANIFEST, cartridge_hash=bytes(32)), KEY, [SHARD])
 
@@ -80,7 +80,7 @@ def test_another_cartridge() -> None:
     ],
 )  # fmt: skip
 def test_manifest_that_disagrees(field: str) -> None:
-    """A manifest that says something else than its cartridge is refused; the field is named."""
+    """A manifest that contradicts its cartridge is refused, and the field is named."""
     altered: ModelManifest = change(MANIFEST, **{field: getattr(MANIFEST, field) + 1})
     with pytest.raises(CartridgeError, match=f"{field} contradicts"):
         assemble(altered, KEY, [SHARD])
@@ -88,7 +88,7 @@ def test_manifest_that_disagrees(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["luts", "layer_input_scales", "layer_output_scales"])
 def test_manifest_tables_that_disagree(field: str) -> None:
-    """So are tables and scales."""
+    """Tables and scales that contradict the cartridge are refused too."""
     value = getattr(MANIFEST, field)
     other = bytes(1024) if isinstance(value, bytes) else (9, *value[1:])
     with pytest.raises(CartridgeError, match=f"{field} contradicts"):

@@ -1,4 +1,6 @@
-"""The reference engine: golden vectors, state, decay, and that every byte matters."""
+"""The reference engine matches the golden vectors, decays to zero, and reacts to every byte of input, weight
+and state.
+"""
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ ENGINE = ReferenceEngine(TINY)
 
 @pytest.mark.parametrize("name", golden.RUNS)
 def test_golden(name: str) -> None:
-    """Every frame and state of the golden runs, from a cartridge that the seed makes byte for byte."""
+    """Every frame and state of the golden runs is right, from a cartridge that the seed reproduces byte for byte."""
     expected = golden.expected()[name]
     made = golden.make(name)
     assert made.sha256.hex() == expected["cartridge"]
@@ -47,7 +49,7 @@ PLAIN = final_hash(TINY, INPUTS)
 
 @pytest.mark.parametrize("byte", range(16))
 def test_one_controller_byte_changes_the_match(byte: int) -> None:
-    """Each byte of the inputs matters, by one unit of a stick and one bit of a button."""
+    """Changing an input by one unit of a stick or one bit of a button changes the match."""
     pads = bytearray(INPUTS[5])
     if byte % 8 in (4, 5):
         pads[byte] = 255
@@ -64,7 +66,7 @@ def test_one_controller_byte_changes_the_match(byte: int) -> None:
     "tensor", ["frame_proj.w", "layers.0.in_proj.w", "layers.1.out_proj.w", "layers.0.conv_w", "ctrl_proj.w"]
 )
 def test_one_weight_changes_the_match(tensor: str) -> None:
-    """One weight, one step of its own scale."""
+    """Changing one weight by one step of its scale changes the match."""
     arrays = {name: array.copy() for name, array in TINY.arrays.items()}
     flat = arrays[tensor].reshape(-1)
     flat[3] += 1 if flat[3] < 100 else -1
@@ -82,14 +84,14 @@ def test_one_weight_changes_the_match(tensor: str) -> None:
 
 @pytest.mark.parametrize("place", ["high plane", "tail", "step counter"])
 def test_one_state_byte_changes_the_match(place: str) -> None:
-    """One bit of a state value, of the convolution's tail, of the step counter."""
+    """Changing one bit of a state value, of the convolution's tail, or of the step counter changes the match."""
     values = TINY.shape.state_values
     at = {"high plane": 77, "tail": TINY.shape.d_inner * TINY.shape.d_state + 3, "step counter": 2 * values}[place]
     assert final_hash(TINY, INPUTS, spoil=at) != PLAIN
 
 
 def test_another_seed_is_another_match() -> None:
-    """The seed of the weights matters."""
+    """Another seed of the weights gives another match."""
     assert final_hash(cartridge(SHAPES["tiny"], 2), INPUTS) != PLAIN
 
 
@@ -112,7 +114,7 @@ def test_any_bytes_are_a_state_and_come_back(random: object) -> None:
 
 
 def test_dump_has_the_described_plane_first() -> None:
-    """High bytes layer by layer, h then tail; low bytes in the same order; the counter last."""
+    """A dump has the high bytes layer by layer, h before tail; then the low bytes in that order; then the counter."""
     state = ENGINE.start_state(START)
     state.h[1, 2, 3, 4] = -2
     state.tail[0, 1, 5] = 513
@@ -135,7 +137,7 @@ def test_state_of_another_length_is_refused(size: int) -> None:
 
 
 def test_copy_steps_back_one_frame() -> None:
-    """A copy is untouched by the original's steps, and gives the same frame again."""
+    """Steps of the original do not change its copy, which gives the same frame again."""
     state = ENGINE.start_state(START)
     kept = ENGINE.copy(state)
     before = ENGINE.dump(kept)
@@ -153,7 +155,7 @@ def test_heads_can_be_asked_again() -> None:
 
 
 def test_bad_block_changes_nothing() -> None:
-    """A refused block leaves the state as it was."""
+    """A refused block leaves the state unchanged."""
     state = ENGINE.start_state(START)
     before = ENGINE.dump(state)
     with pytest.raises(StateError):
@@ -164,7 +166,7 @@ def test_bad_block_changes_nothing() -> None:
 
 
 def silent(decay_alpha: int) -> Cartridge:
-    """A one-layer model whose scan input is exactly zero: x, B and C rows and the convolution's bias are nothing."""
+    """A one-layer model whose scan input is exactly zero: the x, B and C rows and the convolution's bias are zero."""
     source = cartridge(Shape(32, 32, 16, 16, 1), 3)
     arrays = {name: array.copy() for name, array in source.arrays.items()}
     inner, heads = source.shape.d_inner, source.shape.num_heads
@@ -184,7 +186,7 @@ def silent(decay_alpha: int) -> Cartridge:
 
 @pytest.mark.parametrize("alpha", [1 << 24, 1 << 21])
 def test_impulse_decays_to_zero_from_above_and_below(alpha: int) -> None:
-    """With no input every state value, of either sign, only ever shrinks, never changes sign, and reaches zero."""
+    """Without input every state value, of either sign, only shrinks, never changes sign, and reaches zero."""
     engine = ReferenceEngine(silent(alpha))
     state = engine.load(bytes(engine.state_size))
     state.h[:] = np.where(np.arange(state.h.size).reshape(state.h.shape) % 2, 32767, -32768)
@@ -201,9 +203,9 @@ def test_impulse_decays_to_zero_from_above_and_below(alpha: int) -> None:
 
 
 def test_slowest_possible_decay_still_moves() -> None:
-    """At the slowest decay the arithmetic knows, 32,768 updates take at least one unit from every value, as promised.
+    """At the slowest possible decay, 32,768 updates take at least one unit from every value, as promised.
 
-    The update is section 6.5's with q = 0, run through all dither values.
+    The update is section 6.5's with q = 0, for all dither values.
     """
     h = np.array([1, -1, 2, -2, 100, -100, 32767, -32768], np.int32)
     value = h.copy()
@@ -214,7 +216,7 @@ def test_slowest_possible_decay_still_moves() -> None:
 
 
 def test_step_counter_wraps() -> None:
-    """The counter is 32 bits; the step behind its last value is 0."""
+    """The counter is 32 bits; the step after its last value is 0."""
     state = ENGINE.start_state(START)
     state.step = 2**32 - 1
     ENGINE.backbone(state, START)
@@ -223,7 +225,7 @@ def test_step_counter_wraps() -> None:
 
 
 def test_low_bits_of_the_position_reach_the_model() -> None:
-    """A 1/256 of a game unit changes the state: the model reads the chain's number in full."""
+    """1/256 of a game unit changes the state, so the model reads the chain's number in full."""
     moved = (-30 * 256 + 1).to_bytes(4, "little", signed=True) + START[4:]
     assert ENGINE.frame_vector(moved)[0].tolist() == ENGINE.frame_vector(START)[0].tolist()
     assert ENGINE.frame_vector(moved)[1].tolist() != ENGINE.frame_vector(START)[1].tolist()

@@ -10,7 +10,7 @@ from awm_crank.engine.seeded import SHAPES, Stream, cartridge, random_inputs
 
 
 def test_stream_is_named_and_uniform() -> None:
-    """A name gives the same numbers always, another name others, all within the range asked for."""
+    """A name always gives the same numbers, another name gives others, and all are in the range asked for."""
     stream = Stream(7)
     first = stream.uniform("a", (1000,), -3, 3)
     assert np.array_equal(first, Stream(7).uniform("a", (1000,), -3, 3))
@@ -24,7 +24,7 @@ def test_stream_is_named_and_uniform() -> None:
     "shape", [SHAPES["tiny"], Shape(33, 45, 6, 15, 1), Shape(64, 64, 256, 64, 1), Shape(16, 16, 2, 1, 2, True)]
 )
 def test_activations_stay_alive(shape: Shape) -> None:
-    """Seeded models neither die nor stick: frames keep changing and the state is neither zero nor saturated."""
+    """Seeded models neither die nor stick: frames keep changing, and the state is neither zero nor saturated."""
     engine = ReferenceEngine(cartridge(shape, 11))
     block = frame.start_block(32, (1, 2))
     state = engine.start_state(block)
@@ -38,7 +38,9 @@ def test_activations_stay_alive(shape: Shape) -> None:
 
 
 def test_random_inputs_are_controllers() -> None:
-    """Sticks within ±80, known buttons only, held for six frames, as many as asked for."""
+    """Random inputs have sticks within ±80 and known buttons only, hold for six frames, and are as many as
+    asked for.
+    """
     pads = random_inputs(Stream(1), "pads", 100)
     assert len(pads) == 100
     assert pads[0] == pads[5]

@@ -1,4 +1,4 @@
-"""The shipped function tables."""
+"""The function tables that are shipped."""
 
 import hashlib
 import math
@@ -8,14 +8,14 @@ from awm_crank.engine import tables
 
 
 def test_build_gives_the_pinned_bytes() -> None:
-    """Computing the tables anew gives the 1,024 bytes that every cartridge must carry."""
+    """Computing the tables again gives the 1,024 bytes that every cartridge must carry."""
     luts = tables.build()
     assert len(luts) == tables.LUT_SIZE
     assert hashlib.sha256(luts).hexdigest() == tables.LUTS_SHA256
 
 
 def test_entries_are_the_functions_they_are_named_for() -> None:
-    """Each table is within half a unit of the function that docs/numerics.md gives, written with other arithmetic."""
+    """Each table is within half a unit of its function in docs/numerics.md, computed in a different way."""
     values = struct.unpack("<384H64I", tables.build())
     for i in range(127):
         assert abs(values[i] - 32768 / (1 + math.exp(-i / 16))) < 0.51

@@ -1,4 +1,4 @@
-"""An engine without a model, and matches played with it: everything that `verify` looks at, in milliseconds."""
+"""An engine without a model, and matches played with it: everything that `verify` checks, in milliseconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CARTRIDGE = hashlib.sha256(b"the fake engine's cartridge").digest()
 
 
 class FakeEngine:
-    """Keeps the engine protocol; the state is a running hash, the next frame a few numbers drawn from it."""
+    """An engine whose state is a running hash, from which the next frame's few numbers are drawn."""
 
     state_size = 32
 
@@ -68,14 +68,14 @@ class FakeEngine:
 
 @dataclass
 class Match:
-    """A played match: its file, and what the chain would hold of it."""
+    """A played match: its file, and the accounts that the chain would hold."""
 
     file: file.MatchFile
     snapshot: Snapshot
 
 
 def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0, 0), max_frames: int = 0) -> Match:
-    """A match of `frames` frames; `checkpoints` are the frames of A and B, 0 for none."""
+    """Plays `frames` frames; `checkpoints` are the frames of A and B, 0 for none."""
     engine = FakeEngine()
     entity, model = Pubkey(bytes([7] * 32)), Pubkey(bytes([8] * 32))
     player1, player2, writer = (Pubkey(bytes([n] * 32)) for n in (1, 2, 3))
@@ -139,5 +139,5 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
 
 
 def seal(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with the data_hash that its content has."""
+    """The checkpoint with the data_hash of its content."""
     return msgspec.structs.replace(checkpoint, data_hash=hashlib.sha256(checkpoint.hashed).digest())

@@ -13,7 +13,7 @@ ENCODING = {"percent_scale": 0.01, "xy_scale": 0.05, "state_age_as_embed": False
 def weights(
     seed: int, context_len: int, hidden: int = 24, trunk: int = 12, *, age: bool = False
 ) -> dict[str, np.ndarray]:
-    """State-dict name to random float32 array."""
+    """Maps a state-dict name to a random float32 array."""
     rng = np.random.default_rng(seed)
     tables = {n: s for n, s in EMBEDDINGS.items() if n != "state_age_embed" or age}
     columns = sum(s[1] for n, s in tables.items() if n != "stage_embed")
@@ -26,5 +26,5 @@ def weights(
 
 
 def policy(seed: int = 1, context_len: int = 3, *, age: bool = False) -> Policy:
-    """A policy of that many frames."""
+    """A policy that looks at this many frames."""
     return Policy(weights(seed, context_len, age=age), ENCODING | {"state_age_as_embed": age}, context_len)

@@ -1,4 +1,4 @@
-"""Action states have words for people."""
+"""Action states have names for people."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from awm_crank.match.actions import action_name
     ],
 )
 def test_known_states(state: int, name: str) -> None:
-    """The states that the reference names have those words, and groups keep their bounds."""
+    """The states that the reference names have those names, and groups keep their bounds."""
     assert action_name(state) == name
 
 
 @pytest.mark.parametrize("state", [-1, 400])
 def test_state_outside_the_table(state: int) -> None:
-    """A number that is no action state is shown as it is."""
+    """A number that is not an action state is shown as it is."""
     assert action_name(state) == f"action {state}"

@@ -1,4 +1,4 @@
-"""Arrays of a stranger's file: they come back bit for bit, or the file is refused before its memory is taken."""
+"""Arrays of a stranger's file are read bit for bit, or refused before they take memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def npz(values: dict[str, Any], compressed: bool = True) -> bytes:
 
 
 def member(shape: tuple[int, ...], body: bytes, descr: str = "<f4", size: int | None = None) -> bytes:
-    """A file whose only array says to have this shape, whatever follows."""
+    """A file whose only array claims this shape, whatever follows."""
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": descr, "fortran_order": False, "shape": shape})
     out = io.BytesIO()
@@ -35,7 +35,7 @@ def member(shape: tuple[int, ...], body: bytes, descr: str = "<f4", size: int | 
         archive.writestr("a.npy", head.getvalue() + body)
     data = bytearray(out.getvalue())
     if size is not None:
-        # the size in the central directory, which is what a reader goes by
+        # the size in the central directory, which readers use
         at = data.rindex(b"PK\x01\x02") + 24
         data[at : at + 4] = size.to_bytes(4, "little")
     return bytes(data)
@@ -43,7 +43,7 @@ def member(shape: tuple[int, ...], body: bytes, descr: str = "<f4", size: int | 
 
 @pytest.mark.parametrize("compressed", [True, False])
 def test_good(compressed: bool) -> None:
-    """Values, shapes and types come back, in either order of axes."""
+    """Values, shapes and types are read back, in either order of axes."""
     found = read_arrays(npz({**GOOD, "f": np.asfortranarray(GOOD["a"])}, compressed))
     assert found.keys() == {*GOOD, "f"}
     for name, value in {**GOOD, "f": GOOD["a"]}.items():
@@ -64,7 +64,7 @@ def test_good(compressed: bool) -> None:
     ids=["bomb", "shape", "size", "axes", "negative", "many"],
 )
 def test_too_large(data: bytes) -> None:
-    """Few bytes that stand for many are refused without taking the memory."""
+    """A small file that expands to a large array is refused without taking the memory."""
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=r"policy file \(\.npz\)"):
@@ -76,13 +76,13 @@ def test_too_large(data: bytes) -> None:
 
 @pytest.mark.parametrize("value", [np.array([1, "x"], dtype=object), np.array(["text"]), np.zeros(1, "<c8")])
 def test_other_types(value: Any) -> None:
-    """Objects, text and complex numbers are no weights."""
+    """Objects, text and complex numbers are refused as weights."""
     with pytest.raises(CheckpointError, match="an array of"):
         read_arrays(npz({"a": value}))
 
 
 def test_unknown_compression() -> None:
-    """A method that zipfile does not know is the file's fault, not a NotImplementedError."""
+    """A compression method that zipfile does not know is reported as the file's fault, not as NotImplementedError."""
     data = bytearray(npz(GOOD))
     for at in range(len(data) - 4):
         if data[at : at + 4] == b"PK\x01\x02":
@@ -93,7 +93,7 @@ def test_unknown_compression() -> None:
 
 @given(st.data())
 def test_any_damage(data: st.DataObject) -> None:
-    """A file with any bytes changed is refused, or gives arrays."""
+    """A file with changed bytes is refused, or gives arrays."""
     raw = bytearray(npz(GOOD, data.draw(st.booleans())))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))

@@ -10,7 +10,7 @@ from awm_crank.wire.accounts import RECORD_SIZE
 
 @pytest.mark.parametrize(("fields", "size"), [(RECORD, RECORD_SIZE), (BLOCK, 97), (CHECKPOINT, 136)])
 def test_leaves_cover_every_byte_once(fields: Fields, size: int) -> None:
-    """The leaves of a layout lie side by side, without gap or overlap."""
+    """The leaves of a layout cover every byte, without gap or overlap."""
     at = 0
     for _, offset, width, _ in fields.leaves:
         assert offset == at
@@ -35,13 +35,13 @@ def test_byte_strings_are_hex() -> None:
 
 
 def test_behind_the_struct() -> None:
-    """Bytes behind a checkpoint's struct are its state, at their offset."""
+    """Bytes after a checkpoint's struct are reported as its state, with their offset."""
     found = CHECKPOINT.first(9, "checkpoint A", bytes(200), bytes(150) + b"\1" + bytes(49))
     assert found == Difference(9, "checkpoint A", "state", 150, "0x00", "0x01")
 
 
 def test_lengths() -> None:
-    """Another length is a difference of its own."""
+    """A different length is reported as a difference."""
     found = CHECKPOINT.first(9, "checkpoint A", bytes(200), bytes(199))
     assert found is not None
     assert (found.field, found.expected, found.found) == ("length", "200 bytes", "199 bytes")

@@ -43,7 +43,7 @@ def test_visualizer_form() -> None:
 
 
 def test_frames_follow_records() -> None:
-    """Frame n shows the numbers of record n, fixed point divided exactly."""
+    """Frame n shows the numbers of record n, with fixed point converted exactly."""
     found = document()
     for number in range(1, 6):
         record = base64.b64decode(found["records"][number - 1])
@@ -53,12 +53,12 @@ def test_frames_follow_records() -> None:
 
 
 def test_round_trip() -> None:
-    """What is encoded parses back to the same match."""
+    """A match that is encoded and parsed stays the same."""
     assert file.parse(ENCODED).encode() == ENCODED
 
 
 def test_records_with_a_gap() -> None:
-    """A file is only built from all records, frame 1 first."""
+    """A file can be built only from all records from frame 1 on."""
     with pytest.raises(MatchFileError, match=r"expected frame 1, found frame 2"):
         play_records = MATCH.file.records[1:]
         session = MATCH.snapshot.session
@@ -102,14 +102,14 @@ def test_malformed(change: Any, text: str) -> None:
 
 @given(st.binary(max_size=200) | st.integers(0, len(ENCODED) - 1).map(lambda n: ENCODED[:n]))
 def test_fuzz(raw: bytes) -> None:
-    """Bytes that are no match file give a typed error, whatever they are."""
+    """Bytes that are not a match file raise a typed error, whatever they are."""
     with pytest.raises(MatchFileError):
         file.parse(raw)
 
 
 @given(st.integers(0, len(ENCODED) - 1), st.integers(1, 255))
 def test_damaged(at: int, by: int) -> None:
-    """A damaged file either parses to something or is refused by name."""
+    """A damaged file is either parsed or refused by name."""
     raw = ENCODED[:at] + bytes((ENCODED[at] ^ by,)) + ENCODED[at + 1 :]
     try:
         parsed = file.parse(raw)
@@ -130,7 +130,9 @@ def test_damaged(at: int, by: int) -> None:
     ],
 )
 def test_stage_beyond_all_measure(change: dict[str, Any]) -> None:
-    """A stage that is wider than any, or is none, is refused by name: a page that drew it would stand still."""
+    """A stage that is invalid, or wider than any real one, is refused by name, because drawing it would freeze
+    a page.
+    """
     content = document()
     content["stage_geometry"].update(change)
     with pytest.raises(MatchFileError, match="stage_geometry"):

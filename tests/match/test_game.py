@@ -1,4 +1,4 @@
-"""A match computed here: frames and hashes."""
+"""A match that is computed here: frames and hashes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from awm_crank.wire.accounts import FrameRecord
 
 
 def test_records_are_the_sessions() -> None:
-    """Given a session's inputs and sources, it makes the session's records and chain hash."""
+    """From a session's inputs and sources, the game computes the session's records and chain hash."""
     match = play(30).file
     game = Game.start(FakeEngine(), match.start_players, match.meta.stage, bytes.fromhex(match.meta.genesis))
     for number, raw in enumerate(match.records, 1):

@@ -1,4 +1,4 @@
-"""Offline matches: complete, repeatable, and good enough for verify."""
+"""Offline matches are complete and repeatable, and verify."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def played(seed: int = 4, max_frames: int = 25, **more: object) -> file.MatchFil
 
 
 def test_file_verifies() -> None:
-    """What was played is written, read back, and recomputed without a difference."""
+    """A match that is played, written and read back is recomputed without a difference."""
     match = file.parse(played(characters=(2, 20)).encode())
     verdict = verify_file(match, FakeEngine(), CARTRIDGE)
     assert (verdict.difference, verdict.last) == (None, 25)
@@ -29,7 +29,7 @@ def test_file_verifies() -> None:
 
 
 def test_inputs_are_the_agents() -> None:
-    """Every input is what the agent gives for its frame and the players before it, and counts as fresh."""
+    """Every input is the agent's choice for its frame and the players before it, and counts as fresh."""
     match = played()
     before = match.start_players
     for raw in match.records:
@@ -41,14 +41,14 @@ def test_inputs_are_the_agents() -> None:
 
 
 def test_same_match_same_file() -> None:
-    """The same arguments give the same bytes; another seed, length or character is another session."""
+    """The same arguments give the same bytes; another seed, length or character gives another session."""
     assert played().encode() == played().encode()
     others = [played(), played(seed=5), played(max_frames=26), played(characters=(1, 0))]
     assert len({other.meta.session for other in others}) == len(others)
 
 
 def test_what_only_a_chain_has() -> None:
-    """Model and players are the zero key, and the session is its entity's."""
+    """Model and players are the zero key, and the entity determines the session."""
     meta = played().meta
     zero = str(ids.ZERO_KEY)
     assert (meta.model, meta.player1, meta.player2) == (zero, zero, zero)
@@ -75,7 +75,7 @@ def test_refusals() -> None:
 
 
 def test_progress() -> None:
-    """Each frame is told, with the last one."""
+    """The callback gets each frame's number, and the last one's."""
     told: list[tuple[int, int]] = []
     played(max_frames=3, progress=lambda *step: told.append(step))
     assert told == [(1, 3), (2, 3), (3, 3)]

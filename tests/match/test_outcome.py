@@ -33,5 +33,7 @@ def players(one: tuple[int, int], two: tuple[int, int]) -> bytes:
     ],
 )
 def test_winner(one: tuple[int, int], two: tuple[int, int], frame: int, max_frames: int, winner: str | None) -> None:
-    """Without stocks a player has lost; at the time limit stocks count, then percentages; before it nobody has won."""
+    """A player without stocks loses. At the time limit stocks decide, then percentages. An unfinished match has no
+    winner.
+    """
     assert outcome.winner(players(one, two), frame, max_frames) == winner

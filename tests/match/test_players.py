@@ -1,4 +1,4 @@
-"""Scripted players: pure, seeded, within a controller's ranges."""
+"""Scripted players are pure and seeded, and stay within a controller's ranges."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START = state(-30) + state(30)
     [(0, 0xE220A8397B1DCDAF), (0x9E3779B97F4A7C15, 0x6E789E6AA1B965F4), (1234567, 6457827717110365317)],
 )
 def test_splitmix_vectors(seed: int, expected: int) -> None:
-    """SplitMix64 gives the published sequence: outputs 1 and 2 of seed 0, output 1 of seed 1234567."""
+    """SplitMix64 gives the published sequence: outputs 1 and 2 of seed 0, and output 1 of seed 1234567."""
     assert players.splitmix64(seed) == expected
 
 
@@ -40,7 +40,7 @@ def test_splitmix_vectors(seed: int, expected: int) -> None:
 def test_agents_are_pure_and_in_range(
     name: str, seed: int, player: int, frame: int, x0: float, x1: float, y: float, on_ground: int
 ) -> None:
-    """Every agent gives 8 bytes, the same ones again, sticks within a full tilt, no undefined button bit."""
+    """Every agent returns 8 bytes, the same every time, with sticks within a full tilt and no undefined button bit."""
     view = state(x0, y, on_ground=on_ground) + state(x1)
     first = players.agent(name)(seed, player, frame, view)
     assert first == players.agent(name)(seed, player, frame, view)
@@ -50,18 +50,18 @@ def test_agents_are_pure_and_in_range(
 
 
 def test_noop_is_neutral() -> None:
-    """noop is eight zero bytes."""
+    """noop returns eight zero bytes."""
     assert players.noop(1, 0, 1, START) == bytes(8)
 
 
 def test_hold_forward_walks_at_the_opponent() -> None:
-    """Player 0 starts left and holds right, player 1 the other way."""
+    """Player 0 starts on the left and holds right; player 1 does the opposite."""
     assert struct.unpack_from("<b", players.hold_forward(1, 0, 1, START))[0] == 80
     assert struct.unpack_from("<b", players.hold_forward(1, 1, 1, START))[0] == -80
 
 
 def test_random_depends_on_seed_player_and_frame_only() -> None:
-    """Another seed or player gives another sequence; other PlayerStates give the same."""
+    """Another seed or player gives another sequence, and other PlayerStates give the same one."""
 
     def sequence(seed: int, player: int, view: bytes) -> list[bytes]:
         return [players.random(seed, player, frame, view) for frame in range(1, 601)]
@@ -94,7 +94,7 @@ def test_spacing_approaches_and_retreats(mine: float, theirs: float, sign: int) 
 
 
 def test_fighter_comes_home() -> None:
-    """Beyond the stage's edge it holds towards the middle, and jumps while it has a jump left."""
+    """Beyond the stage's edge the fighter holds towards the middle, and jumps while it has a jump left."""
     view = state(-110, -5, on_ground=0) + state(10)
     inputs = [struct.unpack("<bbbbBBBB", players.fighter(3, 0, frame, view)) for frame in range(1, 61)]
     assert {i[0] for i in inputs} == {players.FULL_TILT}
@@ -103,7 +103,7 @@ def test_fighter_comes_home() -> None:
 
 @pytest.mark.parametrize("player", [0, 1])
 def test_fighter_fights(player: int) -> None:
-    """It runs at a far opponent, and strikes, guards and turns beside a near one."""
+    """The fighter runs at a far opponent, and strikes, guards and turns next to a near one."""
     far = state(-50) + state(50)
     sticks = {struct.unpack_from("<b", players.fighter(1, player, frame, far))[0] for frame in range(1, 61)}
     assert sticks == {80 if player == 0 else -80}
@@ -114,14 +114,14 @@ def test_fighter_fights(player: int) -> None:
 
 
 def test_spacing_attacks_at_reach() -> None:
-    """At reach it presses A in some frames and lets it go in others."""
+    """In reach, the spacing player presses A in some frames and lets it go in others."""
     view = state(0) + state(14)
     pressed = [players.spacing(3, 0, frame, view)[6] for frame in range(1, 61)]
     assert set(pressed) == {0, players.A}
 
 
 def test_unknown_agent() -> None:
-    """An unknown agent is refused with the known ones."""
+    """An unknown agent is refused with a list of the known ones."""
     with pytest.raises(ConfigError) as caught:
         players.agent("fox")
     assert str(caught.value) == "no agent is called 'fox'. Try: one of noop, random, hold-forward, spacing, fighter"

@@ -1,4 +1,4 @@
-"""Policies: the forward pass is PyTorch's, both files hold the same, and matches are driven by them."""
+"""Policies compute as PyTorch does, both file formats hold the same weights, and policies can drive matches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def moved(x: int, action: int) -> bytes:
 
 
 def test_forward_is_torchs() -> None:
-    """The same numbers as nn.Sequential with its ReLUs and dropouts (in evaluation) gives, sigmoid included."""
+    """The numbers equal those of nn.Sequential in evaluation mode, with its ReLUs, dropouts and sigmoid."""
     made = policy(context_len=2)
     w = {name: torch.from_numpy(value) for name, value in made.weights.items()}
     trunk = nn.Sequential(
@@ -65,7 +65,7 @@ def test_forward_is_torchs() -> None:
 
 
 def test_frame_vector_is_the_world_models() -> None:
-    """The vector is what the world model's own PyTorch frame vector is for the same frame and embeddings."""
+    """The vector equals the world model's own PyTorch frame vector for the same frame and embeddings."""
     from awm_crank.engine.offline import checkpoint as world
     from awm_crank.engine.offline.seeded_checkpoint import checkpoint as seeded
     from awm_crank.engine.offline.torch_model import TorchModel
@@ -81,7 +81,7 @@ def test_frame_vector_is_the_world_models() -> None:
 
 
 def test_player_1_sees_itself_as_player_0() -> None:
-    """With both fighters exchanged, player 1 sees what player 0 saw, and acts alike."""
+    """With the fighters exchanged, player 1 sees what player 0 saw, and acts the same."""
     made, players = policy(), moved(300, 44)
     exchanged = players[32:] + players[:32]
     assert (made.frame_vector(players, STAGE, 0) == made.frame_vector(exchanged, STAGE, 1)).all()
@@ -90,7 +90,7 @@ def test_player_1_sees_itself_as_player_0() -> None:
 
 
 def test_context_is_the_last_frames() -> None:
-    """The K last frames decide, no older one does; asked again or stepped back, the answer is the same."""
+    """Only the last K frames decide, and asking again or stepping back gives the same answer."""
     frames = [moved(400 * n, 14 + n) for n in range(6)]
     made = policy(context_len=3)
     whole, late = made.agent(STAGE), made.agent(STAGE)
@@ -110,7 +110,7 @@ def test_context_is_the_last_frames() -> None:
 
 @pytest.mark.parametrize("age", [False, True])
 def test_files_hold_the_same(age: bool) -> None:
-    """.npz gives the weights back bit for bit, with K and encoding, in half precision to three digits."""
+    """.npz returns the weights bit for bit, with K and encoding, and to three digits in half precision."""
     made = policy(4, 2, age=age)
     again = Policy.read(made.encode())
     assert again.context_len == 2
@@ -123,7 +123,7 @@ def test_files_hold_the_same(age: bool) -> None:
 
 
 def test_checkpoint_of_torch() -> None:
-    """A .pt plays as its .npz does."""
+    """A .pt file plays as its .npz does."""
     from_torch = Policy.read(checkpoint(3, 4))
     from_arrays = Policy.read(from_torch.encode())
     players = moved(-900, 65)
@@ -131,7 +131,7 @@ def test_checkpoint_of_torch() -> None:
 
 
 def test_pressed() -> None:
-    """Analog outputs become sticks about 128 and a shoulder, logits above 0 become buttons."""
+    """Analog outputs become sticks centred on 128 and a shoulder; logits above 0 become buttons."""
     rest = np.array([128, 128, 128, 128, 0], np.float32) / np.float32(255)
     assert pressed(rest, np.full(8, -1.0, np.float32)) == bytes(8)
     assert pressed(rest + np.float32(0.01), np.zeros(8, np.float32)) == bytes(8)
@@ -141,7 +141,7 @@ def test_pressed() -> None:
 
 
 def test_drives_a_match() -> None:
-    """A policy plays a scripted player, the file verifies, and its inputs depend on what happens."""
+    """A policy plays against a scripted player, the file verifies, and its inputs depend on the match."""
     match = offline.play(FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40)
     assert verify_file(match, FakeEngine(), CARTRIDGE).difference is None
     assert len({FrameRecord.decode(raw).input1 for raw in match.records}) > 10
@@ -161,7 +161,7 @@ def test_drives_a_match() -> None:
     ],
 )
 def test_refused_weights(change: dict[str, np.ndarray | None], message: str) -> None:
-    """What is missing, left over, misshapen or no number is named."""
+    """A tensor that is missing, left over, misshapen or not finite is named."""
     altered = {**weights(1, 3), **{name: value for name, value in change.items() if value is not None}}
     for name, value in change.items():
         if value is None:
@@ -172,7 +172,7 @@ def test_refused_weights(change: dict[str, np.ndarray | None], message: str) -> 
 
 
 def test_refused_settings() -> None:
-    """A flag that is not supported and a K that is none are refused by name."""
+    """An unsupported flag and an impossible K are refused by name."""
     with pytest.raises(CheckpointError, match="flag projectiles is not supported"):
         Policy(weights(1, 3), {**ENCODING, "projectiles": True}, 3)
     for wrong in (0, True, None, 601, "3"):
@@ -183,7 +183,7 @@ def test_refused_settings() -> None:
 
 
 def test_refused_files() -> None:
-    """Nothing but an archive of a policy is read."""
+    """A file that is not an archive of a policy is refused."""
     with pytest.raises(CheckpointError, match=r"policy file; expected a \.pt or \.npz file"):
         Policy.read(b"not an archive")
     out = io.BytesIO()
@@ -201,7 +201,7 @@ DAMAGE = st.lists(st.tuples(st.integers(0, len(SMALL) - 1), st.integers(0, 255))
 @settings(max_examples=150, deadline=None)
 @given(DAMAGE, st.integers(0, 400))
 def test_damaged_files(changes: list[tuple[int, int]], cut: int) -> None:
-    """A damaged .npz is refused by name, or harmless: never another exception."""
+    """A damaged .npz is harmless or refused by name, and raises no other exception."""
     data = bytearray(SMALL[: len(SMALL) - cut])
     for at, value in changes:
         data[at % len(data)] = value

@@ -17,7 +17,7 @@ def test_final_destination() -> None:
 
 
 def test_platforms_lie_within_the_ground() -> None:
-    """Battlefield's platforms are left of, right of and above the middle, over the ground."""
+    """Battlefield's platforms are left, right and above the middle, over the ground."""
     stage = stages.geometry(stages.BATTLEFIELD)
     left, right, top = stage["platforms"]
     assert stage["ground"]["x_min"] < left["x_min"] < left["x_max"] < 0 < right["x_min"] < right["x_max"]

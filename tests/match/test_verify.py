@@ -1,4 +1,4 @@
-"""verify: an honest match agrees, and one altered byte of any field is caught and named."""
+"""verify accepts an honest match, and catches and names one altered byte of any field."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from awm_crank.wire.accounts import RECORD_SIZE
 FRAMES = 40
 FILE_MATCH = play(FRAMES, max_frames=600)
 RING_MATCH = play(FRAMES, capacity=24, checkpoints=(20, 30))
-# reserved bytes other than 0 are refused by the codec already
+# the codec already refuses reserved bytes other than 0
 HASHED = [*(leaf for leaf in CHECKPOINT.leaves if leaf[0] != "reserved2"), ("state", 136, 32, "")]
 replace = msgspec.structs.replace
 
 
 def altered(data: bytes, at: int, by: int = 1) -> bytes:
-    """The bytes with one bit pattern flipped at one place."""
+    """The bytes with some bits flipped at one place."""
     return data[:at] + bytes((data[at] ^ by,)) + data[at + 1 :]
 
 
 def file_difference(match: file.MatchFile) -> Any:
-    """What verify finds in a file."""
+    """The difference that verify finds in a file."""
     return verify.verify_file(match, FakeEngine(), CARTRIDGE).difference
 
 
 def session_difference(**changes: Any) -> Any:
-    """What verify finds on a chain whose snapshot has these changes."""
+    """The difference that verify finds on a chain whose snapshot has these changes."""
     return verify.verify_session(replace(RING_MATCH.snapshot, **changes), FakeEngine()).difference
 
 
@@ -49,13 +49,13 @@ def test_honest_file() -> None:
 
 
 def test_file_survives_its_encoding() -> None:
-    """Written and read back, the file still agrees."""
+    """A match file that is written and read back still verifies."""
     assert file_difference(file.parse(FILE_MATCH.file.encode())) is None
 
 
 @pytest.mark.parametrize("leaf", RECORD.leaves, ids=lambda leaf: leaf[0])
 def test_one_byte_of_a_record(leaf: tuple[str, int, int, str]) -> None:
-    """Each field of a record, altered, is caught in its frame; what the model computes is named to the byte."""
+    """An altered field of a record is caught in its frame, and the report names the byte and the computed value."""
     name, offset, size, _ = leaf
     for at in (offset, offset + size - 1):
         records = list(FILE_MATCH.file.records)
@@ -63,7 +63,7 @@ def test_one_byte_of_a_record(leaf: tuple[str, int, int, str]) -> None:
         found = file_difference(replace(FILE_MATCH.file, records=records))
         assert found.frame == 17
         if name.startswith("input"):
-            # another input makes another frame: the frame, or the rule for inputs that were not given, tells
+            # another input leads to another frame, so either the frame differs or the rule for missing inputs is broken
             assert found.place == "record"
         elif name.startswith("source"):
             assert found.field.split(" ")[0] in (name, "chain_hash", f"input{name[-1]}")
@@ -86,7 +86,7 @@ META_CHANGES = {
 
 @pytest.mark.parametrize("key", META_CHANGES)
 def test_altered_meta(key: str) -> None:
-    """Each key of meta that the match depends on, altered, is caught; the hashes are named themselves."""
+    """Each altered key of meta that the match depends on is caught, and a wrong hash is named."""
     meta = replace(FILE_MATCH.file.meta, **{key: META_CHANGES[key]})
     found = file_difference(replace(FILE_MATCH.file, meta=meta))
     wanted = {"entity": "meta.session", "chain_hash": "meta.chain_hash", "session": "meta.session"}
@@ -94,7 +94,7 @@ def test_altered_meta(key: str) -> None:
 
 
 def test_another_cartridge() -> None:
-    """With a cartridge of another hash nothing is compared at all."""
+    """With a cartridge of another hash nothing is compared."""
     with pytest.raises(VerifyError, match="played with another cartridge"):
         verify.verify_file(FILE_MATCH.file, FakeEngine(), bytes(32))
 
@@ -127,7 +127,7 @@ def test_swapped_records() -> None:
 
 
 def test_frames_after_the_end() -> None:
-    """A frame beyond max_frames cannot be: the programs end the session there."""
+    """A frame beyond max_frames is refused, since the programs end the session there."""
     match = play(12, max_frames=12)
     assert file_difference(match.file) is None
     longer = play(13, max_frames=12)
@@ -136,7 +136,7 @@ def test_frames_after_the_end() -> None:
 
 @pytest.mark.parametrize(("source", "player"), [(1, 0), (2, 1)])
 def test_forged_source(source: int, player: int) -> None:
-    """A held input has to be the last fresh one, a neutral one zero, and the record says which is broken."""
+    """A held input must repeat the last fresh one and a neutral one must be zero; the report names the broken rule."""
     at = next(i for i, r in enumerate(FILE_MATCH.file.records) if i > 6 and r[20 + player] == source)
     records = list(FILE_MATCH.file.records)
     records[at] = altered(records[at], 4 + 8 * player)
@@ -145,7 +145,7 @@ def test_forged_source(source: int, player: int) -> None:
 
 
 def test_honest_session() -> None:
-    """An honest chain agrees from its older checkpoint on, which the verdict names."""
+    """An honest chain agrees from its older checkpoint on, and the verdict names that checkpoint."""
     verdict = verify.verify_session(RING_MATCH.snapshot, FakeEngine())
     verdict.check()
     assert (verdict.start, verdict.last) == (20, FRAMES)
@@ -164,7 +164,7 @@ def test_frame_zero() -> None:
 
 
 def test_session_nobody_joined() -> None:
-    """Where player 2 has not come there is no match to recompute, which is no difference either."""
+    """Before player 2 has joined there is no match to recompute, which does not count as a difference."""
     snapshot = play(0).snapshot
     waiting = replace(snapshot, session=replace(snapshot.session, player2=Pubkey.default()))
     with pytest.raises(VerifyError, match=r"never began\. Try: verify it once player 2 has joined"):
@@ -172,13 +172,13 @@ def test_session_nobody_joined() -> None:
 
 
 def test_overtaken_checkpoint_is_not_begun_from() -> None:
-    """A checkpoint whose following records the ring has overwritten is passed over for the next one."""
+    """When the ring has overwritten the records after a checkpoint, the next checkpoint is used."""
     verdict = verify.verify_session(play(FRAMES, capacity=16, checkpoints=(20, 30)).snapshot, FakeEngine())
     assert (verdict.start, verdict.difference) == (30, None)
 
 
 def test_nothing_to_begin_from() -> None:
-    """Without a usable checkpoint the error says what there is, and what to do."""
+    """Without a usable checkpoint the error says what exists, and what to do."""
     with pytest.raises(VerifyError) as caught:
         verify.verify_session(play(FRAMES, capacity=8, checkpoints=(20, 30)).snapshot, FakeEngine())
     assert "expected one of frame 32 or later, found frame 20, frame 30. Try: verify a match file" in str(caught.value)
@@ -193,7 +193,7 @@ def test_ring_given_back() -> None:
 
 @pytest.mark.parametrize("leaf", RECORD.leaves, ids=lambda leaf: leaf[0])
 def test_one_byte_of_a_ring_record(leaf: tuple[str, int, int, str]) -> None:
-    """Each field of a record in the ring, altered, is caught in its frame."""
+    """An altered field of a record in the ring is caught in its frame."""
     name, offset, _, _ = leaf
     at = (25 - 1) % 24 * RECORD_SIZE + offset
     found = session_difference(log=replace(RING_MATCH.snapshot.log, ring=altered(RING_MATCH.snapshot.log.ring, at)))
@@ -205,7 +205,7 @@ def test_one_byte_of_a_ring_record(leaf: tuple[str, int, int, str]) -> None:
 @pytest.mark.parametrize("leaf", HASHED, ids=lambda leaf: leaf[0])
 @pytest.mark.parametrize("slot", [0, 1])
 def test_one_byte_of_a_checkpoint(leaf: tuple[str, int, int, str], slot: int) -> None:
-    """A checkpoint's altered byte breaks its data_hash; even with a hash that fits, recomputation catches it."""
+    """An altered byte of a checkpoint breaks its data_hash; with a hash that fits, recomputation still catches it."""
     name, offset, _, _ = leaf
     checkpoints = list(RING_MATCH.snapshot.checkpoints)
     original = checkpoints[slot]
@@ -250,7 +250,7 @@ def test_altered_accounts(account: str, changes: dict[str, Any], field: str) -> 
 
 
 def test_error_names_everything() -> None:
-    """The error of a difference names frame, field, byte, both values."""
+    """The error of a difference names frame, field, byte and both values."""
     records = list(FILE_MATCH.file.records)
     value = int.from_bytes(records[16][24:28], "little", signed=True)
     records[16] = altered(records[16], 24)
@@ -263,14 +263,14 @@ def test_error_names_everything() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, FRAMES - 1), st.integers(0, 95), st.integers(1, 255))
 def test_any_byte_of_any_record(number: int, at: int, by: int) -> None:
-    """Whatever byte of whatever record is altered, the difference lies in that very frame."""
+    """Whatever byte of whatever record is altered, the difference is found in that very frame."""
     records = list(FILE_MATCH.file.records)
     records[number] = altered(records[number], at, by)
     assert file_difference(replace(FILE_MATCH.file, records=records)).frame == number + 1
 
 
 def test_progress() -> None:
-    """Progress is told for each frame, with the last one's number."""
+    """The callback gets each frame's number, and the last one's."""
     told: list[tuple[int, int]] = []
     match: Match = play(3)
     verify.verify_file(match.file, FakeEngine(), CARTRIDGE, progress=lambda n, of: told.append((n, of)))

@@ -1,4 +1,4 @@
-"""Renderings: what is in an account can be read off them."""
+"""Text renderings show what an account holds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shown(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, str]:
 
 
 def test_player_line() -> None:
-    """A PlayerState reads in game units and words."""
+    """A PlayerState is shown in game units and words."""
     assert view.player(start_players(2, 20)[32:]) == (
         "x 30.00 y 0.00, 0 %, 4 stocks, wait (action 14, 0 frames), left, ground, shield 60.0, 2 jumps, character 20"
     )
@@ -42,7 +42,7 @@ def test_player_line() -> None:
     ],
 )
 def test_controller_line(given_input: bytes, text: str) -> None:
-    """A ControllerInput names sticks, triggers and buttons that are used."""
+    """A ControllerInput names the sticks, triggers and buttons in use."""
     assert view.controller(given_input) == text
 
 
@@ -60,7 +60,7 @@ def test_session_account() -> None:
 
 
 def test_ring() -> None:
-    """A frame log says which frames it holds and shows the last one."""
+    """A frame log shows which frames it holds, and the last one."""
     _, text = shown(MATCH.snapshot.log.encode(), ids.FRAME_LOG, KEY)
     assert "ring                    frames 1..30\nframe 30, chain hash " in text
 
@@ -75,7 +75,7 @@ def test_match_and_cartridge() -> None:
 
 
 def test_unknown_account() -> None:
-    """An account of nobody's kind is refused with owner and size."""
+    """An account of an unknown kind is refused with owner and size."""
     with pytest.raises(AccountError, match=f"not one that awm-crank knows; found owner {KEY}, 5 bytes"):
         view.account(bytes(5), KEY, KEY)
 
@@ -85,7 +85,7 @@ def test_unknown_account() -> None:
     st.data(),
 )
 def test_any_bytes_of_a_known_kind(account: object, data: st.DataObject) -> None:
-    """An account of ours with any damage behind its discriminator is rendered or refused by a typed error."""
+    """An account of ours with any damage after its discriminator is rendered, or refused by a typed error."""
     raw = bytearray(account.encode())  # type: ignore[attr-defined]
     for _ in range(3):
         raw[data.draw(st.integers(8, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -98,13 +98,13 @@ def test_any_bytes_of_a_known_kind(account: object, data: st.DataObject) -> None
 
 
 def test_a_name_from_a_chain_cannot_control_the_terminal() -> None:
-    """A value keeps to its line, and its escape sequences are shown as text."""
+    """A value stays on its line, and its escape sequences are shown as text."""
     shown = view.render(iter([("name", "evil\x1b[2J\nsession  forged"), ("", "two\nlines")]))
     assert shown == f"{'name':<24}evil\\x1b[2J\\nsession  forged\ntwo\nlines\n"
 
 
 def test_values_for_json() -> None:
-    """Keys are base58 and bytes hex; long bytes are only counted."""
+    """Keys are base58 and bytes hex; of long bytes only the number is given."""
     snapshot = MATCH.snapshot
     values = view.values(snapshot.session)
     assert values["player1"] == str(snapshot.session.player1)

@@ -15,7 +15,7 @@ from awm_crank.match import words
     ],
 )  # fmt: skip
 def test_sol(lamports: int, text: str) -> None:
-    """SOL is exact to the lamport, without zeros that say nothing."""
+    """SOL is exact to the lamport, without trailing zeros."""
     assert words.sol(lamports) == text
 
 
@@ -27,7 +27,7 @@ def test_sol(lamports: int, text: str) -> None:
     ],
 )  # fmt: skip
 def test_date(seconds: int, text: str) -> None:
-    """A time is a date in UTC; one that no calendar has is a number."""
+    """A time is shown as a date in UTC, or as a number if no calendar has it."""
     assert words.date(seconds) == text
 
 

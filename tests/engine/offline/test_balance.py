@@ -1,4 +1,4 @@
-"""Gains of matrix columns."""
+"""The gains of matrix columns."""
 
 import numpy as np
 
@@ -10,8 +10,10 @@ RNG = np.random.default_rng(1)
 
 
 def test_gains_even_columns_out() -> None:
-    """Columns of the frame eight times apart come nearer each other; gains are powers of two, the largest 1; an input
-    that no row reads keeps the least."""
+    """Gains bring columns whose sizes differ eightfold nearer to each other.
+
+    They are powers of two, and the largest is 1. An input that no row reads gets the smallest gain.
+    """
     weight = RNG.normal(size=(64, SHAPE.frame_dim)) / 16
     weight[:, : 2 * SHAPE.player_floats] *= 8
     weight[:, 3] = weight[:, SHAPE.player_floats + 3] = 0
@@ -26,7 +28,9 @@ def test_gains_even_columns_out() -> None:
 
 
 def test_both_players_share_gains() -> None:
-    """frame_proj's columns get the same gain for both players, as large as the one of them asks that needs more."""
+    """Both players' columns of frame_proj share a gain, which is as large as the player with the larger column
+    needs.
+    """
     weight = RNG.normal(size=(64, SHAPE.frame_dim)) / 16
     weight[:, SHAPE.player_floats + 1] *= 16
     gains = balance.frame_gains(weight, SHAPE)

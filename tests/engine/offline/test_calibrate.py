@@ -18,7 +18,9 @@ START = frame.start_block(32, (1, 2))
 
 
 def test_ranges_name_every_activation_and_states_by_row() -> None:
-    """Each layer's activations and the residual have a positive range; the state and what feeds it one for each row."""
+    """Each layer's activations and the residual have a positive range; the state and its input have one for
+    each row.
+    """
     ranges = calibrate(MODEL, frames=6).ranges
     for n in range(2):
         for name in ("in", "z", "xbc", "conv", "b", "push", "h", "y", "x", "drive", "out"):
@@ -29,7 +31,7 @@ def test_ranges_name_every_activation_and_states_by_row() -> None:
 
 
 def test_real_frames_never_shrink_a_range() -> None:
-    """A calibration with real frames beside covers the one without, and its moments are those of the real frames."""
+    """Calibrating with real frames gives ranges at least as wide as without, and moments of the real frames only."""
     short = calibrate(MODEL, frames=6)
     blocks = b"".join(rollout(MODEL, [START], [random_inputs(Stream(4), "real", 9)])[0])
     forced = calibrate(MODEL, frames=6, blocks=blocks)
@@ -41,7 +43,7 @@ def test_real_frames_never_shrink_a_range() -> None:
 
 
 def test_slow_heads_reach_what_they_reach_in_the_end() -> None:
-    """A head that forgets in 700 frames gets from twelve about the range that it gets from three hundred."""
+    """For a head that forgets in 700 frames, twelve frames give about the same range as three hundred."""
     weights = dict(SOURCE.weights)
     for n in range(2):
         weights[f"layers.{n}.mamba.dt_bias"] = np.full(4, -6.5)
@@ -56,13 +58,13 @@ def test_slow_heads_reach_what_they_reach_in_the_end() -> None:
 
 
 def test_part_of_a_frame_is_refused() -> None:
-    """Real frames come in whole blocks."""
+    """Real frames that do not fill whole blocks are refused."""
     with pytest.raises(CheckpointError, match="calibration frames"):
         calibrate(MODEL, frames=1, blocks=START + b"x")
 
 
 def test_exploding_models_are_refused() -> None:
-    """Activations that are not finite give an error that names one."""
+    """Activations that are not finite raise an error that names one of them."""
     weights = {
         name: w * (1e308 if name == "layers.0.mamba.in_proj.weight" else 1) for name, w in SOURCE.weights.items()
     }

@@ -19,7 +19,7 @@ SOURCE = checkpoint.read(FILE)
 
 
 def test_read_finds_shape_scales_and_weights() -> None:
-    """Sizes come from the tensors; every parameter is counted and kept."""
+    """The tensors determine the sizes, and every parameter is counted and kept."""
     assert SOURCE.shape == SHAPE
     assert SOURCE.scales == SCALES
     content = torch.load(io.BytesIO(FILE), weights_only=True)
@@ -63,13 +63,13 @@ def test_unsupported_flags_are_refused_by_name(flag: str) -> None:
 
 
 def test_lookahead_of_one_frame_is_refused() -> None:
-    """A number is a flag too."""
+    """A lookahead of one frame is refused, although it is a number and not a flag."""
     with pytest.raises(CheckpointError, match="lookahead"):
         checkpoint.from_weights(SOURCE.weights, {"lookahead": 1})
 
 
 def test_scales_are_read_and_checked() -> None:
-    """A checkpoint's own scale is used; nonsense is refused."""
+    """A checkpoint's own scale is used, and a scale that makes no sense is refused."""
     assert checkpoint.from_weights(SOURCE.weights, {"xy_scale": 0.1}).scales["xy_scale"] == 0.1
     for bad in (0, -1, 50, "much"):
         with pytest.raises(CheckpointError, match="xy_scale"):
@@ -77,14 +77,14 @@ def test_scales_are_read_and_checked() -> None:
 
 
 def test_other_vocabulary_is_refused() -> None:
-    """Embedding sizes are fixed; the training-only settings are let through."""
+    """Embedding sizes are fixed, and settings that matter only in training are ignored."""
     with pytest.raises(CheckpointError, match="action_vocab"):
         checkpoint.from_weights(SOURCE.weights, {"action_vocab": 500})
     assert checkpoint.from_weights(SOURCE.weights, {"action_vocab": 400, "focal_offset": 3}).shape == SHAPE
 
 
 def test_missing_left_over_misshapen_and_infinite_tensors_are_refused() -> None:
-    """Each is named."""
+    """A tensor that is missing, left over, misshapen or infinite is refused by name."""
     weights = dict(SOURCE.weights)
     del weights["ctrl_proj.bias"]
     with pytest.raises(CheckpointError, match=r"ctrl_proj\.bias"):
@@ -101,7 +101,7 @@ def test_missing_left_over_misshapen_and_infinite_tensors_are_refused() -> None:
 
 @pytest.mark.parametrize("content", [[1, 2], {"model_state_dict": {}}, {"model_state_dict": 3, "encoding_config": {}}])
 def test_files_of_another_kind_are_refused(content: object) -> None:
-    """A .pt file that is no checkpoint of ours says what is missing."""
+    """A .pt file that is not one of our checkpoints is refused with what it lacks."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     with pytest.raises(CheckpointError):
@@ -111,7 +111,7 @@ def test_files_of_another_kind_are_refused(content: object) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, len(FILE)), st.booleans())
 def test_damaged_files_raise_only_checkpoint_errors(noise: bytes, cut: int, keep: bool) -> None:
-    """Noise and truncations give a CheckpointError, whatever torch makes of them."""
+    """Noise and truncated files raise CheckpointError, whatever torch makes of them."""
     data = FILE[:cut] + noise if keep else noise
     try:
         checkpoint.read(data)

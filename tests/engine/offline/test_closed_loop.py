@@ -1,4 +1,4 @@
-"""First divergence of worlds that start alike."""
+"""When worlds that start alike first diverge."""
 
 import numpy as np
 import pytest
@@ -34,18 +34,18 @@ def changed(at: int, kind: str, value: int) -> bytes:
     ids=["same", "x by one unit", "x by more", "y of the other", "action", "shield alone"],
 )
 def test_what_counts_as_apart(other: bytes, expected: bool) -> None:
-    """An action, or a position by more than one unit, of either player; nothing else."""
+    """Two frames differ if either player's action does, or a position by more than one unit; nothing else counts."""
     assert differ(START, other) is expected
 
 
 def test_medians_and_ratio() -> None:
-    """Figures of a divergence, starts that never differ counting as beyond the horizon."""
+    """A divergence gives medians and their ratio; a world that never differs counts as longer than the horizon."""
     found = Divergence(np.array([4, 8, 11]), np.array([2, 4, 5]), 10)
     assert (found.medians, found.ratio) == ((8.0, 4.0), 2.0)
 
 
 def test_integers_outlast_bfloat16() -> None:
-    """An INT8 world leaves FP32's later than bf16's does, from 16 starts, and the numbers are frames."""
+    """From 16 starts, the INT8 world follows FP32 longer than the bf16 world does, and the numbers are frames."""
     cart = golden.seeded_world()
     stream = Stream(2)
     starts = [Start([START], random_inputs(stream, f"loop {i}", 120)) for i in range(16)]
@@ -57,7 +57,9 @@ def test_integers_outlast_bfloat16() -> None:
 
 
 def test_context_is_consumed_first() -> None:
-    """Worlds teacher-forced through a match go on from its last frame: the first difference is not in the context."""
+    """After a match as context, worlds go on from its last frame, and the first difference is not inside the
+    context.
+    """
     cart = golden.seeded_world()
     engine = NativeEngine(cart)
     lane = fidelity.play(engine, [START], [random_inputs(Stream(5), "context", 60)])[0]

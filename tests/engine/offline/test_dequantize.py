@@ -1,4 +1,4 @@
-"""Dequantized weights: what a cartridge's integers stand for."""
+"""Dequantized weights: the numbers that a cartridge's integers represent."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from awm_crank.engine.seeded import SHAPES, cartridge
 
 
 def test_every_checkpoint_name_has_its_weights() -> None:
-    """A dequantize cartridge has the tensors of a checkpoint of its shape, and the two rows of units."""
+    """A dequantized cartridge has the tensors of a checkpoint of its shape, and the two rows of units."""
     cart = cartridge(SHAPES["tiny"], 1)
     expected = checkpoint.names(cart.shape) | {"feature_units": (29,), "ctrl_units": (13,)}
     assert {name: w.shape for name, w in dequantize(cart).items()} == expected
@@ -25,7 +25,7 @@ def test_head_slices_cover_all_rows() -> None:
 
 
 def test_units_are_the_encoding_s_scales() -> None:
-    """A raw unit of x weighs 0.05/256 in the frame vector and in the output that predicts it."""
+    """A raw unit of x weighs 0.05/256 in the frame vector, and in the output that predicts x."""
     cart = cartridge(SHAPES["tiny"], 1)
     units = dequantize(cart)["feature_units"]
     assert np.allclose(

@@ -1,4 +1,4 @@
-"""The seeded cartridge against floating point, over 600 teacher-forced frames of each of two sessions."""
+"""The seeded cartridge compared with floating point over 600 teacher-forced frames of two sessions."""
 
 import numpy as np
 import pytest
@@ -19,20 +19,20 @@ HEADS = [f"p{p} {name}" for p in (0, 1) for name in CLASSES]
 
 
 def sessions(frames: int) -> list[list[bytes]]:
-    """Two matches of its own."""
+    """Two matches of the cartridge's own."""
     starts = [frame.start_block(32, (1, 2)), frame.start_block(31, (18, 22))]
     inputs = [random_inputs(Stream(77), f"fidelity {i}", frames) for i in range(2)]
     return fidelity.play(NativeEngine(golden.seeded_world()), starts, inputs)
 
 
 def measured(model: TorchModel) -> Fidelity:
-    """600 frames of it against a model."""
+    """Compares 600 frames with a model."""
     return fidelity.measure(NativeEngine(golden.seeded_world()), model, sessions(FRAMES), report_at=(10, 100))
 
 
 @pytest.fixture(scope="module")
 def own() -> Fidelity:
-    """Against FP32 on the cartridge's dequantized weights; the table is printed."""
+    """Compares with FP32 on the cartridge's dequantized weights, and prints the table."""
     result = measured(fidelity.dequantized_model(golden.seeded_world()))
     print(f"against FP32 on the cartridge's own weights: {result}")  # noqa: T201
     return result
@@ -40,19 +40,21 @@ def own() -> Fidelity:
 
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_agrees(own: Fidelity, head: str) -> None:
-    """Each categorical head's argmax agrees on 95 % of the frames at least, as it must, and on 99 %, as it does."""
+    """Each categorical head agrees on at least 95 % of the frames, the requirement, and on 99 %, the usual figure."""
     assert own.agreement[head] >= 0.99
     assert own.confident_agreement[head] >= 0.999
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_no_head_is_constant(own: Fidelity, head: str) -> None:
-    """The figures mean something: FP32 shows ten actions and two values of every other head at least."""
+    """The figures mean something: FP32 shows ten actions, and at least two values of every other head."""
     assert own.distinct[head] >= (10 if head.endswith("action") else 2)
 
 
 def test_numbers_follow(own: Fidelity) -> None:
-    """Regressions are within 3 % of their own spread, binaries agree on 99 %, the state is 40 dB above its error."""
+    """Regressions are within 3 % of their own spread, binaries agree on 99 %, and the state is 40 dB above its
+    error.
+    """
     assert max(own.regression.values()) <= 0.03, own.regression
     assert min(own.agreement[name] for name in BINARY) >= 0.99
     assert own.state_snr_db[FRAMES] >= 40
@@ -60,7 +62,7 @@ def test_numbers_follow(own: Fidelity) -> None:
 
 
 def test_checkpoint_itself_is_followed() -> None:
-    """Rounding the weights moves the world little: against the FP32 checkpoint's own weights, printed."""
+    """Rounding the weights changes the world little: compared with the checkpoint's own FP32 weights, and printed."""
     source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], SEED))
     result = measured(fidelity.checkpoint_model(source))
     print(f"against FP32 on the checkpoint's weights: {result}")  # noqa: T201
@@ -68,7 +70,7 @@ def test_checkpoint_itself_is_followed() -> None:
 
 
 def test_a_wrong_model_is_seen() -> None:
-    """The measure can fail: another seed's model agrees on next to nothing."""
+    """The comparison can fail: another seed's model agrees on almost nothing."""
     source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], SEED + 1))
     model = fidelity.checkpoint_model(source)
     world = golden.seeded_world()
@@ -80,7 +82,7 @@ def test_a_wrong_model_is_seen() -> None:
 
 
 def test_matches_begin_anew() -> None:
-    """The frames to compare on begin another match when one has lasted long enough or a player has no stocks left."""
+    """The frames to compare begin another match when one has lasted long enough, or a player has no stocks left."""
     lane = sessions(fidelity.MATCH_FRAMES + 5)[0]
     assert lane[fidelity.MATCH_FRAMES] == lane[0]
     assert all(block[25] and block[57] for block in lane)

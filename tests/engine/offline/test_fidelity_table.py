@@ -1,4 +1,4 @@
-"""The table of goals: what passes, what fails, and that damage is seen."""
+"""The table of goals: what passes, what fails, and that damage shows."""
 
 from typing import Any
 
@@ -44,7 +44,9 @@ def rebuilt(**arrays: np.ndarray) -> Cartridge:
 
 
 def test_every_goal_has_its_row(sound: Table) -> None:
-    """18 heads twice, 24 regressions, three of the state, one of the closed loop; all pass, and the text says so."""
+    """The table has 18 heads twice, 24 regressions, three rows of the state and one of the closed loop, and all
+    pass.
+    """
     kinds = [row.kind for row in sound.rows]
     assert [kinds.count(kind) for kind in dict.fromkeys(kinds)] == [18, 18, 24, 3, 1]
     assert not failed(sound), sound.text()
@@ -53,7 +55,7 @@ def test_every_goal_has_its_row(sound: Table) -> None:
 
 
 def test_state_age_as_embedding() -> None:
-    """A checkpoint that embeds state_age goes through quantization, integers, floating point and closed loops alike."""
+    """A checkpoint that embeds state_age passes quantization, integers, floating point and closed loops."""
     source = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, state_age_as_embed=True), 1))
     cart = quantize(source, name="age", frames=200)
     assert cart.arrays["state_age_embed"].any()
@@ -64,7 +66,7 @@ def test_state_age_as_embedding() -> None:
 
 
 def test_a_wrong_checkpoint_fails() -> None:
-    """Against another seed's weights choices, numbers and closed loop miss, the state (own weights) does not."""
+    """With another seed's weights, choices, numbers and closed loop fail; the state, on its own weights, does not."""
     other = checkpoint.read(seeded_checkpoint.checkpoint(SHAPE, 2))
     table = fidelity_table.build(NativeEngine(CART), other, **FEW)
     assert {"argmax agreement", "regression, RMS / std", "closed loop, first divergence"} <= failed(table)
@@ -73,7 +75,7 @@ def test_a_wrong_checkpoint_fails() -> None:
 
 
 def test_damaged_weights_fail() -> None:
-    """An eighth of one projection's weights set to zero is seen against the checkpoint."""
+    """Setting an eighth of one projection's weights to zero fails against the checkpoint."""
     w = CART.arrays["layers.0.out_proj.w"].copy()
     w[:, :8] = 0
     table = fidelity_table.build(NativeEngine(rebuilt(**{"layers.0.out_proj.w": w})), SOURCE, **FEW)
@@ -81,7 +83,9 @@ def test_damaged_weights_fail() -> None:
 
 
 def test_a_coarse_state_fails() -> None:
-    """State formats five bits too coarse are seen in the state's rows, against the cartridge's own weights."""
+    """State formats that are five bits too coarse fail in the state's rows, even against the cartridge's own
+    weights.
+    """
     low = [2 * lf.f_c + lf.sh_b - 19 for lf in CART.formats.layers]
     coarse = {f"layers.{n}.hs": np.maximum(CART.arrays[f"layers.{n}.hs"] - 5, low[n]) for n in range(2)}
     coarse |= {f"layers.{n}.row_gain": 0 * CART.arrays[f"layers.{n}.row_gain"] for n in range(2)}
@@ -90,7 +94,7 @@ def test_a_coarse_state_fails() -> None:
 
 
 def test_recorded_frames() -> None:
-    """Frames of a file are compared on, again from their beginning where they are few; their inputs drive the loops."""
+    """Frames from a file are compared, repeated from the start where they are few, and their inputs drive the loops."""
     lane = [frame.start_block(32, (1, 2))] * 150
     table = fidelity_table.build(NativeEngine(CART), recorded=b"".join(lane), **FEW)
     assert "recorded" in table.about["frames"]
@@ -100,7 +104,7 @@ def test_recorded_frames() -> None:
 
 
 def test_another_shape_is_refused() -> None:
-    """A checkpoint that the cartridge cannot come from is named."""
+    """A checkpoint that the cartridge cannot come from is refused by name."""
     other = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 1), 1))
     with pytest.raises(CheckpointError, match="differ in shape"):
         fidelity_table.build(NativeEngine(CART), other, **FEW)
@@ -108,5 +112,5 @@ def test_another_shape_is_refused() -> None:
 
 @pytest.mark.parametrize(("value", "at_most", "passed"), [(1.0, False, True), (0.9, False, False), (1.1, True, False)])
 def test_rows_compare_with_their_goal(value: float, at_most: bool, passed: bool) -> None:
-    """A goal is a least or a most, itself included."""
+    """A goal is a minimum or a maximum, and the goal itself passes."""
     assert Row("k", "n", value, 1.0, at_most=at_most).passed is passed

@@ -1,4 +1,4 @@
-"""Checkpoint files as people have them: what is read, and the sentence with which the rest is refused."""
+"""Checkpoint files as people have them: which are read, and the one sentence that refuses the others."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def frame_proj(tensor: torch.Tensor) -> bytes:
     ids=["legacy", "parameters", "double", "strided", "other keys"],
 )
 def test_the_same_weights_come_out_of_every_kind_of_file(data: bytes) -> None:
-    """How a file stores its tensors changes nothing."""
+    """However a file stores its tensors, the same weights are read."""
     weights = files.read(data).weights
     assert weights.keys() == EXPECTED.keys()
     assert all(np.array_equal(weights[name], EXPECTED[name]) for name in EXPECTED)
@@ -68,14 +68,14 @@ def test_the_same_weights_come_out_of_every_kind_of_file(data: bytes) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
 def test_narrow_floats_are_widened_exactly(dtype: torch.dtype) -> None:
-    """A half-precision number is the same number in float64."""
+    """A half-precision number becomes the same number in float64."""
     weights = files.read(with_state(lambda state: {k: v.to(dtype) for k, v in state.items()})).weights
     assert all(np.array_equal(weights[name], value.to(dtype).double().numpy()) for name, value in STATE.items())
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
 def test_wrappers_prefixes_are_removed_and_said(prefix: str) -> None:
-    """DataParallel and torch.compile rename every tensor."""
+    """DataParallel and torch.compile rename every tensor; their prefixes are removed, and the reader says so."""
     content = files.read(with_state(lambda state: {prefix + k: v for k, v in state.items()}))
     assert content.weights.keys() == EXPECTED.keys()
     assert content.notes == (f"The prefix {prefix} was removed from the names of the tensors.",)
@@ -83,13 +83,13 @@ def test_wrappers_prefixes_are_removed_and_said(prefix: str) -> None:
 
 
 def test_an_averaged_model_is_read() -> None:
-    """AveragedModel keeps a counter among the weights, which is no weight."""
+    """AveragedModel keeps a counter among the weights, which is ignored."""
     data = with_state(lambda state: {"n_averaged": torch.tensor(5), **{"module." + k: v for k, v in state.items()}})
     assert files.read(data).weights.keys() == EXPECTED.keys()
 
 
 def test_a_state_dict_is_named_by_its_key() -> None:
-    """The averaged weights of a training run, one dict deeper."""
+    """The averaged weights of a training run, one dict deeper, are selected by their key."""
     data = saved({**CONTENT, "ema": {"shadow": {k: v * 2 for k, v in STATE.items()}}})
     assert np.array_equal(
         files.read(data, key="ema.shadow").weights["final_norm.weight"], EXPECTED["final_norm.weight"] * 2
@@ -99,7 +99,7 @@ def test_a_state_dict_is_named_by_its_key() -> None:
 
 
 def test_files_of_tensors_alone_take_their_settings_from_json() -> None:
-    """A safetensors file, and a bare state dict, have no encoding_config inside."""
+    """A safetensors file or a bare state dict has no encoding_config inside, so the settings come from JSON."""
     config = json.dumps({"encoding_config": {"xy_scale": 0.1}, "context_len": 30}).encode()
     for data in (save(dict(STATE)), saved(STATE)):
         content = files.read(data, config=config)
@@ -114,7 +114,7 @@ def test_files_of_tensors_alone_take_their_settings_from_json() -> None:
 
 
 def test_the_older_config_dict_is_read() -> None:
-    """Older trainers, and the trainer of policies, write one dict `config`."""
+    """The dict `config`, which older trainers and the trainer of policies write, is read."""
     rest = {k: v for k, v in CONTENT.items() if k not in ("encoding_config", "context_len")}
     content = files.read(saved({**rest, "config": {"context_len": 30, "model_type": "x", "xy_scale": 0.1}}))
     assert (content.encoding, content.context_len) == ({"xy_scale": 0.1}, 30)
@@ -161,7 +161,7 @@ def test_what_is_no_model_is_refused_in_one_sentence(reason: str) -> None:
 
 
 def test_a_claim_of_512_gb_allocates_nothing() -> None:
-    """A file of a few kilobytes can claim a tensor of any size."""
+    """A file of a few kilobytes that claims a tensor of 512 GB is refused without allocating it."""
     data = frame_proj(torch.zeros(1).expand(1 << 37))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError, match=r"frame_proj\.weight"):
@@ -170,7 +170,7 @@ def test_a_claim_of_512_gb_allocates_nothing() -> None:
 
 
 def test_every_flipped_bit_of_the_weights_is_found() -> None:
-    """The archive has a checksum for each tensor; torch does not look at it."""
+    """The archive has a checksum for each tensor, which torch ignores; the reader checks it."""
     for at in range(len(FILE) // 4, len(FILE) - len(FILE) // 4, len(FILE) // 40):
         damaged = bytearray(FILE)
         damaged[at] ^= 0x10
@@ -178,7 +178,7 @@ def test_every_flipped_bit_of_the_weights_is_found() -> None:
             weights = files.read(bytes(damaged)).weights
         except CheckpointError:
             continue
-        # alignment between two entries belongs to none of them
+        # the bytes that align two entries belong to neither
         assert all(np.array_equal(weights[name], EXPECTED[name]) for name in EXPECTED)
 
 
@@ -191,7 +191,7 @@ def test_every_flipped_bit_of_the_weights_is_found() -> None:
     ],
 )
 def test_other_models_are_named(names: list[str], kind: str) -> None:
-    """A model of another architecture is told apart from a broken one."""
+    """A model of another architecture is recognized as such, and not reported as broken."""
     with pytest.raises(CheckpointError, match=kind):
         checkpoint.from_weights({name: np.zeros((3, 3)) for name in names}, {})
 
@@ -200,7 +200,7 @@ def test_other_models_are_named(names: list[str], kind: str) -> None:
     "encoding", [{1: 2}, {"novel": torch.ones(2)}, {"xy_scale": True}, {"xy_scale": float("nan")}, {"x": {}}, None, []]
 )
 def test_settings_that_are_none_are_refused(encoding: object) -> None:
-    """Whatever stands in the place of the settings, the answer is a sentence."""
+    """Whatever is in the place of the settings, one sentence refuses it."""
     with pytest.raises(CheckpointError, match="encoding_config"):
         checkpoint.from_weights(EXPECTED, encoding)
 
@@ -208,7 +208,7 @@ def test_settings_that_are_none_are_refused(encoding: object) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.binary(min_size=1, max_size=300), st.integers(0, 2**64 - 1))
 def test_noise_as_safetensors_raises_only_checkpoint_errors(noise: bytes, size: int) -> None:
-    """A header of any claimed length over any bytes."""
+    """A header of any claimed length over any bytes raises CheckpointError and nothing else."""
     for data in (noise, size.to_bytes(8, "little") + b"{" + noise, len(noise).to_bytes(8, "little") + noise):
         with pytest.raises(CheckpointError):
             files.read(data)

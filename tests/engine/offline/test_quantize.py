@@ -26,7 +26,7 @@ CART = quantize(SOURCE, name="small", version=7, frames=20)
 
 
 def test_fraction_bits_are_the_most_that_fit() -> None:
-    """The next bit would leave the limit, unless the range ends there."""
+    """One more fraction bit would exceed the limit, unless the range of bits ends there."""
     assert fraction_bits(1.0, 32767, 0, 20) == 14
     assert fraction_bits(1.1, 32767, 0, 20) == 14
     assert fraction_bits(2.1, 32767, 0, 20) == 13
@@ -35,7 +35,7 @@ def test_fraction_bits_are_the_most_that_fit() -> None:
 
 
 def test_products_come_back() -> None:
-    """The cartridge's model says what the checkpoint's says, but for half a percent of an output's variance."""
+    """The cartridge's model differs from the checkpoint's by at most half a percent of an output's variance."""
     model, own = TorchModel.of_checkpoint(SOURCE), TorchModel(dequantize(CART), SHAPE)
     blocks = rollout(model, [frame.start_block(32, (1, 2))], [random_inputs(Stream(5), "products", 40)])[0]
     said = []
@@ -51,7 +51,7 @@ def test_products_come_back() -> None:
 
 
 def test_weights_on_the_grid_stay_there() -> None:
-    """A matrix that was rounded to int8 rows before comes through quantization as it is."""
+    """A matrix that is already rounded to int8 rows stays as it is."""
     name = "layers.0.mamba.out_proj.weight"
     weight = SOURCE.weights[name]
     scale = np.maximum(1e-12, np.abs(weight).max(axis=1, keepdims=True) / 127)
@@ -61,7 +61,7 @@ def test_weights_on_the_grid_stay_there() -> None:
 
 
 def test_constant_inputs_leave_no_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What rounding takes from a character's and a stage's embedding, the same in all frames, the bias gives back."""
+    """The bias compensates the rounding error of inputs that are the same in all frames, as character and stage are."""
     weight = SOURCE.weights["frame_proj.weight"]
     columns = balance.frame_columns(balance.frame_gains(weight, SHAPE), SHAPE)
     scale = np.maximum(np.abs(weight / columns).max(axis=1, keepdims=True), 1e-12) / 127
@@ -85,7 +85,7 @@ def test_constant_inputs_leave_no_offset(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_small_tensors_are_nearly_exact() -> None:
-    """Convolutions, D, A, dt lose less than a thousandth of their tensor's size; norms too."""
+    """Convolutions, D, A, dt and norms lose less than a thousandth of their tensor's size."""
     real = dequantize(CART)
     for name, weight in SOURCE.weights.items():
         if name.endswith(("conv1d.weight", "conv1d.bias", ".D", "A_log", "dt_bias", "norm.weight")):
@@ -93,18 +93,18 @@ def test_small_tensors_are_nearly_exact() -> None:
 
 
 def test_names_and_parameters_are_kept() -> None:
-    """The cartridge carries name, version and the checkpoint's parameter count."""
+    """The cartridge carries the name, the version and the checkpoint's parameter count."""
     assert (CART.name, CART.version, CART.total_params) == ("small", 7, SOURCE.total_params)
     assert CART.shape == replace(SHAPE, row_gains=True)
 
 
 def test_quantizing_twice_gives_the_same_bytes() -> None:
-    """Nothing but checkpoint and calibration decides the file."""
+    """The same checkpoint and calibration always give the same bytes."""
     assert quantize(SOURCE, name="small", version=7, frames=20).data == CART.data
 
 
 def test_other_encodings_reach_the_feature_table() -> None:
-    """A checkpoint's own scale changes what a raw unit weighs, the gain that balances its column aside."""
+    """A checkpoint's own scale changes the weight of a raw unit, apart from the gain that balances its column."""
     other = checkpoint.from_weights(SOURCE.weights, {"xy_scale": 0.025})
     units = dequantize(quantize(other, name="other", frames=4))["feature_units"]
     gain = balance.frame_gains(SOURCE.weights["frame_proj.weight"], SHAPE)[balance.FLOATS][1]
@@ -112,7 +112,7 @@ def test_other_encodings_reach_the_feature_table() -> None:
 
 
 def test_state_age_embedding_quantizes() -> None:
-    """The supported flag goes through to a cartridge that runs."""
+    """A checkpoint with the supported flag gives a cartridge that runs."""
     shape = Shape(64, 64, 4, 16, 1, state_age_as_embed=True)
     cart = quantize(checkpoint.read(seeded_checkpoint.checkpoint(shape, 2)), name="age", frames=4)
     assert cart.shape == replace(shape, row_gains=True)
@@ -121,7 +121,7 @@ def test_state_age_embedding_quantizes() -> None:
 
 @pytest.mark.parametrize("name", ["layers.0.mamba.out_proj.weight", "layers.0.mamba.in_proj.weight", "heads"])
 def test_huge_weights_are_quantized_or_refused(name: str) -> None:
-    """Weights a million times too large never give an unproven cartridge."""
+    """Weights that are a million times too large never give a cartridge without the loader's proof."""
     chosen = "p0_action_head.weight" if name == "heads" else name
     weights = {n: w * (1e6 if n == chosen else 1) for n, w in SOURCE.weights.items()}
     try:
@@ -133,8 +133,10 @@ def test_huge_weights_are_quantized_or_refused(name: str) -> None:
 
 
 def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
-    """A row's state may get twice what calibration saw, what it takes in at once half as much again; small rows have
-    more bits."""
+    """A row's state has room for twice what calibration saw, and its input for half as much again.
+
+    Rows with small values get more bits.
+    """
     seen = calibrate(TorchModel.of_checkpoint(SOURCE, torch.float32), frames=20).ranges
     for n in range(SHAPE.num_layers):
         bits, gains = row_bits(CART, n), CART.arrays[f"layers.{n}.row_gain"].reshape(SHAPE.num_heads, -1)
@@ -155,14 +157,14 @@ def _changed(**tensors: float) -> checkpoint.Checkpoint:
 
 
 def test_a_head_that_never_opens_adds_nothing() -> None:
-    """Where dt is zero the state stays zero, and nothing becomes infinite in calibration."""
+    """Where dt is zero the state stays zero, and calibration produces no infinite value."""
     quantize(_changed(dt_bias=-20.0), name="narrow", frames=20)
     engine = ReferenceEngine(quantize(_changed(dt_bias=-60.0), name="closed", frames=20))
     assert not engine.start_state(frame.start_block(32, (1, 2))).h[0].any()
 
 
 def test_a_head_that_forgets_within_a_frame_does_so_in_integers() -> None:
-    """Every rate beyond the format is the largest integer, and means that nothing is left, on every path."""
+    """A rate beyond the format becomes the largest integer, which makes every path forget everything."""
     block, inputs = frame.start_block(32, (1, 2)), bytes(16)
     for rate in (8.0, 30.0, 100.0, 1000.0):
         cart = quantize(_changed(A_log=rate, dt_bias=-1.0), name="short", frames=20)
@@ -182,6 +184,6 @@ def test_a_head_that_forgets_within_a_frame_does_so_in_integers() -> None:
 
 
 def test_a_rate_that_the_format_cannot_hold_is_refused() -> None:
-    """A head with a large rate and a tiny dt forgets a part only, which neither rate nor dt can say in integers."""
+    """A large rate with a tiny dt is refused, because integers of neither format can express it."""
     with pytest.raises(CheckpointError, match="it forgets at a rate that the format does not hold"):
         quantize(_changed(A_log=10.0, dt_bias=-10.0), name="fast", frames=20)

@@ -1,4 +1,4 @@
-"""Rounding with the products in mind."""
+"""Rounding that minimizes the error of products."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def error(weight: np.ndarray, bias: np.ndarray | float = 0.0) -> float:
 
 
 def test_products_are_nearer_than_with_plain_rounding() -> None:
-    """On correlated inputs the error of the products falls to a third at least."""
+    """On correlated inputs, the products' error falls to a third or less of that with plain rounding."""
     q, none = compensated(WEIGHT, SCALE, MOMENT)
     plain = np.rint(WEIGHT / SCALE[:, None]) * SCALE[:, None]
     assert none.size == 0
@@ -28,7 +28,7 @@ def test_products_are_nearer_than_with_plain_rounding() -> None:
 
 
 def test_a_bias_takes_the_mean_over() -> None:
-    """The adjusted bias leaves the products right on average."""
+    """The adjusted bias makes the products right on average."""
     bias = RNG.normal(size=ROWS)
     ones = np.concatenate([INPUTS, np.ones((len(INPUTS), 1))], 1)
     q, moved = compensated(WEIGHT, SCALE, ones.T @ ones / len(ones), bias)
@@ -38,7 +38,7 @@ def test_a_bias_takes_the_mean_over() -> None:
 
 
 def test_whole_numbers_stay() -> None:
-    """Weights on the grid are given back, whatever the inputs."""
+    """Weights on the grid are returned unchanged, whatever the inputs."""
     whole = np.rint(WEIGHT / SCALE[:, None])
     q, _ = compensated(whole * SCALE[:, None], SCALE, MOMENT)
     assert (q == whole).all()

@@ -11,7 +11,7 @@ from awm_crank.engine.seeded import SHAPES, Stream, random_inputs
 
 
 def test_same_seed_same_weights() -> None:
-    """A seed names a model; another seed is another one."""
+    """The same seed gives the same model, and another seed another one."""
     shape = Shape(64, 64, 4, 16, 1)
     first, again, other = (checkpoint.read(seeded_checkpoint.checkpoint(shape, seed)) for seed in (1, 1, 2))
     assert all(np.array_equal(first.weights[n], again.weights[n]) for n in first.weights)
@@ -19,12 +19,12 @@ def test_same_seed_same_weights() -> None:
 
 
 def test_small_models_are_noise_only() -> None:
-    """Below the world's size a checkpoint still reads."""
+    """A checkpoint of less than the world's size is noise, and can still be read."""
     assert checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["tiny"], 1)).shape == SHAPES["tiny"]
 
 
 def test_the_world_obeys_sticks_and_stays_bounded() -> None:
-    """Holding right goes right and holding left goes left; nobody leaves the stage or loses all stocks at once."""
+    """Holding right goes right, holding left goes left, and nobody leaves the stage or loses all stocks at once."""
     model = TorchModel.of_checkpoint(checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], 3)))
     start = frame.start_block(32, (1, 2))
     ends = []

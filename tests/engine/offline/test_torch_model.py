@@ -1,4 +1,4 @@
-"""The floating-point step against a plain transcription of the layer's equations."""
+"""The floating-point step compared with a plain transcription of the layer's equations."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def by_hand(vectors: list[np.ndarray]) -> np.ndarray:
 
 
 def test_backbone_is_the_equations() -> None:
-    """Twelve frames agree with the transcription to rounding."""
+    """Over twelve frames the backbone agrees with the transcription, apart from rounding."""
     model = TorchModel.of_checkpoint(SOURCE)
     state = model.zero_state()
     block = START
@@ -65,7 +65,7 @@ def test_backbone_is_the_equations() -> None:
 
 
 def test_frame_vector_has_the_encoding_s_columns() -> None:
-    """Scaled floats of both players, then embedding rows, in the described order."""
+    """The vector holds scaled floats of both players, then embedding rows, in the described order."""
     vec = TorchModel.of_checkpoint(SOURCE).frame_vector(START).numpy()
     assert vec.shape == (182,)
     half = 128 / 255
@@ -80,7 +80,7 @@ def test_frame_vector_has_the_encoding_s_columns() -> None:
 
 
 def test_inputs_enter_only_through_ctrl_proj() -> None:
-    """The outputs are a linear function of the next controllers behind the context."""
+    """The outputs are a linear function of the next controllers, given the context."""
     model = TorchModel.of_checkpoint(SOURCE)
     ctx = model.backbone(model.start_state(START), START)
     pads = bytes([100] + [0] * 15)
@@ -90,7 +90,7 @@ def test_inputs_enter_only_through_ctrl_proj() -> None:
 
 
 def test_other_dtypes_run() -> None:
-    """The controls in FP32 and bf16 follow FP64, each as far as it can."""
+    """The controls in FP32 and bf16 follow FP64, each within its precision."""
     exact = TorchModel.of_checkpoint(SOURCE)
     real = exact.backbone(exact.start_state(START), START)
     for dtype, limit in ((torch.float32, 1e-4), (torch.bfloat16, 0.2)):
@@ -102,5 +102,5 @@ def test_other_dtypes_run() -> None:
 
 
 def test_rms_norm_of_zero_is_zero() -> None:
-    """eps keeps the norm of nothing finite."""
+    """eps keeps the norm of a zero vector finite."""
     assert not rms_norm(torch.zeros(4), torch.ones(4)).any()

@@ -44,9 +44,7 @@ def test_configuration(tmp_path: Path) -> None:
     [("http://127.0.0.1:1", "ws://127.0.0.1:2", "localhost"), ("http://base:1", "ws://base:2", "base")],
 )
 def test_its_own_screen(http: str, ws: str, host: str) -> None:
-    """The base chain is reached without the proxy from the environment; the
-    rollup's own address still goes through it.
-    """
+    """Only the base chain is exempt from the proxy, which does not exist and so stops the rollup's own requests."""
     to_http, to_ws, environment = rollup.without_own_requests(http, ws)
     assert (to_http, to_ws) == (f"http://{host}:1", f"ws://{host}:2")
     assert environment["NO_PROXY"] == environment["no_proxy"] == host
