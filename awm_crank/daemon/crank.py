@@ -400,8 +400,10 @@ class Daemon:
 
     async def _ask_for_rent(self, served: ServedSession, lamports: int) -> None:
         refusal = await self._rent.ask(served.entity, lamports, {each.entity for each in self._roster})
-        if refusal:
+        if refusal and not served.rent_refused:
+            # it asks again and again, and counts once
             self.stats.refuse("rent")
+        served.rent_refused = bool(refusal)
         self._handle(served, events.Granted(refusal))
 
     def _release(self, served: ServedSession, command: commands.Release, *, error: bool = False) -> None:

@@ -39,6 +39,8 @@ class ServedSession:
         self.subscriptions: list[Subscription] = []
         self.hidden = b""
         """Its hidden state as it was last notified."""
+        self.rent_refused = False
+        """The last wish to spend rent on it was refused."""
         self.gone = False
         """The session was released: its machine gets no further events."""
         self.wake: int | None = None
