@@ -291,15 +291,15 @@ async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) ->
         AccountError: no manifest, or a shard is missing.
         CartridgeError: not ready, or a hash or the manifest disagrees with the bytes.
     """
-    account = await chain.need(model, "model manifest")
-    found = ModelManifest.decode(account.data, owner=account.owner, address=model)
-    if expected is not None and found.cartridge_hash != expected:
-        raise CartridgeError(f"manifest {model}", expected=expected.hex(), found=found.cartridge_hash.hex())
-    shards = []
-    for index, key in enumerate(published.shard_keys(found, model)):
-        shard = await chain.need(key, f"shard {index}")
-        shards.append(WeightShard.decode(shard.data, owner=shard.owner, address=key))
-    return published.assemble(found, model, shards)
+
+    async def account(key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
+        found = await chain.need(key, what)
+        return found.data, found.owner
+
+    manifest = await published.read_manifest(model, account)
+    if expected is not None and manifest.cartridge_hash != expected:
+        raise CartridgeError(f"manifest {model}", expected=expected.hex(), found=manifest.cartridge_hash.hex())
+    return published.assemble(manifest, model, await published.read_shards(manifest, model, account))
 
 
 async def _check_funds(chain: Chain, wanted: Plan) -> int:

@@ -15,7 +15,7 @@ from ..errors import AwmError, CartridgeError, ConfigError, RpcError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc
-from ..wire.accounts import ModelManifest, WeightShard
+from ..wire.accounts import ModelManifest
 from .fault_points import FaultPoints
 from .patience import hedged
 
@@ -102,8 +102,8 @@ class Models:
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
     async def _find(self, model: Pubkey, wanted: bytes) -> LoadedModel:
-        data, owner = await self._account(model, f"model {model}")
-        manifest = ModelManifest.decode(data, owner=owner, address=model)
+        # fresh each time: a manifest may be replaced under its key
+        manifest = await published.read_manifest(model, self._fetch)
         present = manifest.cartridge_hash
         if any(wanted) and present != wanted:
             raise CartridgeError(
@@ -140,10 +140,7 @@ class Models:
     async def _build(self, model: Pubkey, manifest: ModelManifest) -> Engine:
         self._fault_points.at("model")
         began = time.monotonic()
-        shards = []
-        for key in published.shard_keys(manifest, model):
-            data, owner = await self._account(key, f"a shard of model {model}")
-            shards.append(WeightShard.decode(data, owner=owner, address=key))
+        shards = await published.read_shards(manifest, model, self._shard)
         # hashing and proving the bounds of a large model takes long enough for frames to be missed
         wanted = self._settings
         engine = await asyncio.to_thread(
@@ -157,9 +154,12 @@ class Models:
         )  # fmt: skip
         return engine
 
-    async def _account(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
-        if key in self._read:
-            return self._read[key]
+    async def _shard(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
+        if key not in self._read:
+            self._read[key] = await self._fetch(key, what)
+        return self._read[key]
+
+    async def _fetch(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
         # In pieces: to decode a shard of 10 MiB at once would stop the loop for the time of six frames.
         data = bytearray()
         while True:
@@ -170,11 +170,8 @@ class Models:
             )  # fmt: skip
             account = answer.value
             if account is None:
-                raise ConfigError(f"{what}: no account {key} on {self._base.url}", hint="check chain.base_http")
+                raise ConfigError(f"{what} {key} is not on {self._base.url}", hint="check chain.base_http")
             data += account.raw
             if len(account.raw) < _PIECE:
                 break
-        found = (bytes(data), account.owner_key)
-        if what != f"model {key}":
-            self._read[key] = found
-        return found
+        return bytes(data), account.owner_key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 
 from solders.pubkey import Pubkey
@@ -10,6 +10,33 @@ from solders.pubkey import Pubkey
 from ..errors import CartridgeError
 from ..wire.accounts import ModelManifest, WeightShard
 from .cartridge import Cartridge
+
+ReadAccount = Callable[[Pubkey, str], Awaitable[tuple[bytes, Pubkey]]]
+"""Reads an account: its key and what it is, for the error → bytes and owner. Raises if the account does not exist."""
+
+
+async def read_manifest(model: Pubkey, account: ReadAccount) -> ModelManifest:
+    """Reads a model's manifest.
+
+    Raises:
+        AccountError, LayoutError: it is not a manifest. Also what `account` raises.
+    """
+    data, owner = await account(model, "model manifest")
+    return ModelManifest.decode(data, owner=owner, address=model)
+
+
+async def read_shards(manifest: ModelManifest, model: Pubkey, account: ReadAccount) -> list[WeightShard]:
+    """Reads the shards of a manifest, in its order.
+
+    Raises:
+        CartridgeError: as `shard_keys`.
+        AccountError, LayoutError: one of them is not a shard. Also what `account` raises.
+    """
+    shards = []
+    for index, key in enumerate(shard_keys(manifest, model)):
+        data, owner = await account(key, f"shard {index}")
+        shards.append(WeightShard.decode(data, owner=owner, address=key))
+    return shards
 
 
 def shard_keys(manifest: ModelManifest, key: Pubkey) -> tuple[Pubkey, ...]:
