@@ -25,14 +25,14 @@ def test_both_readers_read_the_same() -> None:
 
 
 def test_both_writers_write_the_same_bytes() -> None:
-    """The transactions are the same, signature included."""
+    """The transactions are the same, including the signature."""
     frame, apply, keypair = sample_frame()
     blockhash = bytes(range(32))
     assert OurWriter(keypair, apply).write(frame, blockhash) == TheirWriter(keypair, apply).write(frame, blockhash)
 
 
 def test_measure_gives_both_figures() -> None:
-    """Both figures are there for reading and for writing."""
+    """Both figures are there, for reading and for writing."""
     rows = measure(0.02)
     assert [row.name for row in rows] == ["decode a frame", "encode and sign a frame"]
     assert all(row.ours > 0 and row.other for row in rows)

@@ -1,4 +1,4 @@
-"""The engine bench gives every figure of every path that runs, and says NOT RUN of the others."""
+"""The engine benchmark gives every figure of every path that runs, and reports the other paths as NOT RUN."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HERE = [name for name, lacks in paths().items() if not lacks]
 
 
 def test_figures_of_a_path() -> None:
-    """A step takes longer than its bare loops or what is left once the inputs are there, and has all its parts."""
+    """A step takes longer than its bare loops, and than the part that remains once the inputs are there."""
     found = engine.measure_path("demo", HERE[-1], 0.2)
     assert found["step"] > found["S"] > 0
     assert found["step"] > found["inputs_on"] > 0
@@ -24,7 +24,7 @@ def test_figures_of_a_path() -> None:
 
 
 def test_report_names_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paths that this CPU lacks are in the table with what is missing; without PyTorch that is said too."""
+    """Paths that this CPU lacks are in the table with what is missing, and so is PyTorch."""
     monkeypatch.setattr(engine, "NAMES", ("tiny",))
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "awm_crank.bench.torch_engine", raising=False)
@@ -37,5 +37,5 @@ def test_report_names_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_shapes_are_known() -> None:
-    """The shapes that the goals name are among the seeded ones."""
+    """The shapes in the goals are among the seeded ones."""
     assert set(engine.NAMES) <= set(SHAPES)

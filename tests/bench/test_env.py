@@ -1,4 +1,4 @@
-"""The environments' benchmark: real frames, and what they promise."""
+"""The environments' benchmark: real frames, at the promised rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from awm_crank.bench.env import REAL_TIME, SIZES, rate, report
 
 
 def test_many_times_faster_than_real_time() -> None:
-    """One match alone is ten times faster than real time at least, and a batch is faster still."""
+    """One match alone runs at least ten times faster than real time, and a batch is faster still."""
     text, figures = report(1.0)
     assert set(figures) == {"MatchEnv", *(f"Batch of {count}" for count in SIZES)}
     assert figures["MatchEnv"] > 10 * REAL_TIME
@@ -19,14 +19,14 @@ def test_many_times_faster_than_real_time() -> None:
 
 
 def test_rate_counts_calls() -> None:
-    """Twice the frames a call are twice the rate."""
+    """With twice the frames in a call, the rate is twice as high."""
     calls: list[int] = []
     measured = rate(calls.append, 3, 0.02)
     assert measured == pytest.approx((len(calls) - 4) * 3 / 0.02, rel=0.2)
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PettingZoo the batches are measured, and the environment says what it lacks."""
+    """Without PettingZoo the batches are measured, and the environment's row says what is missing."""
     monkeypatch.setitem(sys.modules, "pettingzoo", None)
     monkeypatch.delitem(sys.modules, "awm_crank.env.match", raising=False)
     monkeypatch.delattr("awm_crank.env.match", raising=False)

@@ -1,4 +1,4 @@
-"""The HTTP benchmark: both ways get the same answer from a real server, and cost something."""
+"""In the HTTP benchmark, both ways get the same answer from a real server, and take time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from awm_crank.bench.http import measure
 
 
 def test_measure_gives_both_figures() -> None:
-    """One row, with both figures."""
+    """The result is one row with both figures."""
     (row,) = measure(0.2)
     assert row.ours > 0
     assert row.other is not None

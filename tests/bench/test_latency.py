@@ -6,7 +6,7 @@ from awm_crank.bench.latency import compare
 
 
 async def test_both_cranks_bring_every_frame() -> None:
-    """Ours and the off-the-shelf crank land the same number of frames, each with a latency."""
+    """Our crank and the off-the-shelf one land the same number of frames, each with a latency."""
     ours, theirs = await compare(60)
     assert ours.frames == theirs.frames == 60
     for tally in (ours, theirs):

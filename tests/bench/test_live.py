@@ -1,4 +1,4 @@
-"""The live bench on the embedded localnet, short: real processes, real transactions, consistent figures."""
+"""A short live benchmark on the embedded localnet: real processes and transactions, and consistent figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.bench import live
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The figures of two matches, through the command."""
+    """The figures of two matches, from the command."""
     path: Path = tmp_path_factory.mktemp("live") / "figures.json"
     words = ["bench", "live", "--sessions", "2", "--seconds", "2", "--shape", "tiny", "--json", "--output", str(path)]
     assert cli.main(words) == 0
@@ -23,7 +23,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_every_session(written: dict[str, Any]) -> None:
-    """Each session's frames are counted by the demo's accounting: on time and late ones are all there are."""
+    """The demo's accounting counts each session's frames, and each one is either on time or late."""
     assert len(written["each"]) == 2
     for one in written["each"]:
         assert one["frames"] == one["on_time"] + one["late"] > 30
@@ -33,7 +33,7 @@ def test_every_session(written: dict[str, Any]) -> None:
 
 
 def test_figures(written: dict[str, Any]) -> None:
-    """Latencies are ordered as percentiles are, every process cost something, no frame was lost in the crank."""
+    """Percentiles of latency rise, every process used CPU time, and the crank lost no frame."""
     assert 0 < written["latency_ms"]["p50"] <= written["latency_ms"]["p99"] <= written["latency_ms"]["p100"]
     for name in (*live._STAGES,):
         assert written["stages_ms"][name]["p50"] > 0, name
@@ -48,7 +48,7 @@ def test_figures(written: dict[str, Any]) -> None:
 
 
 def test_limit(written: dict[str, Any]) -> None:
-    """The bare generator's transactions all land, and it carries more than the matches took."""
+    """All transactions of the bare generator land, and it carries more than the matches needed."""
     limit = written["limit"]
     assert limit["sent"] == limit["landed"] > 0
     assert limit["refused"] == 0

@@ -1,4 +1,4 @@
-"""The bench itself: that it measures a match that really runs."""
+"""The benchmark measures a match that really runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from awm_crank.bench.localnet import cpu_seconds, measure
 
 
 async def test_measure() -> None:
-    """A few frames land one by one, and each cost something."""
+    """A few frames land one by one, and each takes time."""
     figures = await measure(20)
     assert figures["frames"] == 20
     assert figures["cpu_ms_per_frame"] > 0
@@ -17,7 +17,7 @@ async def test_measure() -> None:
 
 
 def test_cpu_seconds() -> None:
-    """A process that works uses CPU time, about as much as it says itself."""
+    """A process that works uses CPU time, about as much as it reports itself."""
     before, own = cpu_seconds(os.getpid()), time.process_time()
     while time.process_time() - own < 0.2:
         pass

@@ -25,7 +25,7 @@ async def test_patiently(failures: int, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last attempt's error is raised, and a program's refusal at once."""
+    """The last attempt's error is raised, and a program's refusal is raised at once."""
     monkeypatch.setattr(place, "_PAUSE_S", 0)
     made: list[Exception] = []
 

@@ -13,7 +13,7 @@ from awm_crank.bench.processes import machine, scheduling, usage
 
 
 def test_own() -> None:
-    """This process has memory, and its CPU time rises when it computes."""
+    """This process uses memory, and its CPU time rises when it computes."""
     before = usage([os.getpid()])
     assert before.rss > 10_000_000
     until = time.process_time() + 0.1
@@ -28,7 +28,7 @@ def test_gone() -> None:
 
 
 def test_machine() -> None:
-    """All processes together use no less than this one, whose computing the machine's total shows."""
+    """All processes together use at least as much as this one, and the machine's total includes its computing."""
     before, mine = machine(), time.process_time()
     until = mine + 0.2
     while time.process_time() < until:
@@ -38,7 +38,7 @@ def test_machine() -> None:
 
 
 def test_scheduling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ordinary process says its nice value; a real-time one its priority, and when the kernel holds it back."""
+    """An ordinary process shows its nice value; a real-time one its priority, and when the kernel throttles it."""
     monkeypatch.setattr(os, "sched_getscheduler", lambda _: 0, raising=False)
     assert scheduling() == f"ordinary, nice {os.nice(0)}"
     monkeypatch.setattr(os, "sched_getscheduler", lambda _: 2, raising=False)

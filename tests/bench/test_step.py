@@ -1,4 +1,4 @@
-"""The step benchmark gives its figures with PyTorch and says NOT RUN without it."""
+"""The step benchmark gives its figures with PyTorch, and says NOT RUN without it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from awm_crank.bench.step import measure, torch_us
 
 
 def test_measure_gives_step_and_rest() -> None:
-    """A whole step takes longer than the part that is left once the inputs are there."""
+    """A whole step takes longer than the part that remains once the inputs are there."""
     whole, rest = measure(0.05)
     assert whole.ours > rest.ours > 0
 
 
 def test_without_torch_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyTorch there is no figure, and the name of the way gives the reason."""
+    """Without PyTorch there is no figure, and the row's name gives the reason."""
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "awm_crank.bench.torch_step", raising=False)
     figure, how = torch_us((1, 32, 64, 8, 2), 0.01)

@@ -1,4 +1,4 @@
-"""The kernel inside the SVM is the kernel outside, and its table says what its parts cost."""
+"""The kernel inside the SVM gives the same bytes as outside, and its table shows what each part costs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_program_is_what_the_sources_build() -> None:
-    """The shipped program is rebuilt byte for byte by tools/build_kernel_program.py."""
+    """tools/build_kernel_program.py rebuilds the shipped program byte for byte."""
     build = runpy.run_path(str(ROOT / "tools" / "build_kernel_program.py"))["build"]
     assert build() == program()
 
 
 @pytest.mark.parametrize("name", ["tiny", "odd", "demo"])
 def test_golden_in_the_svm(name: str) -> None:
-    """A golden run's first frames executed by the VM give the blocks, contexts and state of the committed run."""
+    """The first frames of a golden run, executed by the VM, give the committed run's blocks, contexts and state."""
     made, (_, seed, _) = golden.make(name), golden.RUNS[name]
     engine = NativeEngine(made, "plain")
     box = Sandbox(made, program())
@@ -45,7 +45,7 @@ def test_golden_in_the_svm(name: str) -> None:
 
 
 def test_extreme_in_the_svm() -> None:
-    """With weights at the loader's bounds the VM's 64-bit machine gives the host's 32-bit sums."""
+    """With weights at the loader's bounds, the VM's 64-bit machine gives the host's 32-bit sums."""
     made = kernels.extreme(SHAPES["tiny"], 3)
     engine = NativeEngine(made, "plain")
     box = Sandbox(made, program())
@@ -60,7 +60,7 @@ def test_extreme_in_the_svm() -> None:
 
 
 def test_packed_loop_is_exact() -> None:
-    """Two rows in one multiply-add give both rows' sums, at the bounds of weights and activations too."""
+    """Two rows in one multiply-add give both rows' sums, even at the bounds of weights and activations."""
     rng = np.random.default_rng(2)
     box = Sandbox(cartridge(SHAPES["tiny"], 1), program())
     for columns in (8, 96):
@@ -81,7 +81,7 @@ def test_table() -> None:
 
 
 def test_refuses_another_image() -> None:
-    """An image of another path is refused before anything is read out of it."""
+    """An image of another path is refused before anything is read from it."""
     box = Sandbox(cartridge(SHAPES["tiny"], 1), program())
     box._put(box.image, bytes(4096))
     with pytest.raises(RuntimeError, match="failed"):

@@ -1,4 +1,4 @@
-"""The PyTorch ways run, or their failure is one that the bench reports."""
+"""The PyTorch ways run, or fail with an error that the benchmark reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from awm_crank.engine.seeded import SHAPES
 
 
 def test_ways() -> None:
-    """The window, the plain step and the quantized one compute a frame of a small shape; compiling is offered."""
+    """The window, the plain step and the quantized one compute a frame of a small shape, and compiling is available."""
     found = ways(SHAPES["tiny"])
     assert len(found) == 4
     for name, make in found.items():

@@ -1,4 +1,4 @@
-"""The PyTorch step of the benchmark is a real model: its size and its state are those of the shape."""
+"""The benchmark's PyTorch step is a real model with the shape's size and state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from awm_crank.bench.torch_step import TorchSizes, _Model, step
 
 
 def test_parameters_are_those_of_the_trained_shape() -> None:
-    """The trained checkpoint's 4.28 million parameters are all there."""
+    """All 4.28 million parameters of the trained checkpoint are there."""
     count = sum(each.numel() for each in _Model(TorchSizes(4, 384, 768, 64, 12)).parameters())
     assert 4.2e6 < count < 4.35e6
 

@@ -1,4 +1,4 @@
-"""Seeded cartridges in which nobody is ever knocked out, so that a test's match lasts as long as the test wants."""
+"""Seeded cartridges in which no player is ever knocked out, so that a match lasts as long as a test wants."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from awm_crank.engine import tables
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.seeded import SHAPES, cartridge
 
-# rows of `heads` that predict each player's stocks: after 8 continuous rows, 10 velocity rows and hitlag
+# the rows of `heads` that predict each player's stocks, after 8 continuous rows, 10 velocity rows and hitlag
 _STOCK_ROWS = (19, 22)
 
 
 @cache
 def enduring(shape: str = "tiny", seed: int = 1) -> Cartridge:
-    """A seeded cartridge whose stock heads say four or more, whatever they read."""
+    """A seeded cartridge whose stock heads predict four or more, whatever they read."""
     base = cartridge(SHAPES[shape], seed)
     arrays = {name: array.copy() for name, array in base.arrays.items()}
     for row in _STOCK_ROWS:
@@ -29,5 +29,5 @@ def enduring(shape: str = "tiny", seed: int = 1) -> Cartridge:
 
 @cache
 def knockout() -> Cartridge:
-    """An unchanged seeded cartridge: noise, so that somebody is out of stocks after a few frames."""
+    """An unchanged seeded cartridge. Its noise leaves a player without stocks after a few frames."""
     return cartridge(SHAPES["tiny"], 1)

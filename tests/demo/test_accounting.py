@@ -1,4 +1,4 @@
-"""The meanings of on time, late, missed and latency, as the first-light issue defines them."""
+"""What on time, late, missed and latency mean, as the first-light issue defines them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def match(*landings: tuple[int, float], inputs: dict[int, float] | None = None) 
 
 
 def counts(accounting: MatchAccounting) -> tuple[int, int, int, int]:
-    """frames, on time, late, missed."""
+    """frames, on time, late and missed."""
     tally = accounting.tally
     return tally.frames, tally.on_time, tally.late, tally.missed
 
 
 def test_every_frame_in_its_period_is_on_time() -> None:
-    """Frames that land within one period after their tick are on time and nothing is missed."""
+    """Frames that land within one period after their tick are on time, and no tick is missed."""
     assert counts(match((1, 1.3), (2, 2.9), (3, 3.1))) == (3, 3, 0, 0)
 
 
@@ -47,26 +47,26 @@ def test_late_frame_makes_one_missed_tick() -> None:
 
 
 def test_very_late_frame_misses_every_tick_it_covers() -> None:
-    """A frame that takes three periods more misses three ticks, and the schedule goes on after it."""
+    """A frame that takes three more periods misses three ticks, and the schedule continues after it."""
     accounting = match((1, 1.2), (2, 5.5), (3, 6.2))
     assert counts(accounting) == (3, 2, 1, 3)
     assert accounting.judged[-1].tick == 6
 
 
 def test_first_frame_that_comes_late_is_late() -> None:
-    """The crank's own t0 counts for frame 1 too."""
+    """Frame 1 is measured against the crank's own t0 too."""
     assert counts(match((1, 2.5), (2, 3.5))) == (2, 1, 1, 1)
 
 
 def test_waiting_for_inputs_within_the_period_misses_nothing() -> None:
-    """Inputs that come inside the tick's period shift latency, not the tick."""
+    """Inputs that arrive inside the tick's period move the start of the latency, not the tick."""
     accounting = match((1, 1.7), inputs={1: 1.5})
     assert counts(accounting) == (1, 1, 0, 0)
     assert accounting.judged[0].latency_s == pytest.approx(0.2 * P)
 
 
 def test_waiting_for_inputs_beyond_the_period_misses_ticks() -> None:
-    """Each tick whose inputs were waited for beyond its period is missed; the frame belongs to the tick after."""
+    """Each tick whose period passes without inputs is missed, and the frame belongs to the tick after."""
     accounting = match((1, 1.1), (2, 4.6), (3, 5.2), inputs={1: 0.5, 2: 4.5, 3: 4.7})
     assert counts(accounting) == (3, 3, 0, 2)
     assert [frame.tick for frame in accounting.judged] == [1, 4, 5]
@@ -74,19 +74,23 @@ def test_waiting_for_inputs_beyond_the_period_misses_ticks() -> None:
 
 
 def test_latency_counts_from_the_tick_when_inputs_were_early() -> None:
-    """With inputs that came before the tick, latency counts from the tick."""
+    """When the inputs came before the tick, latency counts from the tick."""
     assert match((1, 1.25), inputs={1: 0.1}).judged[0].latency_s == pytest.approx(0.25 * P)
 
 
 def test_crossed_notifications_are_not_missed_ticks() -> None:
-    """A frame seen just after its tick does not count as missed once the next frame shows that the tick was served."""
+    """A frame that is seen just after its tick does not count as missed once the next frame shows that its tick was
+    served.
+    """
     accounting = match((1, 2.05), (2, 2.4))
     assert [frame.tick for frame in accounting.judged] == [1, 2]
     assert counts(accounting) == (2, 1, 1, 0)
 
 
 def test_observer_that_was_held_up_takes_a_missed_tick_back() -> None:
-    """Two frames seen late at once looked like a missed tick; the next one, in time, shows that there was none."""
+    """When a delayed observer sees two frames at once, the apparent missed tick is taken back by the next punctual
+    frame.
+    """
     accounting = match((1, 1.2), (2, 3.5), (3, 4.1))
     assert accounting.tally.missed == 1
     for frame, at in ((4, 4.2), (5, 5.2), (6, 6.2)):
@@ -105,7 +109,7 @@ def test_bursts_are_late_frames() -> None:
 
 
 def test_same_frame_again_is_not_counted() -> None:
-    """An account that changes without a new frame (an input, a repeated notification) is not a frame."""
+    """An account that changes without a new frame (an input, a repeated notification) does not count as a frame."""
     accounting = match((1, 1.2), (1, 1.4), (2, 2.2))
     assert counts(accounting) == (2, 2, 0, 0)
     assert accounting.faults == []
@@ -113,12 +117,12 @@ def test_same_frame_again_is_not_counted() -> None:
 
 @pytest.mark.parametrize("frames", [(1, 3), (2,), (1, 2, 1, 3), (1, 2, 3, 1)])
 def test_gap_or_step_back_is_a_fault(frames: tuple[int, ...]) -> None:
-    """A frame that was not seen, or seen out of order, is reported."""
+    """A frame that was not seen, or was seen out of order, is reported."""
     assert match(*((frame, i + 1.1) for i, frame in enumerate(frames))).faults
 
 
 def test_events_before_the_schedule_is_known_are_kept() -> None:
-    """Frames seen before the crank's t0 is known are judged exactly as those after."""
+    """Frames that are seen before the crank's t0 is known are judged exactly like later ones."""
     late_schedule = MatchAccounting(P)
     for frame, at in ((1, 1.2), (2, 3.5)):
         late_schedule.landed(frame, T0 + at * P)
@@ -129,7 +133,7 @@ def test_events_before_the_schedule_is_known_are_kept() -> None:
 
 @given(st.lists(st.floats(min_value=0.01, max_value=4.0), min_size=1, max_size=60))
 def test_frames_and_missed_ticks_fill_the_schedule(delays: list[float]) -> None:
-    """Whatever the delays, frames plus missed ticks are exactly the ticks up to the last frame's, each used once."""
+    """Whatever the delays, frames and missed ticks together are exactly the ticks up to the last frame's."""
     accounting = MatchAccounting(P)
     accounting.set_schedule(T0)
     tick = 0
@@ -148,7 +152,7 @@ def test_frames_and_missed_ticks_fill_the_schedule(delays: list[float]) -> None:
 
 @given(st.lists(st.floats(min_value=0.001, max_value=3.0), min_size=1, max_size=60))
 def test_no_frame_lands_before_its_tick(gaps: list[float]) -> None:
-    """Whatever the observer sees, from the first period on, ticks rise and no latency is negative; counts agree."""
+    """From the first period on, ticks rise, no latency is negative, and the counts agree."""
     accounting = MatchAccounting(P)
     accounting.set_schedule(T0)
     at = float(len(gaps))
@@ -165,7 +169,7 @@ def test_no_frame_lands_before_its_tick(gaps: list[float]) -> None:
 
 
 def test_percentiles_are_nearest_rank() -> None:
-    """Percentiles are values that were seen."""
+    """Percentiles are values that occurred."""
     values = [float(n) for n in range(1, 101)]
     assert (percentile(values, 0.5), percentile(values, 0.99), percentile([7.0], 0.99)) == (50.0, 99.0, 7.0)
     assert percentile([], 0.5) == 0.0

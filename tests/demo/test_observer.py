@@ -1,4 +1,4 @@
-"""The observer judges by what the chain shows, and by nothing else."""
+"""The observer judges only by what the chain shows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def session(frame: int, status: int = ACTIVE) -> SessionState:
 
 
 def inputs(frame: int, ready: tuple[bool, bool], following: tuple[bool, bool] = (False, False)) -> bytes:
-    """An input buffer for a frame, with the inputs that have come."""
+    """An input buffer for a frame, with the inputs that have arrived."""
     zero = Pubkey.default()
     return InputBuffer(
         frame=frame, player1=bytes(8), player2=bytes(8), p1_ready=ready[0], p2_ready=ready[1], entity=ENTITY,
@@ -58,7 +58,7 @@ def watched() -> tuple[MatchWatch, Clock]:
 
 
 def test_latency_starts_with_the_last_input() -> None:
-    """The second player's input is what a frame waits for."""
+    """A frame waits for the second player's input, so latency starts with it."""
     watch, clock = watched()
     for clock.now, ready in ((1.1, (True, False)), (1.5, (True, True))):
         watch.inputs_changed(inputs(1, ready))
@@ -68,7 +68,7 @@ def test_latency_starts_with_the_last_input() -> None:
 
 
 def test_input_that_waited_in_the_next_slot_counts_from_when_it_came() -> None:
-    """An input for the next frame counts from its notification, not from its frame."""
+    """An input for the next frame counts from its own notification, not from its frame."""
     watch, clock = watched()
     clock.now = 1.2
     watch.inputs_changed(inputs(1, (True, True), (True, True)))
@@ -110,13 +110,13 @@ def final(**changes: Any) -> tuple[SessionState, HiddenState, Checkpoint]:
 
 
 def test_final_hash_is_the_documented_one() -> None:
-    """SHA-256 over frame, players, recurrent state and feedback, in that order."""
+    """The hash is SHA-256 over frame, players, recurrent state and feedback, in that order."""
     expected = hashlib.sha256((9).to_bytes(4, "little") + PLAYERS + b"state" + bytes(range(16))).hexdigest()
     assert final_state_sha256(*final()) == expected
 
 
 @pytest.mark.parametrize("changes", [{"frame": 8}, {"finalized": False}, {"state": b"stats"}, {"inputs": b"1" * 16}])
 def test_checkpoint_that_contradicts_the_header_is_refused(changes: dict[str, Any]) -> None:
-    """A checkpoint of another frame, unfinished or with other bytes gives no hash."""
+    """A checkpoint that is unfinished, of another frame or with other bytes gives no hash."""
     with pytest.raises(CheckpointError, match="checkpoint of"):
         final_state_sha256(*final(**changes))

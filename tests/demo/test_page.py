@@ -1,4 +1,4 @@
-"""The demo to play oneself: bots fight, and there is always an open seat."""
+"""The demo that people can play: bots fight, and a seat is always open."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def sessions(rpc: RpcClient) -> dict[str, SessionState]:
 
 
 async def until_session(rpc: RpcClient, status: int, beside: frozenset[str] = frozenset()) -> str:
-    """Waits for a session of that status; returns its address."""
+    """Waits for a session with that status, and returns its address."""
     async with asyncio.timeout(30):
         while True:
             for key, state in (await sessions(rpc)).items():
@@ -39,7 +39,9 @@ async def until_session(rpc: RpcClient, status: int, beside: frozenset[str] = fr
 
 
 async def test_seat_is_open_and_opens_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page names the chain. One match runs and one waits; the bot plays whoever joins; then the next one waits."""
+    """The page names the chain. One match runs and one waits; the bot plays whoever joins, and then another one
+    waits.
+    """
     monkeypatch.setattr(page, "SHOWN_S", 0.5)
     said: asyncio.Queue[str] = asyncio.Queue()
     running = asyncio.create_task(
@@ -59,7 +61,7 @@ async def test_seat_is_open_and_opens_again(tmp_path: Path, monkeypatch: pytest.
             await rpc.call("requestAirdrop", [str(person.pubkey()), 1_000_000_000])
             world = await setup.find_world(chain)
             await session.join(chain, person, world, Pubkey.from_string(seat))
-            # frames go on although the person gives no input
+            # frames continue although the person gives no input
             async with asyncio.timeout(30):
                 while (await sessions(rpc))[seat].frame < 20:  # noqa: ASYNC110 (another process moves it)
                     await asyncio.sleep(0.05)

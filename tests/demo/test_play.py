@@ -1,4 +1,4 @@
-"""One match: created, joined, played, watched, recorded; and the errors when it stalls."""
+"""One match is created, joined, played, watched and recorded, with clear errors when it stalls."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_match_is_watched_and_recorded_to_its_end(arena: Arena) -> None:
 
 
 async def test_match_without_a_crank_is_told(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When no frame comes, the error says after which one, with the crank's last words."""
+    """When no frame arrives, the error names the last frame and shows the crank's last words."""
     monkeypatch.setattr("awm_crank.demo.play._STALL_S", 0.5)
     await arena.crank_process.stop()
     async with Observer(arena.http, arena.ws) as observer, PlayerConnection(arena.http, arena.ws) as connection:
@@ -55,7 +55,7 @@ async def test_match_without_a_crank_is_told(arena: Arena, monkeypatch: pytest.M
 
 
 async def test_crank_that_ends_by_itself_is_told(arena: Arena) -> None:
-    """A process that ends in the middle of a match is an error at once, not a stall."""
+    """A process that ends in the middle of a match raises an error at once, instead of a stall."""
     await arena.crank_process.stop()
 
     async def on_created(_: SessionAccounts) -> None:

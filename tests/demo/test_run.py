@@ -1,4 +1,4 @@
-"""The demo, run as a stranger runs it: real processes, real files, exit status."""
+"""The demo as a stranger runs it: real processes, real files and exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEMO = own_command("awm_crank", "demo")
 
 
 def demo(folder: Path, *arguments: str) -> dict[str, object]:
-    """Runs the demo command to its end and returns its JSON."""
+    """Runs the demo command to its end, and returns its JSON."""
     out = folder / "summary.json"
     command = [
         *DEMO,
@@ -79,7 +79,7 @@ def test_offline_match_is_the_same(first: dict[str, object], tmp_path: Path) -> 
     subprocess.run([*command, "--max-frames", str(on_chain.meta.max_frames)], check=True, timeout=60)
     offline = file.parse((tmp_path / "m.json").read_bytes())
     assert offline.frames == on_chain.frames
-    # except for the chain hash, which begins with the session's key
+    # only the chain hash differs, since it begins with the session's key
     assert [record[:88] for record in offline.records] == [record[:88] for record in on_chain.records]
     assert offline.meta.genesis != on_chain.meta.genesis
 
@@ -98,7 +98,7 @@ def test_other_seed_other_hash(first: dict[str, object], tmp_path: Path) -> None
 
 
 async def test_match_that_ends_by_ko_is_followed_by_another(tmp_path: Path) -> None:
-    """Matches go on with the next seed until all frames are there; the last one's file and session are given."""
+    """Matches go on with the next seed until all frames are there; the summary has the last one's file and session."""
     options = DemoOptions(frames=10, seed=5, match_file=tmp_path / "match.json")
     summary = await run_demo(options, lambda _: None, knockout())
     assert summary.passed
@@ -110,7 +110,7 @@ async def test_match_that_ends_by_ko_is_followed_by_another(tmp_path: Path) -> N
 
 
 async def test_folder_to_keep_must_be_empty(tmp_path: Path) -> None:
-    """An earlier run's files, keys above all, are not overwritten."""
+    """The files of an earlier run, above all its keys, are not overwritten."""
     (tmp_path / "crank.json").write_text("precious")
     with pytest.raises(AwmError, match="is not empty"):
         await run_demo(DemoOptions(10, 1, tmp_path / "m.json", keep=tmp_path), lambda _: None, knockout())

@@ -1,7 +1,7 @@
 """SIGKILL of the crank, anywhere: after a restart every frame's record equals the undisturbed match's.
 
-The crank is the real process over HTTP and WebSocket. It kills itself at named points of its path (`fault_kill_at`), in
-the middle of sending, confirming, checkpointing, setting up and warming up, or is killed from outside at seeded times.
+The crank is the real process over HTTP and WebSocket. It kills itself at named points of its path (`fault_kill_at`):
+while sending, confirming, checkpointing, setting up and warming up. Or it is killed from outside at seeded times.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from awm_crank.wire.transaction import Signer
 FRAMES = 180
 SEED = 20
 RESUME_S = 2.0
-# the record's last 8 bytes are of the chain hash, which names the session; verify_file recomputes them
+# the last 8 bytes of a record are of the chain hash, which names the session; verify_file recomputes them
 _COMPARED = RECORD_SIZE - 8
 
-# One line per match: where its cranks are killed, one after another. `outside` is a kill after a seeded time of play.
+# One line for each match: the points where its cranks are killed, in turn. `outside` kills after a seeded time of play.
 PLANS = {
     "before the first frame": ["model:1", "claim:1", "claim-sent:1", "setup:1", "setup-sent:1", "warm-up:1"],
     "sending": ["before-send:1", "in-flight:9", "after-send:20", "before-send:31", "in-flight:1"],
@@ -61,7 +61,7 @@ class Survivor:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena]:
-    """One localnet with a small cartridge; frames come four times as fast as live, checkpoints every 40."""
+    """One localnet with a small cartridge. Frames are four times as fast as live, with a checkpoint every 40."""
     folder: Path = tmp_path_factory.mktemp("arena")
     settings = config.Config(
         crank=config.Crank(late_policy="wait", frame_period_us=4000),
@@ -74,12 +74,12 @@ async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def undisturbed(arena: Arena) -> Survivor:
-    """The same match with a crank that lives."""
+    """The same match with a crank that is never killed."""
     return await survive(arena, [])
 
 
 async def frame_after(watch: MatchWatch) -> None:
-    """Waits until a further frame has landed."""
+    """Waits until another frame has landed."""
     frame = watch.accounting.last_frame
     async with asyncio.timeout(20):
         while watch.accounting.last_frame == frame:  # noqa: ASYNC110 (the watch is told by a callback, many times)
@@ -87,7 +87,7 @@ async def frame_after(watch: MatchWatch) -> None:
 
 
 async def survive(arena: Arena, kills: list[str], frames: int = FRAMES) -> Survivor:
-    """Plays a match whose crank is killed at each of `kills`, one after the other, and restarted."""
+    """Plays a match whose crank is killed and restarted at each of `kills`, in turn."""
     dice = random.Random(f"{SEED} {kills}")
     resumes: list[float] = []
     async with PlayerConnection(arena.http, arena.ws) as connection, Observer(arena.http, arena.ws) as observer:
@@ -130,7 +130,7 @@ async def survive(arena: Arena, kills: list[str], frames: int = FRAMES) -> Survi
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("plan", PLANS)
 async def test_records_after_kills_are_the_undisturbed_ones(arena: Arena, undisturbed: Survivor, plan: str) -> None:
-    """Every frame's record, and the final state, are those of a match whose crank was never killed."""
+    """Every frame's record, and the final state, equal those of a match whose crank was never killed."""
     survivor = await survive(arena, PLANS[plan])
     expected = [record[:_COMPARED] for record in undisturbed.file.records]
     assert len(expected) == FRAMES
@@ -143,7 +143,7 @@ async def test_records_after_kills_are_the_undisturbed_ones(arena: Arena, undist
 
 
 async def test_resuming_the_demos_match_is_quick(tmp_path: Path) -> None:
-    """With the demo's cartridge and cadence, a further frame has landed within two seconds of a crank's start."""
+    """With the demo's cartridge and cadence, a new frame lands within two seconds of a crank's start."""
     settings = config.Config(crank=config.Crank(late_policy="wait", frame_period_us=4000))
     async with open_arena(tmp_path, demo_cartridge(), crank=settings) as arena:
         await arena.crank_process.stop()
@@ -153,7 +153,7 @@ async def test_resuming_the_demos_match_is_quick(tmp_path: Path) -> None:
 
 
 def test_enough_kills() -> None:
-    """At least 20 points, with sending, checkpoints and warm-up among them."""
+    """The tests kill at 20 points or more, among them sending, checkpoints and warm-up."""
     kills = [kill for plan in PLANS.values() for kill in plan]
     assert len(kills) >= 20
     assert {"in-flight:9", "after-send:20", "checkpoint-chunk:2", "warm-up:1"} <= set(kills)

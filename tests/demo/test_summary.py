@@ -29,12 +29,12 @@ def test_only_all_frames_in_order_pass(changes: dict[str, Any], passed: bool) ->
 
 
 def test_text_names_every_figure_and_fault() -> None:
-    """People see the counts, the latency, the hash and each fault."""
+    """The text shows the counts, the latency, the hash and each fault."""
     text = as_text(msgspec.convert(GOOD | {"faults": ["frame 3 was seen twice"]}, Summary))
     for shown in ("60 of 60", "late 1", "missed ticks 1", "p99 9.50 ms", "ab" * 32, "frame 3 was seen twice"):
         assert shown in text
 
 
 def test_latency_is_in_milliseconds() -> None:
-    """Seconds in, milliseconds out, nearest rank."""
+    """Times are measured in seconds and shown in milliseconds, by nearest rank."""
     assert latency_of(Tally(latencies_s=[0.001, 0.002, 0.003])) == Latency(2.0, 3.0)

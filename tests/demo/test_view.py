@@ -35,7 +35,9 @@ def drawn(shown: Picture, columns: int = 80) -> str:
 
 
 def test_fighters_stand_on_the_ground_facing_each_other() -> None:
-    """At the start player 1 is left, facing right, player 2 right, facing left, on the line above the ground."""
+    """At the start both fighters are on the line above the ground, player 1 left and player 2 right, facing
+    each other.
+    """
     lines = draw_stage(picture(), 60).plain.split("\n")
     (line,) = [line for line in lines if "1" in line]
     assert "1▸" in line
@@ -76,7 +78,7 @@ def test_view_fits_the_terminal(columns: int) -> None:
 
 
 def test_process_draws_the_last_snapshot_and_ends() -> None:
-    """The view's process draws what it was sent and ends with its input."""
+    """The view's process draws the last snapshot that it was sent, and ends with its input."""
     lines = b"".join(msgspec.json.encode(picture(done=done)) + b"\n" for done in (1, 2, 3))
     ended = subprocess.run(own_command("awm_crank.demo.view"), input=lines, capture_output=True, timeout=60, check=True)
     assert "3 of 600" in ended.stdout.decode()

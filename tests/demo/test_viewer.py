@@ -12,7 +12,7 @@ from awm_crank.wire.start import start_players
 
 
 def played(frames: int) -> MatchAccounting:
-    """A match with a tick a second in which every frame takes a quarter of one."""
+    """A match with one tick a second, in which every frame takes a quarter of a second."""
     accounting = MatchAccounting(1.0)
     accounting.set_schedule(0.0)
     for frame in range(1, frames + 1):
@@ -21,28 +21,28 @@ def played(frames: int) -> MatchAccounting:
 
 
 def test_fighter_is_in_game_units() -> None:
-    """Positions are converted from fixed point; everything else stays."""
+    """Positions are converted from fixed point, and everything else stays as it is."""
     state = PlayerState(x=-30 * 256, y=384, percent=42, stocks=3, facing=1, action_state=44).encode()
     shown = fighter(state)
     assert (shown.x, shown.y, shown.percent, shown.stocks, shown.facing, shown.action) == (-30.0, 1.5, 42, 3, 1, 44)
 
 
 def test_rate_is_that_of_the_last_frames() -> None:
-    """Frames a second, from the times at which they landed; none before there are two."""
+    """The frame rate comes from the times at which the last frames landed; before two frames there is none."""
     assert frames_per_second(played(1)) == 0.0
     assert frames_per_second(played(100)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(("stage", "ground", "platforms"), [(32, 85.57, 0), (31, 68.4, 3), (7, 80.0, 0)])
 def test_stage_is_drawn_as_it_is_known(stage: int, ground: float, platforms: int) -> None:
-    """Known stages have their ground and platforms; an unknown one is a plain ground."""
+    """Known stages have their ground and platforms, and an unknown one has a plain ground."""
     parts = stage_of(stage)
     assert parts["ground"] == ground
     assert len(parts.get("platforms", ())) == platforms
 
 
 def test_counts_run_over_all_matches() -> None:
-    """Earlier matches' counts are added, the frame number is the running match's."""
+    """Earlier matches' counts are added, and the frame number is the running match's."""
     zero = Pubkey.default()
     state = SessionState(
         status=ACTIVE, frame=3, max_frames=0, player1=zero, player2=zero, stage=32, players=start_players(1, 2),

@@ -1,4 +1,4 @@
-"""A Dockerfile as data: its stages, and what an image made of it would run."""
+"""A Dockerfile as data: its stages, and what its image would run."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class Stage:
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, keyword: str) -> list[str]:
-        """Arguments of each instruction of a kind."""
+        """The arguments of each instruction of a kind."""
         return [text for word, text in self.steps if word == keyword]
 
     def last(self, keyword: str) -> str:
-        """The one that counts."""
+        """The last instruction of a kind, which is the one that counts."""
         found = self.all(keyword)
         assert found, f"no {keyword} in stage {self.name or self.base}"
         return found[-1]
 
     def words(self, keyword: str) -> list[str]:
-        """An ENTRYPOINT's or CMD's words: the JSON form."""
+        """The words of an ENTRYPOINT or CMD in JSON form."""
         return [str(word) for word in json.loads(self.last(keyword))]
 
     @property
     def env(self) -> dict[str, str]:
-        """All of ENV."""
+        """All variables of ENV."""
         return dict(pair.split("=", 1) for text in self.all("ENV") for pair in shlex.split(text))
 
     def copies(self) -> list[tuple[str, list[str], str]]:
-        """Each COPY: stage that it is from ('' = the build's folder), sources, destination."""
+        """Each COPY: its source stage ('' = the build's folder), sources, and destination."""
         found = []
         for text in self.all("COPY"):
             words = text.split()
@@ -50,7 +50,9 @@ class Stage:
 
 
 def parse(path: Path) -> dict[str, Stage]:
-    """The stages of a Dockerfile by name, in order; a stage that builds on another one begins with its instructions."""
+    """The stages of a Dockerfile by name, in order. A stage that builds on another begins with that one's
+    instructions.
+    """
     stages: dict[str, Stage] = {}
     arguments: dict[str, str] = {}
     text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))

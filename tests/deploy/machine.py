@@ -1,8 +1,8 @@
-"""docker-compose.yml run on this machine, without Docker: images as folders, services as processes, names as addresses.
+"""Runs docker-compose.yml on this machine without Docker: images are folders, services processes, names addresses.
 
-What comes from the files is taken as it is: build steps, entry points, commands, environments, mounts, health checks,
-order. Only the world around them is translated: a path of a container to a folder here, a service's name to a loopback
-address of its own, so that ports are the files' own too.
+Everything in the files is used as it is: build steps, entry points, commands, environments, mounts, health checks and
+order. Only their surroundings are translated: a container's path becomes a folder here, and a service's name a loopback
+address of its own, so that the files' ports stay too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import yaml
 from deploy.dockerfile import Stage, parse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# what other images run, by the start of their names: the program of the Debian package, and its extra arguments
+# what other images run, by the start of their names: the Debian package's program, and its extra arguments
 FOREIGN = {
     "eclipse-mosquitto": ["mosquitto", "-c", "/mosquitto/config/mosquitto.conf"],
     "prom/prometheus": ["prometheus", "--web.listen-address=0.0.0.0:9090"],
@@ -33,7 +33,7 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
 
 
 class Override:
-    """A value that replaces the one beneath it."""
+    """A value that replaces the one below it."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -51,7 +51,7 @@ _Loader.add_constructor("!reset", lambda _, __: Override(None))
 
 
 def load(*paths: Path) -> dict[str, Any]:
-    """Compose files, later ones over earlier ones as Compose merges them."""
+    """Loads Compose files, the later ones over the earlier ones, merged as Compose merges them."""
     merged: Any = {}
     for path in paths:
         merged = _merge(merged, yaml.load(path.read_text(), _Loader))
@@ -72,16 +72,16 @@ def _merge(under: Any, over: Any) -> Any:
 
 @dataclass
 class Image:
-    """What the Dockerfile makes: its stages by name, and where the files of those that run are on this machine."""
+    """What the Dockerfile builds: its stages by name, and where the files of those that run are on this machine."""
 
     stages: dict[str, Stage]
     folders: dict[str, Path]
 
 
 def build(folder: Path) -> Image:
-    """Carries the Dockerfile's steps out in a folder: copies and commands, all but those of apt and of user accounts.
+    """Carries out the Dockerfile's steps in a folder: copies and commands, except those of apt and of user accounts.
 
-    A file that a COPY lacks, a lock that does not fit, a wheel that does not build fail here as they would in Docker.
+    A missing file for COPY, a lock that does not fit, or a wheel that does not build fails here as it would in Docker.
     """
     stages = parse(ROOT / "Dockerfile")
     first, last = stages["build"], stages["crank"]
@@ -101,7 +101,7 @@ def build(folder: Path) -> Image:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(origin, target)
         elif word == "RUN" and "apt-get" not in text:
-            # what it saves in an image costs minutes here
+            # a step that saves space in an image costs minutes here
             text = text.replace(" --no-cache-dir", "")
             for path, here in tree.items():
                 text = re.sub(rf"(?<![\w/]){re.escape(path)}(?![\w-])", str(here), text)
@@ -126,7 +126,7 @@ class Service:
 
     @property
     def log(self) -> str:
-        """What it said so far."""
+        """What it has logged so far."""
         return (self.folder / "log").read_text()
 
 
@@ -135,10 +135,10 @@ class Machine:
 
     Args:
         compose: see `load`.
-        image: of the services that the file builds.
+        image: the image of the services that the file builds.
         folder: for volumes, mounts and logs.
         network: third number of the services' addresses, 127.0.N.x.
-        filled: volumes that are there already, by name.
+        filled: volumes that exist already, by name.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Machine:
     # -- up and down ------------------------------------------------------------------------------------------------
 
     def up(self, name: str) -> Service:
-        """Starts a service after what it depends on, each dependency as far as its condition says."""
+        """Starts a service after its dependencies, each of which must meet its condition first."""
         service = self.services[name]
         if service.process is not None:
             return service
@@ -183,7 +183,7 @@ class Machine:
         return service
 
     def wait_healthy(self, name: str) -> None:
-        """Runs the service's health check until it passes, as often as it allows."""
+        """Runs the service's health check until it passes, at most as often as it allows."""
         service = self.services[name]
         if service.healthy_at:
             return
@@ -205,7 +205,7 @@ class Machine:
         raise AssertionError(f"{name} is not healthy: {done.stderr.decode()}\n{service.log[-3000:]}")
 
     def down(self) -> dict[str, int]:
-        """Stops all, last started first, each within its grace period; exit statuses by name."""
+        """Stops all services, last started first, each within its grace period. Returns exit statuses by name."""
         ended = {}
         for name in reversed(self.order):
             service = self.services[name]
@@ -262,7 +262,7 @@ class Machine:
         return environment
 
     def _here(self, service: Service, text: str) -> str:
-        """A word of a container, as it has to be here."""
+        """A word of a container's command, as it must be here."""
         for target, path in sorted(service.paths.items(), key=lambda pair: -len(pair[0])):
             text = re.sub(rf"(?<![\w/.]){re.escape(target)}(?![\w-])", str(path), text)
         return self._named(service, text)
@@ -273,7 +273,7 @@ class Machine:
         return re.sub(r"\b(0\.0\.0\.0|127\.0\.0\.1)\b", service.address, text)
 
     def _stage(self, service: Service) -> Stage:
-        """The stage that the service's image is; the file names it where it builds that image."""
+        """The stage that is the service's image; the file names it where it builds that image."""
         named = service.spec["image"]
         specs = [each.spec for each in self.services.values() if each.spec["image"] == named]
         (target,) = {spec["build"]["target"] for spec in specs if "build" in spec}
@@ -291,7 +291,7 @@ class Machine:
 
 
 def seconds(text: str) -> float:
-    """Compose's durations: `1s`, `500ms`, `1m`."""
+    """Seconds of Compose's durations: `1s`, `500ms`, `1m`."""
     match = re.fullmatch(r"(\d+)(ms|s|m)", text)
     assert match, text
     return int(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]]

@@ -1,4 +1,4 @@
-"""docker-compose.yml: valid, and it comes up on this machine unchanged."""
+"""docker-compose.yml is valid, and comes up on this machine unchanged."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COMPOSE = ROOT / "docker-compose.yml"
 OPERATOR = ROOT / "deploy" / "compose" / "operator.yml"
 BIN = Path(sys.executable).parent
 FILLED = {"cache": CACHE}
-"""what the validators are prepared from, once for all tests"""
+"""The files that the validators are prepared from, once for all tests."""
 
 
 def get(url: str) -> Any:
-    """JSON at an address."""
+    """The JSON at an address."""
     with urllib.request.urlopen(url, timeout=5) as answer:
         return json.load(answer)
 
@@ -38,7 +38,7 @@ def metric(address: str, name: str) -> float:
 
 
 def until(condition: Any, seconds: float, machine: Machine) -> None:
-    """Waits for what services do."""
+    """Waits for something that services do."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, {name: machine.services[name].log[-1500:] for name in machine.order}
@@ -47,7 +47,7 @@ def until(condition: Any, seconds: float, machine: Machine) -> None:
 
 @pytest.mark.parametrize("files", [(COMPOSE,), (COMPOSE, OPERATOR)], ids=["arena", "operator"])
 def test_schema(files: tuple[Path, ...], tmp_path: Path) -> None:
-    """The file, and what is left of it under the operator's, satisfy the Compose specification's schema."""
+    """The file satisfies the Compose specification's schema, alone and with the operator's file."""
     merged = tmp_path / "compose.yml"
     merged.write_text(yaml.safe_dump(load(*files)))
     words = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(merged)]
@@ -56,7 +56,7 @@ def test_schema(files: tuple[Path, ...], tmp_path: Path) -> None:
 
 
 def test_profiles() -> None:
-    """Without a profile the arena and the crank; observers and players only with theirs."""
+    """Without a profile the arena and the crank start; observers and players need theirs."""
     services = load(COMPOSE)["services"]
     by_profile: dict[str, set[str]] = {}
     for name, spec in services.items():
@@ -67,8 +67,11 @@ def test_profiles() -> None:
 
 
 def test_up_waits_for_what_can_be_healthy() -> None:
-    """`up --wait` ends: each service of ours has a check of its own, since the image's asks for a crank and `--wait`
-    refuses a check that is disabled. No limit is asked for that an engine without privileges cannot give."""
+    """`up --wait` can end, since each of our services has its own health check.
+
+    The image's check asks for a crank, and `--wait` refuses a check that is disabled. The file asks for no limit that
+    an engine without privileges cannot give.
+    """
     for name, spec in load(COMPOSE)["services"].items():
         assert "ulimits" not in spec, name
         if spec["image"].startswith("awm-"):
@@ -87,7 +90,7 @@ def test_nothing_is_open_to_the_network() -> None:
 
 
 def test_operator_gets_the_crank_alone() -> None:
-    """One file over the other: nothing to wait for, and only the operator's two files mounted."""
+    """With the operator's file, the crank waits for nothing, and only the operator's two files are mounted."""
     crank = load(COMPOSE, OPERATOR)["services"]["crank"]
     assert "depends_on" not in crank
     assert [mount.split(":")[-2] for mount in crank["volumes"]] == [
@@ -96,8 +99,7 @@ def test_operator_gets_the_crank_alone() -> None:
 
 
 def test_up_and_down(image: Image, tmp_path: Path) -> None:
-    """Chain, rollup, broker and crank start in order, each waits for the last; a match is played and settles; all end
-    with status 0."""
+    """Chain, rollup, broker and crank start in order, a match is played and settles, and all end with status 0."""
     with Machine(load(COMPOSE), image, tmp_path, 31, FILLED) as machine:
         crank = machine.up("crank")
         machine.wait_healthy("crank")
@@ -122,7 +124,7 @@ def test_up_and_down(image: Image, tmp_path: Path) -> None:
 
 
 def test_observers(image: Image, tmp_path: Path) -> None:
-    """Prometheus scrapes the crank and has its rules; every query of the dashboard is one that it answers."""
+    """Prometheus scrapes the crank and has its rules, and it answers every query of the dashboard."""
     with Machine(load(COMPOSE), image, tmp_path, 32, FILLED) as machine:
         machine.up("prometheus")
         machine.wait_healthy("prometheus")
@@ -144,7 +146,7 @@ def test_observers(image: Image, tmp_path: Path) -> None:
 
 
 def test_breaking_the_order_is_noticed(image: Image, tmp_path: Path) -> None:
-    """Without its dependencies the crank does not become ready: the key is the chain's to make."""
+    """Without its dependencies the crank does not become ready, since the chain makes its key."""
     compose = load(COMPOSE)
     del compose["services"]["crank"]["depends_on"]
     with Machine(compose, image, tmp_path, 33, FILLED) as machine:
@@ -154,7 +156,7 @@ def test_breaking_the_order_is_noticed(image: Image, tmp_path: Path) -> None:
 
 
 def test_grafana_finds_its_files() -> None:
-    """What Grafana is given points at the dashboard and at the Prometheus of the same file."""
+    """Grafana's provisioning points to the dashboard and to the Prometheus of the same file."""
     services = load(COMPOSE)["services"]
     mounts = {mount.split(":")[1]: ROOT / mount.split(":")[0] for mount in services["grafana"]["volumes"]}
     provisioning = mounts["/etc/grafana/provisioning"]

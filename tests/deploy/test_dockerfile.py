@@ -1,4 +1,4 @@
-"""The Dockerfile: what it is made of, and that its build steps build."""
+"""The Dockerfile: what it is made of, and that its build steps work."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from deploy.machine import ROOT, Image
 
 BIN = Path(sys.executable).parent
 GLIBC_2_39 = ("trixie", "forky", "sid")
-"""Debian releases whose glibc MagicBlock's validator runs on."""
+"""Debian releases whose glibc can run MagicBlock's validator."""
 
 
 def test_linter_finds_nothing() -> None:
-    """hadolint, from warnings up; what is let pass is said in the file."""
+    """hadolint finds nothing from warnings up; the file names what it ignores."""
     words = [str(BIN / "hadolint"), "--failure-threshold", "warning", str(ROOT / "Dockerfile")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -25,8 +25,10 @@ def test_linter_finds_nothing() -> None:
 
 
 def test_stages() -> None:
-    """All stages are on one Debian whose glibc is new enough. Images take the built environment alone; none runs as
-    root, and compilers and npm are in the localnet's only."""
+    """All stages use one Debian whose glibc is new enough.
+
+    Images take only the built environment. None runs as root, and only the localnet's has compilers and npm.
+    """
     stages = parse(ROOT / "Dockerfile")
     assert list(stages) == ["build", "runtime", "localnet", "crank"]
     assert {stage.base for stage in stages.values()} == {stages["build"].base}
@@ -66,7 +68,7 @@ def test_context_has_what_is_copied() -> None:
 
 
 def test_built(image: Image) -> None:
-    """The steps give a crank that says its version, with native engine, programs and page, from the wheel alone."""
+    """The steps give a crank that prints its version, with native engine, programs and page, from the wheel alone."""
     python = image.folders["/opt/awm"] / "bin" / "python3"
     code = (
         "import awm_crank; from awm_crank.engine import native; from importlib.resources import files;"

@@ -1,4 +1,4 @@
-"""The example configuration has every setting, commented, as the schema has it."""
+"""The example configuration has every setting of the schema, with a comment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_setting_is_there_and_explained() -> None:
 
 
 def test_reads() -> None:
-    """It is a valid configuration, unchanged and with every line uncommented; uncommenting changes no value."""
+    """It is a valid configuration, unchanged and with every line uncommented, and uncommenting changes no value."""
     text = EXAMPLE.read_text()
     made = config.parse(text)
     assert config.parse(re.sub(r"^#(?=[a-z_]+ = )", "", text, flags=re.MULTILINE)) == made

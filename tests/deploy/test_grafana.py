@@ -1,4 +1,4 @@
-"""The dashboard: every metric that it queries exists, and the other way round."""
+"""The dashboard queries only metrics that exist, and every metric."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def expressions() -> list[str]:
 
 
 def test_metrics_exist() -> None:
-    """A panel reads metrics that a crank exports, and at least one."""
+    """A panel reads at least one metric, and only metrics that a crank exports."""
     for expression in expressions():
         read = metrics_in(expression)
         assert read, expression
@@ -25,7 +25,7 @@ def test_metrics_exist() -> None:
 
 
 def test_nothing_is_left_out() -> None:
-    """What the crank counts is on the dashboard."""
+    """Every metric of the crank is on the dashboard."""
     shown = set().union(*(metrics_in(expression) for expression in expressions()))
     ours = {name for name in exported() if name.startswith("awm_")}
     ours -= {name for name in ours if name.endswith(("_sum", "_count"))}
@@ -33,7 +33,7 @@ def test_nothing_is_left_out() -> None:
 
 
 def test_layout() -> None:
-    """Panels have ids of their own, do not overlap, and stay within the grid; the variable is used by every query."""
+    """Panels have their own ids, do not overlap, and stay within the grid; every query uses the variable."""
     cells: set[tuple[int, int]] = set()
     ids: list[Any] = [panel["id"] for panel in BOARD["panels"]]
     assert len(ids) == len(set(ids))
@@ -47,7 +47,7 @@ def test_layout() -> None:
 
 
 def test_data_source_is_chosen() -> None:
-    """Every panel and the variables ask the data source that is chosen above; none is named in the file."""
+    """Every panel and the variables use the data source that the user selects; the file names none."""
     source, *others = BOARD["templating"]["list"]
     assert (source["type"], source["query"]) == ("datasource", "prometheus")
     chosen = {"type": "prometheus", "uid": "${" + source["name"] + "}"}

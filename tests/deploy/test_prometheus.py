@@ -1,4 +1,4 @@
-"""Alert rules: checked and unit-tested by promtool, about metrics that exist, each with its section in the runbook."""
+"""promtool checks and unit-tests the alert rules, which use existing metrics and have a runbook section each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROMETHEUS_OWN = {"up"}
 
 
 def exported() -> set[str]:
-    """Every sample name a crank can export."""
+    """Every sample name that a crank can export."""
     names = set()
     for family in text_string_to_metric_families(Metrics(Crank(), Gauges()).render().decode()):
         endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
@@ -30,7 +30,7 @@ def exported() -> set[str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """Metrics that an expression reads."""
+    """The metrics that an expression reads."""
     return set(re.findall(r"\b(?:awm|process|up)(?:_\w+)?\b(?=[\[{ )]|$)", re.sub(r'"[^"]*"', '""', expression)))
 
 
@@ -53,7 +53,7 @@ def test_promtool_unit_tests() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_rule(rule: dict[str, str]) -> None:
-    """A rule is unit-tested both ways, reads metrics that exist, and has its section in the runbook."""
+    """A rule has tests for firing and for silence, reads metrics that exist, and has its section in the runbook."""
     cases = [case for test in TESTS for case in test["alert_rule_test"] if case["alertname"] == rule["alert"]]
     assert any(case["exp_alerts"] for case in cases)
     assert any(not case["exp_alerts"] for case in cases)
@@ -64,6 +64,6 @@ def test_rule(rule: dict[str, str]) -> None:
 
 
 def test_runbook_has_no_other_alerts() -> None:
-    """A section of an alert that is gone goes too."""
+    """The runbook has no section for an alert that does not exist."""
     sections = re.findall(r"^### (Awm\w+)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
     assert sections == [rule["alert"] for rule in RULES]

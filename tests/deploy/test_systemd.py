@@ -1,4 +1,4 @@
-"""The systemd unit: verified, hardened, and its command one that runs."""
+"""The systemd unit is valid and hardened, and its command can run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNIT = ROOT / "deploy" / "awm-crank.service"
 
 
 class _Repeating(configparser.RawConfigParser):
-    """systemd's files: a key may come again."""
+    """Parses systemd's files, in which a key may be repeated."""
 
     def __init__(self) -> None:
         super().__init__(strict=False, interpolation=None, comment_prefixes=("#",), delimiters=("=",))
@@ -37,7 +37,7 @@ def service() -> dict[str, str]:
 
 
 def test_verify(tmp_path: Path, service: dict[str, str]) -> None:
-    """systemd-analyze verify has nothing to say, the program's place aside."""
+    """systemd-analyze verify reports nothing, apart from the program's path."""
     program = service["ExecStart"].split()[0]
     here = tmp_path / UNIT.name
     here.write_text(UNIT.read_text().replace(program, str(Path(sys.executable).parent / "awm-crank")))
@@ -49,7 +49,7 @@ def test_verify(tmp_path: Path, service: dict[str, str]) -> None:
 
 
 def test_exposure() -> None:
-    """systemd-analyze security: 2.0 at most."""
+    """systemd-analyze security rates the exposure at 2.0 or less."""
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT)],
         capture_output=True, text=True, check=False,
@@ -61,7 +61,9 @@ def test_exposure() -> None:
 
 
 def test_service(service: dict[str, str]) -> None:
-    """Notify, watchdog, restarts, open files, a credential for the key, and time enough for the last checkpoints."""
+    """The unit sets notify, watchdog, restarts, open files, the key as a credential, and time for the last
+    checkpoints.
+    """
     assert service["Type"] == "notify"
     assert service["Restart"] == "always"
     assert int(service["LimitNOFILE"]) >= 65536
@@ -74,8 +76,10 @@ def test_service(service: dict[str, str]) -> None:
 
 
 def test_scheduling(service: dict[str, str]) -> None:
-    """Real-time for the loop's thread, at the lowest priority of that kind and with nothing that inherits it; nobody in
-    there can give it to itself; and a nice value for where it is taken out."""
+    """The loop's thread may be real-time, at the lowest such priority, and nothing inherits it.
+
+    No other thread can give it to itself. A nice value applies where real-time scheduling is removed.
+    """
     assert service["CPUSchedulingPolicy"] == "rr"
     assert service["CPUSchedulingPriority"] == "1"
     assert service["CPUSchedulingResetOnFork"] == "yes"
@@ -91,7 +95,7 @@ DROP_INS = {
 
 @pytest.mark.parametrize("name", DROP_INS)
 def test_drop_ins(tmp_path: Path, name: str) -> None:
-    """systemd takes the drop-ins that the operator's pages name."""
+    """systemd accepts the drop-ins that the operator's pages name."""
     page, text = {
         "scheduling": ("start/operate.md", "CPUSchedulingPolicy=other"),
         "addresses": ("howto/harden.md", "awm-crank.service.d/addresses.conf"),
@@ -117,7 +121,9 @@ def test_addresses_are_denied_first() -> None:
 
 
 def test_the_view_can_be_put_last() -> None:
-    """What awm_crank/daemon/page.py does to the page's process is allowed: it yields, and dies alone of want."""
+    """awm_crank/daemon/page.py may lower its process's priority and make it the first to be killed for lack of
+    memory.
+    """
     lines = [line.strip() for line in UNIT.read_text().splitlines()]
     denied = lines.index("SystemCallFilter=~@privileged @resources")
     assert lines.index("SystemCallFilter=setpriority") > denied
@@ -125,7 +131,7 @@ def test_the_view_can_be_put_last() -> None:
 
 
 def test_command_is_understood(service: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """ExecStart's words are the command line's: with the example as configuration only the key is missing."""
+    """The command line accepts ExecStart's words; with the example configuration only the key is missing."""
     program, *words = service["ExecStart"].split()
     assert Path(program).name == "awm-crank"
     assert shutil.which("awm-crank", path=str(Path(sys.executable).parent))

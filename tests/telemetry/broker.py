@@ -1,4 +1,4 @@
-"""A real mosquitto for tests: on a free port of loopback, with TLS and a password where asked for."""
+"""A real mosquitto for tests, on a free loopback port, with TLS and a password where asked for."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Self
 
 
 class Broker:
-    """mosquitto in a folder; ends with the `with` block.
+    """mosquitto in a folder; it ends with the `with` block.
 
     Args:
-        user: name and password that it wants; None lets anybody in.
-        tls: speaks TLS with a certificate for `localhost` of its own authority (`ca.pem`).
+        user: the name and password that it demands; None lets anybody in.
+        tls: uses TLS with a certificate for `localhost` from its own authority (`ca.pem`).
     """
 
     def __init__(self, folder: Path, *, user: tuple[str, str] | None = None, tls: bool = False) -> None:
@@ -31,14 +31,14 @@ class Broker:
         if tls:
             _certificates(folder)
             lines += [f"certfile {folder / 'broker.pem'}", f"keyfile {folder / 'broker.key'}"]
-        # mosquitto changes to a user of its own when root starts it, who cannot read the folder
+        # when root starts mosquitto, it changes to a user of its own who cannot read the folder
         lines.append("user root")
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """What to give the crank."""
+        """The address to give the crank."""
         return f"{self._scheme}://localhost:{self.port}"
 
     @property
@@ -47,7 +47,7 @@ class Broker:
         return self.folder / "ca.pem"
 
     def start(self) -> Self:
-        """Starts it; returns when it listens."""
+        """Starts it, and returns once it listens."""
         log = (self.folder / "mosquitto.log").open("ab")
         self._process = subprocess.Popen(
             ["mosquitto", "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
@@ -62,7 +62,7 @@ class Broker:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Ends it, as a crash would."""
+        """Ends it like a crash."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
@@ -70,12 +70,12 @@ class Broker:
             self._process = None
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open, nothing is read."""
+        """Sends SIGSTOP: connections stay open, and nothing is read."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Sends SIGCONT."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 

@@ -1,4 +1,4 @@
-"""A daemon as telemetry sees one."""
+"""A fake daemon, with what telemetry sees of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from awm_crank.telemetry.stats import Stats
 
 @dataclass
 class Machine:
-    """A session's machine."""
+    """A fake session's machine."""
 
     entity: str = "one"
     stage: str = "serve"
@@ -37,26 +37,26 @@ def landed(
     frame: int, block: bytes, chain_hash: bytes = bytes(32), on_time: bool = True, landed_at: int = 0,
     before: bytes = bytes(97),
 ) -> Landed:  # fmt: skip
-    """A frame that landed, of which only what observers see matters."""
+    """A frame that landed, with only the fields that observers use."""
     return Landed(frame, 0, 0, 0, 0, 0, landed_at, on_time, block, before, chain_hash)
 
 
 class Endpoint:
-    """An endpoint with some failures."""
+    """A fake endpoint with some failures."""
 
     def __init__(self, age: float) -> None:
         self.age = age
 
     def blockhash_age_s(self) -> float:
-        """As set."""
+        """The age that the test set."""
         return self.age
 
     def stream_lag_s(self) -> float:
-        """A third of a second."""
+        """Always a third of a second."""
         return 0.3
 
     def failures(self) -> dict[tuple[str, str], int]:
-        """Two kinds."""
+        """Two kinds of failures."""
         return {("http", "overdue"): 3, ("ws", "malformed"): 1}
 
 
@@ -87,9 +87,9 @@ class Crank:
 
     @property
     def endpoint(self) -> Endpoint:
-        """One that is as old as set."""
+        """An endpoint whose blockhash has the age that the test set."""
         return Endpoint(self.blockhash_age)
 
     def unready(self) -> str:
-        """As set."""
+        """The reason that the test set."""
         return self.why

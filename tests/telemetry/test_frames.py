@@ -18,7 +18,7 @@ def block(one: PlayerState, two: PlayerState) -> bytes:
 
 
 def test_compact() -> None:
-    """Frame number, block and the hash's head, at the documented offsets."""
+    """The compact form has frame number, block and the hash's head at the documented offsets."""
     shown = landed(0x01020304, block(PlayerState(x=1), PlayerState()), bytes(range(32)), True, 5)
     data = compact(shown)
     assert len(data) == COMPACT_SIZE == 109
@@ -28,7 +28,7 @@ def test_compact() -> None:
 
 
 def test_readable() -> None:
-    """Players in game units and by name, inputs as hex, as one JSON object."""
+    """The readable form is one JSON object with players in game units and by name, and inputs as hex."""
     shown = landed(9, block(PlayerState(x=-640, percent=42, stocks=3), PlayerState(y=128)), bytes(32), False, 5)
     value = json.loads(readable(shown))
     assert (value["frame"], value["on_time"], value["stage"]) == (9, False, 32)
@@ -43,7 +43,7 @@ def test_readable() -> None:
     st.sampled_from([0, 1]),
 )  # fmt: skip
 def test_moments(was: tuple[int, int], now: tuple[int, int], player: int) -> None:
-    """A stock less is a KO, more percent without that a hit, anything else nothing; the other player has none."""
+    """A lost stock is a KO, and more percent without one is a hit; the player who lost nothing has no event."""
     still = PlayerState(percent=50, stocks=2)
 
     def of(values: tuple[int, int]) -> bytes:

@@ -1,4 +1,4 @@
-"""Healthy and ready are two things."""
+"""Healthy and ready are two different things."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TURN = 250_000_000
 
 
 def test_frame_unattempted_for_a_second() -> None:
-    """A frame that stays due becomes a problem after a second, and is none any more once attempted."""
+    """A frame that stays due for a second is a problem, until it is attempted."""
     health = Health(0)
     for now in range(0, PATIENCE_NS, TURN):
         health.turned(now, {"one": 5}, "", {})
@@ -24,7 +24,7 @@ def test_frame_unattempted_for_a_second() -> None:
 
 
 def test_frame_after_frame_is_healthy() -> None:
-    """Finding a frame due at every look is no problem while it is another one each time."""
+    """A frame that is due at every look is no problem while it is a different frame each time."""
     health = Health(0)
     for turn in range(40):
         health.turned(turn * TURN, {"one": turn, "two": turn // 2}, "", {})
@@ -32,7 +32,7 @@ def test_frame_after_frame_is_healthy() -> None:
 
 
 def test_lost_endpoint_is_healthy() -> None:
-    """Not being ready, for however long, is not being unhealthy."""
+    """A crank that is not ready, for however long, is still healthy."""
     health = Health(0)
     for turn in range(100):
         health.turned(turn * TURN, {}, "not connected", {})
@@ -41,7 +41,7 @@ def test_lost_endpoint_is_healthy() -> None:
 
 
 def test_stalled_loop() -> None:
-    """A loop that does not turn is a problem, for whoever looks from outside of it."""
+    """A loop that does not turn is a problem, which an observer outside the loop can see."""
     health = Health(0)
     health.turned(TURN, {}, "", {})
     assert health.problems(TURN + STALLED_NS) == []
@@ -49,7 +49,7 @@ def test_stalled_loop() -> None:
 
 
 def test_summary() -> None:
-    """Some of many problems, and how many more."""
+    """The summary lists the first problems and how many more there are."""
     assert summary([]) == ""
     assert summary(["a", "b"]) == "a; b"
     assert summary(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"

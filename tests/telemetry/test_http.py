@@ -1,4 +1,4 @@
-"""The crank's own HTTP."""
+"""The crank's own HTTP server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from awm_crank.telemetry.http import TelemetryServer
 
 
 async def get(url: str) -> tuple[int, str, bytes]:
-    """Status, content type, body."""
+    """Status, content type and body."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return answer.status, answer.headers["Content-Type"], await answer.read()
 
 
 async def test_paths() -> None:
-    """Metrics as they are; a verdict is 200 without problems and 503 with them, each path with its own."""
+    """Metrics are served as they are. Health and readiness give 200 without problems and 503 with them, each
+    its own.
+    """
     problems: list[str] = []
     endpoint = TelemetryServer(
         "127.0.0.1:0", metrics=lambda: b"up 1\n", unhealthy=lambda: problems, unready=lambda: ["no RPC"]
@@ -41,7 +43,7 @@ async def test_paths() -> None:
 
 
 async def test_address_taken() -> None:
-    """An address that cannot be had is an error that names the setting."""
+    """An address that cannot be used raises an error that names the setting."""
     first = TelemetryServer("127.0.0.1:0", metrics=lambda: b"", unhealthy=list, unready=list)
     await first.open()
     second = TelemetryServer(f"127.0.0.1:{first.port}", metrics=lambda: b"", unhealthy=list, unready=list)

@@ -1,4 +1,4 @@
-"""The hub: what it makes of what the crank tells and shows."""
+"""The hub: what it publishes about the crank."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def no_balance() -> int:
 
 @contextlib.asynccontextmanager
 async def running(hub: Hub) -> AsyncIterator[Hub]:
-    """Open, its jobs running."""
+    """An open hub with its jobs running."""
     await hub.open()
     jobs = [asyncio.create_task(job) for job in hub.jobs()]
     yield hub
@@ -62,7 +62,7 @@ class Manager:
         monkeypatch.delenv("WATCHDOG_PID", raising=False)
 
     def heard(self) -> list[str]:
-        """What was said since the last time."""
+        """The messages since the last call."""
         lines = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -79,7 +79,7 @@ async def answers(hub: Hub, healthz: int, readyz: int) -> None:
 
 
 async def test_health_and_readiness() -> None:
-    """A frame due for a second clears health alone, a lost endpoint readiness alone; both come back."""
+    """A frame that is due for a second clears only health, and a lost endpoint only readiness; both come back."""
     machine = Machine()
     crank = Crank(machine)
     async with running(Hub(LISTENING, "key", crank, no_balance)) as hub:
@@ -98,7 +98,10 @@ async def test_health_and_readiness() -> None:
 
 
 async def test_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More time is asked for until it serves, then the watchdog patted while healthy, endpoint or not."""
+    """The hub asks for more time until the crank serves, and then feeds the watchdog while the crank is healthy.
+
+    The endpoint does not matter.
+    """
     manager = Manager(tmp_path / "notify", monkeypatch)
     machine = Machine()
     crank = Crank(machine)
@@ -126,7 +129,7 @@ async def test_watchdog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_balance_and_lag() -> None:
-    """The balance is asked for, and the loop's lag measured."""
+    """The hub asks for the balance, and measures the loop's lag."""
 
     async def balance() -> int:
         return 123
@@ -149,7 +152,7 @@ def fought(frame: int, percent: int, stocks: int = 4, before: tuple[int, int] = 
 
 
 async def test_a_match_as_events(tmp_path: Path) -> None:
-    """Created, joined, hit, KO, resync, resumed, ended: each once, in order, with its frame."""
+    """Created, joined, hit, KO, resync, resumed and ended are published once each, in order, with their frames."""
     with Broker(tmp_path) as broker:
         settings = Config(mqtt=Mqtt(url=broker.url, qos=1))
         async with ear(broker) as heard, running(Hub(settings, "key", Crank(), no_balance)) as hub:
@@ -173,7 +176,7 @@ async def test_a_match_as_events(tmp_path: Path) -> None:
 
 
 async def test_found_already_joined(tmp_path: Path) -> None:
-    """A session found after player 2 joined was created as well; one found in the middle is resumed only."""
+    """A session found after player 2 joined is also reported as created; one found in mid-match only as resumed."""
     with Broker(tmp_path) as broker:
         settings = Config(mqtt=Mqtt(url=broker.url))
         async with ear(broker) as heard, running(Hub(settings, "key", Crank(), no_balance)) as hub:
@@ -188,7 +191,7 @@ async def test_found_already_joined(tmp_path: Path) -> None:
 
 
 async def test_nothing_configured_costs_nothing() -> None:
-    """Without an address and a broker nothing is listened on, nothing queued, and no library of theirs loaded."""
+    """Without an address and a broker, nothing listens, nothing is queued, and no library for them is loaded."""
     code = (
         "import sys; from awm_crank.config import Config; from awm_crank.telemetry.hub import Hub; "
         "hub = Hub(Config(), 'key', None, None); hub.logged('S', 'serving', {'frame': 0}); assert hub.queues() == {}; "

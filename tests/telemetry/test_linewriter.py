@@ -18,7 +18,7 @@ from awm_crank.telemetry.linewriter import LineWriter
 
 
 def note(lines: int, problem: str) -> bytes:
-    """The note of a gap."""
+    """The note that marks a gap."""
     return f"-{lines} {problem}\n".encode()
 
 
@@ -80,7 +80,7 @@ def test_order(pipe: tuple[int, int]) -> None:
 
 
 def test_a_reader_that_stops(pipe: tuple[int, int]) -> None:
-    """put() never blocks; what does not fit is dropped and counted, and a note is where it is missing."""
+    """put() never blocks; lines that do not fit are dropped and counted, and a note marks where they are missing."""
     reader, handle = pipe
     writer = LineWriter(handle, note, room=20_000)
     began = time.monotonic()
@@ -91,7 +91,7 @@ def test_a_reader_that_stops(pipe: tuple[int, int]) -> None:
     consumer: list[bytes] = []
     thread = threading.Thread(target=lambda: consumer.extend(read_lines(reader, b"end\n")))
     thread.start()
-    # the note follows by itself, although nothing new is put
+    # the note follows by itself, although no new line was put
     until(lambda: writer._noted == writer.dropped)
     writer.put(b"end\n")
     assert writer.close()
@@ -107,7 +107,7 @@ def test_a_reader_that_stops(pipe: tuple[int, int]) -> None:
 
 
 def test_a_reader_that_stops_does_not_hold_up_the_exit(pipe: tuple[int, int]) -> None:
-    """close() gives up after its deadline, and says that lines are left."""
+    """close() gives up after its deadline, and reports that lines are left."""
     _, handle = pipe
     writer = LineWriter(handle, note)
     writer.put(b"x" * 100_000 + b"\n")
@@ -118,7 +118,7 @@ def test_a_reader_that_stops_does_not_hold_up_the_exit(pipe: tuple[int, int]) ->
 
 
 def test_a_full_disk() -> None:
-    """While the device is full nothing is lost that fits into the queue; the exit does not wait for it."""
+    """While the device is full, no line that fits into the queue is lost, and the exit does not wait."""
     handle = os.open("/dev/full", os.O_WRONLY)
     writer = LineWriter(handle, note, room=1000)
     for _ in range(100):
@@ -130,7 +130,7 @@ def test_a_full_disk() -> None:
 
 
 def test_a_disk_with_room_again(tmp_path: Path) -> None:
-    """A write that the system cut in the middle of a line goes on where it was cut, and the note names the problem."""
+    """A write that the system cut in the middle of a line continues there, and the note names the problem."""
     path = tmp_path / "log"
     script = (
         "import sys; from awm_crank.telemetry.linewriter import LineWriter\n"
@@ -176,7 +176,7 @@ def test_a_reader_that_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_descriptor_that_does_not_block(pipe: tuple[int, int]) -> None:
-    """Another process may have made the shared descriptor non-blocking; its mode is left alone."""
+    """When another process made the shared descriptor non-blocking, lines still arrive and its mode is left alone."""
     reader, handle = pipe
     os.set_blocking(handle, False)
     writer = LineWriter(handle, note)

@@ -25,7 +25,7 @@ from awm_crank.telemetry import logs
 
 
 def lines(level: str) -> list[dict[str, object]]:
-    """What four levels of lines leave at a level."""
+    """The lines that remain at a level after one line of each of four levels."""
     out = io.StringIO()
     logs.configure(level, out)
     log = logs.get().bind(session="abc")
@@ -43,7 +43,7 @@ def test_levels(level: str, count: int) -> None:
 
 
 def test_fields() -> None:
-    """A line is JSON with time, level, event, what was bound and what was given; odd values become text."""
+    """A line is JSON with time, level, event, and bound and given values; odd values become text."""
     one, two, *_ = lines("debug")
     assert list(one)[:3] == ["at", "level", "event"]
     assert (one["level"], one["event"], one["session"], one["frame"]) == ("debug", "one", "abc", 1)
@@ -51,7 +51,7 @@ def test_fields() -> None:
 
 
 def test_lines_of_libraries() -> None:
-    """What a library logs with the standard library becomes a line like any other; its debugging does not."""
+    """What a library logs with the standard library becomes a line like any other, except its debug messages."""
     out = io.StringIO()
     logs.configure("info", out)
     logging.getLogger("asyncio").error("task %s failed", 7)
@@ -61,7 +61,7 @@ def test_lines_of_libraries() -> None:
 
 
 def test_on_a_terminal() -> None:
-    """A terminal gets text for people, in which nothing that came from outside can move the cursor."""
+    """On a terminal the log is text for people, and nothing from outside can move the cursor."""
     reader, terminal = os.openpty()
     script = "from awm_crank.telemetry import logs; logs.configure('info'); logs.get().info('hello', name='a\\x1b[2Jb')"
     subprocess.run([sys.executable, "-c", script], stdout=terminal, check=True)
@@ -74,7 +74,7 @@ def test_on_a_terminal() -> None:
 
 
 def test_without_standard_output() -> None:
-    """A process that was started with its standard output closed logs nothing and writes to no other descriptor."""
+    """A process that starts with its standard output closed logs nothing, and writes to no other descriptor."""
     script = (
         "import os; ends = os.pipe(); from awm_crank.telemetry import logs; logs.configure('info')\n"
         "logs.get().error('lost'); os.set_blocking(ends[0], False)\n"
@@ -93,14 +93,14 @@ def net() -> Iterator[EmbeddedLocalnet]:
 
 
 def start(stdout: int, *files: Path) -> subprocess.Popen[bytes]:
-    """A crank that logs to a descriptor; `files`: its configuration, its ready file."""
+    """Starts a crank that logs to a descriptor; `files` are its configuration and its ready file."""
     command = [sys.executable, "-m", "awm_crank", "run", "--config", str(files[0]), "--ready-file", str(files[1])]
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("sink", ["closed", "stopped", "full"])
 async def test_a_sink_that_fails(net: EmbeddedLocalnet, tmp_path: Path, sink: str) -> None:
-    """Whatever becomes of standard output: frames go on at their rate, and SIGTERM ends the crank cleanly."""
+    """Whatever happens to standard output, frames continue at their rate, and SIGTERM ends the crank cleanly."""
     place = await Place.make(net, tmp_path)
     match = await place.create()
     await place.join(match)
@@ -117,14 +117,14 @@ async def test_a_sink_that_fails(net: EmbeddedLocalnet, tmp_path: Path, sink: st
     os.set_blocking(reader, False)
     playing = asyncio.create_task(place.play(match))
     try:
-        # read until frames flow, so that the sink fails in the middle of the service
+        # read until frames arrive, so that the sink fails in the middle of the service
         while (await place.show(match)).session.frame < 20:
             with contextlib.suppress(BlockingIOError):
                 os.read(reader, 65_536)
             await asyncio.sleep(0.01)
         if sink == "closed":
             os.close(reader)
-        # at level debug the pipe of one page is full at once; each line of these frames finds the sink broken
+        # at level debug the pipe of one page is full at once, so each line of these frames finds the sink broken
         frame = (await place.show(match)).session.frame
         began = time.monotonic()
         await place.when(match, lambda view: view.session.frame >= frame + 180)

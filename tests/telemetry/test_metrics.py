@@ -16,7 +16,7 @@ from awm_crank.telemetry.stats import BUCKETS_MS, Gauges
 
 
 def samples(metrics: Metrics) -> dict[str, float]:
-    """Sample, with its labels in braces → value."""
+    """Maps a sample, with its labels in braces, to its value."""
     found = {}
     for family in text_string_to_metric_families(metrics.render().decode()):
         for sample in family.samples:
@@ -26,7 +26,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def busy() -> Crank:
-    """One session live, one gone."""
+    """One live session, and one that is gone."""
     one = Machine("one", "serve", Counters(frames=10, resyncs=1, refusals={"RING_FULL": 2}))
     one.schedule = SimpleNamespace(on_time=8, late=2, missed=3)
     gone: Any = Machine("two", "done", Counters(frames=5, refusals={"RING_FULL": 1, "other": 4}))
@@ -39,7 +39,7 @@ def busy() -> Crank:
 
 
 def test_counts() -> None:
-    """Counters of live and past sessions, stages, queues, refusals by reason."""
+    """Counters cover live and past sessions, stages, queues, and refusals by reason."""
     found = samples(Metrics(busy(), Gauges()))
     assert found["awm_ticks_total{outcome=on_time}"] == 8
     assert found["awm_ticks_total{outcome=late}"] == 2
@@ -61,7 +61,7 @@ def test_counts() -> None:
 
 
 def test_histograms() -> None:
-    """Buckets cumulate, each value in the first bucket that holds it; sum in seconds."""
+    """Buckets cumulate, each value is in the first bucket that holds it, and the sum is in seconds."""
     crank = Crank()
     for milliseconds in (1, 4, 4.001, 9_000):
         crank.stats.step.add(round(milliseconds * 1e6))
@@ -76,7 +76,7 @@ def test_histograms() -> None:
 
 
 def test_gauges() -> None:
-    """What is not known yet has no sample; what is, has."""
+    """A value that is not known yet has no sample."""
     gauges = Gauges()
     metrics = Metrics(Crank(), gauges)
     assert "awm_balance_lamports" not in samples(metrics)

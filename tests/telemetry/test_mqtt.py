@@ -33,7 +33,7 @@ def shown(frame: int, at_ms: float = 0) -> Landed:
 
 
 class Ear:
-    """A subscriber to everything; messages as they come."""
+    """A subscriber to everything, with the messages in the order of their arrival."""
 
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client
@@ -44,7 +44,7 @@ class Ear:
             self.messages.append(message)
 
     def on(self, end: str) -> list[bytes]:
-        """Payloads of topics that end so."""
+        """Payloads of the topics that end like this."""
         return [bytes(message.payload) for message in self.messages if str(message.topic).endswith(end)]
 
     def events(self) -> list[dict[str, Any]]:
@@ -52,13 +52,13 @@ class Ear:
         return [json.loads(payload) for payload in self.on("/event")]
 
     def states(self) -> list[str]:
-        """What the status said, one after another."""
+        """The states that the status had, in order."""
         return [json.loads(payload)["state"] for payload in self.on("/status")]
 
 
 @contextlib.asynccontextmanager
 async def ear(broker: Broker, **options: Any) -> AsyncIterator[Ear]:
-    """Subscribed."""
+    """A connected subscriber."""
     async with aiomqtt.Client("localhost", broker.port, **options) as client:
         await client.subscribe("#", qos=2)
         heard = Ear(client)
@@ -70,7 +70,7 @@ async def ear(broker: Broker, **options: Any) -> AsyncIterator[Ear]:
 
 @contextlib.asynccontextmanager
 async def running(publisher: Publisher) -> AsyncIterator[asyncio.Task[None]]:
-    """Publishing, closed at the end."""
+    """A running publisher, closed at the end."""
     task = asyncio.create_task(publisher.run())
     yield task
     publisher.close()
@@ -78,7 +78,7 @@ async def running(publisher: Publisher) -> AsyncIterator[asyncio.Task[None]]:
 
 
 async def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Waits for what happens elsewhere."""
+    """Waits for something that another process does."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -87,14 +87,14 @@ async def until(condition: Callable[[], object], seconds: float = 10) -> None:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Any:
-    """One that lets anybody in."""
+    """A broker that lets anybody in."""
     with Broker(tmp_path) as made:
         yield made
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_frames_and_events(broker: Broker, qos: int) -> None:
-    """Both forms of a frame and an event arrive on the documented topics, with the quality that was set."""
+    """Both forms of a frame and an event arrive on the documented topics, with the configured quality."""
     publisher = Publisher(Mqtt(url=broker.url, qos=qos, topic="arena"), KEY, Gauges())
     async with ear(broker) as heard, running(publisher):
         publisher.frame("S1", shown(7))
@@ -112,7 +112,7 @@ async def test_frames_and_events(broker: Broker, qos: int) -> None:
 
 
 async def test_status_is_retained(broker: Broker) -> None:
-    """A subscriber that comes later is told the state: online, and offline after an orderly end."""
+    """A later subscriber gets the state: online, and offline after an orderly end."""
     gauges = Gauges()
     async with running(Publisher(Mqtt(url=broker.url), KEY, gauges)):
         await until(lambda: gauges.mqtt_published)
@@ -124,8 +124,10 @@ async def test_status_is_retained(broker: Broker) -> None:
 
 
 async def test_two_cranks_of_one_key(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """During an upgrade two cranks of one key are connected side by side; when the old one has ended, the status is the
-    new one's again."""
+    """During an upgrade two cranks of one key are connected together.
+
+    When the old one has ended, the status is the new one's again.
+    """
     monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 0.1)
     old, new = Publisher(Mqtt(url=broker.url), KEY, Gauges()), Publisher(Mqtt(url=broker.url), KEY, Gauges())
     async with ear(broker) as heard, running(new):
@@ -134,7 +136,7 @@ async def test_two_cranks_of_one_key(broker: Broker, monkeypatch: pytest.MonkeyP
                 new._instance, old._instance})  # fmt: skip
             count = len(heard.states())
             await until(lambda: len(heard.states()) > count + 10)
-            # neither was thrown out by the other
+            # neither disconnected the other
             assert set(heard.states()) == {"online"}
         await until(lambda: heard.states()[-2:] == ["offline", "online"])
 
@@ -150,7 +152,7 @@ async def test_will(broker: Broker) -> None:
 
 
 class _Cut:
-    """A TCP relay whose connections can be broken off."""
+    """A TCP relay that can break its connections."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -167,7 +169,7 @@ class _Cut:
         self._server.close()
 
     def cut(self) -> None:
-        """Breaks all."""
+        """Breaks all connections."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
@@ -187,10 +189,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @pytest.mark.parametrize(("rate", "expected"), [(0, 120), (10, 20), (60, 120), (1, 2)])
 def test_rate_limit(rate: int, expected: int) -> None:
-    """Of two seconds at 60 fps a session publishes no more than its rate, evenly; each session has its own."""
+    """In two seconds at 60 fps each session publishes no more than its own rate, evenly spaced."""
     publisher = Publisher(Mqtt(url="mqtt://localhost", frames_per_s=rate, json=False), KEY, Gauges())
     for tick in range(120):
-        # a tick's frame lands a little late, each time another little
+        # a tick's frame lands slightly late, each time by a different amount
         at = tick * 1000 / 60 + tick % 3
         publisher.frame("one", shown(tick, at + 1e6))
         publisher.frame("two", shown(tick, at + 1e6))
@@ -199,14 +201,14 @@ def test_rate_limit(rate: int, expected: int) -> None:
 
 @pytest.mark.parametrize(("compact", "json_too", "count"), [(True, True, 2), (True, False, 1), (False, False, 0)])
 def test_forms(compact: bool, json_too: bool, count: int) -> None:
-    """Only the forms that are set are published."""
+    """Only the configured forms are published."""
     publisher = Publisher(Mqtt(url="mqtt://localhost", compact=compact, json=json_too), KEY, Gauges())
     publisher.frame("one", shown(1))
     assert publisher.depth == count
 
 
 def test_queues_are_bounded() -> None:
-    """Without a broker the oldest go, counted; frames push out no event."""
+    """Without a broker the oldest messages are dropped and counted, and frames displace no event."""
     gauges = Gauges()
     publisher = Publisher(Mqtt(url="mqtt://localhost", queue=16, frames_per_s=0, json=False), KEY, gauges)
     publisher.event("one", "created")
@@ -217,7 +219,7 @@ def test_queues_are_bounded() -> None:
 
 
 async def test_broker_comes_late_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was said without a broker is said when it comes, and again over a new connection after it went."""
+    """Messages from before the broker came are sent when it comes, and again after it was away."""
     monkeypatch.setattr(mqtt, "BACKOFF_S", (0.05, 0.2))
     monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 0.1)
     broker = Broker(tmp_path)
@@ -242,7 +244,7 @@ async def test_broker_comes_late_and_comes_back(tmp_path: Path, monkeypatch: pyt
 
 
 async def test_frozen_broker_blocks_nothing(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the broker is stopped the loop turns as before, the queue stays bounded; then messages flow again."""
+    """While the broker is stopped the loop is not delayed and the queue stays bounded; then messages arrive again."""
     monkeypatch.setattr(mqtt, "_ANSWER_S", 0.5)
     monkeypatch.setattr(mqtt, "BACKOFF_S", (0.05, 0.2))
     gauges = Gauges()
@@ -266,7 +268,7 @@ async def test_frozen_broker_blocks_nothing(broker: Broker, monkeypatch: pytest.
 
 
 async def test_password_and_tls(tmp_path: Path) -> None:
-    """With the right password and authority messages arrive; with others the publisher stays outside, quietly."""
+    """With the right password and authority messages arrive; with wrong ones the publisher keeps trying quietly."""
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
     wrong = tmp_path / "wrong"
@@ -278,7 +280,7 @@ async def test_password_and_tls(tmp_path: Path) -> None:
             await until(lambda: gauges.mqtt_published)
         strangers = [
             Mqtt(url=broker.url, username="crank", password_file=str(wrong), ca_file=str(broker.ca)),
-            # the system's authorities do not know this one
+            # the system's authorities do not include this one
             Mqtt(url=broker.url, username="crank", password_file=str(secret)),
         ]
         for settings in strangers:
@@ -293,7 +295,7 @@ async def test_password_and_tls(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["password_file", "ca_file", "cert_file"])
 def test_files_that_cannot_be_used(tmp_path: Path, setting: str) -> None:
-    """A missing or malformed file is an error at the start that names the setting."""
+    """A missing or malformed file raises an error at the start that names the setting."""
     with pytest.raises(ConfigError, match=setting):
         files: dict[str, Any] = {setting: str(tmp_path / "none")}
         Publisher(Mqtt(url="mqtts://localhost", **files), KEY, Gauges())

@@ -10,14 +10,14 @@ from awm_crank.telemetry.stats import Latencies, Stats
 
 
 def machine(**ticks: int) -> Any:
-    """A session's counters: 10 frames, two refusals."""
+    """A session's counters: 10 frames and two refusals."""
     counters = Counters(frames=10, refusals={"FRAME_MISMATCH": 2})
     schedule = SimpleNamespace(**{"on_time": 9, "late": 1, "missed": 1, **ticks})
     return SimpleNamespace(counters=counters, schedule=schedule)
 
 
 def test_percentiles_are_values_that_occurred() -> None:
-    """Nearest rank, in milliseconds."""
+    """Percentiles are nearest rank, in milliseconds."""
     latencies = Latencies()
     for value in range(1, 101):
         latencies.add(value * 1_000_000)
@@ -31,7 +31,7 @@ def test_nothing_measured() -> None:
 
 
 def test_sessions_gone_stay_counted() -> None:
-    """The report sums live sessions and those that are gone, refusals by name."""
+    """The report adds up live and past sessions, and refusals by name."""
     stats = Stats()
     stats.gone(machine())
     frame = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""sd_notify, against a socket as the service manager's."""
+"""sd_notify, against a socket like the service manager's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from awm_crank.telemetry import systemd
 
 @pytest.mark.parametrize("abstract", [False, True])
 def test_notify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
-    """One datagram, an assignment a line, to a path or an abstract address."""
+    """One datagram carries one assignment on each line, to a path or an abstract address."""
     name = f"awm-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0" + name if abstract else name)
@@ -38,7 +38,7 @@ def test_nobody_to_notify(monkeypatch: pytest.MonkeyPatch, address: str | None) 
     [("3000000", "", 3), ("3000000", str(os.getpid()), 3), ("3000000", "1", None), ("0", "", None), ("x", "", None)],
 )
 def test_watchdog(monkeypatch: pytest.MonkeyPatch, usec: str, pid: str, seconds: float | None) -> None:
-    """The time is this process's own, and absent without a watchdog."""
+    """The watchdog time counts only for this process, and is absent without a watchdog."""
     monkeypatch.setenv("WATCHDOG_USEC", usec)
     monkeypatch.setenv("WATCHDOG_PID", pid)
     assert systemd.watchdog_s() == seconds

@@ -1,4 +1,4 @@
-"""A real Chromium, headless, driven over its DevTools protocol: pages, keys, files, screenshots."""
+"""A real Chromium, headless, driven over its DevTools protocol: pages, keys, files and screenshots."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Browser:
                 self.console.append(event["params"]["entry"]["text"])
 
     async def command(self, method: str, **params: Any) -> Any:
-        """One DevTools command; returns its result."""
+        """Sends one DevTools command, and returns its result."""
         self._id += 1
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._replies[self._id] = reply
@@ -113,7 +113,7 @@ class Browser:
         return event["result"]
 
     async def open(self, url: str) -> None:
-        """Goes to a page."""
+        """Opens a page."""
         result = await self.command("Page.navigate", url=url)
         if result.get("errorText"):
             raise BrowserError(f"{url}: {result['errorText']}")
@@ -126,7 +126,7 @@ class Browser:
         return result["result"].get("value")
 
     async def until(self, expression: str, timeout_s: float = 20.0) -> None:
-        """Waits until an expression is truthy in the page; raises AssertionError with what the page shows instead."""
+        """Waits until an expression is truthy in the page. Raises AssertionError with what the page shows instead."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -165,7 +165,7 @@ class Browser:
         await self.command("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
 
     async def resize(self, width: int, height: int, *, touch: bool = False) -> None:
-        """Changes the size of the window, to a phone's for example."""
+        """Changes the size of the window, for example to a phone's."""
         await self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if touch else 1,
             mobile=touch,

@@ -1,4 +1,4 @@
-"""A world simple enough to tell what a key does: the stick moves its fighter sideways, and nothing else happens."""
+"""A world simple enough to show what a key does: the stick moves its fighter sideways, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CENTRE = 128 / 255
 
 @cache
 def steered() -> Cartridge:
-    """Each player's x changes by their own stick alone, one unit a frame at full tilt; stocks stay at four.
+    """Each player's x changes only by their own stick, one unit a frame at full tilt; stocks stay at four.
 
-    Player n's stick stands alone in channel n of the last layer's output, and the row of their x reads that channel.
+    Player n's stick is alone in channel n of the last layer's output, and the row of their x reads that channel.
     """
     base = cartridge(SHAPES["tiny"], 1)
     f = base.formats
@@ -36,7 +36,7 @@ def steered() -> Cartridge:
     one = 1 << f.f_ctrl
     for player, row in enumerate(_DELTA_X):
         stick = player * (CTRL_DIM // 2)
-        # nothing of the frame comes through this channel
+        # nothing of the frame passes through this channel
         arrays["final_norm"][player] = 0
         arrays["ctrl_proj.w"][player] = 0
         arrays["ctrl_proj.w"][player, stick] = 127

@@ -1,4 +1,4 @@
-"""A TCP relay in front of an endpoint, that can be cut and frozen."""
+"""A TCP relay in front of an endpoint that can be cut and frozen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Relays a free port to `url`'s. An async context manager; `url` is then the relay's own."""
+    """Relays a free port to that of `url`. An async context manager; `url` then becomes the relay's own address."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -24,7 +24,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The address where clients connect."""
         return f"{self._scheme}://127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> Self:
@@ -37,7 +37,7 @@ class Proxy:
         await self.cut()
 
     async def restore(self) -> None:
-        """Takes connections again, on the same port, and lets bytes flow."""
+        """Accepts connections again, on the same port, and lets bytes pass."""
         self._flowing.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._relay, "127.0.0.1", self._port)
@@ -53,7 +53,7 @@ class Proxy:
         await asyncio.gather(*self._relays, return_exceptions=True)
 
     def freeze(self) -> None:
-        """Connections stay open, and nothing comes through."""
+        """Keeps connections open, and lets nothing pass."""
         self._flowing.clear()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Who may use page and feed: a name of ours, from a page of ours."""
+"""Who may use page and feed: requests to one of our host names, from one of our pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = Access("127.0.0.1", ["arena.example", "Sub.Arena.example"])
     "host", ["127.0.0.1:8766", "localhost", "[::1]:8766", "10.0.0.7:80", "ARENA.example", "sub.arena.example:1"]
 )
 def test_names_of_ours(host: str) -> None:
-    """Loopback names, addresses and the names that are configured, in any case and with any port."""
+    """Loopback names, addresses and configured names are accepted, in any case and with any port."""
     assert PAGE.refuses(host, None, same_port=True) == ""
 
 
@@ -23,7 +23,7 @@ def test_names_of_ours(host: str) -> None:
     "host", ["evil.example", "127.0.0.1.evil.example", "", "arena.example.evil", "xarena.example", "0x7f.1", "[::1"]
 )
 def test_names_of_others(host: str) -> None:
-    """Whatever else leads here was made to lead here."""
+    """Any other host name is refused, since someone must have pointed it here."""
     assert "not known by that name" in PAGE.refuses(host, None, same_port=False)
 
 
@@ -42,14 +42,14 @@ def test_names_of_others(host: str) -> None:
     ],
 )
 def test_origins(origin: str, page: bool, feed: bool) -> None:
-    """The page's own origin always; for the feed also pages of this machine and of sites that are named."""
+    """The page's own origin is always accepted; the feed also accepts pages of this machine and of the named sites."""
     host = "127.0.0.1:8766"
     assert (PAGE.refuses(host, origin, same_port=True) == "") is page
     assert (PAGE.refuses(host, origin, same_port=False) == "") is feed
 
 
 def test_pages_without_an_origin() -> None:
-    """Files may read the feed where `null` is named."""
+    """Pages that are opened as files may read the feed where `null` is named."""
     assert Access("localhost", ["null"]).refuses("localhost", "null", same_port=False) == ""
 
 

@@ -1,4 +1,4 @@
-"""What the server tells the page is what the package itself uses."""
+"""What the server sends to the page is what the package itself uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from awm_crank.viewer.contract import contract
 
 
 def test_everything_is_plain_json() -> None:
-    """It survives JSON, and stages and words are the package's own."""
+    """The data survives JSON, and stages and words are the package's own."""
     told = msgspec.json.decode(msgspec.json.encode(contract()))
     assert told["stages"] == [stages.geometry(number) for number in (32, 31)]
     names = dict(told["actions"])

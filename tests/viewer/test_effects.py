@@ -1,4 +1,4 @@
-"""What the page makes of what happens: a hit, a lost stock, the end, in words and in pixels."""
+"""How the page shows a hit, a lost stock and the end, in words and in pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPARK, WHITE = (255, 224, 138), (255, 255, 255)
 
 
 def records() -> list[bytes]:
-    """Player 1 jabs at frame `HIT` for 12 %, player 2 loses a stock at `LOST` and the last one at `OVER`."""
+    """Player 1 jabs at frame `HIT` for 12 %, and player 2 loses a stock at `LOST` and the last one at `OVER`."""
     made = []
     for frame in range(1, FRAMES + 1):
         jabs = HIT - 3 <= frame < HIT + 10
@@ -52,7 +52,7 @@ def match_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def painted(browser: Browser, colour: tuple[int, int, int], *, top: float = 1.0) -> int:
-    """How many pixels of the stage's upper part have about a colour."""
+    """The number of pixels in the stage's upper part that are close to a colour."""
     count: int = await browser.script(
         '(() => { const c = document.getElementById("stage");'
         f" const {{ data }} = c.getContext('2d').getImageData(0, 0, c.width, Math.round(c.height * {top}));"
@@ -65,7 +65,10 @@ async def painted(browser: Browser, colour: tuple[int, int, int], *, top: float 
 
 
 async def test_hit_and_ko(match_file: Path) -> None:
-    """Each shows in its frames and in no others: sparks and percent, a stock and the word, the end's word."""
+    """Each event shows in its own frames and in no others.
+
+    A hit shows sparks and percent, a lost stock the stock and its word, and the end its word.
+    """
     async with PageServer(rpc="http://127.0.0.1:9", ws="ws://127.0.0.1:9", port=0) as page, Browser() as browser:
         await browser.open(page.url)
         await browser.until("window.awm?.contract")

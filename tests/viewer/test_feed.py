@@ -1,4 +1,4 @@
-"""The frame feed: each frame of one session once, in order, as the match file has it."""
+"""The frame feed sends each frame of one session once, in order, as the match file has it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def session(frame: int, status: int = ACTIVE) -> bytes:
 
 @dataclass
 class Case:
-    """What is seen, and which frames are told of."""
+    """The accounts that are seen, and the frames that are sent."""
 
     named: str
     seen: list[tuple[str, int, int]]
@@ -59,7 +59,9 @@ class Case:
     ],
 )
 def test_one_session_is_followed(case: Case) -> None:
-    """A named session alone; without a name the live one, and the next after its end. No frame twice, none back."""
+    """The feed follows the named session, or the live one and then the next. No frame comes twice, or after a later
+    one.
+    """
     follower = Follower(case.named)
     told = []
     for key, frame, status in case.seen:
@@ -72,7 +74,7 @@ def test_one_session_is_followed(case: Case) -> None:
 
 @pytest.mark.parametrize("data", [b"", bytes(266), session(1)[:-1]])
 def test_what_is_no_session_is_left_alone(data: bytes) -> None:
-    """Other accounts, closed ones and other layouts tell nothing."""
+    """Other accounts, closed ones and other layouts send nothing."""
     assert Follower().take(ONE, data) is None
 
 
@@ -84,7 +86,9 @@ def arena() -> Iterator[Arena]:
 
 
 async def test_spectators_get_each_frame(arena: Arena) -> None:
-    """Over a real chain: every frame's players arrive in order, as JSON; a second reader begins with the last one."""
+    """Over a real chain, every frame's players arrive in order as JSON, and a second reader begins with the
+    last frame.
+    """
     async with (
         Feed(arena.net.ws, port=0) as feed, arena.chain() as chain, aiohttp.ClientSession() as http,
         http.ws_connect(feed.url) as first,
@@ -107,7 +111,7 @@ async def test_spectators_get_each_frame(arena: Arena) -> None:
 
 
 async def test_taken_port_is_told() -> None:
-    """The option that names another is in the message."""
+    """The message about a port in use names the option to change it."""
     async with Feed("ws://127.0.0.1:9", port=0) as feed:
         port = int(feed.url.rstrip("/").rpartition(":")[2])
         with pytest.raises(ConfigError, match=f"port {port}.*another --feed-port"):
@@ -123,7 +127,7 @@ async def test_taken_port_is_told() -> None:
     ],
 )  # fmt: skip
 async def test_origin(origin: str | None, welcome: bool) -> None:
-    """Programs, pages of this machine and sites that are named may read the feed; a stranger's page may not."""
+    """Programs, pages of this machine and the named sites may read the feed; a stranger's page may not."""
     async with Feed("ws://127.0.0.1:9", port=0, names=["show.example"]) as feed, aiohttp.ClientSession() as http:
         if welcome:
             async with http.ws_connect(feed.url, origin=origin) as socket:
@@ -134,7 +138,7 @@ async def test_origin(origin: str | None, welcome: bool) -> None:
 
 
 async def test_readers_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many readers and no more, and none who says much."""
+    """The number of readers is limited, and a reader that sends too much is disconnected."""
     monkeypatch.setattr(feed_module, "MAX_READERS", 2)
     async with Feed("ws://127.0.0.1:9", port=0) as feed, aiohttp.ClientSession() as http, asyncio.timeout(10):
         first, second = await http.ws_connect(feed.url), await http.ws_connect(feed.url)
@@ -151,7 +155,7 @@ async def test_readers_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_silent_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session whose notifications stop is read: its frames come all the same."""
+    """A session whose notifications stop is read instead, so its frames still arrive."""
     monkeypatch.setattr(feed_module, "_QUIET_S", 0.05)
     frame = 3
 

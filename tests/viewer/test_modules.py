@@ -1,4 +1,4 @@
-"""The page's modules under Node.js, against bytes that awm_crank.wire made."""
+"""The page's modules under Node.js, tested with bytes that awm_crank.wire made."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ SCRIPTS = Path(__file__).parent / "js"
 
 
 def key(number: int) -> Pubkey:
-    """A key like no other."""
+    """A key that no other use has."""
     return Pubkey.from_bytes(hashlib.sha256(number.to_bytes(4, "big")).digest())
 
 
 def fighter(n: int) -> bytes:
-    """A PlayerState with every field of its own value, negative ones among them."""
+    """A PlayerState in which every field has its own value, with negative ones among them."""
     return PlayerState(
         x=-7681 - n, y=12345 + n, percent=999 - n, shield_strength=15360 - n, speed_air_x=-512 - n, speed_y=300 + n,
         speed_ground_x=-32768, speed_attack_x=32767, speed_attack_y=-1, state_age=65535 - n, hitlag=255, stocks=3,
@@ -74,14 +74,14 @@ def ring(total: int, capacity: int) -> bytes:
 
 
 def signed(instructions: list[Instruction], payer: Keypair) -> str:
-    """solders' own legacy transaction."""
+    """A legacy transaction that solders made."""
     blockhash = Hash(bytes(key(99)))
     message = Message.new_with_blockhash(instructions, payer.pubkey(), blockhash)
     return bytes(Transaction([payer], message, blockhash)).hex()
 
 
 def vectors() -> dict[str, object]:
-    """What the scripts compare with."""
+    """The values that the scripts compare with."""
     entity, world, payer = key(7), key(8), Keypair.from_seed(bytes(range(32)))
     state = SessionState(
         ACTIVE, 4_000_000_000, 28_800, payer.pubkey(), key(3), 31, fighter(0) + fighter(1), key(4), -5, 1_700_000_000,
@@ -149,7 +149,7 @@ def vectors() -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page and its tests, where Node.js takes .js files for modules."""
+    """The page and its tests in a folder where Node.js reads .js files as modules."""
     where = tmp_path_factory.mktemp("page")
     with as_file(files("awm_crank") / "viewer" / "page") as page:
         shutil.copytree(page, where / "page")

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: what stands in the document and what is painted, on matches that really run."""
+"""The page in a real Chromium: its document and its pixels, on matches that really run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DRAWN = """
 }})()
 """
 
-# how many pixels of the stage have about a fighter's colour, and the middle of them from 0 (left) to 1 (right)
+# the number of pixels close to a fighter's colour, and their middle from 0 (left) to 1 (right)
 _PAINTED = """
 (() => {
   const canvas = document.getElementById("stage");
@@ -79,7 +79,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(folder: Path, cartridge: Cartridge, crank: Config = DEFAULT_CRANK) -> AsyncIterator[Scene]:
-    """Everything that a person has who opens the page."""
+    """Everything that a person who opens the page has."""
     async with (
         open_arena(folder, cartridge, crank=crank) as arena, PlayerConnection(arena.http, arena.ws) as connection,
         Proxy(arena.http) as http, Proxy(arena.ws) as ws, PageServer(rpc=http.url, ws=ws.url, port=0) as page,
@@ -90,14 +90,14 @@ async def scene(folder: Path, cartridge: Cartridge, crank: Config = DEFAULT_CRAN
 
 
 async def session_of(arena: Arena, match: SessionAccounts) -> SessionState:
-    """The session as it stands."""
+    """The session's current state."""
     (found,) = await arena.chain.accounts([match.session])
     assert found is not None
     return SessionState.decode(found.data)
 
 
 async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
-    """The demo's match, at 55 frames a second at least: both fighters move in the document and on the canvas."""
+    """The demo's match is shown at 55 frames a second or more: both fighters move in the document and on the canvas."""
     async with scene(tmp_path, demo_cartridge()) as here:
         browser = here.browser
         await browser.until("document.getElementById('banner').innerText.includes('No sessions')")
@@ -112,7 +112,7 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
             rates: list[float] = []
             places: set[Any] = set()
             painted: list[Any] = []
-            # the best of several spans: another process may have had the processor during one of them
+            # the best of several spans, since another process may have used the processor during one of them
             while len(rates) < 8 and max(rates, default=0.0) < 55:
                 frame, at = await browser.script("[Number(document.getElementById('frame').dataset.frame), Date.now()]")
                 for _ in range(4):
@@ -139,7 +139,7 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
             assert shown[2].isdigit()
             drawn = {name: await browser.script(_DRAWN.format(name=name)) for name in CHARTS}
             assert min(drawn["interval"], drawn["latency"]) > 50
-            # a bar of some pixels for each second, however many ticks were missed in it
+            # one bar of a few pixels for each second, however many ticks were missed in it
             assert drawn["missed"] >= 4 * (await browser.script("awm.timing.missedBySecond.length") - 1) > 0
             assert browser.console == []
         finally:
@@ -147,7 +147,7 @@ async def test_match_is_shown_as_it_runs(tmp_path: Path) -> None:
 
 
 async def test_person_plays_against_a_bot(tmp_path: Path) -> None:
-    """The page's own key joins; a held key moves its fighter the right way, by keyboard and by touch."""
+    """The page's own key joins, and a held key moves its fighter the right way, by keyboard and by touch."""
     async with scene(tmp_path, steered(), Config()) as here:
         browser = here.browser
         match = await here.arena.create(1, 0)
@@ -170,7 +170,7 @@ async def test_person_plays_against_a_bot(tmp_path: Path) -> None:
                 await browser.until(f"(Number(p2.dataset.x) - {before}) * {direction} > 10")
                 await browser.key(code, down=False)
                 await browser.until("p2.dataset.stick === '0'")
-                # the frame log says the same: that player's stick, and not the other's
+                # the frame log agrees: that player's stick moved, and the other's did not
                 await browser.until(
                     "(() => { for (let n = awm.history.last; n > 0; n--) { const f = awm.history.get(n);"
                     f" if (f?.sources && f.inputs[1].stick_x === {80 * direction}) return f.inputs[0].stick_x === 0; }}"
@@ -178,7 +178,7 @@ async def test_person_plays_against_a_bot(tmp_path: Path) -> None:
                 )
             assert float(await browser.script("p1.dataset.x")) == -30
 
-            # the key outlives a reload, and so does the seat
+            # the key survives a reload, and so does the seat
             await browser.script("window.before = true")
             await browser.command("Page.reload")
             await browser.until("!window.before && awm.seat && awm.seat.sent > 10")
@@ -206,7 +206,10 @@ async def test_person_plays_against_a_bot(tmp_path: Path) -> None:
 
 
 async def test_lost_connection_is_shown_and_recovers(tmp_path: Path) -> None:
-    """Cut or silent, it is said; once it is back the match goes on, and what was missed comes from the frame log."""
+    """The page reports a cut or silent connection; once it is back the match goes on.
+
+    The frames in between come from the frame log.
+    """
     async with scene(tmp_path, steered(), Config()) as here:
         browser = here.browser
         match = await here.arena.create(2, 0)
@@ -235,7 +238,7 @@ async def test_lost_connection_is_shown_and_recovers(tmp_path: Path) -> None:
                     f"(() => {{ for (let n = 0; n <= {frame} + 30; n++) if (!awm.history.get(n)) return false;"
                     " return true; })()"
                 )
-            # another endpoint, by hand: the chain itself instead of the relay before it
+            # another endpoint, entered by hand: the chain itself instead of the relay
             await browser.click("#settings-toggle")
             await browser.script(f"document.getElementById('rpc').value = '{here.arena.http}'")
             await browser.click("#settings button")
@@ -275,20 +278,20 @@ def match_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def scrub(browser: Browser, frame: int) -> list[dict[str, float]]:
-    """Moves the scrubber; returns what is painted once that frame is shown."""
+    """Moves the scrubber, and returns what is painted once that frame is shown."""
     await browser.script(
         f"(() => {{ const e = document.getElementById('position'); e.value = {frame};"
         " e.dispatchEvent(new Event('input', {bubbles: true})); })()"
     )
     await browser.until(f"document.getElementById('frame').dataset.frame === '{frame}'")
-    # the camera comes to rest
+    # lets the camera stop
     await asyncio.sleep(0.6)
     painted: list[dict[str, float]] = await browser.script(_PAINTED)
     return painted
 
 
 async def test_match_file_opens_and_scrubs(match_file: Path, tmp_path: Path) -> None:
-    """Without any chain: it plays, every frame can be gone to, and the canvas shows who stands where."""
+    """A file plays without any chain, every frame can be selected, and the canvas shows each fighter in its place."""
     match = crossing()
     async with PageServer(rpc="http://127.0.0.1:9", ws="ws://127.0.0.1:9", port=0) as page, Browser() as browser:
         await browser.open(page.url)
@@ -302,7 +305,7 @@ async def test_match_file_opens_and_scrubs(match_file: Path, tmp_path: Path) -> 
             shown = await browser.script("[Number(p1.dataset.x), Number(p2.dataset.x)]")
             assert shown == [player["x"] for player in match.frames[frame]["players"]]
             assert min(left["count"], right["count"]) > 20
-            # they have passed each other by the end
+            # by the end they have passed each other
             assert (left["x"] < right["x"]) == (frame < FRAMES)
         assert await browser.script("document.querySelector('#p1 .input').dataset.source") == "fresh"
         assert await browser.script("document.querySelector('#p2 .input').dataset.source") == "held"

@@ -1,4 +1,6 @@
-"""The relay: what the page asks for reaches the endpoint, with its key; nothing else does, and the key stays here."""
+"""The relay passes the page's requests to the endpoint with its key, and nothing else; the key never leaves the
+server.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ KEY = "s3cretkey"
 
 
 class Upstream:
-    """An endpoint that wants a key; `seen` is what reached it."""
+    """An endpoint that wants a key; `seen` holds the requests that reached it."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -49,7 +51,7 @@ class Upstream:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    """One on a free port."""
+    """Such an endpoint on a free port."""
     state = Upstream()
     app = web.Application()
     app.router.add_post("/", state.post)
@@ -72,7 +74,7 @@ async def page(upstream: Upstream) -> AsyncIterator[PageServer]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A browser, as it were."""
+    """An HTTP client that acts as a browser."""
     async with aiohttp.ClientSession() as session:
         yield session
 
@@ -83,7 +85,7 @@ def call(method: str, *params: Any) -> dict[str, Any]:
 
 
 async def test_requests_pass(upstream: Upstream, page: PageServer, http: aiohttp.ClientSession) -> None:
-    """A request arrives as it was, and its answer comes back as it was."""
+    """A request arrives unchanged, and its answer comes back unchanged."""
     async with http.post(page.url + "rpc", json=call("getBalance", "x")) as answer:
         assert (answer.status, await answer.json()) == (200, {"jsonrpc": "2.0", "id": 3, "result": 5})
     assert upstream.seen == [call("getBalance", "x")]
@@ -117,7 +119,7 @@ async def test_what_does_not_pass(
 
 
 async def test_key_in_an_error(upstream: Upstream, page: PageServer, http: aiohttp.ClientSession) -> None:
-    """An endpoint that repeats the key, or fails, does not show it to the page."""
+    """When an endpoint repeats the key, or fails, the page does not see the key."""
     upstream.answer = {"error": {"code": -32000, "message": f"the key {KEY} is used up"}}
     async with http.post(page.url + "rpc", json=call("getSlot")) as answer:
         text = await answer.text()
@@ -135,7 +137,7 @@ async def test_key_in_an_error(upstream: Upstream, page: PageServer, http: aioht
 
 
 async def test_socket(upstream: Upstream, page: PageServer, http: aiohttp.ClientSession) -> None:
-    """Subscriptions pass, notifications come back, and another method ends the connection."""
+    """Subscriptions and notifications pass, and any other method ends the connection."""
     url = page.url.replace("http", "ws") + "ws"
     async with asyncio.timeout(10), http.ws_connect(url, origin=page.url.rstrip("/")) as socket:
         await socket.send_json(call("slotSubscribe"))
@@ -150,7 +152,7 @@ async def test_socket(upstream: Upstream, page: PageServer, http: aiohttp.Client
 
 
 async def test_endpoint_gone(http: aiohttp.ClientSession) -> None:
-    """A page whose endpoint is away is closed, so that it connects again."""
+    """When the endpoint is gone, the page's connection is closed, so that it connects again."""
     async with (
         asyncio.timeout(10), PageServer(rpc="http://h/k", ws="ws://127.0.0.1:9/k", port=0) as page,
         http.ws_connect(page.url.replace("http", "ws") + "ws") as socket,

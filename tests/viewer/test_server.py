@@ -1,4 +1,4 @@
-"""The page's web server gives its own files, and nothing else."""
+"""The page's web server serves its own files, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ async def page() -> AsyncIterator[PageServer]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that takes paths as they are."""
+    """A client that sends paths unchanged."""
     async with aiohttp.ClientSession() as session:
         yield session
 
 
 async def test_every_file_of_the_page_is_served(page: PageServer, http: aiohttp.ClientSession) -> None:
-    """Each file that the package holds comes with its own type, byte for byte."""
+    """Each file that the package holds is served with its own type, byte for byte."""
     kinds = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
     served = 0
     for file in (files("awm_crank") / "viewer" / "page").iterdir():
@@ -43,7 +43,7 @@ async def test_every_file_of_the_page_is_served(page: PageServer, http: aiohttp.
 
 
 async def test_page_may_load_nothing_from_elsewhere(page: PageServer, http: aiohttp.ClientSession) -> None:
-    """The policy allows scripts and styles of its own only, and connections to whatever endpoint its user names."""
+    """The policy allows only the page's own scripts and styles, and connections to any endpoint that its user names."""
     async with http.get(page.url) as answer:
         policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -61,7 +61,7 @@ async def test_contract_names_the_endpoints(page: PageServer, http: aiohttp.Clie
 
 @pytest.mark.parametrize("path", ["server.py", "../server.py", "%2e%2e/server.py", "page", "nothing.js", "index.html/"])
 async def test_other_paths_are_not_there(page: PageServer, http: aiohttp.ClientSession, path: str) -> None:
-    """No file outside the page's folder, and no folder, can be asked for."""
+    """No file outside the page's folder, and no folder, can be requested."""
     from yarl import URL
 
     async with http.get(URL(page.url + path, encoded=True)) as answer:
@@ -93,7 +93,7 @@ async def test_taken_port_is_told(page: PageServer) -> None:
     ],
 )
 async def test_host_and_origin(http: aiohttp.ClientSession, headers: dict[str, str], status: int) -> None:
-    """The server answers to its own names and its own page only; what it refuses names no endpoint."""
+    """The server answers only to its own host names and its own page, and a refusal names no endpoint."""
     secret = "http://me:passw0rd@127.0.0.1:1/?api-key=s3cretkey"
     async with PageServer(rpc=secret, ws="ws://127.0.0.1:2", port=0, names=["arena.example"]) as page:
         for path in ("", "main.js", "contract.json"):
@@ -104,7 +104,7 @@ async def test_host_and_origin(http: aiohttp.ClientSession, headers: dict[str, s
 
 
 async def test_no_browser_sees_a_key(http: aiohttp.ClientSession) -> None:
-    """An endpoint with anything but scheme, host and port is asked through the page's own server."""
+    """An endpoint with more than scheme, host and port is reached through the page's own server."""
     for rpc, ws in (
         ("https://rpc.example/v2/s3cretkey", "wss://rpc.example"),
         ("https://rpc.example", "wss://rpc.example/?api-key=s3cretkey"),
