@@ -10,5 +10,5 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
 
 
 def test_page_is_the_schema() -> None:
-    """The page's table is what the schema gives."""
+    """The page's table is what the schema generates."""
     assert config.page() in PAGE.read_text()

@@ -1,4 +1,4 @@
-"""Endpoints: which URLs there are, and that no way of printing one shows its secrets."""
+"""Endpoints: which URLs are accepted, and that no way of printing one shows its secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def leaks(text: str) -> list[str]:
     ],
 )
 def test_parts(url: str, host: str, port: int, shown: str) -> None:
-    """A URL gives host and port, prints as scheme, host and port, and reveals itself whole."""
+    """A URL gives host and port, prints as scheme, host and port, and reveals the whole only on request."""
     endpoint = Endpoint.parse(url)
     assert (endpoint.host, endpoint.port, str(endpoint), endpoint.reveal()) == (host, port, shown, url)
 
@@ -48,7 +48,7 @@ def test_parts(url: str, host: str, port: int, shown: str) -> None:
     ],
 )  # fmt: skip
 def test_impossible(url: str) -> None:
-    """What no endpoint can be is refused by the setting's name, without the URL's secrets."""
+    """A text that cannot be an endpoint is refused by the setting's name, without the URL's secrets."""
     with pytest.raises(ConfigError, match=r"chain\.base_http; expected a URL that begins with http://"):
         Endpoint.parse(url, setting="chain.base_http")
 
@@ -84,26 +84,26 @@ def test_no_way_of_printing_shows_a_secret(caplog: pytest.LogCaptureFixture) -> 
     ],
 )
 def test_scrub(said: str, shown: str) -> None:
-    """Whatever others say is shown without the endpoint's secrets and without other URLs' ones."""
+    """Other programs' texts are shown without the endpoint's secrets and without those of other URLs."""
     assert Endpoint.parse(SECRET_URL).scrub(said) == shown
 
 
 def test_quoted_secret() -> None:
-    """A secret is masked as the URL spells it and as it reads unquoted."""
+    """A secret is masked both as the URL spells it and as it reads unquoted."""
     endpoint = Endpoint.parse("https://me:p%40ssword@h/?k=a%2Fbcdef")
     assert endpoint.scrub("p%40ssword p@ssword a%2Fbcdef a/bcdef") == "*** *** *** ***"
     assert endpoint.credentials == ("me", "p@ssword")
 
 
 def test_copies() -> None:
-    """A copy, also one in another process, is the same endpoint."""
+    """A copy of an endpoint, even in another process, equals the original."""
     endpoint = Endpoint.parse(SECRET_URL)
     assert copy.copy(endpoint) == pickle.loads(pickle.dumps(endpoint)) == endpoint
     assert len({endpoint, Endpoint.parse(SECRET_URL), Endpoint.parse("http://h")}) == 2
 
 
 def test_websocket() -> None:
-    """The WebSocket endpoint has the port one higher and the same path and secrets."""
+    """The WebSocket endpoint has the port one higher, and the same path and secrets."""
     found = Endpoint.parse("https://user:pw@h:1/p?k=v").websocket()
     assert (found.reveal(), found.scheme) == ("wss://user:pw@h:2/p?k=v", "wss")
     with pytest.raises(ConfigError, match=r"view\.ws"):
@@ -111,7 +111,7 @@ def test_websocket() -> None:
 
 
 def test_scheme_of_a_parsed_one() -> None:
-    """An endpoint of another kind is refused where it does not belong."""
+    """An endpoint with the wrong scheme is refused."""
     assert Endpoint.parse(Endpoint.parse("http://h"), HTTP).scheme == "http"
     with pytest.raises(ConfigError, match="ws://"):
         Endpoint.parse(Endpoint.parse("http://h"), WEBSOCKET)
@@ -119,7 +119,7 @@ def test_scheme_of_a_parsed_one() -> None:
 
 @given(st.text())
 def test_any_text(url: str) -> None:
-    """Any text is an endpoint or a ConfigError, and can be redacted."""
+    """Any text is an endpoint or raises ConfigError, and can be redacted."""
     redact(url)
     try:
         endpoint = Endpoint.parse(url)
@@ -131,7 +131,7 @@ def test_any_text(url: str) -> None:
 
 @given(st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=8, max_size=40))
 def test_any_secret(secret: str) -> None:
-    """A secret in any place of a URL shows in no form of it."""
+    """A secret in any place of a URL is shown in no form of it."""
     for url in (f"http://u:{secret}@h", f"http://{secret}@h", f"http://h/?api-key={secret}", f"http://h/{secret}/x"):
         endpoint = Endpoint.parse(url)
         for text in (str(endpoint), repr(endpoint), endpoint.scrub(f"said {secret} and {url}"), redact(f"x {url} y")):

@@ -1,4 +1,4 @@
-"""Every error renders the thing, the expectation and the next step."""
+"""Every error shows what it is about, what was expected, and the next step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubcla
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_class_renders_all_of_its_fields(cls: type[errors.AwmError]) -> None:
-    """Each class takes the common fields and says what, expected, found and hint in one line."""
+    """Each class takes the common fields, and shows what, expected, found and hint in one line."""
     error = cls("account X, field y", expected=1, found=2, hint="do this", recoverable=True)
     assert str(error) == "account X, field y; expected 1, found 2. Try: do this"
     assert error.recoverable
@@ -34,12 +34,12 @@ def test_every_class_renders_all_of_its_fields(cls: type[errors.AwmError]) -> No
     ],
 )
 def test_absent_fields_leave_no_trace(fields: dict[str, object], text: str) -> None:
-    """What is not known is not mentioned; zero is a value."""
+    """A field that is not known is not mentioned; zero counts as a value."""
     assert str(errors.AwmError("thing", **fields)) == text  # type: ignore[arg-type]
 
 
 def test_endpoint_errors_keep_the_endpoints_own_words() -> None:
-    """RpcError and ProgramError carry the code, RpcError the data, for code that has to decide."""
+    """RpcError and ProgramError carry the code, and RpcError the data, for code that must decide."""
     assert errors.RpcError("send", code=-32002, data={"err": 1}).code == -32002
     assert errors.RpcError("send", data={"err": 1}).data == {"err": 1}
     assert errors.ProgramError("frame", code=6030).code == 6030
@@ -66,7 +66,7 @@ def test_nothing_controls_the_terminal(text: str) -> None:
     ],
 )
 def test_what_is_escaped(text: str, cleaned: str) -> None:
-    """Escape sequences, bells, text that reverses its direction; letters of all languages stay."""
+    """Escape sequences, bells and text that reverses its direction are escaped; letters of all languages stay."""
     assert printable(text) == cleaned
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "awm_crank"
 
-# room -> rooms of ours it may import. A room may always import itself.
+# room -> our rooms that it may import. A room may always import itself.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "endpoint": {"errors"},
@@ -59,13 +59,13 @@ IMPURE_MODULES = {
 
 
 def room_of(path: Path) -> str:
-    """The room a module belongs to: its top folder, or its own name at the top level."""
+    """The room that a module belongs to: its top folder, or its own name at the top level."""
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def imports_of(path: Path) -> set[str]:
-    """Absolute dotted names imported anywhere in a module, type-checking blocks included."""
+    """Absolute dotted names that are imported anywhere in a module, type-checking blocks included."""
     package = ["awm_crank", *path.relative_to(PACKAGE).parent.parts]
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -103,7 +103,7 @@ FLOATING_POINT = {"match/policy.py"}
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_what_runs_imports_nothing_offline(path: Path) -> None:
-    """Kernel, oracle and daemon never reach the floating-point side; only commands and benchmarks do."""
+    """Kernel, oracle and daemon never import the floating-point side; only commands and benchmarks do."""
     inside = path.relative_to(PACKAGE).as_posix()
     if inside.startswith("engine/offline/") or room_of(path) in MAY_BE_OFFLINE or inside in FLOATING_POINT:
         return
@@ -111,7 +111,7 @@ def test_what_runs_imports_nothing_offline(path: Path) -> None:
 
 
 def test_every_room_exists() -> None:
-    """The table names only rooms that are there, so that a renamed room cannot escape its rule."""
+    """Every room in the table exists, so that a renamed room cannot escape its rule."""
     present = {room_of(path) for path in MODULES}
     assert set(ALLOWED) <= present
 

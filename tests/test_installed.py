@@ -15,21 +15,23 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def test_package_under_test() -> None:
-    """Where the test command says that the wheel is installed, the checkout's package is not the one imported."""
+    """Where the test command says that the wheel is installed, the tests do not import the checkout's package."""
     location = Path(awm_crank.__file__).resolve()
     inside = CHECKOUT / "awm_crank" in location.parents
     assert inside != (os.environ.get("AWM_TEST_INSTALLED") == "1")
 
 
 def test_processes_run_the_package_under_test() -> None:
-    """What tests start from the checkout's folder as `python -m awm_crank` is the very package they import."""
+    """Processes that tests start as `python -m awm_crank` in the checkout use the same package that the tests
+    import.
+    """
     where = [sys.executable, "-c", "import awm_crank; print(awm_crank.__file__)"]
     told = subprocess.run(where, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.strip()
     assert Path(told).resolve() == Path(awm_crank.__file__).resolve()
 
 
 def test_installed_command_plays_the_demo_in_an_empty_folder(tmp_path: Path) -> None:
-    """IDLs, programs and cartridge come with the package: nothing of a checkout is needed to play a match."""
+    """The package contains IDLs, programs and cartridge, so a match plays without a checkout."""
     command = [
         str(Path(sys.executable).with_name("awm-crank")),
         "demo",
@@ -49,7 +51,7 @@ def test_installed_command_plays_the_demo_in_an_empty_folder(tmp_path: Path) -> 
 
 
 def test_package_data() -> None:
-    """IDLs, programs and the demo cartridge are in the package that is installed."""
+    """The installed package contains IDLs, programs and the demo cartridge."""
     package = resources.files("awm_crank")
     assert len([f for f in (package / "idl").iterdir() if f.name.endswith(".json")]) == 10
     assert len([f for f in (package / "localnet" / "programs").iterdir() if f.name.endswith(".so")]) == 10

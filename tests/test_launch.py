@@ -1,4 +1,4 @@
-"""The command for processes of this package."""
+"""The command that starts processes of this package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from awm_crank.launch import own_command, own_environment
 
 
 def test_a_folder_of_the_same_name_is_not_taken(tmp_path: Path) -> None:
-    """The package that is running is started, also where the current folder holds another `awm_crank`."""
+    """The running package is started, even where the current folder holds another `awm_crank`."""
     impostor = tmp_path / "awm_crank"
     impostor.mkdir()
     (impostor / "__init__.py").write_text("")

@@ -1,4 +1,4 @@
-"""Tests mirror the package: every module has its test file, or stands in the list of those tested elsewhere."""
+"""Tests mirror the package: every module has its test file, or is in the list of those that are tested elsewhere."""
 
 from __future__ import annotations
 
@@ -75,6 +75,6 @@ def test_module_has_its_test(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(ELSEWHERE))
 def test_exception_is_needed(module: str) -> None:
-    """An entry of the list goes when its module has a mirror of its own, or is gone."""
+    """An entry of the list must go when its module has its own mirror, or no longer exists."""
     assert module in MODULES
     assert not mirror(module).exists()

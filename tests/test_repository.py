@@ -1,4 +1,4 @@
-"""The repository keeps its promises: links resolve, commands named in the docs exist, the lock follows pyproject."""
+"""The repository keeps its promises: links resolve, commands in the docs exist, and the lock follows pyproject."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GENERATED = {
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_resolve(page: Path) -> None:
-    """Every relative link of every page leads to a file that is there, or that the site's build writes."""
+    """Every relative link of every page leads to a file that exists, or that the site's build writes."""
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         written = (page.parent / target).resolve().relative_to(ROOT).as_posix() in GENERATED
         if "://" not in target and not written:
@@ -38,14 +38,14 @@ def test_commands_in_docs_exist() -> None:
 
 
 def test_readme_leads_to_everything() -> None:
-    """The README names every command, and every page that it links is there to be read in the checkout."""
+    """The README names every command, and every page that it links is in the checkout."""
     readme = (ROOT / "README.md").read_text()
     assert [command for command in COMMANDS if not re.search(rf"\b{command}\b", readme)] == []
     assert "](docs/index.md)" in readme
 
 
 def test_menu_lists_every_page() -> None:
-    """The site's menu (mkdocs.yml, `nav`) lists every page of docs/ and every generated one, each once."""
+    """The site's menu (mkdocs.yml, `nav`) lists every page of docs/ and every generated page exactly once."""
     listed = re.findall(r"^ +- [^:]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
     assert sorted(listed) == sorted([*pages, *(path.removeprefix("docs/") for path in GENERATED)])
@@ -61,7 +61,7 @@ def test_lock_follows_pyproject() -> None:
 
 
 def test_make_targets_are_described() -> None:
-    """Every target of the Makefile says what it does, so that bare `make` lists all of them."""
+    """Every target of the Makefile has a description, so that bare `make` lists all of them."""
     text = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     assert phony
@@ -69,7 +69,7 @@ def test_make_targets_are_described() -> None:
 
 
 def test_generated_files_are_current() -> None:
-    """Every generated file is what the contract says: `tools/generate.py --check` finds no difference."""
+    """Every generated file agrees with the contract: `tools/generate.py --check` finds no difference."""
     command = [sys.executable, str(ROOT / "tools" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

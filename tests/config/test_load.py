@@ -11,7 +11,7 @@ from awm_crank.errors import ConfigError
 
 
 def test_defaults() -> None:
-    """An empty file is a whole configuration."""
+    """An empty file is a complete configuration."""
     assert config.parse("") == config.Config()
 
 
@@ -39,7 +39,7 @@ def test_defaults() -> None:
     ],
 )
 def test_refusals(text: str, says: str) -> None:
-    """A key or value that is wrong is refused, and the message names file and key."""
+    """A wrong key or value is refused, and the message names file and key."""
     with pytest.raises(ConfigError) as caught:
         config.parse(text, source="crank.toml")
     assert says in str(caught.value)
@@ -47,7 +47,7 @@ def test_refusals(text: str, says: str) -> None:
 
 
 def test_load(tmp_path: Path) -> None:
-    """A relative key file is taken from the configuration's folder, an absolute one as it is."""
+    """A relative key file is looked up in the configuration's folder, and an absolute one is used as it is."""
     path = tmp_path / "c.toml"
     path.write_text('[crank]\nkeypair = "keys/w.json"')
     assert config.load(path).crank.keypair == str(tmp_path / "keys" / "w.json")
@@ -56,13 +56,13 @@ def test_load(tmp_path: Path) -> None:
 
 
 def test_load_missing(tmp_path: Path) -> None:
-    """A file that is not there is an error that names it."""
+    """A file that does not exist raises an error that names it."""
     with pytest.raises(ConfigError, match=r"none\.toml"):
         config.load(tmp_path / "none.toml")
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    """A variable's value takes the place of the file's, whatever its type, and others' variables are left alone."""
+    """A variable's value replaces the file's, whatever its type; variables without our prefix are ignored."""
     path = tmp_path / "c.toml"
     path.write_text('[chain]\nbase_http = "http://file:1"\n[log]\nlevel = "error"\n')
     environment = {
@@ -99,7 +99,7 @@ def test_a_list_in_a_variable() -> None:
 
 
 def test_the_process_environment_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without another environment named, the process's own counts."""
+    """Without another environment, the process's own is used."""
     (tmp_path / "c.toml").write_text("")
     monkeypatch.setenv("AWM_CRANK__ENGINE__THREADS", "4")
     assert config.load(tmp_path / "c.toml").engine.threads == 4
@@ -151,7 +151,7 @@ def test_variables_that_are_refused(variable: str, value: str, line: str) -> Non
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are a typed error too."""
+    """Bytes that are not UTF-8 raise a typed error too."""
     (tmp_path / "c.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not TOML: it is not UTF-8 text"):
         config.load(tmp_path / "c.toml")

@@ -1,4 +1,4 @@
-"""What follows from the settings."""
+"""Values that are derived from the settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_websocket_url(http: str, ws: str) -> None:
 
 
 def test_no_port() -> None:
-    """Without a port there is nothing to derive, and the error names the setting."""
+    """Without a port no WebSocket endpoint can be derived, and the error names the setting."""
     with pytest.raises(ConfigError, match=r"chain\.rollup_ws"):
         config.websocket_url("https://example.invalid/key")
 
@@ -35,7 +35,7 @@ def test_endpoints_resolve() -> None:
 
 
 def test_view_is_off_and_on_loopback() -> None:
-    """Nothing is served unless asked for, and then on loopback, at the ports of `awm-crank view`."""
+    """The page is served only when enabled, on loopback by default, at the ports of `awm-crank view`."""
     view = config.parse("").view
     assert (view.enabled, view.host, view.page_port, view.feed_port) == (False, "127.0.0.1", 8766, 8765)
     assert (view.page_port, view.feed_port) == (PAGE_PORT, FEED_PORT)
@@ -51,12 +51,12 @@ def test_view_is_off_and_on_loopback() -> None:
     ],
 )
 def test_view_endpoints(view: str, endpoints: tuple[str, str]) -> None:
-    """Browsers are told the sessions' endpoints unless others are named; one that is named brings its WebSocket."""
+    """Browsers get the sessions' endpoints unless others are named, and a named one brings its own WebSocket."""
     chain = "[chain]\nrollup_http = 'http://er:7799'\nrollup_ws = 'ws://er:9'\n"
     assert config.parse(f"{chain}[view]\n{view}").view_endpoints() == endpoints
 
 
 def test_view_endpoint_without_port() -> None:
-    """Nothing can be derived of it, and the error names the setting."""
+    """An endpoint without a port is refused, because no WebSocket can be derived, and the error names the setting."""
     with pytest.raises(ConfigError, match=r"view\.ws"):
         config.parse("[view]\nrpc = 'https://seen'").view_endpoints()

@@ -21,13 +21,13 @@ from awm_crank.errors import ConfigError
     ],
 )
 def test_names(name: str, http: str, ws: str) -> None:
-    """A name is the endpoint that the Solana CLI has for it, and its WebSocket endpoint comes along."""
+    """A name stands for the Solana CLI's endpoint of that name, with its WebSocket endpoint."""
     found = config.parse(f'[chain]\nbase_http = "{name}"')
     assert (found.chain.base_http, found.rollup_http(), found.rollup_ws()) == (http, http, ws)
 
 
 def test_what_is_set_stays() -> None:
-    """A rollup's endpoints are not those of the base chain's name."""
+    """A rollup's own endpoints are not replaced by those of the base chain's name."""
     chain = '[chain]\nbase_http = "devnet"\nrollup_http = "http://er:7799"\n'
     assert config.parse(chain).rollup_ws() == "ws://er:7800"
     own = config.parse('[chain]\nbase_http = "devnet"\nrollup_ws = "wss://mine/ws"')
@@ -35,7 +35,7 @@ def test_what_is_set_stays() -> None:
 
 
 def test_by_the_environment() -> None:
-    """The name may come from a variable as well."""
+    """The name can also come from an environment variable."""
     assert (
         config.parse("", environment={"AWM_CRANK__CHAIN__BASE_HTTP": "devnet"})
         .rollup_http()
@@ -73,7 +73,7 @@ def read(home: Path, text: str) -> solana.Endpoints:
     ],
 )  # fmt: skip
 def test_the_clis_file(text: str, http: str, ws: str, home: Path) -> None:
-    """`solana-cli` is the endpoint in the CLI's file, with the WebSocket endpoint there or the one that follows."""
+    """`solana-cli` is the endpoint in the CLI's file, with the file's WebSocket endpoint or the derived one."""
     assert read(home, text) == (http, ws)
 
 
@@ -87,7 +87,7 @@ def test_the_clis_file(text: str, http: str, ws: str, home: Path) -> None:
     ],
 )
 def test_a_file_without_an_endpoint(text: str, says: str, home: Path) -> None:
-    """It is refused by name, with the command that mends it, and nothing of it is shown."""
+    """Such a file is refused by name, with the command that repairs it, and its content is not shown."""
     with pytest.raises(ConfigError) as caught:
         read(home, text)
     message = str(caught.value)
@@ -104,6 +104,6 @@ def test_no_file(home: Path) -> None:
 
 
 def test_it_is_read_only_when_asked_for(home: Path) -> None:
-    """A broken file of the CLI disturbs nobody who names a URL."""
+    """A broken file of the CLI does not matter to a configuration that names a URL."""
     solana.file({"HOME": str(home)}).write_bytes(b"\xff")
     assert config.parse("", environment={"HOME": str(home)}) == config.Config()

@@ -18,12 +18,12 @@ def test_round_trip() -> None:
 
 @pytest.mark.parametrize("setting", list(config.settings()), ids=lambda setting: setting.name)
 def test_every_setting_is_described(setting: config.Setting) -> None:
-    """No setting without a sentence saying what it does."""
+    """Every setting has a sentence that says what it does."""
     assert setting.description.endswith(".")
 
 
 def test_settings_are_complete() -> None:
-    """The list holds a setting of every table and the top level, with its default."""
+    """The list has each setting of every table and of the top level, with its default."""
     names = {setting.name: setting.default for setting in config.settings()}
     assert names["crank.late_policy"] == "hold"
     assert names["chain.rollup_ws"] == ""

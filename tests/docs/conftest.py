@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `mkdocs build` wrote. A warning of MkDocs fails it (mkdocs.yml, `strict`)."""
+    """The folder that `mkdocs build` wrote. A warning of MkDocs fails the build (mkdocs.yml, `strict`)."""
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)],

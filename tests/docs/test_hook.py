@@ -1,4 +1,4 @@
-"""tools/site/hook.py: pages that are written for GitHub are rendered alike by the site."""
+"""tools/site/hook.py: the site renders pages that are written for GitHub as GitHub does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The documentation site builds without a warning, needs nothing from elsewhere, and its search works from a folder."""
+"""The documentation site builds without a warning, loads nothing from other hosts, and can be searched from a
+folder.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from awm_crank.wire.failures import Code
 
 
 def pages(site: Path) -> list[Path]:
-    """All pages but the one for missing pages."""
+    """All pages except the one for missing pages."""
     return [page for page in sorted(site.rglob("*.html")) if page.name != "404.html"]
 
 
 def text_of(page: Path) -> str:
-    """What a page's article says, without tags."""
+    """The text of a page's article, without tags."""
     article = re.search(r"<article.*?</article>", page.read_text(), re.DOTALL)
     assert article, f"{page} has no article"
     return html.unescape(re.sub(r"<[^>]+>", "", article[0]))
@@ -35,7 +37,7 @@ def test_nothing_from_elsewhere(site: Path) -> None:
 
 
 def test_tables_and_lists_are_rendered(site: Path) -> None:
-    """No page shows a table's or a list's source where Markdown wants an empty line before it."""
+    """No page shows the Markdown source of a table or list that lacks an empty line before it."""
     raw = re.compile(r"^\| .* \|$|^\|? ?---.*$|^(?:- |\d+\. ).*$", re.MULTILINE)
     shown = {}
     for page in pages(site):
@@ -46,7 +48,7 @@ def test_tables_and_lists_are_rendered(site: Path) -> None:
 
 
 def test_generated_pages_are_whole(site: Path) -> None:
-    """The command line's page has every command, the errors' page every number of our programs."""
+    """The command-line page has every command, and the errors' page every number of our programs."""
     commands = text_of(site / "reference/cli.html")
     assert [name for name in COMMANDS if f"usage: awm-crank {name}" not in commands] == []
     errors = text_of(site / "reference/errors.html")

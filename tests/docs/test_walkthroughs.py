@@ -1,4 +1,4 @@
-"""Each walkthrough of the documentation does what it says: its commands are run as they stand in the page."""
+"""Each walkthrough's commands run exactly as printed, and do what the page says."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_first_bot(tmp_path: Path) -> None:
 
 
 def test_own_world(tmp_path: Path) -> None:
-    """A checkpoint becomes a cartridge that plays offline and on chain, is published, forked and taken back."""
+    """A checkpoint becomes a cartridge that plays offline and on chain, is published, forked and unpublished."""
     walkthrough.run(START / "own-world.md", tmp_path, ports(), 240)
     assert match_of(tmp_path, "offline.json").meta.frames > 0
     assert match_of(tmp_path).meta.frames > 0

@@ -1,9 +1,10 @@
-"""Runs a page of the documentation as a reader would: its files are saved, its commands are typed in order.
+"""Runs a page of the documentation as a reader would: saves its files, and types its commands in order.
 
 In a page, a fenced block is
 
 - ```sh: commands, run one after the other in one shell;
-- ```sh title="Terminal 1": a command that stays, run in the background; the next block waits for its first line;
+- ```sh title="Terminal 1": a command that keeps running; it runs in the background, and the next block waits for its
+  first line;
 - a block of another language with a title: a file of that name;
 - anything else (```console, ```text): for reading, not run.
 """
@@ -24,7 +25,7 @@ import msgspec
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _WAIT_S = 120
-"""How long a command that stays may take until it says its first line."""
+"""How long a command that keeps running may take to print its first line."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -41,12 +42,12 @@ def blocks(page: Path) -> list[Block]:
 
 
 def script(page: Path, folder: Path, changes: dict[str, str]) -> str:
-    """The page's commands as one bash script, after its files are saved below `folder`.
+    """The page's commands as one bash script that runs after its files are saved below `folder`.
 
     Args:
         page: the page.
         folder: where the commands run.
-        changes: what stands in the page → what is run instead (ports, system folders).
+        changes: text of the page → what replaces it (ports, system folders).
     """
     lines = ["set -euo pipefail"]
     for block in blocks(page):
@@ -55,7 +56,7 @@ def script(page: Path, folder: Path, changes: dict[str, str]) -> str:
             text = text.replace(before, after)
         if block.language == "sh" and block.title:
             log = f"scratch/{block.title.replace(' ', '-')}.log"
-            # its output goes where the page says, else into the log; either way its first line says that it is ready
+            # its output goes where the page says, or else into the log; its first line shows that it is ready
             shown = re.search(r"> (\S+)\n$", text)
             ready = shown[1] if shown else log
             lines.append(f"mkdir -p scratch; ( {text.rstrip()} ) >{log} 2>&1 &")
@@ -69,9 +70,9 @@ def script(page: Path, folder: Path, changes: dict[str, str]) -> str:
 
 
 def run(page: Path, folder: Path, changes: dict[str, str], timeout_s: float) -> str:
-    """Runs a page's commands in `folder`, which looks like a checkout; returns what they printed.
+    """Runs a page's commands in `folder`, which looks like a checkout. Returns what they printed.
 
-    Whatever they started ends with them. An AssertionError shows the output of a page that fails.
+    Everything that they started ends with them. An AssertionError shows the output of a page that fails.
     """
     for entry in ROOT.iterdir():
         if entry.name not in ("scratch", "build", ".git"):
@@ -96,7 +97,7 @@ def run(page: Path, folder: Path, changes: dict[str, str], timeout_s: float) -> 
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the shell and all that it started."""
+    """Ends the shell and everything that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     process.wait(10)

@@ -1,4 +1,4 @@
-"""The training loop that docs/agents.md shows, run as it stands there."""
+"""The training loop of docs/agents.md runs exactly as printed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_training_loop() -> None:
-    """It plays a match of the packaged world to its end."""
+    """The loop plays a match of the packaged world to its end."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/agents.md").read_text(), re.DOTALL)
     source = next(block for block in blocks if "MatchEnv" in block)
     source += "\nprint(env.frame, terminations['player_0'] or truncations['player_0'])"

@@ -1,4 +1,4 @@
-"""Batches: each match is what it would be alone."""
+"""In a batch, each match is what it would be alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def drawn(rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "max_frames"), [("enduring", 12), ("knockout", 28_800)])
 def test_matches_are_those_of_the_environment(name: str, max_frames: int) -> None:
-    """Observations, rewards and ends of each match are those of an environment of its own, new matches included."""
+    """Each match's observations, rewards and ends equal those of a single environment, new matches included."""
     made = {"enduring": enduring, "knockout": knockout}[name]()
     batch = Batch(made, COUNT, max_frames=max_frames)
     alone = [MatchEnv(made, max_frames=max_frames) for _ in range(COUNT)]
@@ -48,7 +48,7 @@ def test_matches_are_those_of_the_environment(name: str, max_frames: int) -> Non
 
 
 def test_bytes_are_actions() -> None:
-    """ControllerInput bytes do what the choices that they encode do."""
+    """ControllerInput bytes have the same effect as the choices that they encode."""
     actions = drawn(np.random.default_rng(2))
     by_choice, by_bytes = Batch(enduring(), COUNT), Batch(enduring(), COUNT)
     for _ in range(3):
@@ -59,7 +59,7 @@ def test_bytes_are_actions() -> None:
 
 
 def test_refusals() -> None:
-    """Sizes and actions that are none are refused."""
+    """Invalid sizes and actions are refused."""
     with pytest.raises(ConfigError, match="count and max_frames"):
         Batch(enduring(), 0)
     batch = Batch(enduring(), COUNT)

@@ -1,4 +1,4 @@
-"""Observations, actions and rewards, against the accounts' own codec."""
+"""Observations, actions and rewards, compared with the accounts' own codec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from awm_crank.wire.start import start_players
 
 
 def player(**changes: int) -> bytes:
-    """A PlayerState with these fields, all else as at the start."""
+    """A PlayerState with these fields, and all others as at the start."""
     fields = {"x": -7680, "shield_strength": 15360, "stocks": 4, "action_state": 14, "character": 3, **changes}
     return PlayerState(**fields).encode()
 
@@ -36,7 +36,7 @@ def test_layout_is_the_accounts() -> None:
 
 
 def test_numbers_are_game_units() -> None:
-    """x of 100, shield of 60, a second in a state and 4 stocks are 1 each; categories are as they are."""
+    """x of 100, shield of 60, a second in a state and 4 stocks are each 1, and categories stay as they are."""
     states = coding.fighters([block(player(x=25_600, state_age=60, percent=50, action_state=399), player())])
     first = dict(zip(coding.SCALES, coding.numbers(states)[0, 0].tolist(), strict=True))
     assert (first["x"], first["shield_strength"], first["state_age"], first["stocks"]) == pytest.approx((1, 1, 1, 1))
@@ -65,7 +65,7 @@ ACTIONS = st.tuples(*(st.integers(0, size - 1) for size in coding.ACTION_SIZES))
 
 @given(st.lists(ACTIONS, min_size=1, max_size=4))
 def test_actions_in_any_number(actions: list[tuple[int, ...]]) -> None:
-    """Many actions at once are the same bytes as one after the other, and two different ones differ."""
+    """Many actions at once give the same bytes as one after the other, and two different actions differ."""
     together = coding.inputs(np.array(actions))
     assert [row.tobytes() for row in together] == [coding.inputs(np.array(each)).tobytes() for each in actions]
     assert len({row.tobytes() for row in together}) == len(set(actions))
@@ -83,13 +83,15 @@ def test_actions_in_any_number(actions: list[tuple[int, ...]]) -> None:
     ],
 )
 def test_rewards(before: tuple[dict, dict], after: tuple[dict, dict], expected: float) -> None:  # type: ignore[type-arg]
-    """A stock is worth 1, a percent 0.01, a percent that a new stock resets nothing; what one gains the other loses."""
+    """A stock counts 1 and a percent 0.01, a reset of percent counts nothing, and the other player loses the same
+    amount.
+    """
     states = [coding.fighters([block(player(**first), player(**second))]) for first, second in (before, after)]
     gained = coding.rewards(*states)[0]
     assert gained.tolist() == pytest.approx([expected, -expected])
 
 
 def test_start_is_the_sessions() -> None:
-    """Frame 0 has both fighters 0.3 from the middle, each other's mirror."""
+    """In frame 0 both fighters are 0.3 from the middle and mirror each other."""
     seen = coding.numbers(coding.fighters([start_players(1, 2) + bytes(33)]))[0]
     assert seen[:, 0].tolist() == pytest.approx([-0.3, 0.3])

@@ -1,4 +1,4 @@
-"""The PettingZoo environment: the library's own checkers, and the chain's rules."""
+"""The PettingZoo environment passes the library's own checkers, and keeps the chain's rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEUTRAL: dict[str, Any] = {player: np.array(coding.NEUTRAL_ACTION) for player in
 
 
 def test_parallel_api() -> None:
-    """PettingZoo's API checker finds nothing, over ends by KO and by max_frames."""
+    """PettingZoo's API checker finds nothing, over matches that end by KO and by max_frames."""
     parallel_api_test(parallel_env(knockout()), num_cycles=300)
     parallel_api_test(MatchEnv(enduring(), max_frames=50), num_cycles=300)
 
@@ -31,7 +31,7 @@ def test_seeds() -> None:
 
 
 def test_frames_are_the_sessions() -> None:
-    """Played by the scripted players, frame for frame the environment is the offline match, from JOIN's start on."""
+    """With the scripted players, the environment equals the offline match frame by frame, from JOIN's start on."""
     made = enduring()
     agents = (agent("random"), agent("spacing"))
     match = offline.play(ReferenceEngine(made), made.sha256, agents, seed=8, max_frames=40, characters=(1, 2))
@@ -51,7 +51,7 @@ def test_frames_are_the_sessions() -> None:
 
 
 def test_ends_by_ko() -> None:
-    """In the frame that takes the last stock both are terminated and none truncated; then reset starts anew."""
+    """In the frame that takes the last stock, both players are terminated and none is truncated; reset starts over."""
     env = MatchEnv(knockout())
     first, _ = env.reset()
     rewards = 0.0
@@ -81,7 +81,7 @@ def test_each_sees_itself_first() -> None:
 
 
 def test_render() -> None:
-    """`ansi` gives the frame's number and a line a fighter; without a mode there is nothing."""
+    """`ansi` returns the frame's number and one line for each fighter; without a mode nothing is rendered."""
     env = MatchEnv(enduring(), render_mode="ansi")
     env.reset()
     text = env.render()
@@ -97,7 +97,9 @@ def test_render() -> None:
     "action", [None, bytes(7), np.zeros(12, int), np.full(13, 2), np.full(13, -1), np.zeros(13), "up"]
 )
 def test_actions_that_are_none(action: object) -> None:
-    """An action missing, of another shape or kind, or out of range is refused, and the match stands still."""
+    """An action that is missing, out of range, or of another shape or kind is refused, and the match does not
+    advance.
+    """
     env = MatchEnv(enduring())
     env.reset()
     with pytest.raises(ConfigError, match="action of player_1"):

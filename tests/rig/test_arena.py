@@ -1,4 +1,4 @@
-"""The arena: everything that a match needs, from processes and a published cartridge to the crank's schedule."""
+"""The arena has everything that a match needs: processes, a published cartridge and the crank's schedule."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from awm_crank.wire.accounts import ModelManifest
 
 
 def modes(folder: Path) -> set[int]:
-    """Permissions of the key files in a folder."""
+    """The permissions of the key files in a folder."""
     return {stat.S_IMODE(file.stat().st_mode) for file in folder.glob("*.json")}
 
 
 async def test_arena_has_all_that_a_match_needs(tmp_path: Path) -> None:
-    """Localnet, cartridge and crank exist; keys are private; the crank's configuration is right."""
+    """Localnet, cartridge and crank exist, keys are private, and the crank's configuration is right."""
     settings = config.Config(crank=config.Crank(late_policy="wait"))
     async with open_arena(tmp_path, enduring("tiny"), crank=settings) as arena:
         manifest = await arena.chain.need(arena.model, "manifest")
@@ -39,7 +39,7 @@ async def test_arena_has_all_that_a_match_needs(tmp_path: Path) -> None:
 
 
 async def test_processes_stop_when_the_start_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error half-way through the start leaves no process behind."""
+    """An error in the middle of the start leaves no process behind."""
 
     async def refuse(*_: object, **__: object) -> None:
         raise CartridgeError("no")

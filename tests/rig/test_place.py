@@ -12,7 +12,7 @@ from awm_crank.rig.place import Place
 
 
 async def test_sessions_of_other_players(tmp_path: Path) -> None:
-    """A session belongs to the players who are named, takes the crank's frames, and begins when player 2 joins."""
+    """A session belongs to the named players, accepts the crank's frames, and begins when player 2 joins."""
     async with EmbeddedLocalnet() as net, await Place.make(net, tmp_path, lasting()) as place:
         assert stat.S_IMODE(place.key_path.stat().st_mode) == 0o600
         assert not place.in_rollup

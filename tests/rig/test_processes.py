@@ -23,7 +23,7 @@ STUBBORN = [
 
 
 def alive(pid: int) -> bool:
-    """Whether a process with this id runs (a zombie of ours does not count: it was waited for)."""
+    """Whether a process with this id runs. A zombie child of ours does not count, since it was waited for."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -61,7 +61,7 @@ async def test_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 async def test_child_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
-    """An error shows what the process printed last and its status."""
+    """The error shows what the process printed last, and its status."""
     async with Children(tmp_path) as children:
         child = children.start("broken", [sys.executable, "-c", "print('no such file'); raise SystemExit(3)"])
         with pytest.raises(AwmError, match=r"(?s)broken process ended.*status 3.*no such file"):
@@ -69,7 +69,7 @@ async def test_child_that_ends_by_itself_is_told_with_its_last_words(tmp_path: P
 
 
 async def test_child_that_never_gets_ready_is_told(tmp_path: Path) -> None:
-    """Waiting has an end, and the error says how long it waited."""
+    """Waiting ends after a time-out, and the error says how long it took."""
     async with Children(tmp_path) as children:
         child = children.start("sleeper", SLEEPER)
         with pytest.raises(AwmError, match=r"not ready within 0.1 s"):
@@ -77,7 +77,7 @@ async def test_child_that_never_gets_ready_is_told(tmp_path: Path) -> None:
 
 
 async def test_restarted_child_reads_only_its_own_lines(tmp_path: Path) -> None:
-    """A second start appends to the log and does not see the first one's readiness."""
+    """A second start appends to the log and ignores the first one's readiness."""
     async with Children(tmp_path) as children:
         first = children.start("sleeper", SLEEPER)
         await first.wait_for_line(lambda line: line == "ready", 20)

@@ -43,7 +43,7 @@ def test_readable() -> None:
     st.sampled_from([0, 1]),
 )  # fmt: skip
 def test_moments(was: tuple[int, int], now: tuple[int, int], player: int) -> None:
-    """A lost stock is a KO, and more percent without one is a hit; the player who lost nothing has no event."""
+    """A lost stock is a KO, and more percent without one is a hit; an unchanged player has no event."""
     still = PlayerState(percent=50, stocks=2)
 
     def of(values: tuple[int, int]) -> bytes:

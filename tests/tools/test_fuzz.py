@@ -1,4 +1,4 @@
-"""The fuzzer: a short run of every decoder finds nothing, and what it should find it finds."""
+"""A short run of the fuzzer finds nothing in any decoder, and finds what it should find."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TARGETS = {target.name: target for target in targets()}
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_decoder(name: str) -> None:
-    """Some hundred changed inputs are taken or refused with the decoder's own errors; both happen."""
+    """Each decoder accepts some of several hundred changed inputs, and refuses others with its own errors."""
     result = run.fuzz(TARGETS[name], 400, seed=7)
     assert result.findings == []
     assert result.taken > 0
@@ -29,14 +29,14 @@ def test_decoder(name: str) -> None:
 
 
 def test_seeds_are_taken() -> None:
-    """Each decoder takes most of its seeds: a fuzzer that begins with nonsense reaches nothing."""
+    """Each decoder accepts most of its seeds, because a fuzzer that starts with nonsense reaches nothing."""
     for target in TARGETS.values():
         result = run.fuzz(target, len(target.seeds), seed=1)
         assert result.taken * 2 >= len(target.seeds), target.name
 
 
 def test_same_seed_same_inputs() -> None:
-    """Two runs of one seed are one run; another seed is another."""
+    """Two runs with the same seed are equal, and another seed differs."""
     seeds = [b'{"a": [1, {"b": null}]}', bytes(100)]
 
     def inputs(seed: int) -> list[bytes]:

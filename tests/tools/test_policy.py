@@ -1,4 +1,4 @@
-"""The policy's training tool: its features are the player's, its network the checkpoint's, and it learns."""
+"""The policy's training tool uses the player's features and the checkpoint's network, and it learns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHIPPED = ROOT / "tools" / "policy" / "spacing.npz"
 
 
 def advanced(frames: int) -> tool.Lessons:
-    """Lessons in the middle of their matches."""
+    """Lessons from the middle of their matches."""
     lessons = tool.Lessons(6, 2, 3)
     for _ in range(frames):
         lessons.next()
@@ -36,7 +36,7 @@ def advanced(frames: int) -> tool.Lessons:
 
 
 def read(model: tool.PolicyMLP, context: int) -> Policy:
-    """The policy that a trained network's .pt file is."""
+    """The policy in a trained network's .pt file."""
     out = io.BytesIO()
     torch.save(tool.content(model, context), out)
     return Policy.read(out.getvalue())
@@ -68,7 +68,7 @@ def test_network_is_the_policy() -> None:
 
 
 def test_teacher_is_the_scripted_player() -> None:
-    """What is taught is what `spacing` presses, and as targets it is pressed again."""
+    """The lessons teach what `spacing` presses, and those targets give the same presses back."""
     lessons = advanced(40)
     state = lessons.history[-1]
     states, said = lessons.next()
@@ -81,7 +81,7 @@ def test_teacher_is_the_scripted_player() -> None:
 
 
 def test_learns() -> None:
-    """Some steps bring the loss well down; the same seed gives the same losses."""
+    """A few steps lower the loss clearly, and the same seed gives the same losses."""
     sizes: dict[str, Any] = {
         "context": 2,
         "hidden": 32,
@@ -98,7 +98,7 @@ def test_learns() -> None:
 
 
 def test_shipped_policy_plays() -> None:
-    """spacing.npz goes the teacher's way in new matches, and drives a match against a player that stands still."""
+    """spacing.npz moves as the teacher does in new matches, and plays a match against an idle player."""
     data = SHIPPED.read_bytes()
     assert len(data) < 300_000
     policy = Policy.read(data)

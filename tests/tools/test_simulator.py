@@ -1,4 +1,4 @@
-"""The simulator that teaches the demo's model: deterministic, and the physics it promises."""
+"""The simulator that teaches the demo's model is deterministic and keeps its promised physics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from players import Players
 
 
 def controllers(**keys: int) -> np.ndarray:
-    """One match; player 1 holds the keys given (byte index as b0…b7), player 2 nothing."""
+    """One match; player 1 holds the given keys (byte index as b0…b7), player 2 none."""
     out = np.zeros((1, 2, 8), np.uint8)
     for name, value in keys.items():
         out[0, 0, int(name[1])] = value & 255
@@ -24,7 +24,7 @@ def controllers(**keys: int) -> np.ndarray:
 
 
 def replay(matches: int, frames: int, seed: int) -> tuple[str, simulator.Fighters]:
-    """Hash over every field of every frame, and the last frame."""
+    """A hash over every field of every frame, and the last frame."""
     state, players, digest = simulator.start(matches), Players(matches, seed), hashlib.sha256()
     for _ in range(frames):
         state = simulator.step(state, players.controllers(state))
@@ -34,12 +34,12 @@ def replay(matches: int, frames: int, seed: int) -> tuple[str, simulator.Fighter
 
 
 def test_same_seed_same_replay() -> None:
-    """A replay follows from its seed alone."""
+    """The seed alone determines a replay."""
     assert replay(4, 300, 7)[0] == replay(4, 300, 7)[0] != replay(4, 300, 8)[0]
 
 
 def test_nobody_comes_near_the_block() -> None:
-    """Below the floor no fighter is within 8 units of the stage's body, and grounded ones stand on it."""
+    """Below the floor no fighter comes within 8 units of the stage's body, and grounded fighters are on it."""
     state, players = simulator.start(64), Players(64, 3)
     fell = 0
     for _ in range(1800):
@@ -54,14 +54,14 @@ def test_nobody_comes_near_the_block() -> None:
 
 
 def test_matches_lose_stocks() -> None:
-    """Scripted players end matches: stocks fall, percent rises, and a dead fighter comes back."""
+    """Scripted players end matches: stocks fall, percent rises, and a fighter comes back after losing a stock."""
     _, state = replay(64, 3000, 5)
     assert (state.stocks == 0).any(1).mean() > 0.1
     assert (state.stocks < 4).mean() > 0.7
 
 
 def test_run_and_jump() -> None:
-    """A held stick reaches run speed; a jump rises 36 units and lands again."""
+    """A held stick reaches run speed, and a jump rises 36 units and lands again."""
     state = simulator.start(1)
     for _ in range(30):
         state = simulator.step(state, controllers(b0=80))
@@ -76,7 +76,7 @@ def test_run_and_jump() -> None:
 
 
 def test_hit_raises_percent_and_launches() -> None:
-    """A neutral jab beside the other fighter adds its damage, pushes it away and freezes both."""
+    """A neutral jab next to the other fighter adds its damage, pushes it away and freezes both."""
     state = simulator.start(1)
     state.x[0, 1] = state.x[0, 0] + 10 * simulator.UNIT
     hit = None

@@ -1,4 +1,4 @@
-"""Tables of docs/formats.md, for tests that hold code to them."""
+"""Tables of docs/formats.md, for tests that compare code with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FORMATS = (ROOT / "docs" / "formats.md").read_text("utf-8")
 
 
 def rows_behind(heading: str) -> list[list[str]]:
-    """Cells of the first table behind a heading (a regular expression), its head left out."""
+    """The cells of the first table after a heading (a regular expression), without the table's own head."""
     match = re.search(heading, FORMATS, re.MULTILINE)
     assert match, f"docs/formats.md has no {heading}"
     table = re.search(r"(?:^\|.*\n)+", FORMATS[match.end() :], re.MULTILINE)
@@ -20,7 +20,7 @@ def rows_behind(heading: str) -> list[list[str]]:
 
 
 def layout_rows(name: str) -> tuple[int, list[tuple[int, int, str]]]:
-    """(size in the heading, [(offset, size, field)]) of a component's or checkpoint's table; the tail left out."""
+    """(size in the heading, [(offset, size, field)]) of a component's or checkpoint's table, without the tail."""
     match = re.search(rf"^### {name} — ([\d,]+) bytes", FORMATS, re.MULTILINE)
     assert match
     rows = rows_behind(rf"^### {name} — ")

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for values of the wire room: every field within its layout's range."""
+"""Hypothesis strategies for the wire room's values, with every field within its layout's range."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def frame_logs(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def with_data(draw: st.DrawFn, layout: Layout, finalized: str) -> bytes:
-    """WeightShard or Checkpoint data: as many bytes behind as data_size says, or fewer where not finalized."""
+    """WeightShard or Checkpoint data, followed by data_size bytes, or fewer where it is not finalized."""
     values = layout.unpack(draw(raw(layout)))
     tail = draw(st.binary(max_size=200))
     at = layout.names.index("data_size")

@@ -1,4 +1,4 @@
-"""Typed accounts: round trips, refusals, and what they say of themselves."""
+"""Typed accounts: round trips, refusals, and derived values."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_round_trip(kind: Any, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", BLOCKS, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 def test_block_round_trip(kind: Any, data: st.DataObject) -> None:
-    """A valid block decodes and encodes to the same bytes; any other length is refused."""
+    """A valid block decodes and encodes to the same bytes, and any other length is refused."""
     raw = data.draw(strategies.raw(kind.LAYOUT))
     assert kind.decode(raw).encode() == raw
     for wrong in (raw[:-1], raw + b"\0"):
@@ -68,7 +68,7 @@ def test_block_round_trip(kind: Any, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", [*VALID, *BLOCKS], ids=lambda kind: kind.__name__)
 @given(data=st.data())
 def test_decoders_are_total(kind: Any, data: st.DataObject) -> None:
-    """Any bytes, also behind the right discriminator, decode or raise a typed error: nothing else."""
+    """Any bytes, even after the right discriminator, decode or raise a typed error."""
     layout = kind.LAYOUT
     exact = st.binary(min_size=layout.body.size, max_size=layout.body.size + 300)
     raw = data.draw(st.binary() | exact | exact.map(lambda body: layout.discriminator + body))
@@ -82,7 +82,7 @@ def test_decoders_are_total(kind: Any, data: st.DataObject) -> None:
 @pytest.mark.parametrize("kind", VALID, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 def test_wrong_accounts_are_refused(kind: Any, data: st.DataObject) -> None:
-    """Short data, another owner and another discriminator are refused, naming kind and address."""
+    """Short data, another owner and another discriminator are refused, and the error names kind and address."""
     raw = data.draw(VALID[kind])
     name = kind.__name__
     with pytest.raises(LayoutError, match=f"{name} {ADDRESS}: length"):
@@ -115,7 +115,7 @@ def out_of_range() -> list[tuple[Any, str, int]]:
     ("kind", "field", "value"), out_of_range(), ids=lambda each: getattr(each, "__name__", str(each))
 )
 def test_out_of_range_values_are_refused(kind: Any, field: str, value: int) -> None:
-    """The first value above a field's range is refused, naming the field; the highest one is taken."""
+    """The first value above a field's range is refused with the field's name, and the highest valid one is accepted."""
     layout = kind.LAYOUT
     offset, size = layout.span(field)
     data = bytearray(layout.discriminator.ljust(layout.size, b"\0"))
@@ -156,7 +156,7 @@ def test_session_players_are_checked(player: int, field: str, _: int, high: int)
 
 @given(strategies.session_data(), strategies.raw(layouts.INPUT_BUFFER))
 def test_peeks_agree_with_decode(session: bytes, inputs: bytes) -> None:
-    """The quick readers give what the full decoders give."""
+    """The quick readers return what the full decoders return."""
     full = SessionState.decode(session)
     assert accounts.peek_session(session) == (full.status, full.frame)
     buffer = InputBuffer.decode(inputs)
@@ -182,7 +182,7 @@ def log_with(frames: range, total: int, capacity: int) -> FrameLog:
 
 @given(st.integers(1, 9), st.integers(0, 40))
 def test_ring_holds_the_last_frames(capacity: int, total: int) -> None:
-    """The ring gives the records of the last `capacity` frames, and refuses all others."""
+    """The ring returns the records of the last `capacity` frames, and refuses all others."""
     held = range(max(1, total - capacity + 1), total + 1)
     log = log_with(held, total, capacity)
     assert list(log.holds()) == list(held)
@@ -194,14 +194,14 @@ def test_ring_holds_the_last_frames(capacity: int, total: int) -> None:
 
 
 def test_ring_with_a_wrong_record_is_refused() -> None:
-    """A record that bears another frame's number is refused."""
+    """A record that has another frame's number is refused."""
     log = log_with(range(1, 4), 4, 4)
     with pytest.raises(LayoutError, match="index 3 of frame log; expected frame 4, found frame 0"):
         log.record(4)
 
 
 def test_missing_ring_holds_nothing() -> None:
-    """A log without a ring holds no frames, whatever it counted."""
+    """A log without a ring holds no frames, whatever its count says."""
     log = FrameLog(3, 7, ids.WORLD, ids.WORLD, 0, ids.WORLD, ids.WORLD, 0, ids.WORLD, b"")
     assert not log.holds()
     with pytest.raises(LayoutError, match="no frames"):
@@ -232,7 +232,7 @@ def test_growing_accounts_decode() -> None:
 
 
 def test_heads_decode_without_their_tails() -> None:
-    """Data fetched up to the struct's end decodes, with an empty tail."""
+    """Data that was fetched up to the struct's end decodes with an empty tail."""
     shard = WeightShard(0, 9, ids.WORLD, True, bytes(32), ids.WORLD, bytes(32), 1, bytes(256), ids.WORLD, b"123456789")
     head = WeightShard.decode_head(shard.encode()[:432])
     assert (head.data_size, head.finalized, head.data) == (9, True, b"")
@@ -241,7 +241,7 @@ def test_heads_decode_without_their_tails() -> None:
 
 
 def test_checkpoint_hash_covers_frame_to_end() -> None:
-    """What a checkpoint's data_hash covers is its account from its frame on."""
+    """A checkpoint's data_hash covers its account from the field `frame` to the end."""
     checkpoint = Checkpoint(
         ids.WORLD,
         1,
@@ -264,7 +264,7 @@ def test_checkpoint_hash_covers_frame_to_end() -> None:
 
 
 def test_record_parts() -> None:
-    """A record's pairs are its two players' parts in order."""
+    """A record's inputs, sources and players are those of player 0 followed by those of player 1."""
     record = FrameRecord(1, b"a" * 8, b"b" * 8, 0, 2, 32, 0, b"c" * 32, b"d" * 32, bytes(8))
     assert record.inputs == b"a" * 8 + b"b" * 8
     assert record.sources == b"\0\2"
@@ -272,14 +272,14 @@ def test_record_parts() -> None:
 
 
 def test_manifest_title() -> None:
-    """A manifest's name is text without its padding, and never fails to print."""
+    """A manifest's name is text without its padding, and can always be printed."""
     data = bytearray(layouts.MODEL_MANIFEST.discriminator.ljust(1460, b"\0"))
     data[8:13] = b"demo\xff"
     assert ModelManifest.decode(bytes(data)).title == "demo\N{REPLACEMENT CHARACTER}"
 
 
 def test_encode_refuses_what_does_not_fit() -> None:
-    """A value that its field cannot hold is refused when encoding."""
+    """A value that its field cannot hold is refused when it is encoded."""
     with pytest.raises(LayoutError, match="percent"):
         PlayerState(percent=1000).encode()
     with pytest.raises(LayoutError, match="PlayerState"):

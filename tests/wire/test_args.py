@@ -1,4 +1,4 @@
-"""System arguments in both forms."""
+"""The systems' arguments in both forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from awm_crank.wire.args import Frame, Input, Lifecycle
 
 ONE, THREE = Pubkey.from_bytes(b"\x01" * 32), Pubkey.from_bytes(b"\x03" * 32)
 
-# What bolt-sdk's SerializeArgs made of a browser client's objects, recorded from it.
+# What bolt-sdk's SerializeArgs made of a browser client's objects, as recorded.
 CREATE_JSON = (
     b'{"action":0,"player":"4vJ9JU1bJJE96FWSJKvHsmmFADCg4gpZQff4P3bkLKi","character":2,"stage":32,'
     b'"model":"CktRuQ2mttgRGkXJtyksdKHjUdc2C4TgDzyB98oEzy8","max_frames":28800,"seed":1700000000000,'
@@ -45,7 +45,7 @@ def test_json_is_what_clients_send() -> None:
 
 
 def test_added_keys_are_optional() -> None:
-    """`writer` and `frame` are written only where they say something."""
+    """`writer` and `frame` are written only where they differ from their defaults."""
     named = Lifecycle(0, ONE, writer=THREE)
     assert json.loads(named.to_json())["writer"] == str(THREE)
     assert json.loads(Input(ONE, bytes(8), 9).to_json())["frame"] == 9
@@ -54,7 +54,7 @@ def test_added_keys_are_optional() -> None:
 
 
 def test_binary_layout() -> None:
-    """The compact forms are those of docs/formats.md, tag 1 first."""
+    """The compact forms are those of docs/formats.md, with tag 1 first."""
     raw = CREATE.to_binary()
     assert raw == (
         b"\x01\x00" + bytes(ONE) + b"\x02\x20" + bytes(THREE) + (28800).to_bytes(4, "little")
@@ -69,7 +69,7 @@ def test_binary_layout() -> None:
 
 @given(LIFECYCLES)
 def test_lifecycle_round_trips(value: Lifecycle) -> None:
-    """Both forms of session-lifecycle's args decode to the same value."""
+    """Both forms of session-lifecycle's arguments decode to the same value."""
     assert Lifecycle.decode(value.to_binary()) == value
     assert Lifecycle.decode(value.to_json()) == value
     assert not args.is_json(value.to_binary())
@@ -77,21 +77,23 @@ def test_lifecycle_round_trips(value: Lifecycle) -> None:
 
 @given(INPUTS)
 def test_input_round_trips(value: Input) -> None:
-    """Both forms of submit-input's args decode to the same value."""
+    """Both forms of submit-input's arguments decode to the same value."""
     assert Input.decode(value.to_binary()) == value
     assert Input.decode(value.to_json()) == value
 
 
 @given(FRAMES)
 def test_frame_round_trips(value: Frame) -> None:
-    """run-inference's args decode to the same value."""
+    """run-inference's arguments decode to the same value."""
     assert Frame.decode(value.to_binary()) == value
     assert len(value.to_binary()) == 107
 
 
 @given(st.permutations(list(json.loads(CREATE_JSON))), st.sampled_from(["", " ", "\n\t "]))
 def test_json_is_read_in_any_order(keys: list[str], space: str) -> None:
-    """Keys may stand in any order, behind white space, among unknown ones; numbers as strings, keys as 32 numbers."""
+    """Keys are read in any order, after white space and among unknown keys, with numbers as strings and keys as 32
+    numbers.
+    """
     document = json.loads(CREATE_JSON)
     document["player"] = list(bytes(ONE))
     document["seed"] = str(document["seed"])
@@ -102,7 +104,7 @@ def test_json_is_read_in_any_order(keys: list[str], space: str) -> None:
 
 @pytest.mark.parametrize("key", sorted(json.loads(CREATE_JSON)))
 def test_missing_keys_are_refused(key: str) -> None:
-    """Each of the ten keys is required, and named when it is missing."""
+    """Each of the ten JSON keys of a CREATE is required, and named when it is missing."""
     document = json.loads(CREATE_JSON)
     del document[key]
     with pytest.raises(LayoutError, match=f"JSON key {key}; expected to be there"):
@@ -131,7 +133,7 @@ def test_wrong_values_are_refused(key: str, value: object) -> None:
     | st.text().map(lambda t: b"{" + t.encode("utf-8", "surrogatepass"))
 )
 def test_decoders_are_total(kind: type[Lifecycle | Input | Frame], data: bytes) -> None:
-    """Any bytes decode or raise LayoutError, nothing else."""
+    """Any bytes decode or raise LayoutError, and nothing else."""
     try:
         value = kind.decode(data)
     except LayoutError:
@@ -140,13 +142,13 @@ def test_decoders_are_total(kind: type[Lifecycle | Input | Frame], data: bytes) 
 
 
 def test_deep_json_is_refused() -> None:
-    """JSON nested beyond any sense is refused, not overflowed on."""
+    """Deeply nested JSON is refused, and does not overflow the stack."""
     with pytest.raises(LayoutError):
         Lifecycle.decode(b'{"action":' + b"[" * 100_000)
 
 
 def test_wrong_tag_and_length_are_refused() -> None:
-    """Binary args of another version or length are refused."""
+    """Binary arguments of another version or length are refused."""
     with pytest.raises(LayoutError, match=r"tag at 0; expected 1\.\.1, found 2"):
         Input.decode(b"\x02" + TILT.to_binary()[1:])
     with pytest.raises(LayoutError, match="45 bytes"):

@@ -1,4 +1,4 @@
-"""World's addresses and instructions, against reference/bolt-abi.md."""
+"""World's addresses and instructions, compared with reference/bolt-abi.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SESSION_OF_0_0 = "6cX63ovY2SxPkSNLNfaojJ3aZgkKo6WexXsPe3Z7Gkom"
 
 
 def shape(instruction: object) -> list[tuple[str, str]]:
-    """(key, flags) of an instruction's accounts."""
+    """(key, flags) of an instruction's accounts; `w` is writable, `s` signs."""
     return [
         (str(meta.pubkey), ("w" if meta.is_writable else "") + ("s" if meta.is_signer else ""))
         for meta in instruction.accounts  # type: ignore[attr-defined]
@@ -27,7 +27,7 @@ def shape(instruction: object) -> list[tuple[str, str]]:
 
 
 def test_seeds() -> None:
-    """Addresses come from the seeds of bolt-abi.md; ids are u64 big-endian, an extra seed follows a zero id."""
+    """Addresses come from the seeds of bolt-abi.md: ids are u64 big-endian, and an extra seed follows a zero id."""
     find = Pubkey.find_program_address
     assert bolt.registry_pda() == find([b"registry"], ids.WORLD)[0]
     assert bolt.world_pda(258) == find([b"world", bytes.fromhex("0000000000000102")], ids.WORLD)[0]
@@ -42,7 +42,7 @@ def test_seeds() -> None:
 
 
 def test_addresses_that_bolt_sdk_gives() -> None:
-    """The addresses are those that @magicblock-labs/bolt-sdk 0.2.4 derives (recorded from it)."""
+    """The addresses equal those that @magicblock-labs/bolt-sdk 0.2.4 derives, as recorded."""
     assert str(bolt.registry_pda()) == REGISTRY
     assert str(bolt.world_pda(0)) == WORLD_0
     assert str(bolt.entity_pda(0, 0)) == ENTITY_0_0
@@ -51,7 +51,7 @@ def test_addresses_that_bolt_sdk_gives() -> None:
 
 
 def test_bad_seeds_are_refused() -> None:
-    """An id beyond u64 or a seed beyond 32 bytes is a typed error."""
+    """An id beyond u64 or a seed beyond 32 bytes raises a typed error."""
     for call in (
         lambda: bolt.world_pda(1 << 64),
         lambda: bolt.world_pda(-1),
@@ -63,20 +63,22 @@ def test_bad_seeds_are_refused() -> None:
 
 
 def test_initialize_registry() -> None:
-    """registry w, payer ws, system_program."""
+    """Accounts: registry (writable), payer (writable, signs) and the system program."""
     built = bolt.initialize_registry(PAYER)
     assert shape(built) == [(str(bolt.registry_pda()), "w"), (str(PAYER), "ws"), ("1" * 32, "")]
     assert built.program_id == ids.WORLD
 
 
 def test_initialize_new_world() -> None:
-    """payer ws, world w, registry w, system_program."""
+    """Accounts: payer (writable, signs), world and registry (both writable) and the system program."""
     keys = [(str(PAYER), "ws"), (str(bolt.world_pda(5)), "w"), (str(bolt.registry_pda()), "w"), ("1" * 32, "")]
     assert shape(bolt.initialize_new_world(PAYER, 5)) == keys
 
 
 def test_add_entity() -> None:
-    """payer ws, entity w, world w, system_program; the seed is an option."""
+    """Accounts: payer (writable, signs), entity and world (both writable) and the system program; the seed is an
+    option.
+    """
     built = bolt.add_entity(PAYER, WORLD, ENTITY, b"ab")
     assert shape(built) == [(str(PAYER), "ws"), (str(ENTITY), "w"), (str(WORLD), "w"), ("1" * 32, "")]
     assert bytes(built.data)[8:] == b"\x01\x02\0\0\0ab"
@@ -84,7 +86,7 @@ def test_add_entity() -> None:
 
 
 def test_initialize_component() -> None:
-    """payer ws, data w, entity, component_program, authority, sysvar, system_program; World's id by default."""
+    """Accounts are in bolt-abi.md's order with its flags, and the default authority is World's id."""
     data = str(bolt.component_pda(ids.INPUT_BUFFER, ENTITY))
     assert shape(bolt.initialize_component(PAYER, ENTITY, ids.INPUT_BUFFER)) == [
         (str(PAYER), "ws"),
@@ -98,7 +100,7 @@ def test_initialize_component() -> None:
 
 
 def test_apply() -> None:
-    """bolt_system, authority s, sysvar, world, pairs; then World's id and the extra accounts where there are any."""
+    """Accounts are in bolt-abi.md's order, and World's id precedes extra accounts where there are any."""
     pairs = [(ids.SESSION_STATE, Pubkey.from_bytes(b"x" * 32)), (ids.INPUT_BUFFER, Pubkey.from_bytes(b"y" * 32))]
     head = [(str(SYSTEM), ""), (str(PAYER), "s"), (SYSVAR, ""), (str(WORLD), "")]
     body = [(str(key), "w" if n else "") for pair in pairs for n, key in enumerate(pair)]
@@ -113,7 +115,7 @@ def test_apply() -> None:
 
 
 def test_apply_entity() -> None:
-    """Components of one entity are found from their programs, in the order given."""
+    """Components of one entity are found from their programs, in the given order."""
     built = bolt.apply_entity(ids.RUN_INFERENCE, PAYER, WORLD, ENTITY, ids.SESSION_COMPONENTS, b"")
     keys = [key for key, _ in shape(built)[4:]]
     assert keys[::2] == [str(program) for program in ids.SESSION_COMPONENTS]
@@ -121,7 +123,7 @@ def test_apply_entity() -> None:
 
 
 def test_destroy_component() -> None:
-    """authority ws, receiver w, component_program, its data, entity, component w, sysvar, system_program."""
+    """Accounts are in bolt-abi.md's order with its flags."""
     assert shape(bolt.destroy_component(PAYER, WORLD, ENTITY, ids.FRAME_LOG)) == [
         (str(PAYER), "ws"),
         (str(WORLD), "w"),
@@ -136,7 +138,9 @@ def test_destroy_component() -> None:
 
 @pytest.mark.parametrize("make", [bolt.add_authority, bolt.remove_authority])
 def test_authorities(make: object) -> None:
-    """authority ws, the other authority, world w, system_program; the world's id as argument."""
+    """Accounts: authority (writable, signs), other authority, world (writable) and system program. The world's id is
+    data.
+    """
     built = make(PAYER, ENTITY, 7)  # type: ignore[operator]
     assert shape(built) == [(str(PAYER), "ws"), (str(ENTITY), ""), (str(bolt.world_pda(7)), "w"), ("1" * 32, "")]
     assert bytes(built.data)[8:] == (7).to_bytes(8, "little")
@@ -144,6 +148,8 @@ def test_authorities(make: object) -> None:
 
 @pytest.mark.parametrize("make", [bolt.approve_system, bolt.remove_system])
 def test_systems(make: object) -> None:
-    """authority ws, world w, system, system_program."""
+    """Accounts: authority (writable, signs), world (writable), the system to approve or remove, and the system
+    program.
+    """
     built = make(PAYER, WORLD, SYSTEM)  # type: ignore[operator]
     assert shape(built) == [(str(PAYER), "ws"), (str(WORLD), "w"), (str(SYSTEM), ""), ("1" * 32, "")]

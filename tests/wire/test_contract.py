@@ -1,4 +1,4 @@
-"""The contract says what the published description says, and packs its structs."""
+"""The contract agrees with the published description, and its structs are packed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DESCRIBED = {
 
 @pytest.mark.parametrize("name", DESCRIBED)
 def test_described_fields_never_move(name: str) -> None:
-    """The published part of a layout comes first and is byte for byte what it was."""
+    """The published part of a layout comes first, and is byte for byte unchanged."""
     described = struct.Struct("<" + DESCRIBED[name])
     assert STRUCTS[name].format.startswith("<" + DESCRIBED[name])
     ends = [field.offset + field.size - len(STRUCTS[name].discriminator) for field in STRUCTS[name].fields]
@@ -42,7 +42,7 @@ def test_fields_are_packed() -> None:
 
 
 def test_field_by_name() -> None:
-    """A struct gives a field by its name, and KeyError for a name it lacks."""
+    """A struct returns a field by its name, and raises KeyError for an unknown name."""
     assert STRUCTS["FrameRecord"]("stage").offset == 22
     with pytest.raises(KeyError):
         STRUCTS["FrameRecord"]("stages")

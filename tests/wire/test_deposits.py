@@ -1,4 +1,4 @@
-"""Deposits: the accounts in order, who signs, what is carried."""
+"""Deposit instructions: the accounts in order, the signer and the arguments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ CASES: list[tuple[Callable[..., Instruction], tuple[object, ...], list[Pubkey], 
 def test_instruction(
     make: Callable[..., Instruction], args: tuple[object, ...], accounts: list[Pubkey], data: bytes
 ) -> None:
-    """The signer first, then the accounts of the entity in the program's order; discriminator and arguments."""
+    """The signer comes first, then the entity's accounts in the program's order; the data is discriminator and
+    arguments.
+    """
     made = make(SIGNER, ENTITY, *args)
     assert [meta.pubkey for meta in made.accounts] == [SIGNER, *accounts]
     assert [meta.is_signer for meta in made.accounts] == [True] + [False] * len(accounts)
@@ -38,7 +40,7 @@ def test_instruction(
 
 
 def test_every_instruction_has_its_function() -> None:
-    """The module's functions are the instructions that it names, all of which the program has."""
+    """The module has a function for each instruction that it names, and the program has all of them."""
     assert {case[0].__name__ for case in CASES} == deposits.INSTRUCTIONS
     assert set(load("hidden_state").instructions) >= deposits.INSTRUCTIONS
     assert deposits.deposit_pda(ENTITY) == DEPOSIT

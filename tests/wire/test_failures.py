@@ -34,7 +34,7 @@ def test_codes_are_the_idls() -> None:
 
 
 def test_custom_error_is_named_from_the_contract() -> None:
-    """A custom code comes with program, name, number, sentence and hint."""
+    """A custom code becomes an error with program, name, number, sentence and hint."""
     error = transaction_error({"InstructionError": [1, {"Custom": 6030}]}, LOGS)
     assert isinstance(error, ProgramError)
     assert error.code == Code.FRAME_MISMATCH
@@ -45,14 +45,14 @@ def test_custom_error_is_named_from_the_contract() -> None:
 
 
 def test_first_failed_program_is_the_one() -> None:
-    """The inner program raised the error that the outer one passes on."""
+    """The error names the inner program that failed first, not the outer one that passed its error on."""
     assert failed_program(LOGS, 6030) == ids.RUN_INFERENCE
     assert failed_program(LOGS, 6031) is None
     assert failed_program([], 6030) is None
 
 
 def test_same_number_of_two_programs() -> None:
-    """6001 is World's or ours; logs tell which, and without them both names are given."""
+    """6001 can be World's error or ours; the logs decide, and without them both names are given."""
     assert "InvalidSystemOutput" in str(program_error(6001, program=ids.WORLD))
     assert "InvalidCaller" in str(program_error(6001, program=ids.HIDDEN_STATE))
     assert "InvalidCaller or InvalidSystemOutput" in str(program_error(6001))
@@ -62,7 +62,7 @@ def test_same_number_of_two_programs() -> None:
 
 
 def test_unknown_codes_stay_numbers() -> None:
-    """A code that no IDL has, or of a program that we have none of, is given as it is."""
+    """A code that no IDL has, or of an unknown program, stays a number."""
     assert str(program_error(1)) == "a program refused: custom error 1. Try: read its logs"
     other = program_error(6030, program=ids.DELEGATION)
     assert "FrameMismatch" not in str(other)
@@ -78,7 +78,7 @@ def test_unknown_codes_stay_numbers() -> None:
      ({"InstructionError": [0, {"BorshIoError": "x"}]}, ProgramError, False)],
 )  # fmt: skip
 def test_other_errors(err: object, kind: type[AwmError], recoverable: bool) -> None:
-    """Errors without a custom code are told by name, and whether another try can help."""
+    """Errors without a custom code are reported by name, with whether a retry can help."""
     error = transaction_error(err)
     assert type(error) is kind
     assert error.recoverable is recoverable
@@ -88,15 +88,17 @@ def test_other_errors(err: object, kind: type[AwmError], recoverable: bool) -> N
 
 @given(JSON, st.lists(st.text()))
 def test_anything_becomes_an_error(err: object, logs: list[str]) -> None:
-    """Whatever an endpoint sends as `err`, a typed error that prints comes out."""
+    """Any value of `err` in an endpoint's answer becomes a typed error that can be printed."""
     assert str(transaction_error(err, logs))
     assert str(transaction_error({"InstructionError": err}, logs))
     assert str(transaction_error({"InstructionError": [0, err]}, logs))
 
 
 def test_errors_in_words() -> None:
-    """Where the refusal stands in the message, its code, the program's words, or a blockhash that is not known come out
-    as they do elsewhere; other messages say nothing."""
+    """An error message that contains the refusal is recognized.
+
+    It may hold a code, the program's words, or an unknown blockhash. Any other message is not interpreted.
+    """
     prefix = "transaction verification error: Error processing Instruction 2: "
     custom = error_in_words(prefix + "custom program error: 0x1789")
     assert isinstance(custom, ProgramError)
@@ -119,7 +121,7 @@ def test_errors_in_words() -> None:
 
 @given(st.text(max_size=80))
 def test_any_words(text: str) -> None:
-    """Whatever an endpoint says is either understood or left alone."""
+    """Any message of an endpoint is either recognized or left alone."""
     for message in (text, f"Error processing Instruction 1: {text}"):
         found = error_in_words(message)
         assert found is None or isinstance(found, AwmError)

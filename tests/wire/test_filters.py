@@ -1,4 +1,4 @@
-"""Filters mean the accounts that they say: they are matched here as an endpoint does."""
+"""Filters select exactly the accounts that they should; the tests match them as an endpoint does."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def passes(wanted: filters.Filters, data: bytes) -> bool:
 
 
 def account(layout: layouts.Layout, **fields: bytes) -> bytes:
-    """Zeros but for these fields."""
+    """An account of zeros except for these fields."""
     data = bytearray(layout.size)
     for name, value in fields.items():
         at = layout.offset(name)
@@ -37,7 +37,7 @@ def account(layout: layouts.Layout, **fields: bytes) -> bytes:
 
 
 def test_of_writer() -> None:
-    """A hidden state of that writer, and nothing of another size or writer."""
+    """The filter selects hidden states of that writer, and nothing of another size or writer."""
     data = account(layouts.HIDDEN_STATE, writer=bytes(ENTITY))
     assert passes(filters.of_writer(ENTITY), data)
     assert not passes(filters.of_writer(OTHER), data)
@@ -45,7 +45,7 @@ def test_of_writer() -> None:
 
 
 def test_ended() -> None:
-    """That entity's session, and only once it has ended."""
+    """The filter selects that entity's session, and only once it has ended."""
     data = account(layouts.SESSION_STATE, status=bytes([ENDED]), entity=bytes(ENTITY))
     assert passes(filters.ended(ENTITY), data)
     assert not passes(filters.ended(OTHER), data)
@@ -55,7 +55,7 @@ def test_ended() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_both_inputs(first: int, second: int) -> None:
-    """That entity's input buffer, and only with both inputs."""
+    """The filter selects that entity's input buffer, and only with both inputs."""
     data = account(
         layouts.INPUT_BUFFER, p1_ready=bytes([first]), p2_ready=bytes([second]), entity=bytes(ENTITY)
     )  # fmt: skip

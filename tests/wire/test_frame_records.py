@@ -1,4 +1,4 @@
-"""The chain hash, records and frame blocks, spelled out a second time."""
+"""The chain hash, records and frame blocks, computed a second time from their definition."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_genesis(session: Pubkey, model: Pubkey, stage: int, seed: int, max_fram
 
 @given(exactly(32), U32, exactly(16), SOURCES, PLAYERS, exactly(16))
 def test_advance(previous: bytes, frame: int, inputs: bytes, sources: bytes, players: bytes, feedback: bytes) -> None:
-    """A frame's hash covers the previous one and all that the frame is."""
+    """A frame's hash covers the previous hash and every part of the frame."""
     data = previous + struct.pack("<I", frame) + inputs + sources + players + feedback
     assert frame_records.advance(previous, frame, inputs, sources, players, feedback) == sha256(data).digest()
 
@@ -47,7 +47,7 @@ def test_every_part_moves_the_hash() -> None:
 
 
 def test_wrong_sizes_are_refused() -> None:
-    """Parts of another size are refused, so that no two frames hash alike by shifting bytes."""
+    """A part of another size is refused, so that no two frames can share a hash by shifting bytes."""
     with pytest.raises(LayoutError, match="32, 15, 2, 64, 16"):
         frame_records.advance(bytes(32), 1, bytes(15), bytes(2), bytes(64), bytes(16))
     with pytest.raises(LayoutError, match="frame; expected a u32"):
@@ -68,7 +68,7 @@ def test_final_state() -> None:
 def test_record_round_trips(
     frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes, chain_hash: bytes
 ) -> None:
-    """A record decodes to what it was made from."""
+    """A record decodes to the values that it was made from."""
     raw = frame_records.record(frame, inputs, sources, stage, players, chain_hash)
     record = FrameRecord.decode(raw)
     assert (record.frame, record.inputs, record.sources, record.stage) == (frame, inputs, sources, stage)
@@ -81,14 +81,14 @@ def test_record_round_trips(
     "wrong", [(bytes(15), bytes(2), bytes(64)), (bytes(16), bytes(3), bytes(64)), (bytes(16), bytes(2), bytes(65))]
 )
 def test_record_refuses_wrong_sizes(wrong: tuple[bytes, bytes, bytes]) -> None:
-    """A record's parts have their sizes."""
+    """A record's part of another size is refused."""
     with pytest.raises(LayoutError):
         frame_records.record(1, wrong[0], wrong[1], 32, wrong[2], bytes(8))
 
 
 @given(PLAYERS, exactly(16), exactly(16), st.integers(0, 255))
 def test_block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> None:
-    """A frame block is 97 bytes, and its parts come back out of it."""
+    """A frame block is 97 bytes, and its parts are read back from it."""
     block = frame_records.block(players, feedback, inputs, stage)
     assert block == players + feedback + inputs + bytes([stage])
     assert (
@@ -103,7 +103,7 @@ def test_block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> No
 
 
 def test_block_of_session() -> None:
-    """The block of a session takes players and stage from one account and feedback from the other, of one frame."""
+    """A session's block takes players and stage from one account and feedback from the other, of the same frame."""
     key = ids.WORLD
     session = SessionState(2, 9, 0, key, key, 32, b"p" * 64, key, 0, 0, 0, key, key, key, 0, 0, key)
     hidden = HiddenState(
@@ -116,7 +116,7 @@ def test_block_of_session() -> None:
 
 
 def test_chosen_inputs() -> None:
-    """A ready player's input is fresh; another's is held, or neutral."""
+    """A ready player's input is fresh, and the other player's is held or neutral."""
     both = b"a" * 8 + b"b" * 8
     assert frame_records.chosen_inputs(both, (True, True), hold=True) == (both, b"\0\0")
     assert frame_records.chosen_inputs(both, (True, False), hold=True) == (both, b"\0\1")

@@ -20,7 +20,7 @@ NAMES = sorted(ids.PROGRAMS)
 COMPONENTS = sorted(ids.COMPONENTS)
 PACKAGED = {path.stem: path for path in (ROOT / "idl").glob("*.json")}
 
-# reference/bolt-abi.md: discriminators exercised against the real World program.
+# reference/bolt-abi.md: discriminators that the real World program accepted.
 WORLD_ABI = {
     "initialize_registry": "bdb51411ae39f93b",
     "initialize_new_world": "176058c2c8cbc862",
@@ -46,7 +46,7 @@ BOLT_ABI = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_discriminators_are_their_hashes(name: str) -> None:
-    """Every discriminator is the first 8 bytes of SHA-256 over its Anchor name."""
+    """Every discriminator is the first 8 bytes of SHA-256 of its Anchor name."""
     idl = load(name)
     for instruction in idl.instructions.values():
         assert instruction.discriminator == hashlib.sha256(f"global:{instruction.name}".encode()).digest()[:8]
@@ -55,7 +55,7 @@ def test_discriminators_are_their_hashes(name: str) -> None:
 
 
 def test_world_discriminators_are_bolts() -> None:
-    """World's eleven instructions carry the discriminators that the real World takes."""
+    """World's eleven instructions have the discriminators that the real World accepts."""
     theirs = {name: bytes.fromhex(text) for name, text in WORLD_ABI.items()}
     assert {name: each.discriminator for name, each in load("world").instructions.items()} == theirs
     assert {name: value.hex() for name, value in load("world").accounts.items()} == {
@@ -67,7 +67,7 @@ def test_world_discriminators_are_bolts() -> None:
 
 @pytest.mark.parametrize("name", [*COMPONENTS, *ids.SYSTEMS])
 def test_programs_carry_bolts_instructions(name: str) -> None:
-    """Components have BOLT's four instructions, systems both names of execute, with BOLT's discriminators."""
+    """Components have BOLT's four instructions, and systems both names of execute, with BOLT's discriminators."""
     instructions = load(name).instructions
     names = ["bolt_execute", "execute"] if name in ids.SYSTEMS else sorted(set(BOLT_ABI) - {"bolt_execute", "execute"})
     assert {each: instructions[each].discriminator.hex() for each in names} == {each: BOLT_ABI[each] for each in names}
@@ -81,7 +81,7 @@ def test_addresses_are_the_ids(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_format_is_anchors(name: str) -> None:
-    """The files name spec 0.1.0, and World's the version that it is the interface of."""
+    """The files name spec 0.1.0, and World's file the version of its interface."""
     metadata = json.loads(PACKAGED[name].read_text())["metadata"]
     assert metadata["spec"] == "0.1.0"
     assert metadata["name"] == name
@@ -108,7 +108,7 @@ def documented() -> list[tuple[str, str, list[tuple[str, bool, bool]], list[str]
 
 
 def test_every_documented_instruction_is_read() -> None:
-    """The page's table is parsed whole, so that the next test compares all of it."""
+    """The page's table is parsed completely, so that the next test compares all of it."""
     assert len(documented()) == 28
     others = {*BOLT_ABI, *rollup.INSTRUCTIONS}
     ours = {(name, each) for name in COMPONENTS for each in load(name).instructions if each not in others}
@@ -126,7 +126,7 @@ def test_direct_instructions_are_the_pages(row: tuple[str, str, list[tuple[str, 
 
 @pytest.mark.parametrize("name", [*COMPONENTS, *ids.SYSTEMS])
 def test_errors_are_the_pages(name: str) -> None:
-    """Every program of ours carries the numbering of docs/formats.md, each with a message."""
+    """Every program of ours has the error numbers of docs/formats.md, each with a message."""
     table = {int(row[0]): re.split(r"[ (]", row[1])[0] for row in rows_behind("^## Errors")}
     assert {code: error.name for code, error in load(name).errors.items()} == table
     assert all(error.message for error in load(name).errors.values())
@@ -142,7 +142,7 @@ def test_sizes_of_values() -> None:
 
 
 def test_instruction_data_is_borsh() -> None:
-    """Numbers are little-endian, bytes have a u32 length, options a flag, structs stand as they are."""
+    """Numbers are little-endian, bytes have a u32 length, options a flag, and structs follow unchanged."""
     write = load("hidden_state").data("checkpoint_write", 1, 0x01020304, b"abc")
     assert write[8:].hex() == "01" + "04030201" + "03000000" + b"abc".hex()
     add = load("world")
@@ -163,7 +163,7 @@ def test_instruction_data_is_borsh() -> None:
     ],
 )
 def test_wrong_arguments_are_refused(instruction: str, args: tuple[object, ...], message: str) -> None:
-    """An argument that does not fit names itself and what was expected."""
+    """The error about a wrong argument names it and what was expected."""
     with pytest.raises(LayoutError, match=message):
         load("hidden_state").data(instruction, *args)
 
@@ -186,20 +186,20 @@ def test_fixed_addresses_are_filled_in() -> None:
 
 
 def test_unknown_idl_is_refused() -> None:
-    """A name without a file is a typed error."""
+    """A name without a file raises a typed error."""
     with pytest.raises(LayoutError, match="IDL nothing"):
         load("nothing")
 
 
 @given(st.text())
 def test_parse_refuses_other_text(text: str) -> None:
-    """Text that is no IDL raises LayoutError and nothing else."""
+    """Text that is not an IDL raises LayoutError and nothing else."""
     with pytest.raises(LayoutError):
         parse(text)
 
 
 def test_parse_refuses_another_spec() -> None:
-    """An IDL of another spec than 0.1.0 is refused by its number."""
+    """An IDL with another spec than 0.1.0 is refused with its number."""
     document = json.loads(PACKAGED["world"].read_text())
     document["metadata"]["spec"] = "0.2.0"
     with pytest.raises(LayoutError, match=r"spec 0\.2\.0"):

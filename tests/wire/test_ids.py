@@ -20,7 +20,7 @@ DESCRIBED = {
 
 
 def test_ids_are_the_described_ones() -> None:
-    """Programs stand at the addresses that existing clients call."""
+    """Programs have the addresses that existing clients call."""
     assert {name: str(key) for name, key in ids.PROGRAMS.items()} == DESCRIBED
 
 

@@ -1,4 +1,4 @@
-"""World's interface: 0.2.4 passes, others are refused by name."""
+"""World's interface: 0.2.4 passes, and others are refused by name."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def lddw(eight: bytes, register: int = 1) -> bytes:
 
 @pytest.mark.parametrize("binary", [elf(), elf(BOLT_EXECUTE), elf(lddw(BOLT_EXECUTE)), elf(BOLT_EXECUTE, EXECUTE)])
 def test_0_2_4_passes(binary: bytes) -> None:
-    """A binary without a sign of another interface is taken, also behind a ProgramData header."""
+    """A binary without a sign of another interface passes, even after a ProgramData header."""
     check_world_program(binary)
     check_world_program(bytes(45) + binary)
 
 
 def test_our_world_passes() -> None:
-    """The World binary in the package passes, and holds the discriminator by which 0.2.4 calls systems."""
+    """The World binary in the package passes, and holds the discriminator with which 0.2.4 calls systems."""
     binary = (ROOT / "awm_crank" / "localnet" / "programs" / "world.so").read_bytes()
     check_world_program(binary)
     assert BOLT_EXECUTE not in binary
@@ -44,14 +44,14 @@ def test_our_world_passes() -> None:
 
 @pytest.mark.parametrize("sign", [b"cpi_auth", lddw(b"cpi_auth"), lddw(b"cpi_auth", 7)])
 def test_development_branch_is_refused(sign: bytes) -> None:
-    """A binary that holds cpi_auth, as data or as an immediate, is the development branch's."""
+    """A binary that holds cpi_auth, as data or as an immediate, is recognized as the development branch's."""
     with pytest.raises(ProgramError, match=r"development branch.*expected BOLT 0\.2\.4.*found cpi_auth"):
         check_world_program(elf(BOLT_EXECUTE, sign))
 
 
 @pytest.mark.parametrize("sign", [EXECUTE, lddw(EXECUTE)])
 def test_0_1_is_refused(sign: bytes) -> None:
-    """A binary that calls systems by `execute` alone is of BOLT 0.1."""
+    """A binary that calls systems only by `execute` is recognized as BOLT 0.1's."""
     with pytest.raises(ProgramError, match=r"BOLT 0\.1"):
         check_world_program(elf(sign))
 
@@ -63,7 +63,7 @@ def test_missing_program_is_refused() -> None:
 
 
 def test_binary_is_found_where_it_stands() -> None:
-    """The program's own account or its ProgramData: wherever the binary is, another interface is refused."""
+    """Another interface is refused whether the binary is in the program's own account or in its ProgramData."""
     other, pointer = elf(b"cpi_auth"), bytes(36)
     for accounts in ([other, None], [pointer, bytes(45) + other]):
         with pytest.raises(ProgramError, match="development branch"):
@@ -74,14 +74,14 @@ def test_binary_is_found_where_it_stands() -> None:
 
 
 def test_world_that_is_not_deployed() -> None:
-    """Nothing at World's address is refused in a way that waiting may help."""
+    """An empty World address raises a recoverable error, because waiting may help."""
     with pytest.raises(ProgramError, match="is not deployed") as caught:
         check_world_accounts([None, None])
     assert caught.value.recoverable
 
 
 def test_logs() -> None:
-    """An Anchor error about an account of the development branch names it; other logs pass."""
+    """An Anchor error about an account of the development branch names that branch, and other logs pass."""
     check_world_logs(["Program log: AnchorError caused by account: authority. Error Code: ConstraintMut."])
     for account in ("cpi_auth", "buffer"):
         with pytest.raises(ProgramError, match="development branch"):

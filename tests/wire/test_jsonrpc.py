@@ -56,7 +56,7 @@ def refusal(code: object, message: object = "no", **more: object) -> bytes:
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("retries", [None, 0])
 def test_send_transaction_is_json(skip: bool, retries: int | None) -> None:
-    """The body put together by hand is the request it should be."""
+    """The body, which is put together by hand, is a correct request."""
     body = json.loads(jsonrpc.send_transaction(12, SIGNED, skip_preflight=skip, max_retries=retries))
     config: dict[str, Any] = {"encoding": "base64", "preflightCommitment": "processed"}
     config.update({"skipPreflight": True} if skip else {}, **({} if retries is None else {"maxRetries": retries}))
@@ -65,7 +65,7 @@ def test_send_transaction_is_json(skip: bool, retries: int | None) -> None:
 
 
 def test_requests() -> None:
-    """Each builder names its method and writes the parameters that Solana's RPC takes."""
+    """Each builder names its method and writes the parameters that Solana's RPC expects."""
     key, config = str(KEY), {"encoding": "base64", "commitment": "processed"}
     piece = {"dataSlice": {"offset": 1, "length": 2}}
     filters = [{"dataSize": 5}, {"memcmp": {"offset": 54, "bytes": "YWJj", "encoding": "base64"}}]
@@ -93,7 +93,7 @@ def test_batch_is_json() -> None:
 
 @given(st.binary(max_size=300))
 def test_account_data_comes_as_bytes(data: bytes) -> None:
-    """An account's data, owner and lamports come out of getAccountInfo's answer as they went in."""
+    """An account's data, owner and lamports are read unchanged from getAccountInfo's answer."""
     result = jsonrpc.decode_result(reply(in_context(account(data))), jsonrpc.AccountResult)
     assert result.context.slot == 9
     assert result.value is not None
@@ -101,7 +101,7 @@ def test_account_data_comes_as_bytes(data: bytes) -> None:
 
 
 def test_results() -> None:
-    """Results of each kind come typed, missing accounts as None."""
+    """Results of each kind have their type, and missing accounts are None."""
     many = jsonrpc.decode_result(reply(in_context([account(), None])), jsonrpc.AccountsResult)
     assert [each and each.raw for each in many.value] == [DATA, None]
     of_program = jsonrpc.decode_result(
@@ -117,7 +117,7 @@ def test_results() -> None:
 
 
 def test_account_notification() -> None:
-    """A notification comes in one pass, its data as bytes."""
+    """A notification is decoded in one pass, its data as bytes."""
     message = notifications.decode_message(note("accountNotification", in_context(account())))
     assert isinstance(message, AccountNotification)
     assert (message.params.subscription, message.params.result.context.slot) == (4, 9)
@@ -125,7 +125,7 @@ def test_account_notification() -> None:
 
 
 def test_other_notifications() -> None:
-    """Program, slot and signature notifications come typed."""
+    """Program, slot and signature notifications have their types."""
     program = notifications.decode_message(
         note("programNotification", in_context({"pubkey": str(KEY), "account": account()}))
     )
@@ -140,7 +140,7 @@ def test_other_notifications() -> None:
 
 
 def test_message_may_be_a_reply() -> None:
-    """A response among the notifications comes as Reply, from text as from bytes."""
+    """A response among the notifications is returned as Reply, from text and from bytes."""
     for message in (reply(23), reply(23).decode()):
         answer = notifications.decode_message(message)
         assert isinstance(answer, Reply)
@@ -150,7 +150,7 @@ def test_message_may_be_a_reply() -> None:
 
 @pytest.mark.parametrize("wrong", [["!!!!", "base64"], ["AAA", "base64"], ["AA A", "base64"]])
 def test_malformed_base64_is_refused(wrong: list[str]) -> None:
-    """Account data that is not base64 raises RpcError, rather than other bytes."""
+    """Account data that is not base64 raises RpcError, rather than giving other bytes."""
     with pytest.raises(RpcError, match=r"expected base64, found .*value\.data"):
         notifications.decode_message(note("accountNotification", in_context({**account(), "data": wrong})))
 
@@ -166,7 +166,7 @@ def test_other_encodings_are_refused(data: object) -> None:
 
 @pytest.mark.parametrize("found", [0, 1, 3])
 def test_number_of_accounts(found: int) -> None:
-    """getMultipleAccounts gives one account, or None, for each key: fewer or more are an error."""
+    """getMultipleAccounts must give one account or None for each key; fewer or more raise an error."""
     request = jsonrpc.get_multiple_accounts([KEY, KEY])
     with pytest.raises(RpcError, match=f"getMultipleAccounts; expected 2 accounts, found {found}") as caught:
         request.read(reply(in_context([account()] * found)), 3)
@@ -185,7 +185,7 @@ def test_keys_that_are_none_are_refused() -> None:
 
 
 def test_answer_of_another_request() -> None:
-    """An answer is taken by its id alone; one without an id is taken only where it is an error."""
+    """Only the id decides which request an answer is for; an answer without an id must be an error."""
     assert jsonrpc.decode_result(reply(5), int, request_id=3) == 5
     for number in (4, 999, -1):
         with pytest.raises(RpcError, match=f"id of the answer; expected {number}, found 3"):
@@ -221,7 +221,7 @@ VALUES = (b"null", b"true", b"0", b"-1", b"1.5", b"1e999", b"9" * 400, b'""', b'
 
 
 def mutations(value: Any) -> list[bytes]:
-    """Every message that differs from this one in one place: a member missing, or another value in its place."""
+    """Every message that differs from this one in one place: a missing member, or another value."""
     found: list[bytes] = []
 
     def visit(node: Any) -> None:
@@ -245,7 +245,7 @@ def mutations(value: Any) -> list[bytes]:
 
 @pytest.mark.parametrize(("shape", "kind"), SHAPES, ids=range(len(SHAPES)))
 def test_every_mutation(shape: Any, kind: Any) -> None:
-    """Each answer and notification that is decoded, changed in each place in every way: a value or an AwmError."""
+    """Each answer and notification, changed in each place in every way, gives a value or an AwmError."""
     refused = 0
     messages = mutations(shape)
     for message in messages:
@@ -271,7 +271,7 @@ def test_every_mutation(shape: Any, kind: Any) -> None:
     | JSON.map(lambda value: note("accountNotification", value))
 )
 def test_decoders_are_total(data: bytes) -> None:
-    """Any message decodes or raises RpcError, nothing else."""
+    """Any message decodes or raises RpcError, and nothing else."""
     for decode in (
         notifications.decode_message,
         jsonrpc.decode_batch,
@@ -285,14 +285,14 @@ def test_decoders_are_total(data: bytes) -> None:
 
 @given(JSON, JSON, JSON)
 def test_error_bodies_are_total(code: object, message: object, data: object) -> None:
-    """Whatever shape an endpoint's error has, a typed error comes out."""
+    """An endpoint's error of any shape becomes a typed error."""
     for body in (refusal(code, message, data=data), refusal(code, message, data={"err": data, "logs": message})):
         with pytest.raises(AwmError):
             jsonrpc.decode_result(body, int)
 
 
 def test_preflight_failure_names_the_program_error() -> None:
-    """A refused simulation comes as the program's own error, by its IDL."""
+    """A refused simulation raises the program's own error, by its IDL."""
     data = {"err": {"InstructionError": [0, {"Custom": 6030}]}, "logs": LOGS, "unitsConsumed": 5}
     with pytest.raises(ProgramError, match="run_inference refused in instruction 0: FrameMismatch") as caught:
         jsonrpc.decode_result(refusal(-32002, "Transaction simulation failed", data=data), str)
@@ -300,7 +300,7 @@ def test_preflight_failure_names_the_program_error() -> None:
 
 
 def test_transaction_error_keeps_the_endpoints_code() -> None:
-    """A transaction that did not reach a program comes as RpcError with the endpoint's code."""
+    """A transaction that did not reach a program raises RpcError with the endpoint's code."""
     with pytest.raises(RpcError, match="BlockhashNotFound") as caught:
         jsonrpc.decode_result(
             refusal(-32002, "Blockhash not found", data={"err": "BlockhashNotFound", "logs": []}), str
@@ -313,7 +313,7 @@ def test_transaction_error_keeps_the_endpoints_code() -> None:
     [(-32005, True), (-32016, True), (429, True), (-32602, False), (-32002, False), (None, False)],
 )
 def test_errors_without_data(code: int | None, recoverable: bool) -> None:
-    """Errors without data, of any code, come as RpcError, which says whether to try again."""
+    """An error without data, of any code, raises RpcError, which says whether to retry."""
     with pytest.raises(RpcError, match="getSlot: no") as caught:
         jsonrpc.decode_result(refusal(code), int, "getSlot")
     assert (caught.value.code, caught.value.recoverable) == (code, recoverable)
@@ -326,7 +326,7 @@ def test_missing_result_is_refused() -> None:
 
 
 def test_batch_answers() -> None:
-    """A batch's answers come in any order with their ids; one error for all of it is raised."""
+    """A batch's answers may come in any order with their ids, and one error for all of it is raised."""
     answers = jsonrpc.decode_batch(b"[" + reply(1) + b"," + refusal(-32005) + b"]")
     assert [answer.id for answer in answers] == [3, 3]
     assert jsonrpc.result(answers[0], int) == 1
@@ -335,7 +335,7 @@ def test_batch_answers() -> None:
 
 
 def test_pubkeys_are_written_as_base58() -> None:
-    """A Pubkey among the params is base58, another object is no parameter."""
+    """A Pubkey among the params is written as base58, and any other object is refused."""
     assert json.loads(jsonrpc.Request("m", [Pubkey.default()], int).body(1))["params"] == ["1" * 32]
     with pytest.raises(TypeError):
         jsonrpc.Request("m", [object()], int)

@@ -33,7 +33,7 @@ BLOCKS = {
 
 @pytest.mark.parametrize("name", sorted(ACCOUNTS))
 def test_offsets_are_the_pages(name: str) -> None:
-    """Every field of an account stands where docs/formats.md says, the gaps are none, the size is the heading's."""
+    """Every field of an account is at its offset in docs/formats.md, without gaps, and the size is the heading's."""
     size, rows = layout_rows(name)
     layout = ACCOUNTS[name]
     assert layout.size == size
@@ -68,7 +68,7 @@ def test_sizes_of_blocks() -> None:
 
 
 def test_part_reads_adjacent_fields() -> None:
-    """A part reads adjacent fields raw, those in a tuple as one piece; a gap or another order is refused."""
+    """A part reads adjacent fields raw, and those in a tuple as one piece; a gap or another order is refused."""
     data = bytes(range(144))
     part = layouts.INPUT_BUFFER.part("frame", ("player1", "player2"), "p1_ready", "p2_ready")
     assert part.unpack(data) == (0x0B0A0908, bytes(range(12, 28)), 28, 29)
@@ -80,7 +80,7 @@ def test_part_reads_adjacent_fields() -> None:
 
 
 def test_offset_by_name() -> None:
-    """A memcmp filter's offset comes by field name; an unknown name is refused with those there are."""
+    """A memcmp filter finds its offset by field name, and an unknown name is refused with the known ones."""
     assert layouts.HIDDEN_STATE.offset("writer") == 54
     assert layouts.SESSION_STATE.span("players") == (82, 64)
     with pytest.raises(LayoutError, match="writer"):
@@ -88,7 +88,7 @@ def test_offset_by_name() -> None:
 
 
 def test_cut() -> None:
-    """A field's bytes are cut out of the data; data that ends before it is refused."""
+    """A field's bytes are cut out of the data, and data that ends earlier is refused."""
     data = bytes(range(256))
     assert layouts.HIDDEN_STATE.cut(data, "epoch") == bytes(range(86, 90))
     with pytest.raises(LayoutError, match=r"HiddenState.epoch; expected at least 90 bytes, found 89"):
@@ -124,7 +124,7 @@ def test_check_account() -> None:
 @pytest.mark.parametrize("layout", [*ACCOUNTS.values(), *BLOCKS.values()], ids=[*ACCOUNTS, *BLOCKS])
 @given(data=st.data())
 def test_unpack_is_total(layout: Layout, data: st.DataObject) -> None:
-    """Any bytes either unpack, and pack to the same bytes, or raise LayoutError."""
+    """Any bytes either unpack and pack to the same bytes, or raise LayoutError."""
     raw = layout.discriminator + data.draw(st.binary(min_size=layout.body.size, max_size=layout.body.size))
     try:
         values = layout.unpack(raw)
@@ -135,14 +135,14 @@ def test_unpack_is_total(layout: Layout, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("layout", [*ACCOUNTS.values(), *BLOCKS.values()], ids=[*ACCOUNTS, *BLOCKS])
 def test_unpack_refuses_short_data(layout: Layout) -> None:
-    """Data that ends early is refused, never read past."""
+    """Data that ends early is refused, and never read past its end."""
     for size in (0, len(layout.discriminator), layout.size - 1):
         with pytest.raises(LayoutError):
             layout.unpack(bytes(size))
 
 
 def test_pack_refuses_what_does_not_fit() -> None:
-    """A value too large, of another length or type is refused with its field's or layout's name."""
+    """A value that is too large, or of another length or type, is refused with its field's or layout's name."""
     record = list(layouts.FRAME_RECORD.read(bytes(layouts.FRAME_RECORD.size)).values())
     assert len(layouts.FRAME_RECORD.pack(record)) == layouts.FRAME_RECORD.size
     for index, value, name in (
@@ -156,7 +156,7 @@ def test_pack_refuses_what_does_not_fit() -> None:
 
 
 def test_numbers_are_little_endian() -> None:
-    """A u32 stands low byte first."""
+    """A u32 has its low byte first."""
     data = bytearray(layouts.SESSION_STATE.discriminator.ljust(336, b"\0"))
     data[9:13] = struct.pack("<I", 0x01020304)
     assert layouts.SESSION_STATE.unpack(bytes(data))[1] == 0x01020304

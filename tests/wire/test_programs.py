@@ -1,4 +1,4 @@
-"""Direct instructions: right program, right accounts of the right entity, right data."""
+"""Direct instructions have the right program, the right accounts of the right entity, and the right data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RECEIPTS = [
 
 HID, LOGS, SHARD, MANIFEST = "hidden_state", "frame_log", "weight_shard", "model_manifest"
 
-# function, its arguments, program, instruction, accounts, data; signer and discriminator left out
+# function, its arguments, program, instruction, accounts and data, without signer and discriminator
 CASES: list[tuple[Callable[..., Instruction], tuple[object, ...], str, str, list[Pubkey], bytes]] = [
     (programs.bind_writer, (ENTITY,), HID, "bind_writer", [HIDDEN, SESSION], b""),
     (programs.claim, (ENTITY, 5), HID, "claim", [HIDDEN], b"\x05\0\0\0"),
@@ -75,7 +75,7 @@ def test_instruction(
     accounts: list[Pubkey],
     data: bytes,
 ) -> None:
-    """An instruction names its program, its accounts in order, and carries discriminator and arguments."""
+    """An instruction names its program and its accounts in order, and carries discriminator and arguments."""
     built = make(SIGNER, *args)
     definition = load(program).instructions[name]
     assert built.program_id == ids.PROGRAMS[program]
@@ -99,7 +99,7 @@ def test_every_direct_instruction_has_its_function() -> None:
 
 
 def test_checkpoint_address() -> None:
-    """A checkpoint is the PDA of "checkpoint", entity and slot under hidden-state; there are two."""
+    """A checkpoint is the PDA of "checkpoint", entity and slot under hidden-state, and there are two."""
     seeds = [b"checkpoint", bytes(ENTITY), b"\x01"]
     assert Pubkey.find_program_address(seeds, ids.HIDDEN_STATE)[0] == B
     with pytest.raises(LayoutError, match="slot; expected 0 or 1, found 2"):

@@ -1,4 +1,4 @@
-"""Instructions around a rollup: right accounts in the page's order, right data, for each component."""
+"""Instructions for a rollup have the accounts in the page's order and the right data, for each component."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_page() -> None:
 
 @pytest.mark.parametrize("program", FOUR)
 def test_delegate(program: Pubkey) -> None:
-    """BOLT's discriminator and accounts, derived; the rollup's identity or none."""
+    """`delegate` has BOLT's discriminator and derived accounts, with the rollup's identity or without."""
     account = bolt.component_pda(program, ENTITY)
     made = rollup.delegate(PAYER, ENTITY, program, VALIDATOR, commit_frequency_ms=5)
     assert made.program_id == program
@@ -59,7 +59,7 @@ def test_delegate(program: Pubkey) -> None:
 
 @pytest.mark.parametrize("program", FOUR)
 def test_undelegate(program: Pubkey) -> None:
-    """BOLT's discriminator; the hidden state takes its checkpoints behind."""
+    """`undelegate` has BOLT's discriminator, and the hidden state's checkpoints follow."""
     made = rollup.undelegate(PAYER, ENTITY, program)
     assert bytes(made.data) == bytes.fromhex("8394b4c65b682aee")
     session, hidden = (bolt.component_pda(each, ENTITY) for each in (ids.SESSION_STATE, ids.HIDDEN_STATE))
@@ -71,7 +71,7 @@ def test_undelegate(program: Pubkey) -> None:
 
 @pytest.mark.parametrize(("make", "name", "data"), EPHEMERAL)
 def test_ephemeral(make: Callable[[], Instruction], name: str, data: bytes) -> None:
-    """Signer, hidden state, checkpoint, the rollup's vault and program."""
+    """The accounts are signer, hidden state, checkpoint, and the rollup's vault and program."""
     made = make()
     hidden = bolt.component_pda(ids.HIDDEN_STATE, ENTITY)
     keys = [PAYER, hidden, programs.checkpoint_pda(ENTITY, 1), ids.MAGIC_VAULT, ids.MAGIC_PROGRAM]
@@ -82,12 +82,12 @@ def test_ephemeral(make: Callable[[], Instruction], name: str, data: bytes) -> N
 
 
 def test_callback() -> None:
-    """The delegation program's call back carries the discriminator that it sends."""
+    """The delegation program's call back has the discriminator that this program sends."""
     for program in FOUR:
         found = load(NAMES[program]).instructions["process_undelegation"].discriminator
         assert found.hex() == "c41c29ce302533a7"
 
 
 def test_cost() -> None:
-    """32 lamports a byte, 60 bytes more than the data (a create of 10,240 bytes was seen to cost 329,600)."""
+    """A byte costs 32 lamports, with 60 bytes on top of the data; a real create of 10,240 bytes cost 329,600."""
     assert rollup.ephemeral_cost(10_240) == 329_600

@@ -19,6 +19,6 @@ def test_start_position() -> None:
 
 
 def test_character_out_of_range() -> None:
-    """A character that the accounts cannot hold is a typed error."""
+    """A character that the accounts cannot hold raises a typed error."""
     with pytest.raises(LayoutError, match="character"):
         start_players(2, 33)

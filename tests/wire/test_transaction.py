@@ -1,4 +1,4 @@
-"""Templated transactions: the bytes that solders gives, patched and distinct."""
+"""Templated transactions have the bytes that solders makes, patched and distinct."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INSTRUCTIONS = st.lists(
 
 
 def reference(instructions: list[Instruction], keypairs: list[Keypair], blockhash: bytes) -> bytes:
-    """The same transaction by solders alone."""
+    """The same transaction, made by solders alone."""
     recent = Hash.from_bytes(blockhash)
     message = Message.new_with_blockhash(instructions, keypairs[0].pubkey(), recent)
     return bytes(Transaction(keypairs, message, recent))
@@ -45,7 +45,7 @@ def frame_apply(args: bytes) -> Instruction:
 
 @given(INSTRUCTIONS, exactly(32), st.integers(0, 2))
 def test_bytes_are_solders(instructions: list[Instruction], blockhash: bytes, more: int) -> None:
-    """Any transaction, by one signer or several, has the bytes that solders gives."""
+    """Any transaction, by one signer or several, has the bytes that solders makes."""
     others = [AccountMeta(signer.pubkey, True, False) for signer in SIGNERS[1 : 1 + more]]
     instructions = [*instructions, Instruction(ids.SYSTEM_PROGRAM, b"x", others)]
     wire = sign_once(instructions, PAYER, SIGNERS[: 1 + more], blockhash).wire
@@ -55,7 +55,7 @@ def test_bytes_are_solders(instructions: list[Instruction], blockhash: bytes, mo
 
 @given(st.lists(st.tuples(exactly(32), exactly(107)), min_size=1, max_size=4), st.integers(0, 3))
 def test_patched_bytes_are_solders(frames: list[tuple[bytes, bytes]], attempt: int) -> None:
-    """One template, patched again and again, gives what building anew gives."""
+    """A template that is patched again and again gives what building from the start gives."""
     template = Template([frame_apply(bytes(107))], PAYER, slot=args_slot(0, 107), compute_units=200_000, unit_price=5)
     for blockhash, args in frames:
         signed = template.sign(blockhash, SIGNERS[:1], args, attempt)
@@ -78,7 +78,7 @@ def test_retries_are_distinct() -> None:
 
 
 def test_compute_budget_instructions() -> None:
-    """The compute-budget instructions are those of solders."""
+    """The compute-budget instructions equal those of solders."""
     assert transaction.compute_unit_limit(7) == set_compute_unit_limit(7)
     assert transaction.compute_unit_price(7) == set_compute_unit_price(7)
     with pytest.raises(LayoutError, match="compute units; expected a u32"):
@@ -86,7 +86,7 @@ def test_compute_budget_instructions() -> None:
 
 
 def test_verify() -> None:
-    """A changed byte, another key or another count of keys does not verify."""
+    """A transaction with a changed byte, another key or another number of keys does not verify."""
     wire = sign_once([frame_apply(b"x")], PAYER, SIGNERS[:1], bytes(32)).wire
     assert verify(wire, [PAYER])
     assert not verify(wire[:-1] + bytes([wire[-1] ^ 1]), [PAYER])
@@ -95,7 +95,7 @@ def test_verify() -> None:
 
 
 def test_wrong_signers_are_refused() -> None:
-    """A missing or superfluous signer is refused, naming who has to sign."""
+    """A missing or superfluous signer is refused, and the error names who must sign."""
     template = Template([Instruction(ids.WORLD, b"", [AccountMeta(SIGNERS[1].pubkey, True, True)])], PAYER)
     assert template.signers == (PAYER, SIGNERS[1].pubkey)
     for wrong in (SIGNERS[:1], SIGNERS, SIGNERS[1:]):
@@ -120,7 +120,7 @@ def test_wrong_parts_are_refused() -> None:
 
 
 def test_too_large_transactions_are_refused() -> None:
-    """A transaction over 1,232 bytes is refused when its template is made; one of 1,232 is not."""
+    """A template of over 1,232 bytes is refused, and one of exactly 1,232 is accepted."""
     empty = Template([Instruction(ids.WORLD, b"", [])], PAYER).size
     # Data of 128 bytes or more has a length of two bytes.
     most = 1232 - empty - 1
@@ -130,12 +130,12 @@ def test_too_large_transactions_are_refused() -> None:
 
 
 def test_signer_takes_both_forms() -> None:
-    """The 32-byte seed and the 64-byte key of Solana's files are the same signer."""
+    """The 32-byte seed and the 64-byte key of Solana's files give the same signer."""
     assert Signer(SEEDS[0]).pubkey == Signer(bytes(KEYPAIRS[0])).pubkey == KEYPAIRS[0].pubkey()
 
 
 def test_bad_secrets_are_refused_without_showing_them() -> None:
-    """A secret of another length or with another key's public half is refused; no text holds any of it."""
+    """A secret of another length, or with another key's public half, is refused, and no text shows any of it."""
     mixed = SEEDS[0] + bytes(SIGNERS[1].pubkey)
     for wrong in (SEEDS[0][:31], mixed, b""):
         with pytest.raises(LayoutError, match="secret key") as caught:
@@ -147,7 +147,7 @@ def test_bad_secrets_are_refused_without_showing_them() -> None:
 
 @given(st.integers(0, 0xFFFF))
 def test_compact_numbers(value: int) -> None:
-    """Every u16 reads back from its compact form, up to where it ends."""
+    """Every u16 is read back from its compact form, and the offset is where the form ends."""
     data = transaction._compact(value)
     assert transaction._read_compact(data + b"rest", 0) == (value, len(data))
     with pytest.raises(LayoutError):

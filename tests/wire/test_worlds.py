@@ -25,7 +25,7 @@ VALUES: dict[Any, st.SearchStrategy[Any]] = {
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
 @given(data=st.data(), spare=st.binary(max_size=40))
 def test_round_trip(kind: Any, data: st.DataObject, spare: bytes) -> None:
-    """A value encodes and decodes to itself, whatever World left behind the struct."""
+    """A value is encoded and decoded unchanged, whatever bytes follow the struct."""
     value = data.draw(VALUES[kind])
     assert kind.decode(value.encode(), owner=ids.WORLD) == value
     assert kind.decode(value.encode() + spare) == value
@@ -34,7 +34,7 @@ def test_round_trip(kind: Any, data: st.DataObject, spare: bytes) -> None:
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
 @given(data=st.data())
 def test_decoders_are_total(kind: Any, data: st.DataObject) -> None:
-    """Any bytes behind the right discriminator decode or raise a typed error."""
+    """Any bytes after the right discriminator decode or raise a typed error."""
     head = data.draw(VALUES[kind]).encode()[:8]
     raw = head[: data.draw(st.integers(0, 8))] + data.draw(st.binary(max_size=120))
     try:
@@ -46,7 +46,7 @@ def test_decoders_are_total(kind: Any, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
 def test_wrong_accounts_are_refused(kind: Any) -> None:
-    """Another owner, discriminator, or data that ends early is refused by name."""
+    """Another owner or discriminator, or data that ends early, is refused by name."""
     values: dict[Any, Any] = {World: World(1, 2, (ids.WORLD,), True, b""), Entity: Entity(1), Registry: Registry(1)}
     good = values[kind].encode()
     with pytest.raises(AccountError, match=f"{kind.__name__} here: owner"):
@@ -60,7 +60,7 @@ def test_wrong_accounts_are_refused(kind: Any) -> None:
 
 
 def test_real_sizes() -> None:
-    """A new world and an entity have the 33 bytes that World allocates, the registry 16."""
+    """A new world and an entity have the 33 bytes that World allocates, and the registry 16."""
     assert len(World(0, 0, (), True, b"").encode()) == 33
     assert len(Entity(3).encode()) == 33
     assert len(Registry(3).encode()) == 16
@@ -75,7 +75,7 @@ def test_permissionless_is_a_bool() -> None:
 
 
 def test_approved_systems() -> None:
-    """The Borsh set of approved systems reads as keys; a malformed one is refused."""
+    """The Borsh set of approved systems is read as keys, and a malformed set is refused."""
     systems = (2).to_bytes(4, "little") + bytes(ids.SUBMIT_INPUT) + bytes(ids.RUN_INFERENCE)
     assert World(0, 0, (), False, systems).approved_systems == (ids.SUBMIT_INPUT, ids.RUN_INFERENCE)
     assert World(0, 0, (), True, b"").approved_systems == ()
@@ -84,6 +84,6 @@ def test_approved_systems() -> None:
 
 
 def test_too_large_numbers_are_refused() -> None:
-    """A number over u64 does not encode."""
+    """A number over u64 cannot be encoded."""
     with pytest.raises(LayoutError, match=r"Registry.worlds; expected a u64"):
         Registry(1 << 64).encode()
