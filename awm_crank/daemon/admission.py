@@ -1,7 +1,7 @@
-"""Who is served: as many sessions as are allowed, and as the machine and the endpoint carry.
+"""Decides whether there is room for one more session: as many as are allowed, and as machine and endpoint can carry.
 
-A session beyond that is refused with the reason, and taken up as soon as there is room; those that are served come
-first. The load is measured while they run, so that nobody has to know what a frame costs on this machine.
+A session beyond that is refused with the reason, and served as soon as there is room. Sessions that are being served
+come first. The load is measured while they run, so nobody has to know what a frame costs on this machine.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from solders.pubkey import Pubkey
 from ..config import Crank
 
 PERIOD_S = 1.0
-"""Seconds between two looks at the load."""
+"""Seconds between two measurements of the load."""
 _SMOOTHING = 0.3
-"""Weight of the newest look."""
+"""The weight of the newest measurement."""
 _SLOW_SHARE = 0.01
-"""Frames that take longer than a period to land, of all, from which the endpoint counts as full: each of them is a
-missed tick of a session that is served. The few hundred frames of some seconds cannot show less."""
+"""The share of frames that take longer than a period to land, from which the endpoint counts as full. Each of them is a
+missed tick. A few hundred frames, which some seconds bring, cannot show a smaller share."""
 _MIN_FRAMES = 30
 
 
 class LoadSample(NamedTuple):
-    """What one look saw, totals since the process's start."""
+    """One measurement. All numbers are totals since the process started."""
 
     wall_ns: int
     cpu_ns: int
     frames: int
     slow: int
-    """frames that took longer than a period from their sending to their landing"""
+    """Frames that landed more than a period after they were sent."""
 
 
 class Admission:
-    """Says who is refused, and keeps them.
+    """Decides which sessions are refused, and keeps them.
 
     Args:
         limits: `max_sessions`, `max_load_percent`.
@@ -43,14 +43,14 @@ class Admission:
         self._limits = limits
         self._last: LoadSample | None = None
         self._load = 0.0
-        """of one core, smoothed"""
+        """The share of one core, smoothed."""
         self._serving = 0
         self._slow = 0.0
         self.refused: dict[Pubkey, bytes] = {}
-        """hidden-state account → its data, of sessions that wait for room"""
+        """Hidden-state account → its data, for sessions that wait for room."""
 
     def sampled(self, look: LoadSample, *, serving: int, opening: int) -> None:
-        """Takes a look at the load. While sessions are being opened, what that costs says nothing about frames."""
+        """Takes a measurement. It is ignored while sessions are being opened, which costs more than frames."""
         last, self._last = self._last, look
         if last is None:
             return
@@ -68,7 +68,7 @@ class Admission:
 
     @property
     def load(self) -> float:
-        """Of one core, as measured last."""
+        """The load as last measured, as a share of one core."""
         return self._load
 
     def full(self, sessions: int) -> tuple[str, str] | None:

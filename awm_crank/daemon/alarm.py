@@ -1,4 +1,4 @@
-"""One moment to be woken at, to the microsecond where the system can: an event loop's own timers are milliseconds.
+"""Wakes the loop at one moment, to the microsecond where the system can. An event loop's own timers count milliseconds.
 
 uvloop and asyncio round a timer up to the next millisecond, counted from when the loop last looked at the clock; a tick
 would start half a millisecond late on average, and its jitter would be the rounding's. On Linux a timerfd is one more
@@ -92,7 +92,7 @@ class Alarm:
         self._loop.add_reader(descriptor, self._expired)
 
     def _expired(self) -> None:
-        # set anew meanwhile, it has not expired again
+        # it was set again meanwhile, and has not expired again
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, 8)
         self._woken()

@@ -1,4 +1,4 @@
-"""Engine steps between socket reads: those of one cartridge that fall due together share one pass over its weights."""
+"""Runs engine steps between socket reads. Steps of one cartridge that are due together share one call."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _Step = commands.RunBackbone | commands.WarmUp
 
 
 class Compute:
-    """Runs the steps that machines want, live sessions' first; the loop reads its sockets between two calls.
+    """Runs the steps that machines want, those of live sessions first. The loop reads its sockets between two calls.
 
     Args:
-        deliver: given `Computed` or `WarmedUp`.
-        failed: given a session whose step raised, and what.
-        step: each live step's time goes there.
-        fault_points: fault points.
+        deliver: called with `Computed` or `WarmedUp`.
+        failed: called with a session whose step raised, and the exception.
+        step: collects each live step's time.
+        fault_points: crash tests' fault points.
 
     The heads are not batched: they run inside the machine, when the inputs are known, and take 6 µs (4 in a batch).
     """
@@ -47,12 +47,12 @@ class Compute:
 
     @property
     def live(self) -> int:
-        """Steps of live sessions that wait."""
+        """How many steps of live sessions wait."""
         return len(self._live)
 
     @property
     def catching_up(self) -> int:
-        """Steps of sessions that are being restored, waiting."""
+        """How many steps of sessions that catch up wait."""
         return len(self._catching_up)
 
     def want(self, served: ServedSession, command: _Step) -> None:

@@ -71,7 +71,7 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 
 
 class Daemon:
-    """Serves every session of one key until it is told to stop.
+    """Serves every session of one key until it is stopped.
 
     Args:
         config: the configuration.
@@ -342,7 +342,7 @@ class Daemon:
                     self._release(served, command)
 
     def _fault(self, served: ServedSession, error: Exception) -> None:
-        """A fault of ours in one session. It starts anew after a pause that grows, and the others are served on."""
+        """A fault of ours in one session. It starts again after a pause that grows; the others are not affected."""
         served.log.error("internal error", exc_info=error)
         self._release(served, commands.Release("internal error", "over"), error=True)
         self._roster.come_back(served)

@@ -46,7 +46,7 @@ class _Failure(NamedTuple):
 class Models:
     """Loads each cartridge once.
 
-    The manifest is read for each session: it may have been closed and written anew under its key. A session that says
+    The manifest is read for each session: it may have been closed and written again under its key. A session that says
     which cartridge it plays is served with that one, also when its manifest holds another by now.
 
     Args:

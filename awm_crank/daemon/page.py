@@ -1,8 +1,8 @@
-"""The live page and the frame feed beside the daemon: a process of its own, so that whoever watches costs no tick.
+"""Runs the live page and the frame feed in a separate process, so that spectators cost no tick.
 
-It shares neither loop nor interpreter nor memory with the crank, has the lowest priority, and is the first that the
-kernel ends where memory runs out. The daemon reads one line of it, and then only learns that it has ended. Nothing that
-happens to it ends the service: it is started again, after pauses that grow, in a thread.
+That process shares no loop, interpreter or memory with the crank. It has the lowest priority, and the kernel ends it
+first when memory runs out. The daemon reads one line from it, and then only learns that it has ended. Nothing that
+happens to it ends the service: it is started again, in a thread, after pauses that grow.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PageProcess:
     def __init__(self, settings: config.Config) -> None:
         rpc, ws = settings.view_endpoints()
         view = settings.view
-        # over standard input: an endpoint's token would stand in the list of processes
+        # over standard input, because an endpoint's token on the command line would show in the list of processes
         self._request = msgspec.json.encode({
             "host": view.host, "page_port": view.page_port, "feed_port": view.feed_port, "rpc": rpc, "ws": ws,
             "feed_ws": settings.rollup_ws(), "feed_rpc": settings.rollup_http(), "names": list(view.names),
@@ -69,10 +69,10 @@ class PageProcess:
         problem = ""
         try:
             if line := await heard.readline():
-                said = msgspec.json.decode(line)
-                problem = said["problem"]
+                answer = msgspec.json.decode(line)
+                problem = answer["problem"]
                 if not problem:
-                    self._log.info("view", page=said["page"], feed=said["feed"])
+                    self._log.info("view", page=answer["page"], feed=answer["feed"])
             await heard.read()
         finally:
             transport.close()

@@ -18,7 +18,7 @@ T = TypeVar("T")
 EVERY_S = 1.0
 """How long an answer may take before the same is asked again."""
 _AT_ONCE = 4
-"""Requests under way for one answer; beyond them the oldest is given up."""
+"""Requests under way for one answer. If there would be more, the oldest is cancelled."""
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 
@@ -71,15 +71,15 @@ async def persist(
         what: names it in the log.
         fatal: which errors no further attempt can mend; they are raised.
     """
-    pause, told = _FIRST_PAUSE_S, ""
+    pause, logged = _FIRST_PAUSE_S, ""
     while True:
         try:
             return await hedged(attempt, what, total_s=10.0)
         except AwmError as error:
             if fatal(error):
                 raise
-            if str(error) != told:
-                told = str(error)
-                logs.get().warning("trying again", what=what, problem=told)
+            if str(error) != logged:
+                logged = str(error)
+                logs.get().warning("trying again", what=what, problem=logged)
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)

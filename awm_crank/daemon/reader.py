@@ -16,7 +16,7 @@ from .session import ServedSession
 _SMALL = 3
 """Accounts of one session that one request may read for many sessions. More include the big accounts."""
 _SHORTEST_S, _LONGEST_S = 3.0, 24.0
-"""How long an answer may take before the machine is told. The time doubles for a session whose reads time out."""
+"""How long an answer may take before the read counts as failed. The time doubles while reads time out."""
 
 _Wanted = tuple[ServedSession, list[Role]]
 

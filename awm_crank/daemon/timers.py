@@ -1,4 +1,4 @@
-"""The one timer: a heap of moments at which machines want to be woken, and a single alarm for the first."""
+"""Wakes sessions: a heap of the moments at which machines want to be woken, and one alarm for the first of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Timers:
 
     Args:
         ring: called with each session whose moment has come.
-        lag: how much later than wanted each was woken goes there.
+        lag: collects how much later than wanted each session was woken.
     """
 
     def __init__(self, ring: Callable[[ServedSession], object], lag: Latencies) -> None:
@@ -27,18 +27,18 @@ class Timers:
         self._set_for: int | None = None
 
     def __len__(self) -> int:
-        """Moments waited for, those given up meanwhile included."""
+        """How many moments are in the heap, including those that were replaced meanwhile."""
         return len(self._heap)
 
     def wake_at(self, served: ServedSession, when: int | None) -> None:
-        """Wakes the session at that time (ns, monotonic), and not at the time wanted before; None: no more."""
+        """Wakes the session at this time (ns, monotonic), and not at the time set before. None means never."""
         served.wake = when
         if when is not None:
             heapq.heappush(self._heap, (when, id(served), served))
             self._set()
 
     def close(self) -> None:
-        """Wakes nobody any more."""
+        """Stops waking sessions."""
         self._heap.clear()
         self._alarm.close()
 

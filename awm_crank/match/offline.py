@@ -1,4 +1,4 @@
-"""A whole match without a chain: scripted players, the engine, and the match file that `verify` accepts.
+"""Plays a whole match without a chain, and makes the match file that `verify` accepts.
 
 Frames are those of a session on chain with the same cartridge, seed, stage, characters, max_frames and players whose
 every input came in time. What only a chain has is derived (docs/formats.md, "Match file"): the entity from what the
@@ -24,7 +24,7 @@ from .stages import FINAL_DESTINATION
 
 ENTITY_TAG = contract.OFFLINE_TAG
 NO_MODEL = ids.ZERO_KEY
-"""What stands for the manifest in an offline match's file."""
+"""The key that an offline match's file names instead of a manifest."""
 
 Progress = Callable[[int, int], object]
 """Called with the frame just computed and max_frames."""

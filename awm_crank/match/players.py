@@ -74,7 +74,7 @@ def hold_forward(seed: int, player: int, frame: int, players: bytes) -> bytes:  
 
 
 def random(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
-    """Draws stick, C-stick, triggers and buttons anew every six frames, from seed, player and frame alone."""
+    """Draws stick, C-stick, triggers and buttons every six frames, from seed, player and frame alone."""
     bits = _draw(seed, player, frame // _HOLD_FRAMES)
     steps = (-FULL_TILT, -40, 0, 0, 40, FULL_TILT, FULL_TILT, -FULL_TILT)
     # one button at a time and often none; the stick always means something

@@ -110,7 +110,7 @@ class Replay:
         self._over = game.position.is_last(max_frames)
 
     def compare_checkpoint(self, checkpoint: CheckpointAccount, place: str) -> None:
-        """A checkpoint of the frame that the replay stands at. Raises _Differs."""
+        """Compares a checkpoint of the frame that the replay has reached. Raises _Differs."""
         game = self.game
         expected = game.position.checkpoint_header() + game.engine.dump(game.state)
         self._must(CHECKPOINT.first(game.frame, place, expected, checkpoint.hashed))
@@ -146,7 +146,7 @@ def verify_file(
         engine: with the cartridge whose hash is `cartridge_sha256`.
 
     Raises:
-        VerifyError: the cartridge is not the one that the file names: nothing can be said with another.
+        VerifyError: the cartridge is not the one that the file names, so nothing can be verified.
     """
     meta = match.meta
     if meta.cartridge_sha256 != cartridge_sha256.hex():

@@ -1,7 +1,7 @@
 """Checkpoints: how often, and one being written (docs/session.md, "Checkpoints").
 
 A checkpoint travels as one `checkpoint_begin`, many `checkpoint_write` in any order, one `checkpoint_finalize` in which
-the program hashes what arrived. Nothing of it harms the last good one, so it can be given up at any point.
+the program hashes what arrived. This never harms the last good checkpoint, so a new one can be abandoned at any point.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .events import Refusal
 
 MIN_RING = 256
 REST = 3
-"""No chunk travels after every third frame. Sessions that began together write together, and what they take at a time
-has to fit beside the frames; sent more slowly still, they would want a longer ring, which costs as much in copies."""
+"""No chunk travels after every third frame. Sessions that began together write together, and their chunks must leave
+room for frames. Even slower checkpoints would need a longer ring, which costs as much in copies."""
 MAX_TRIES = 64
-"""Refusals in a row that one checkpoint may meet before it is given up; a batch that fails is many."""
+"""Refusals in a row after which one checkpoint is abandoned. A batch that fails counts once for each transaction."""
 
 _HOPELESS = {
     Code.CHECKPOINT_CONTRADICTS_LOG,
@@ -37,7 +37,7 @@ _HOPELESS = {
 
 
 class Cadence(NamedTuple):
-    """What follows from a cartridge's state size: frames between checkpoints, and records in the ring."""
+    """What follows from the size of a model's state: the frames between checkpoints, and the records in the ring."""
 
     interval: int
     capacity: int
@@ -46,10 +46,10 @@ class Cadence(NamedTuple):
 def cadence(
     state_size: int, *, chunk_bytes: int, chunks_per_frame: int, min_interval: int, ring_capacity: int
 ) -> Cadence:
-    """How often to write checkpoints, and a ring that holds more than two of them.
+    """Returns how often to write checkpoints, and the size of a ring that holds more than two of them.
 
-    A checkpoint's chunks take `frames` frames to travel, those at rest included; an eighth more, and eight, are left
-    for retries, begin and finalize.
+    A checkpoint's chunks take `frames` frames to travel, including the frames without a chunk. An eighth more, plus
+    eight frames, are left for retries, begin and finalize.
     """
     chunks = -(-state_size // chunk_bytes)
     times = -(-chunks // chunks_per_frame)
@@ -59,13 +59,15 @@ def cadence(
 
 
 class CheckpointWriter:
-    """One checkpoint on its way to its account.
+    """Writes one checkpoint to its account.
 
     Args:
-        writer, entity, slot: whose, and which account; never that of the last good checkpoint.
+        writer: the crank's key.
+        entity: the session's entity.
+        side: 0 for account A, 1 for B; never that of the last good checkpoint.
         position: the frame.
-        state: its recurrent state, as `engine.dump` gave it before the backbone consumed the frame.
-        chunk_bytes: state bytes in one instruction.
+        state: its recurrent state, as `engine.dump` returned it before the backbone consumed the frame.
+        chunk_bytes: how many bytes of state one instruction carries.
 
     `next` gives what to send now; `answered` takes each answer. `done` once the program accepted the whole,
     `failed` says why it never will. `compare` must be fed the account when `wants_account`.
@@ -80,14 +82,14 @@ class CheckpointWriter:
         self.done = False
         self.wants_account = False
         self.asked = False
-        """somebody has gone to fetch the account"""
+        """The account is being read."""
         self._writer, self._entity = writer, entity
         self._position, self._state, self._size = position, state, chunk_bytes
         self._chunks: deque[int] = deque()
         self._all_chunks()
         self._begun = False
         self._flying: dict[int, int] = {}
-        """ticket → chunk's offset, or the two below"""
+        """Ticket → the chunk's offset, or one of the two constants below."""
         self._refusals = 0
         self._prototype = programs.checkpoint_write(writer, entity, side, 0, b"")
 
@@ -95,7 +97,7 @@ class CheckpointWriter:
 
     @property
     def outstanding(self) -> int:
-        """Transactions sent and not answered."""
+        """Transactions that were sent and are not answered yet."""
         return len(self._flying)
 
     @property
@@ -107,15 +109,15 @@ class CheckpointWriter:
         self._chunks = deque(range(0, len(self._state), self._size))
 
     def next(self, budget: int, ticket: Callable[[], int], *, preflight: bool = True) -> tuple[Transaction, ...]:
-        """Up to `budget` transactions to send now; none while an answer has to come first.
+        """Returns up to `budget` transactions to send now; none while an answer has to come first.
 
-        Chunks without `preflight` run once at the endpoint instead of twice. One that is lost then is found when
-        finalize is refused, so it is for those that travel beside frames: finalize comes a frame after the last.
+        Without `preflight` the endpoint runs a chunk once instead of twice, and a lost chunk shows only when finalize
+        is refused. That suits chunks between frames, where finalize comes a frame after the last chunk.
         """
         if self.done or self.failed or self.wants_account:
             return ()
         if not self._begun:
-            # chunks may overtake a begin that has not landed, and would be refused
+            # chunks could overtake a begin that has not landed, and would then be refused
             return () if self._flying else (self._transaction(self._BEGIN, ticket()),)
         out: list[Transaction] = []
         while self._chunks and len(out) < budget and len(self._flying) < 2 * budget:
@@ -147,7 +149,7 @@ class CheckpointWriter:
         return Transaction(ticket, point, (instruction,), preflight)
 
     def answered(self, ticket: int, refusal: Refusal | None) -> bool:
-        """Takes an answer; returns whether the ticket was one of these."""
+        """Takes an answer, and returns whether the ticket was one of these."""
         what = self._flying.pop(ticket, None)
         if what is None:
             return False
@@ -165,7 +167,7 @@ class CheckpointWriter:
         elif self._refusals > MAX_TRIES:
             self.failed = f"{self._refusals} refusals in a row, the last one: {refusal.text}"
         elif what == self._FINALIZE:
-            # what is there can be another's, an older one's, or have gaps: only the bytes themselves tell
+            # the account may hold another checkpoint, an older one, or gaps: only its bytes tell
             self.wants_account = True
         elif what != self._BEGIN:
             self._chunks.append(what)
@@ -178,7 +180,7 @@ class CheckpointWriter:
         self._all_chunks()
 
     def compare(self, data: bytes | None) -> None:
-        """Takes the checkpoint's account as it is on chain, and plans what differs."""
+        """Takes the checkpoint's account as it is on chain, and plans to send what differs."""
         self.wants_account = self.asked = False
         head = layouts.CHECKPOINT.size
         if data is None or len(data) != head + len(self._state):

@@ -27,7 +27,7 @@ class Claiming:
         self.epoch: int | None = None
         """The epoch that this process holds."""
         self.problem = ""
-        """Why `judge` said to wait."""
+        """Why `judge` returned "wait"."""
         self._asked: int | None = None
         """The epoch that the last claim was to replace."""
         self._accepted = False

@@ -151,7 +151,7 @@ Outcome = Literal["over", "elsewhere", "yielded", "stopped"]
 
 `over`: the chain says that it has ended or was closed. `elsewhere`: it is not this crank's, or not created yet. Both
 hold until its hidden state changes. `yielded`: another process with the same key writes it. `stopped`: the crank
-was told to stop.
+is stopping.
 """
 
 

@@ -1,4 +1,4 @@
-"""Which inputs a frame is made from, when not every player has sent one."""
+"""Chooses the inputs of a frame when not every player has sent one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Known(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Both players' own inputs are there."""
+        """Whether both players' own inputs are there."""
         return bool(self.ready1 and self.ready2)
 
     def newer_than(self, other: Known) -> bool:

@@ -19,7 +19,7 @@ _MADE: tuple[Role, ...] = ("log", "checkpoint_a", "checkpoint_b")
 _REPAIR_FRAMES = 15
 """Frames until vanished checkpoints are looked for again."""
 _LANDING_WAITS = 8
-"""How often a finalize that was accepted may not have landed before its checkpoint is given up."""
+"""Reads that may show no effect of an accepted finalize before its checkpoint is abandoned."""
 _FIRST_PAUSE_MS = 50
 
 

@@ -244,7 +244,7 @@ class Opening:
             self.stage, self._loading = "model", True
             effects.emit(LoadModel(session.model, hidden.cartridge_hash))
         elif not any(hidden.cartridge_hash):
-            # written down before the first frame: a manifest can be closed and written anew under its key
+            # recorded before the first frame, because a manifest can be closed and written again under its key
             self._send("pin", [(programs.pin_cartridge(me, effects.entity, session.model),)])
         elif not self._prepared(self._engine, session, accounts):
             return

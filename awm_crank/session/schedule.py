@@ -1,7 +1,7 @@
-"""When frames are due, and how each tick ended: on time, late or missed (docs/session.md, "Ticks").
+"""Decides when frames are due, and how each tick ended: on time, late or missed (docs/session.md, "Ticks").
 
 Tick k (k ≥ 1) is due at `t0 + k * period`. A tick brings at most one frame; the schedule never catches up by bursts, it
-slips by whole periods, and each tick that passed without a frame is counted.
+slips by whole periods and counts each tick that passed without a frame.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ FRAMES_PER_SECOND = 60
 
 
 class Schedule:
-    """One session's ticks. Times are integer nanoseconds of one monotonic clock, handed in.
+    """One session's ticks. Times are integer nanoseconds of one monotonic clock, passed as arguments.
 
     Args:
-        period_us: microseconds from tick to tick; 0 means one sixtieth of a second exactly.
+        period_us: microseconds from tick to tick; 0 means exactly one sixtieth of a second.
         phase: None: tick 1 is due when the schedule starts. Otherwise ticks fall on `phase` plus whole periods of the
             clock, so that sessions of one phase are due together.
 
@@ -27,9 +27,9 @@ class Schedule:
         self._phase = phase
         self.t0: int | None = None
         self.tick = 0
-        """the last tick that was due"""
+        """The last tick that was due."""
         self.frame_tick = 0
-        """the tick that the frame in the making belongs to"""
+        """The tick that the next frame belongs to."""
         self.open = False
         self.in_flight = False
         self.on_time = 0
@@ -37,7 +37,7 @@ class Schedule:
         self.missed = 0
 
     def start(self, now: int) -> None:
-        """Tick 1 is due now, or at the phase's next moment."""
+        """Makes tick 1 due now, or at the phase's next moment."""
         self.t0 = now - self._num // self._den
         if self._phase is not None:
             periods = -(-(now - self._phase) * self._den // self._num)
@@ -49,12 +49,12 @@ class Schedule:
 
     @property
     def period_ns(self) -> float:
-        """From tick to tick."""
+        """Nanoseconds from tick to tick."""
         return self._num / self._den
 
     @property
     def resting(self) -> bool:
-        """Started, and nothing to be done before the next tick."""
+        """Whether nothing has to be done before the next tick."""
         return self.t0 is not None and not self.open and not self.in_flight
 
     def due(self, tick: int) -> int:
@@ -67,7 +67,7 @@ class Schedule:
         return self.due(self.tick + 1)
 
     def advance(self, now: int) -> None:
-        """Lets all ticks pass that are due by now; the last of them opens if no frame is in flight."""
+        """Counts all ticks that are due by now. The last of them opens if no frame is in flight."""
         if self.t0 is None:
             return
         # the largest tick whose due(), rounded down to whole nanoseconds, is not after now
@@ -84,13 +84,13 @@ class Schedule:
         self.frame_tick = last
 
     def sent(self) -> None:
-        """The open tick's frame went out."""
+        """The open tick's frame was sent."""
         self.open = False
         self.in_flight = True
 
     def landed(self, now: int) -> bool:
-        """The frame in flight stands on chain; returns whether that was within a period after its tick."""
-        # ticks that were due while it had not landed passed without a frame
+        """The frame in flight landed. Returns whether that was within one period after its tick."""
+        # ticks that came due before it landed passed without a frame
         self.advance(now)
         self.in_flight = False
         on_time = now <= self.due(self.frame_tick + 1)

@@ -26,7 +26,7 @@ _LONGEST_LOOK_NS = 1_000 * MILLISECOND
 _LANDINGS = 3
 """How many times as long as landings usually take an accepted frame may take before its accounts are read."""
 _UNHEARD_READS = 3
-"""Reads in a row that tell what no notification told, before the subscriptions are replaced."""
+"""Reads in a row that show what was not notified, before the subscriptions are replaced."""
 _RESUBSCRIBE_NS = 5_000 * MILLISECOND
 """The shortest time between two replacements of the subscriptions."""
 _STALLED_NS = 2_000 * MILLISECOND
@@ -216,7 +216,7 @@ class Serving:
                 # the frame that ends the match by our own rules has not ended it on chain
                 self.ended = False
         if loop.last.frame != before or loop.known != known:
-            self._untold()
+            self._missed_notification()
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
         """Takes the answer to a frame or to a part of a checkpoint."""
@@ -306,8 +306,8 @@ class Serving:
             self._reading = True
             self._effects.emit(Fetch(SMALL))
 
-    def _untold(self) -> None:
-        """A read told something that no notification had told."""
+    def _missed_notification(self) -> None:
+        """A read showed something that was not notified."""
         effects = self._effects
         self._unheard += 1
         if self._unheard >= _UNHEARD_READS and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:

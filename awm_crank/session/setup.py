@@ -1,10 +1,10 @@
 """The accounts that a session needs before its first frame: both checkpoints and the ring, created and grown.
 
-Existing clients create none of them, so the crank does, within its spending limit. Growing takes many instructions
-(10,240 bytes each); what is missing is computed anew from what is there, so a crash in between costs nothing.
+Clients create none of them, so the crank does, within its spending limit. An account grows by 10,240 bytes with each
+instruction. What is missing is always computed from what is on chain, so a crash in between costs nothing.
 
-In a rollup the checkpoints are accounts that exist there only, and what all of it costs lies on the session's
-components already (docs/rollup.md).
+In a rollup the checkpoints exist only there, and the session's components hold the lamports for all of it already
+(docs/rollup.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Counters and latency percentiles of the daemon, as plain values for the log and for `--stats`."""
+"""The daemon's counters and latency percentiles, as plain values for the log and for `--stats`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BOUNDS_NS = tuple(round(bound * 1e6) for bound in BUCKETS_MS)
 
 
 class Latencies:
-    """Durations of one stage, in ns: the last 16,384, and of all of them count, sum and histogram."""
+    """Durations of one stage, in ns: the last 16,384 of them, and count, sum and histogram of all."""
 
     def __init__(self) -> None:
         self.count = 0
         self.sum = 0
         self.buckets = [0] * (len(_BOUNDS_NS) + 1)
-        """how many fell between each bound of BUCKETS_MS and the one before; the last are those above all"""
+        """Durations between each bound of BUCKETS_MS and the one before; the last counts those above all."""
         self._values: deque[int] = deque(maxlen=_KEPT)
 
     def add(self, nanoseconds: int) -> None:
@@ -47,7 +47,7 @@ class Latencies:
 
 
 class Stats:
-    """All that the daemon counts over its life; sessions that are gone stay counted."""
+    """Everything that the daemon counts. Sessions that have left stay counted."""
 
     def __init__(self) -> None:
         self.step = Latencies()
@@ -62,7 +62,7 @@ class Stats:
         self.disconnections = 0
         self.refused_frames = 0
         self.slow_frames = 0
-        """landed more than a period after they were sent"""
+        """Frames that landed more than a period after they were sent."""
         self.refused_sessions: dict[str, int] = {}
         """reason (`sessions`, `load`, `endpoint`, `rent`) → how many sessions were refused for it"""
         self._gone: dict[str, Any] = {}
@@ -70,14 +70,14 @@ class Stats:
         """How many sessions were let go: because of an error of the crank, or for any other reason."""
 
     def landed(self, frame: Landed) -> None:
-        """A frame stands on chain."""
+        """A frame landed."""
         self.land.add(frame.landed_at - frame.sent_at)
         self.tick.add(frame.landed_at - frame.tick_due)
         self.decide.add(frame.sent_at - frame.ready_at)
         self.known.add(frame.known_at - frame.wanted_at)
 
     def refuse(self, reason: str) -> None:
-        """A session is not served, or not yet, for want of room or rent."""
+        """A session is not served yet, since there is no room or no rent for it."""
         self.refused_sessions[reason] = self.refused_sessions.get(reason, 0) + 1
 
     def gone(self, machine: SessionMachine, *, error: bool = False) -> None:
@@ -124,7 +124,7 @@ class Gauges:
         self.stalled = 0
         """Sessions that make no frames although they should, for no reason that the crank knows."""
         self.balance: int | None = None
-        """lamports; None until the endpoint has said"""
+        """Lamports; None until the endpoint has answered."""
         self.mqtt_connected: bool | None = None
         """None without a broker"""
         self.mqtt_published = 0
