@@ -127,5 +127,6 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     return msgspec.structs.replace(
         config,
         crank=placed(config.crank, "keypair"),
+        checkpoints=placed(config.checkpoints, "journal"),
         mqtt=placed(config.mqtt, "password_file", "ca_file", "cert_file"),
     )

@@ -107,6 +107,13 @@ between the frames."""
     chunks_per_frame: Annotated[int, Meta(ge=1, le=24)] = 1
     """Pieces of state to send after each frame; every third frame sends none. More pieces make checkpoints more \
 frequent, but compete with the frames. They go in one request, and validators refuse requests above 50 KiB."""
+    journal: str = ""
+    """A folder in which to keep the last checkpoint of each session. A match can then go on after a rollup and the \
+crank have restarted together. A relative path starts at the configuration file. Empty: keep none."""
+    journal_fsync: bool = True
+    """Wait until each file of the journal is on the disk, so that it survives a power failure."""
+    journal_sessions: _Positive = 1024
+    """The most sessions in the journal. The oldest are removed first."""
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

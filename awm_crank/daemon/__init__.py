@@ -13,6 +13,7 @@
 | `outbox.py`       | signs and sends transactions; those of one loop turn share one request      |
 | `reader.py`       | reads accounts; those that are wanted together share one request            |
 | `models.py`       | loads and verifies models, and builds their engines                         |
+| `journal.py`      | keeps the last checkpoint of each session on disk                           |
 | `worlds.py`       | checks the World program and finds the world                                |
 | `page.py`         | runs the live page and the frame feed, in a process of their own            |
 | `phases.py`       | spreads the sessions' ticks over the period                                 |

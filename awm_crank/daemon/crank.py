@@ -54,6 +54,7 @@ from .compute import Compute
 from .delegated import Delegated
 from .discovery import Discovery
 from .fault_points import FaultPoints
+from .journal import Journal
 from .models import Models
 from .outbox import Outbox
 from .page import PageProcess
@@ -126,6 +127,12 @@ class Daemon:
             self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
+        journal = config.checkpoints.journal
+        self._journal = (
+            Journal(Path(journal), fsync=config.checkpoints.journal_fsync, limit=config.checkpoints.journal_sessions)
+            if journal
+            else None
+        )
         self._models = Models(self._base, config.engine, faults)
         self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
         self._faults = faults
@@ -338,6 +345,11 @@ class Daemon:
                     self._compute.want(served, command)
                 case commands.Spend():
                     self._spend(served, command)
+                case commands.Save():
+                    if self._journal is not None:
+                        self._tasks.spawn(self._journal.save(served.entity, command.position, command.state))
+                case commands.Recall():
+                    self._tasks.spawn(self._recall(served))
                 case commands.Release():
                     self._release(served, command)
 
@@ -392,6 +404,10 @@ class Daemon:
         gc.freeze()
         self._handle(served, events.ModelLoaded(*loaded))
 
+    async def _recall(self, served: ServedSession) -> None:
+        saved = None if self._journal is None else await self._journal.load(served.entity)
+        self._handle(served, events.Recalled(saved))
+
     def _spend(self, served: ServedSession, command: commands.Spend) -> None:
         if command.held:
             self._rent.charge(served.entity, command.lamports)
@@ -412,4 +428,6 @@ class Daemon:
         self._reader.drop(served)
         self.stats.gone(served.machine, error=error)
         self._telemetry.released(served.name, served.machine.frame, command.reason)
+        if command.outcome == "over" and self._journal is not None:
+            self._tasks.spawn(self._journal.forget(served.entity))
         self._roster.release(served, command.outcome)

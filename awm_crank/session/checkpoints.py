@@ -84,7 +84,7 @@ class CheckpointWriter:
         self.asked = False
         """The account is being read."""
         self._writer, self._entity = writer, entity
-        self._position, self._state, self._size = position, state, chunk_bytes
+        self.position, self.state, self._size = position, state, chunk_bytes
         self._chunks: deque[int] = deque()
         self._all_chunks()
         self._begun = False
@@ -106,7 +106,7 @@ class CheckpointWriter:
         return len(self._chunks)
 
     def _all_chunks(self) -> None:
-        self._chunks = deque(range(0, len(self._state), self._size))
+        self._chunks = deque(range(0, len(self.state), self._size))
 
     def next(self, budget: int, ticket: Callable[[], int], *, preflight: bool = True) -> tuple[Transaction, ...]:
         """Returns up to `budget` transactions to send now; none while an answer has to come first.
@@ -128,7 +128,7 @@ class CheckpointWriter:
 
     def _transaction(self, what: int, ticket: int, preflight: bool = True) -> Transaction:
         self._flying[ticket] = what
-        position = self._position
+        position = self.position
         point: Point = "checkpoint-chunk"
         if what == self._BEGIN:
             point = "checkpoint-begin"
@@ -138,10 +138,10 @@ class CheckpointWriter:
             )  # fmt: skip
         elif what == self._FINALIZE:
             point = "checkpoint-finalize"
-            digest = sha256(position.checkpoint_header() + self._state).digest()
+            digest = sha256(position.checkpoint_header() + self.state).digest()
             instruction = programs.checkpoint_finalize(self._writer, self._entity, self.side, digest)
         else:
-            data = self._state[what : what + self._size]
+            data = self.state[what : what + self._size]
             proto = self._prototype
             # discriminator, slot, then Borsh: offset u32, bytes
             body = proto.data[:9] + what.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data
@@ -183,20 +183,20 @@ class CheckpointWriter:
         """Takes the checkpoint's account as it is on chain, and plans to send what differs."""
         self.wants_account = self.asked = False
         head = layouts.CHECKPOINT.size
-        if data is None or len(data) != head + len(self._state):
-            self.failed = f"its account has {len(data or b'')} bytes instead of {head + len(self._state)}"
+        if data is None or len(data) != head + len(self.state):
+            self.failed = f"its account has {len(data or b'')} bytes instead of {head + len(self.state)}"
             return
         account = Checkpoint.decode_head(data)
         header_at = layouts.CHECKPOINT.offset("frame")
-        if data[header_at:head] != self._position.checkpoint_header():
+        if data[header_at:head] != self.position.checkpoint_header():
             self._restart()
             return
         if account.finalized:
-            self.done = data[head:] == self._state
+            self.done = data[head:] == self.state
             if not self.done:
                 self._restart()
             return
-        size, state = self._size, self._state
+        size, state = self._size, self.state
         self._chunks = deque(
             at for at in range(0, len(state), size) if data[head + at : head + at + size] != state[at : at + size]
         )

@@ -9,6 +9,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from ..engine.api import Engine, State
+from ..engine.position import Position
 from .events import Role
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -95,6 +96,17 @@ class Send(Command, frozen=True):
     """Sign these and send them as one batch; answer `Sent` for each."""
 
     transactions: tuple[Transaction, ...]
+
+
+class Save(Command, frozen=True):
+    """Keep this checkpoint where it outlives the chain's accounts; it replaces the one before."""
+
+    position: Position
+    state: bytes
+
+
+class Recall(Command, frozen=True):
+    """The chain has lost what it takes to go on. Answer `Recalled` with the last checkpoint that was saved."""
 
 
 class WakeAt(Command, frozen=True):

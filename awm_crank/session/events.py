@@ -7,6 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ..engine.api import Context, Engine, State
+from ..engine.position import Position
 from ..errors import AwmError
 
 Role = Literal["session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b"]
@@ -73,6 +74,12 @@ class Granted(Event, frozen=True):
     """Whether the rent may be spent. If not, `refusal` says why."""
 
     refusal: str = ""
+
+
+class Recalled(Event, frozen=True):
+    """The last checkpoint that was saved: its frame and its recurrent state. None when there is none."""
+
+    saved: tuple[Position, bytes] | None
 
 
 class WarmedUp(Event, frozen=True):

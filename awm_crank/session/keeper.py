@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..wire.accounts import HiddenState
 from . import setup
 from .checkpoints import CheckpointWriter
-from .commands import Fetch, Send, Transaction
+from .commands import Fetch, Save, Send, Transaction
 from .effects import LONGEST_PAUSE_MS, SMALL, Effects
 from .events import Refusal, Role
 from .frames import FrameLoop
@@ -136,6 +136,8 @@ class CheckpointKeeper:
         self._next_frame = hidden.checkpoint_frame + self._opened.cadence.interval
         effects.counters.checkpoints += 1
         effects.log("debug", "checkpoint finalized", frame=hidden.checkpoint_frame)
+        if writer is not None and writer.frame == hidden.checkpoint_frame:
+            effects.emit(Save(writer.position, writer.state))
         if writer is not None and writer.frame <= hidden.checkpoint_frame:
             self._writer, self.deadline = None, None
 

@@ -122,6 +122,8 @@ class SessionMachine:
                 opening.model_failed(event.error)
             case events.Granted():
                 opening.granted(event.refusal)
+            case events.Recalled():
+                opening.recalled(event.saved)
             case events.WarmedUp():
                 opening.warmed_up(event)
             case events.Stop():

@@ -13,21 +13,21 @@ from solders.instruction import Instruction
 
 from ..engine.api import Engine, State
 from ..engine.position import Position
-from ..errors import AwmError, RpcError
+from ..errors import AwmError, CheckpointError, LayoutError, RpcError
 from ..wire import ids, programs
 from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, HiddenState, SessionState, peek_session
 from . import events, setup
 from .checkpoints import Cadence, cadence
 from .claiming import Claiming
-from .commands import Fetch, LoadModel, RunBackbone, Send, Spend, Transaction, WarmUp, Watch
+from .commands import Fetch, LoadModel, Recall, RunBackbone, Send, Spend, Transaction, WarmUp, Watch
 from .effects import ALL, BEHIND_NS, GONE_NS, SMALL, Effects
 from .events import Cause, Refusal, Role
 from .inputs import Known
-from .recovery import CatchUp, RecoveryPlan, locate
+from .recovery import CatchUp, RecoveryPlan, locate, locate_saved
 from .settings import MILLISECOND
 
 _Sending = Literal["bind", "claim", "pin", "setup"]
-Stage = Literal["look", "watch", "assess", "bind", "claim", "model", "pin", "setup", "join", "restore"]
+Stage = Literal["look", "watch", "assess", "bind", "claim", "model", "pin", "setup", "join", "recall", "restore"]
 
 _CONFIRMATION_NS = 1_000 * MILLISECOND
 """How long the endpoint may take to confirm the subscriptions before the session goes on without them."""
@@ -78,6 +78,8 @@ class Opening:
         self._same_plan = 0
         self._granted = False
         self._plan: RecoveryPlan | None = None
+        self._unlocated: tuple[Engine, dict[Role, bytes | None], AwmError] | None = None
+        """What a recovery that the chain does not allow was to start from."""
         self._catch_up: CatchUp | None = None
         self._serial = 0
         self._session: SessionState | None = None
@@ -330,7 +332,29 @@ class Opening:
 
     def _restore(self, engine: Engine, accounts: dict[Role, bytes | None]) -> None:
         effects = self._effects
-        plan = self._plan = locate(accounts, in_rollup=effects.settings.in_rollup)
+        try:
+            plan = locate(accounts, in_rollup=effects.settings.in_rollup)
+        except (CheckpointError, LayoutError) as error:
+            # the chain does not hold what it takes to go on; a file may
+            self.stage, self._unlocated = "recall", (engine, accounts, error)
+            effects.emit(Recall())
+            return
+        self._follow(engine, accounts, plan)
+
+    def recalled(self, saved: tuple[Position, bytes] | None) -> None:
+        """Takes the last checkpoint that was saved, and goes on from there if the chain allows it."""
+        if self.stage != "recall" or self._unlocated is None:
+            return
+        (engine, accounts, error), self._unlocated = self._unlocated, None
+        if saved is None:
+            raise error
+        plan = locate_saved(accounts, saved)
+        self._effects.log("warning", "going on from the journal", frame=plan.start.frame)
+        self._follow(engine, accounts, plan)
+
+    def _follow(self, engine: Engine, accounts: dict[Role, bytes | None], plan: RecoveryPlan) -> None:
+        effects = self._effects
+        self._plan = plan
         self._capacity = setup.ring_capacity(accounts["log"] or b"")
         self.stage, self._catch_up = "restore", CatchUp(engine, plan)
         effects.log("info", "restoring", frame=plan.end.frame, checkpoint=plan.start.frame, records=len(plan.records))

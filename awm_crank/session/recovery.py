@@ -62,6 +62,25 @@ def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> Re
     return RecoveryPlan(start, state, records, end)
 
 
+def locate_saved(accounts: dict[Role, bytes | None], saved: tuple[Position, bytes]) -> RecoveryPlan:
+    """Plans the recovery from a checkpoint that was saved elsewhere. `CatchUp` then compares each frame with the chain.
+
+    Raises:
+        CheckpointError: it is not a checkpoint of this match.
+        LayoutError, AccountError: an account cannot be read, or the ring no longer holds a record that is needed.
+    """
+    session = SessionState.decode(accounts["session"] or b"")
+    hidden = HiddenState.decode(accounts["hidden"] or b"")
+    log = FrameLog.decode(accounts["log"] or b"")
+    start, state = saved
+    if start.frame > session.frame:
+        raise CheckpointError("the saved checkpoint", expected=f"frame {session.frame} at most", found=start.frame)
+    records = tuple(log.record(frame) for frame in range(start.frame + 1, session.frame + 1))
+    inputs = FrameRecord.decode(records[-1]).inputs if records else start.inputs
+    end = Position(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)
+    return RecoveryPlan(start, state, records, end)
+
+
 def _role(hidden: HiddenState) -> Role:
     return "checkpoint_b" if hidden.checkpoint_slot else "checkpoint_a"
 

@@ -22,6 +22,7 @@ from solders.keypair import Keypair
 from awm_crank import config
 from awm_crank.client.keys import write_keypair
 from awm_crank.client.session import SessionAccounts
+from awm_crank.daemon.journal import decode
 from awm_crank.localnet.kinds import prepare
 from awm_crank.wire import layouts
 
@@ -297,3 +298,19 @@ async def test_files_that_cannot_be_written(place: Place, tmp_path: Path) -> Non
         assert json.dumps(crank.lines("cannot write a file")[0]).count("crank.ready")
     finally:
         crank.kill()
+
+
+async def test_journal(place: Place, tmp_path: Path) -> None:
+    """A crank with a journal keeps each session's last checkpoint there, and removes it when the session is over."""
+    checkpoints = config.Checkpoints(min_interval_frames=30, journal=str(tmp_path / "journal"))
+    crank = place.crank(place.settings(checkpoints=checkpoints))
+    await crank.ready()
+    match, players = await playing(place, frames=200)
+    file = tmp_path / "journal" / f"{match.entity}.checkpoint"
+    async with ended(players):
+        await until(file.exists)
+        saved = decode(file.read_bytes())
+        assert saved is not None
+        assert saved[0].frame >= 30
+        await until(lambda: bool(crank.lines("released")), 60.0)
+        await until(lambda: not file.exists())

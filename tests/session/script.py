@@ -18,6 +18,7 @@ from solders.pubkey import Pubkey
 
 from awm_crank.config import Config
 from awm_crank.daemon.session import machine_settings
+from awm_crank.engine.position import Position
 from awm_crank.errors import AwmError
 from awm_crank.session import commands, events
 from awm_crank.session.commands import Command
@@ -361,6 +362,8 @@ class Script:
         self.damage: dict[Role, deque[bytes | None]] = {}
         """What reads of an account show instead of what is there, one after the other."""
         self.reads = 0
+        self.saved: tuple[Position, bytes] | None = None
+        """What the journal holds."""
         self.asked: list[Command] = []
         """Everything that was wanted, apart from timers, logs and landings."""
         self.refusal_cause: events.Cause = "refused"
@@ -450,6 +453,10 @@ class Script:
                     _ = self >> events.ModelFailed(self.model_error)
                 else:
                     _ = self >> events.ModelLoaded(self.engine, CARTRIDGE)
+            case commands.Save():
+                self.saved = command.position, command.state
+            case commands.Recall():
+                _ = self >> events.Recalled(self.saved)
             case commands.WarmUp():
                 _ = self >> events.WarmedUp(command.serial, self.engine.start_state(command.block))
             case commands.RunBackbone():

@@ -296,3 +296,41 @@ def test_blockhash_that_is_gone() -> None:
     assert len(script.frames) < 60
     script.drop_frames, script.answer = 0, None
     goes_on(script, 2 * SECOND, waits=False)
+
+
+@pytest.mark.parametrize("frames", [300, 345])
+def test_checkpoints_lost_with_the_crank(frames: int) -> None:
+    """A rollup that restarts together with the crank has lost the checkpoints; the journal's brings the match back."""
+    chain = FakeChain(status=ACTIVE)
+    first = begin(chain, in_rollup=True).play(frames)
+    assert first.saved is not None
+    assert first.saved[0].frame == chain.hidden.checkpoint_frame
+    chain.accounts |= {"checkpoint_a": None, "checkpoint_b": None}
+    # without a journal the ring of 256 records does not reach back to frame 0
+    without = begin(chain, now=10**13, in_rollup=True)
+    without.sleep(5 * SECOND)
+    assert without.machine.stage != "serve"
+    assert without.machine.waiting is not None
+    script = Script(SessionMachine(ENTITY, settings(in_rollup=True)), chain)
+    script.now, script.saved = 10**15, first.saved
+    (script >> events.Begin()).run()
+    assert script.machine.frame == frames
+    goes_on(script, SECOND)
+
+
+def test_journal_of_another_match() -> None:
+    """A saved checkpoint that the chain contradicts is not gone on from."""
+    chain = FakeChain(status=ACTIVE)
+    begin(chain, in_rollup=True).play(300)
+    other = begin(FakeChain(status=ACTIVE), in_rollup=True)
+    for _ in range(300):
+        other.press(9, 9)
+        other.sleep(PERIOD + 1)
+    chain.accounts |= {"checkpoint_a": None, "checkpoint_b": None}
+    script = Script(SessionMachine(ENTITY, settings(in_rollup=True)), chain)
+    script.now, script.saved = 10**15, other.saved
+    (script >> events.Begin()).run()
+    script.sleep(SECOND)
+    assert script.machine.waiting is not None
+    assert script.machine.waiting.cause == "disagreement"
+    assert chain.session.frame == 300
