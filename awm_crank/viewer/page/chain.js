@@ -19,7 +19,7 @@ function bigEndian(id) {
   return bytes;
 }
 
-// The permissionless world with the lowest id, null where there is none: any such world lets our systems run.
+// The permissionless world with the lowest id, or null. Any such world lets our systems run.
 export async function findWorld(rpc, contract) {
   const program = contract.programs.world;
   const [registry] = await rpc.accounts([programAddress([SEEDS.registry], program)]);
@@ -74,7 +74,7 @@ function lifecycle(contract, action, { player, world, entity, character = 0 }) {
 export const join = (contract, options) => lifecycle(contract, ACTION.JOIN, options);
 export const end = (contract, options) => lifecycle(contract, ACTION.END, options);
 
-// Two inputs alike in one slot must not be one transaction, which would count once: the limits make them differ.
+// Two equal inputs in one slot would be one transaction and count once, so different compute limits make them differ.
 let unique = 0;
 export function computeLimit(contract) {
   return { program: contract.computeBudget, accounts: [], data: concat(Uint8Array.of(2), u32(COMPUTE_UNITS + (unique++ % 100_000))) };
@@ -105,7 +105,7 @@ export function message(payer, instructions, blockhash) {
   );
 }
 
-// Signed by its payer alone; {wire: base64, id: base58}
+// A transaction that only its payer signs: {wire: base64, id: base58}.
 export async function transaction(signer, instructions, blockhash) {
   const text = message(signer.text, instructions, blockhash);
   const signature = await signer.sign(text);

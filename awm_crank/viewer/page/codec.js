@@ -44,7 +44,7 @@ export function toBase58(bytes) {
   return text;
 }
 
-// size: the number of bytes that the text has to give; throws DecodeError when it is no base58 of that size
+// size: the number of bytes that the text must decode to. Throws DecodeError for any other text.
 export function fromBase58(text, size = 32) {
   let number = 0n;
   for (const character of text) {
@@ -92,7 +92,7 @@ export class Layout {
     return this.struct.read(new DataView(own.buffer, own.byteOffset, size), own);
   }
 
-  // Fields that are not named are zero. Throws DecodeError when bytes have another length than their field.
+  // Fields that are not named are zero. Throws DecodeError when a value has another length than its field.
   encode(values) {
     const data = new Uint8Array(this.size);
     data.set(this.struct.discriminator);
@@ -108,7 +108,7 @@ export class Layout {
 export const STATUS = ["created", "waiting", "active", "ended"];
 export const { WAITING_PLAYERS: WAITING, ACTIVE, ENDED } = STATUSES;
 
-// Decoders of everything that the page reads. json: stages and the words for actions, from contract.json.
+// Decoders for everything that the page reads. json: stages and the names of actions, from contract.json.
 export class Contract {
   constructor(json) {
     this.programs = PROGRAMS;

@@ -13,7 +13,7 @@ export const KEYS = {
   Space: "jump", KeyJ: "attack", KeyK: "special", KeyL: "shield", ShiftLeft: "shield", ShiftRight: "shield", KeyU: "grab",
 };
 
-// actions held -> the fields of a ControllerInput
+// the actions that are held -> the fields of a ControllerInput
 export function controllerOf(held) {
   const axis = (less, more) => TILT * (Number(held.has(more)) - Number(held.has(less)));
   const shield = held.has("shield");
@@ -25,7 +25,7 @@ export function controllerOf(held) {
   };
 }
 
-// Listens while it is on. A press shorter than a frame still counts for the next frame that is asked for.
+// Listens while it is on. A press that is shorter than a frame still counts for the next frame.
 export class Controls {
   #held = new Map(); // source (key code, pointer) -> action
   #tapped = new Set();
@@ -39,7 +39,7 @@ export class Controls {
       this.press(event.code, action);
     });
     target.addEventListener("keyup", (event) => this.release(event.code));
-    // keys let go elsewhere are never heard of
+    // a key that is released in another window sends no event here
     target.addEventListener("blur", () => this.#held.clear());
     for (const button of buttons) {
       button.addEventListener("pointerdown", (event) => {

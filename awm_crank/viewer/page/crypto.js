@@ -1,6 +1,6 @@
-// SHA-2, Ed25519 (RFC 8032) and program-derived addresses, in plain JavaScript: a page that is not on a secure context
-// (a phone that reads it over the network) has no WebCrypto. Where there is, it signs. The only secret here is the
-// throwaway key that the page made itself.
+// SHA-2, Ed25519 (RFC 8032) and program-derived addresses in plain JavaScript. A page outside a secure context, such as
+// on a phone that opens it over the network, has no WebCrypto. Where WebCrypto exists, it signs. The only secret here
+// is the throwaway key that the page made itself.
 
 import { concat, fromBase58, toBase58 } from "./codec.js";
 
@@ -26,7 +26,7 @@ const upper = (word) => Number(word >> 32n) | 0;
 const ROUND32 = Int32Array.from(ROUND64.slice(0, 64), upper);
 const START32 = Int32Array.from(START64, upper);
 
-// the message with its end mark and length, a whole number of blocks
+// the message with its end mark and length, padded to whole blocks
 function padded(message, block) {
   const size = Math.ceil((message.length + 1 + block / 8) / block) * block;
   const data = new Uint8Array(size);
@@ -186,12 +186,12 @@ export async function signer(seed, subtle = globalThis.crypto?.subtle) {
     const key = await subtle.importKey("pkcs8", pkcs8, "Ed25519", false, ["sign"]);
     signing = async (message) => new Uint8Array(await subtle.sign("Ed25519", key, message));
   } catch {
-    // older browsers, and pages that are not on a secure context: the one above does it in a few ms
+    // older browsers, and pages outside a secure context, use the code above, which takes a few ms
   }
   return { address, text: toBase58(address), sign: signing };
 }
 
-// The address that Solana derives from seeds (strings or bytes) for a program (base58); base58.
+// The address (base58) that Solana derives from seeds (strings or bytes) for a program (base58).
 const derived = new Map();
 export function programAddress(seeds, program) {
   const parts = seeds.map((seed) => (typeof seed === "string" ? utf8.encode(seed) : seed));

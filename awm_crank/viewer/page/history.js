@@ -5,7 +5,7 @@ import { DecodeError, fromBase64 } from "./codec.js";
 const FORMAT = "awm-match/1";
 const MOST_UNITS = 1000; // the widest stage's blast zones are 700 units apart
 const MOST_PLATFORMS = 32;
-const MOST_FRAMES = 36_000; // ten minutes stay in memory, older ones go
+const MOST_FRAMES = 36_000; // ten minutes stay in memory; older frames are dropped
 
 // A frame: {frame, stage, players: [17 fields] x 2, inputs?, sources?}. Frames may be missing between first and last.
 export class History {
@@ -26,7 +26,7 @@ export class History {
 
   add(frame) {
     const known = this.#frames.get(frame.frame);
-    // what comes from the ring knows all of a frame, what was notified does not
+    // a record from the ring has all of a frame; a notification does not
     if (!known || !known.sources) this.#frames.set(frame.frame, frame);
     if (this.last < 0) this.first = frame.frame;
     this.first = Math.min(this.first, frame.frame);
@@ -34,7 +34,7 @@ export class History {
     while (this.last - this.first >= this.#most) this.#frames.delete(this.first++);
   }
 
-  // the frame of that number, or the last one before it that is there
+  // the frame with that number, or else the last one before it
   at(number) {
     for (let n = Math.min(number, this.last); n >= this.first && n > number - 120; n--) {
       const frame = this.#frames.get(n);
@@ -48,7 +48,7 @@ export class History {
   }
 }
 
-// Reads what is new in a session's frame log into its history, in slices; returns the number of records.
+// Reads the new records of a session's frame log into its history, in slices. Returns how many.
 export async function readRing(rpc, contract, key, history) {
   const { FrameLog, FrameRecord } = contract.layouts;
   const head = await rpc.slice(key, 0, FrameLog.size);
@@ -65,7 +65,7 @@ export async function readRing(rpc, contract, key, history) {
     if (!data) return count;
     for (let at = 0; at + FrameRecord.size <= data.length; at += FrameRecord.size) {
       const record = contract.record(data, at);
-      // the ring moves on while it is read: a record that was written over is a later frame's
+      // the ring advances while it is read, so a record may already be a later frame's
       if (record.frame < start) continue;
       history.add(record);
       count++;
@@ -80,8 +80,8 @@ const areNumbers = (object, names) => names.every((name) => Number.isFinite(obje
 const areLengths = (object, names) => names.every((name) => Math.abs(object?.[name]) <= MOST_UNITS);
 const isLine = (line) => areLengths(line, ["x_min", "x_max", "y"]) && line.x_min <= line.x_max;
 
-// Whether the stage can be drawn. A file of a stage that nobody knows has none, and a stranger's file can say anything:
-// a stage of a billion units would take the page minutes a frame.
+// Whether the stage can be drawn. A file with an unknown stage has no geometry, and a stranger's file can claim
+// anything: a stage of a billion units would take the page minutes for each frame.
 function isStage(geometry) {
   const zones = geometry?.blast_zones;
   return isLine(geometry?.ground) && areLengths(zones, ["left", "right", "top", "bottom"])
@@ -89,7 +89,7 @@ function isStage(geometry) {
     && Array.isArray(geometry.platforms) && geometry.platforms.length <= MOST_PLATFORMS && geometry.platforms.every(isLine);
 }
 
-// The content of a match file: {meta, stage, history}. Throws DecodeError, saying what is wrong with it.
+// The content of a match file: {meta, stage, history}. Throws a DecodeError that says what is wrong with the file.
 export function parseMatchFile(text, contract) {
   let file;
   try {

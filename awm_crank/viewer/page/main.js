@@ -62,7 +62,7 @@ async function list() {
   try {
     found = await rpc.programAccounts(contract.programs.session_state, contract.layouts.SessionState.size);
   } catch {
-    return; // the socket tells of a lost connection, and the next round asks again
+    return; // the socket reports a lost connection, and the next round asks again
   }
   if (rpc !== app.rpc) return;
   app.listed = true;
@@ -80,7 +80,7 @@ async function list() {
   follow();
 }
 
-// without a session of the user's choice: the newest live one
+// the newest live session, where the user has not chosen one
 function follow() {
   const busy = app.session?.status === ACTIVE || app.seat || app.seatBusy;
   if (app.pinned || app.mode !== "live" || (busy && !app.gone)) return;
@@ -103,7 +103,7 @@ function watch(key, pinned) {
   list();
 }
 
-// Reads the session as it is now: after each (re)connection, and while nothing is heard of it.
+// Reads the session's current state, after each connection and while no notification arrives.
 async function reread(key) {
   app.readAt = performance.now();
   try {
@@ -116,7 +116,7 @@ async function reread(key) {
   }
 }
 
-// A subscription can die while slots keep flowing, and a read can fail while the connection stays.
+// A subscription can end while slots still arrive, and a read can fail while the connection stays.
 function quiet() {
   const now = performance.now();
   const over = app.session?.status === ENDED && !app.gone;
@@ -139,7 +139,7 @@ function take(data) {
     return;
   }
   const before = app.session;
-  // a chain that was started anew has other matches
+  // a chain that was restarted has other matches
   if (before && session.frame < before.frame) app.history = new History();
   app.session = session;
   app.gone = false;
@@ -178,7 +178,7 @@ function inputs(data) {
   if (buffer.nextReady.every(Boolean)) app.timing.inputs(buffer.frame + 1, at);
 }
 
-// the records that are new in the ring; frame 0 has none, it is the start position
+// the new records in the ring; frame 0 is the start position and has no record
 async function fill() {
   const { rpc, contract, accounts, history, session } = app;
   try {
@@ -256,7 +256,7 @@ let lastDraw = performance.now();
 let lastCharts = 0;
 
 function draw(now) {
-  // first, so that one frame that cannot be drawn does not end all drawing
+  // comes first, so that a frame that cannot be drawn does not stop the drawing of later ones
   requestAnimationFrame(draw);
   step(now - lastDraw);
   lastDraw = now;
@@ -335,11 +335,11 @@ async function start() {
   app.key = await throwawayKey();
   view = new StageView(element("stage"), app.contract);
   listen();
-  // the server's own endpoints are relative to the page where it passes requests on
+  // where the server relays requests, its endpoints are relative to the page
   json.defaults.rpc = new URL(json.defaults.rpc, location.href).href;
   json.defaults.ws = new URL(json.defaults.ws, location.href).href.replace(/^http/, "ws");
   const given = { ...json.defaults, ...settings() };
-  // a WebSocket endpoint of the server's belongs to the server's RPC endpoint only
+  // the server's WebSocket endpoint belongs only to the server's RPC endpoint
   connect(given.rpc, given.rpc === json.defaults.rpc || settings().ws ? given.ws : "");
   if (given.session) {
     try {

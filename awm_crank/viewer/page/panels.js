@@ -1,4 +1,4 @@
-// The parts of the page that are no canvas. Each function shows what it is given, and touches the DOM only for changes.
+// The parts of the page outside the canvas. Each function shows its arguments, and changes the DOM only where needed.
 
 import { ACTIVE, ENDED, STATUS, WAITING } from "./codec.js";
 import { BUTTONS as PAD } from "./contract.js";
@@ -19,7 +19,7 @@ function make(tag, properties = {}, ...children) {
   return made;
 }
 
-// sets text only where it changes: sixty times a second nothing else may cost
+// sets text only where it changes, because this runs sixty times a second
 const shownTexts = new WeakMap();
 function text(node, value) {
   if (shownTexts.get(node) === value) return;
@@ -51,7 +51,7 @@ function stocks(count) {
   return "●".repeat(left) + "○".repeat(MOST_STOCKS - left);
 }
 
-// from white over yellow to red, as damage grows
+// from white through yellow to red, as damage grows
 function heat(percent) {
   const part = Math.min(1, percent / 150);
   return `hsl(${Math.round(48 - 48 * part)} ${Math.round(100 * Math.min(1, part * 2))}% ${Math.round(96 - 30 * part)}%)`;
@@ -154,7 +154,7 @@ export function showStatus(app, stage) {
 
 // ---- sessions
 
-// A session keeps its row: one that is made anew under a finger or a cursor would lose the click.
+// A session keeps its row. A row that is replaced under a finger or a cursor would lose the click.
 const rows = new Map();
 
 function newRow(key, { watch, play }) {
@@ -172,7 +172,7 @@ function showRowFrame(parts, status, frame) {
   text(parts.frame, status >= ACTIVE ? `frame ${frame.toLocaleString("en")}` : "");
 }
 
-// the one on the screen is known better than the list that was asked for
+// the session on the screen is more recent than the list
 export function showWatchedRow({ session, watched }) {
   if (session && rows.has(watched)) showRowFrame(rows.get(watched), session.status, session.frame);
 }

@@ -6,20 +6,20 @@ import { signer } from "./crypto.js";
 
 const SEED = "awm-throwaway-seed";
 const LAMPORTS = 2_000_000_000;
-const LEAST_LAMPORTS = 50_000_000; // some minutes of inputs at 5,000 lamports each
-const BLOCKHASH_MS = 400; // it counts for 150 slots: 1.5 s where slots take 10 ms
+const LEAST_LAMPORTS = 50_000_000; // a few minutes of inputs at 5,000 lamports each
+const BLOCKHASH_MS = 400; // a blockhash is valid for 150 slots, or 1.5 s where slots take 10 ms
 const RESEND_MS = 250;
 const LAND_MS = 10_000;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// The tab's key, made on first use; it outlives a reload and ends with the tab.
+// The tab's key, made on first use. It survives a reload and ends with the tab.
 export async function throwawayKey() {
   let seed;
   try {
     seed = fromHex(sessionStorage.getItem(SEED) ?? "");
   } catch {
-    seed = new Uint8Array(); // no storage: the key lives as long as the page
+    seed = new Uint8Array(); // without storage the key lasts as long as the page
   }
   if (seed.length !== 32) {
     seed = crypto.getRandomValues(new Uint8Array(32));
@@ -48,7 +48,7 @@ export class Seat {
     this.#controls = controls;
   }
 
-  // Funds the key where it has nothing, and joins. say: told of each step. Throws an Error that says what to do.
+  // Funds the key if it is empty, and joins. say: called with each step. Throws an Error that says what to do.
   async join(say) {
     await this.#prepare(say);
     say("Joining the match…");
@@ -56,7 +56,7 @@ export class Seat {
     this.#play();
   }
 
-  // Goes on with a session that this key is already a player of.
+  // Continues a session in which this key is already a player.
   async resume(say) {
     await this.#prepare(say);
     this.#play();
@@ -73,7 +73,7 @@ export class Seat {
     this.#timers = [];
   }
 
-  // the session's frame as it was just notified: the input for the next one goes out
+  // sends the input for the next frame; called when a notification shows a new frame
   frame(frame) {
     this.#frame = frame;
     if (this.#timers.length && frame + 1 > this.#sentFor) this.#send();
@@ -107,7 +107,7 @@ export class Seat {
   #play() {
     this.#controls.on = true;
     this.#timers.push(setInterval(() => this.#refresh().catch(() => {}), BLOCKHASH_MS));
-    // a frame that stays away may be waiting for an input that was lost
+    // a missing frame may be waiting for an input that was lost
     this.#timers.push(setInterval(() => performance.now() - this.#sentAt > RESEND_MS && this.#send(), RESEND_MS));
   }
 
@@ -119,7 +119,7 @@ export class Seat {
     this.#sentFor = this.#frame + 1;
     this.#sentAt = performance.now();
     const input = this.contract.layouts.ControllerInput.encode(this.#controls.take());
-    // no frame number: an input that comes late belongs to the next frame
+    // without a frame number, a late input counts for the next frame
     const submit = submitInput(this.contract, { ...this.#names(), input });
     try {
       const { wire } = await transaction(this.key, [computeLimit(this.contract), submit], this.#blockhash);

@@ -1,12 +1,12 @@
-// JSON-RPC over HTTP, and Solana PubSub over one WebSocket that stays up.
+// JSON-RPC over HTTP, and Solana PubSub over one WebSocket that reconnects by itself.
 //
-// The order that loses nothing: the endpoint confirms a subscription first, then its reader fetches the state; every
-// later change is notified. After a reconnect each subscription is made again, and its reader fetches again. Whatever an
-// endpoint says is at most a failed call or a reconnect.
+// This order loses nothing: the endpoint confirms a subscription first, then its reader fetches the state, and every
+// later change is notified. After a reconnect each subscription is made again, and its reader fetches again. Whatever
+// an endpoint sends causes a failed call or a reconnect at most.
 
 import { fromBase64 } from "./codec.js";
 
-const TIMEOUTS_MS = [2000, 6000]; // of the first and the second try: what swallowed one request may let the next one pass
+const TIMEOUTS_MS = [2000, 6000]; // of the first and the second try, since a second request often passes
 const MOST_BYTES = 32 * 1024 * 1024;
 const SILENCE_MS = 4000;
 const BACKOFF_FIRST_MS = 100;
@@ -28,7 +28,7 @@ export class RpcError extends Error {
   }
 }
 
-// The WebSocket endpoint that goes with an RPC endpoint: the same host, the port one higher where one is named.
+// The WebSocket endpoint of an RPC endpoint: the same host, and the port one higher where one is named.
 export function socketUrl(http) {
   const url = new URL(http);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -36,7 +36,7 @@ export function socketUrl(http) {
   return url.href;
 }
 
-// An answer's text, unless it is longer than any that the page asks for.
+// An answer's text. Throws when it is longer than any answer that the page asks for.
 async function textOf(response) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -93,7 +93,7 @@ export class Rpc {
     return answer.result;
   }
 
-  // `read` of a call's result; throws RpcError too where that is of another shape
+  // `read` applied to a call's result; throws RpcError also where the result has another shape
   async #read(read, method, ...params) {
     const result = await this.call(method, ...params);
     try {
@@ -130,11 +130,11 @@ export class Rpc {
   }
 }
 
-// One WebSocket to an endpoint, made again whenever it breaks, lies or falls behind.
+// One WebSocket to an endpoint, which is reconnected whenever it breaks, sends nonsense or falls behind.
 //
-// onState(up, why): called when the connection comes and goes. Slots are always subscribed, since a quiet account proves
-// nothing about the connection and a slot stream does: silence counts as lost. With an `rpc`, slots are compared with its
-// own: a stream that is seconds late looks alive.
+// onState(up, why): called when the connection opens and closes. Slots are always subscribed, because a quiet account
+// proves nothing about the connection: a silent slot stream counts as a lost connection. With an `rpc`, slots are
+// compared with its own, since a stream that is seconds late still looks alive.
 export class PubSub {
   #socket = null;
   #wanted = new Map(); // method and params as text -> {method, params, readers, server, againAt, refusals}
@@ -142,7 +142,7 @@ export class PubSub {
   #byServer = new Map(); // server's id -> wanted
   #id = 0;
   #backoff = BACKOFF_FIRST_MS;
-  #lies = 0; // connections in a row that sent nonsense or were late, however many slots flowed
+  #lies = 0; // consecutive connections that sent nonsense or were late, however many slots arrived
   #heard = 0;
   #closed = false;
   #timers = [];
@@ -165,15 +165,15 @@ export class PubSub {
     this.#socket?.close();
   }
 
-  // onData(bytes) at every change; onReady() once it is confirmed, at every connection. Returns what ends it.
+  // Calls onData(bytes) at every change, and onReady() when a connection confirms it. Returns a function that ends it.
   account(key, onData, onReady) {
     return this.#want("accountSubscribe", [key, { encoding: "base64", commitment: "processed" }], {
       onData: ({ value }) => onData(value && value.lamports ? bytesOf(value) : null), onReady,
     });
   }
 
-  // Equal subscriptions of one connection have one id on real validators, and one unsubscribe ends both: so each is asked
-  // for once, and ended with its last reader.
+  // On real validators equal subscriptions of one connection share an id, and one unsubscribe ends both. So each is
+  // requested once, and ended with its last reader.
   #want(method, params, reader) {
     const key = JSON.stringify([method, params]);
     let wanted = this.#wanted.get(key);
@@ -249,7 +249,7 @@ export class PubSub {
     for (const wanted of this.#wanted.values()) Object.assign(wanted, { server: null, refusals: 0 });
     if (this.#closed) return;
     this.onState(false, why);
-    // spread, so that many pages of one endpoint do not return in step
+    // random, so that many pages of one endpoint do not reconnect at the same moment
     this.#lies = good ? 0 : this.#lies + 1;
     const pause = good ? this.#backoff : Math.min(BACKOFF_FIRST_MS * 2 ** this.#lies, LIES_MOST_MS);
     this.#timers.push(setTimeout(() => this.#connect(), pause * (0.5 + Math.random() / 2)));
@@ -273,7 +273,7 @@ export class PubSub {
     try {
       slot = await this.rpc.slot();
     } catch {
-      return; // whether the endpoint answers is others' business
+      return; // other code handles an endpoint that does not answer
     }
     if (socket !== this.#socket) return;
     const now = performance.now();
@@ -308,10 +308,10 @@ export class PubSub {
   }
 
   #confirmed(asked, server) {
-    // whoever wants the same since the one that asked gave it up
+    // another reader may have subscribed to the same since this one left
     const wanted = this.#wanted.get(asked.key);
     if (!wanted || wanted.server !== null) {
-      // nobody wants it any more, or it was asked for twice since the first answer was late
+      // no reader is left, or the request was repeated because the first answer was late
       if (!this.#byServer.has(server)) this.#end(asked.method, server);
       return;
     }

@@ -1,16 +1,16 @@
-// The wireframe: stage, fighters, hit effects. Everything drawn follows from the frames alone, so that a frame looks the
-// same live, scrubbed to, and out of a file.
+// The wireframe: stage, fighters, hit effects. The frames alone decide what is drawn, so a frame looks the same live,
+// after scrubbing, and from a file.
 
 export const COLOURS = ["#ff6b6b", "#4dd4ff"];
 const HIT_FRAMES = 14;
 const KO_FRAMES = 48;
 const SETTLED_FRAMES = 180;
 const TRAIL_FRAMES = 10;
-const LEAST_WIDTH = 170; // game units that are always in sight
+const LEAST_WIDTH = 170; // game units that are always visible
 const MARGIN = 34;
 const MOST_LINES = 500;
 
-// action words by the way a body holds itself
+// the names of actions by the pose that shows them
 const POSES = {
   walk: "run", dash: "run", run: "run", brake: "run", turn: "run", "jump squat": "crouch", crouch: "crouch",
   landing: "crouch", "aerial landing": "crouch", jump: "rise", "air jump": "rise", fall: "fall", "helpless fall": "fall",
@@ -19,7 +19,7 @@ const POSES = {
   shield: "shield", dodge: "shield", "knocked down": "lie", tech: "crouch", ledge: "hang",
 };
 
-// joints in body units: +x is where the fighter faces, the feet stand at y 0
+// joints in body units: the fighter faces +x, and its feet are at y 0
 function joints(pose, player) {
   const age = player.state_age;
   const sway = Math.sin(age / 11) * 0.4;
@@ -58,8 +58,8 @@ function joints(pose, player) {
   return still;
 }
 
-// The multiples of `step` from `low` to below `high`. There are so few that drawing them never takes long, also where
-// the numbers come from a stranger's file and are beyond all measure.
+// The multiples of `step` from `low` to below `high`. Their number is limited, so that drawing them is quick even where
+// a stranger's file has enormous numbers.
 export function every(step, low, high) {
   const first = Math.ceil(low / step);
   const count = Math.min(MOST_LINES, Math.ceil(high / step) - first);
@@ -80,7 +80,7 @@ export class StageView {
     this.context = canvas.getContext("2d", { alpha: false });
   }
 
-  // Draws frame `frame` of `history` on `stage`. reduced: without motion that only decorates.
+  // Draws frame `frame` of `history` on `stage`. reduced: leaves out motion that is only decoration.
   draw({ stage, history, frame, reduced = false }) {
     const context = this.context;
     this.#fit();
@@ -117,7 +117,7 @@ export class StageView {
     this.#size = [canvas.width, canvas.height, ratio];
   }
 
-  // follows both fighters, smoothly, no further than the blast zones
+  // follows both fighters smoothly, but not beyond the blast zones
   #move(now, stage) {
     const zones = stage.blast_zones ?? { left: -240, right: 240, top: 190, bottom: -130 };
     const seen = (now?.players ?? []).filter((player) => player.stocks > 0);
@@ -244,7 +244,7 @@ export class StageView {
     this.#text(`P${number + 1}`, player.x, player.y + 25, 12, colour);
   }
 
-  // upright text at a place of the world; size in CSS pixels
+  // upright text at a position in the world; size in CSS pixels
   #text(text, x, y, size, colour) {
     const context = this.context;
     context.save();
@@ -261,7 +261,7 @@ export class StageView {
   static happened(history, n, number) {
     const [before, after] = [history.get(n - 1)?.players[number], history.get(n)?.players[number]];
     if (!before || !after) return {};
-    // a stock that flickers is lost once
+    // a stock that flickers counts as lost once
     const lost = after.stocks < before.stocks;
     for (let back = 2; lost && back < SETTLED_FRAMES; back++) {
       if ((history.get(n - back)?.players[number].stocks ?? 4) <= after.stocks) return {};
@@ -314,7 +314,7 @@ export class StageView {
     }
   }
 
-  // who is out of sight stands at the edge as an arrow
+  // a fighter outside the picture is shown as an arrow at the edge
   #edges(now, camera, scale, width, height, ratio) {
     const context = this.context;
     now.players.forEach((player, number) => {

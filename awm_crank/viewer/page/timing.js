@@ -1,4 +1,4 @@
-// How the frames arrive at this page: interval, input-to-frame latency, missed ticks; and their small charts.
+// How frames arrive at this page: interval, input-to-frame latency and missed ticks, with their small charts.
 
 const FRAME_MS = 1000 / 60;
 const KEPT = 240;
@@ -10,11 +10,11 @@ export class Timing {
   }
 
   reset() {
-    this.intervals = []; // [milliseconds, frames that passed], the newest last
+    this.intervals = []; // [milliseconds, frames in that time], the newest last
     this.latencies = []; // milliseconds
-    this.missedBySecond = []; // one entry a second, the running one last
+    this.missedBySecond = []; // one entry for each second, the current one last
     this.missed = 0;
-    this.arrivals = []; // when each of the last frames came
+    this.arrivals = []; // when each of the last frames arrived
     this.#given = new Map();
     this.#last = null;
     this.#second = null;
@@ -26,7 +26,7 @@ export class Timing {
   #second;
   #behind; // milliseconds behind the schedule, less than a tick
 
-  // both players' inputs for a frame stand in the input buffer
+  // called when both players' inputs for a frame are in the input buffer
   inputs(frame, at) {
     if (!this.#given.has(frame)) this.#given.set(frame, at);
     this.#given.delete(frame - 8);
@@ -39,7 +39,7 @@ export class Timing {
     if (this.#last && frame > this.#last.frame) {
       const interval = at - this.#last.at;
       push(this.intervals, [interval, frame - this.#last.frame], KEPT);
-      // a frame that comes late and lets the next one come early has missed no tick: only what stays behind counts
+      // a late frame after which the next one is early has missed no tick: only a lasting delay counts
       this.#behind = Math.max(0, this.#behind + interval - (frame - this.#last.frame) * FRAME_MS);
       const missed = Math.floor(this.#behind / FRAME_MS + 1e-6);
       this.#behind -= missed * FRAME_MS;
@@ -57,7 +57,7 @@ export class Timing {
     this.missed += missed;
   }
 
-  // frames a second over the last two seconds
+  // frames per second over the last two seconds
   rate(now) {
     const recent = this.arrivals.filter((at) => now - at < 2000);
     if (recent.length < 2) return 0;
@@ -76,7 +76,7 @@ export function percentile(values, part) {
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
 }
 
-// A chart as wide as its canvas: values as a line (or bars), a guide across, the scale from 0 to `top`.
+// A chart as wide as its canvas: values as a line (or bars), a horizontal guide, and a scale from 0 to `top`.
 export function chart(canvas, values, { top, guide = 0, colour, count = KEPT, bars = false, mark = () => false }) {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];

@@ -1,4 +1,4 @@
-/* Component frame-log: the last frames, exactly, in a ring behind the struct. */
+/* Component frame-log: the exact records of the last frames, in a ring behind the struct. */
 #include "awm_layout.h"
 #define COMPONENT FrameLog
 #define COMPONENT_ID ID_FRAME_LOG
@@ -12,7 +12,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
     bool record = len == COMPONENT_SIZE - 8 + sizeof(FrameRecord);
     REQUIRE(record || len == COMPONENT_SIZE - 8, InvalidArguments);
-    /* who paid for the ring, and how much, is not a system's to change */
+    /* a system must not change who paid for the ring, or how much */
     const u8 *paid = component->data + OFF(FrameLog, ring_payer);
     REQUIRE(same(paid, data + OFF(FrameLog, ring_payer) - 8, 40), StructChanged);
     TRY(replace(component, data));
@@ -26,7 +26,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     return 0;
 }
 
-/* JOIN came, or somebody paid for a ring. */
+/* StillOpen after JOIN, or once somebody paid for a ring. */
 static u64 check_unused(const Account *component) {
     REQUIRE(key_zero(component->data + OFF(FrameLog, session)) && component->data_len == COMPONENT_SIZE, StillOpen);
     return 0;
@@ -41,7 +41,7 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
     Account *writer = &accounts[0], *hidden = &accounts[1], *log = &accounts[3];
     TRY(check_component(log));
     TRY(SIBLING(hidden, HiddenState, ID_HIDDEN_STATE, log->data + ENTITY));
-    /* a session that is elsewhere could not be ended here */
+    /* a session that is in a rollup could not be ended here */
     TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, log->data + ENTITY));
     TRY(check_writer(writer, hidden));
     u16 capacity = ld16(ARGS);
@@ -59,7 +59,7 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* The log without its ring, which nobody has a share in any more. */
+/* Empties the log of its ring, in which nobody has a share any more. */
 INLINE void drop_ring(Account *log) {
     st16(FL(log, capacity), 0);
     zero(FL(log, ring_payer), 40);
@@ -83,7 +83,7 @@ NOINLINE u64 ring_shrink(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* close: signer s, frame_log w, session_state, payer w, receipt w. The ring is gone. */
+/* close: signer s, frame_log w, session_state, payer w, receipt w. The ring must be gone. */
 NOINLINE u64 close(Account *accounts, const Input *input) {
     NEED(5, 0);
     Account *log = &accounts[1];
@@ -93,10 +93,10 @@ NOINLINE u64 close(Account *accounts, const Input *input) {
     return close_component(log, &accounts[3], &accounts[4]);
 }
 
-/* What came back from a rollup has no ring: it had none when it was handed over. */
+/* A log that comes back from a rollup has no ring, since it had none when it was handed over. */
 static void returned(Account *component) { drop_ring(component); }
 
-/* undelegate, as all components: the ring stays behind, its lamports go along (docs/rollup.md). */
+/* undelegate, as for all components. The ring is dropped here, and its lamports go along (docs/rollup.md). */
 NOINLINE u64 undelegate_log(Account *accounts, const Input *input) {
     NEED(6, 0);
     Account *log = &accounts[1];

@@ -5,7 +5,7 @@
 
 #define DP(account, field) ((account)->data + OFF(Deposit, field))
 
-/* The deposit of this session. */
+/* Checks that the account is this session's deposit. */
 NOINLINE u64 check_deposit(const Account *account, const Account *hidden) {
     TRY(check_foreign(account, COMPONENT_ID, DISC_Deposit, sizeof(Deposit)));
     REQUIRE(key_eq(DP(account, entity), hidden->data + ENTITY), EntityMismatch);
@@ -13,7 +13,7 @@ NOINLINE u64 check_deposit(const Account *account, const Account *hidden) {
     return 0;
 }
 
-/* What the frames since the last payment cost, as far as the deposit has it beyond its own rent. */
+/* The price of the frames since the last payment, at most what the deposit holds beyond its own rent. */
 NOINLINE u64 owed(const Account *account, const Account *hidden) {
     u64 frames = ld32(HS(hidden, frame)) - ld32(DP(account, paid_frames)), price = ld64(DP(account, frame_lamports));
     u64 free = *account->lamports - rent_minimum(sizeof(Deposit));
@@ -21,7 +21,7 @@ NOINLINE u64 owed(const Account *account, const Account *hidden) {
 }
 
 /* deposit(lamports u64, frame_lamports u64): depositor ws, hidden_state w, session_state, deposit w, system_program.
- * Player 1 puts lamports aside and says what a frame may cost; again, with the same price, to add to them. */
+ * Player 1 puts lamports aside and sets the price of a frame. Another call with the same price adds lamports. */
 NOINLINE u64 deposit(Account *accounts, const Input *input) {
     NEED(5, 16);
     Account *depositor = &accounts[0], *hidden = &accounts[1], *account = &accounts[3];
@@ -53,7 +53,7 @@ NOINLINE u64 deposit(Account *accounts, const Input *input) {
     return transfer(depositor, account, ld64(ARGS));
 }
 
-/* Takes what `account` lacks to `lamports` out of the deposit, beyond what the writer has earned. */
+/* Tops `account` up to `lamports` from the deposit, without touching what the writer has earned. */
 NOINLINE u64 take(const Account *from, const Account *hidden, const Account *account, u64 lamports) {
     if (*account->lamports >= lamports) return 0;
     u64 missing = lamports - *account->lamports, kept = rent_minimum(sizeof(Deposit)) + owed(from, hidden);
@@ -63,7 +63,7 @@ NOINLINE u64 take(const Account *from, const Account *hidden, const Account *acc
 }
 
 /* checkpoint_create_deposited(slot u8, data_size u32): writer s, hidden_state w, session_state, checkpoint w, deposit w,
- * system_program. As checkpoint_create, and the deposit pays for all of it: its lamports stay the depositor's. */
+ * system_program. Like checkpoint_create, but the deposit pays, and the lamports stay the depositor's. */
 NOINLINE u64 checkpoint_create_deposited(Account *accounts, const Input *input) {
     NEED(6, 5);
     Account *writer = &accounts[0], *hidden = &accounts[1], *checkpoint = &accounts[3], *account = &accounts[4];
@@ -82,7 +82,7 @@ NOINLINE u64 checkpoint_create_deposited(Account *accounts, const Input *input) 
 }
 
 /* ring_fund(capacity u16): writer s, hidden_state, session_state, deposit w, frame_log w. The deposit pays for a ring of
- * that capacity, which ring_grow then finds paid: the log's lamports are its payer's, who is the depositor. */
+ * that capacity, so that ring_grow finds it paid. The log's lamports belong to its payer, who is the depositor. */
 NOINLINE u64 ring_fund(Account *accounts, const Input *input) {
     NEED(5, 2);
     Account *hidden = &accounts[1], *account = &accounts[3], *log = &accounts[4];
@@ -96,8 +96,8 @@ NOINLINE u64 ring_fund(Account *accounts, const Input *input) {
     return take(account, hidden, log, rent_minimum(sizeof(FrameLog) + ld16(ARGS) * sizeof(FrameRecord)));
 }
 
-/* Pays the writer for the frames since the last payment. A key without an account stays without, where the payment could
- * not make one: then the lamports stay the depositor's. */
+/* Pays the writer for the frames since the last payment. Where the writer's account would stay below its rent, nothing
+ * is paid, and the lamports stay the depositor's. */
 NOINLINE u64 pay_writer(const Account *account, const Account *hidden, const Account *writer) {
     REQUIRE(key_eq(writer->key, HS(hidden, writer)), WriterMismatch);
     REQUIRE(writer->is_writable && !key_eq(writer->key, account->key), InvalidAccount);
@@ -118,8 +118,8 @@ NOINLINE u64 deposit_draw(Account *accounts, const Input *input) {
     return pay_writer(account, hidden, &accounts[0]);
 }
 
-/* deposit_close: signer s, hidden_state w, session_state, deposit w, depositor w, writer w. The session has ended: the
- * writer gets what its last frames cost, the depositor the rest. */
+/* deposit_close: signer s, hidden_state w, session_state, deposit w, depositor w, writer w. Only after the
+ * session's end: the writer is paid for its last frames, and the depositor gets the rest. */
 NOINLINE u64 deposit_close(Account *accounts, const Input *input) {
     NEED(6, 0);
     Account *hidden = &accounts[1], *account = &accounts[3], *depositor = &accounts[4];

@@ -5,8 +5,8 @@
 #define MAGIC_RESIZE 13 /* ResizeEphemeralAccount {data_len u32} */
 #define MAGIC_CLOSE 14  /* CloseEphemeralAccount */
 
-/* The Magic program on a checkpoint that exists in the rollup only; the hidden state pays, 32 lamports a byte, and gets
- * them back. accounts: hidden_state w, checkpoint w, vault w, magic_program. */
+/* Calls the Magic program for a checkpoint that exists in the rollup only. The hidden state pays 32 lamports for each
+ * byte, and gets them back at the end. accounts: hidden_state w, checkpoint w, vault w, magic_program. */
 NOINLINE u64 magic(Account *accounts, u8 slot, u32 instruction, u32 len) {
     Account *hidden = &accounts[0], *checkpoint = &accounts[1];
     REQUIRE(hidden->is_writable && checkpoint->is_writable, InvalidAccount);
@@ -63,12 +63,12 @@ NOINLINE u64 checkpoint_close_ephemeral(Account *accounts, const Input *input) {
     return magic(accounts + 1, ARGS[0], MAGIC_CLOSE, 0);
 }
 
-/* undelegate, as all components, and checkpoint A, checkpoint B: both gone, or they would be nobody's. */
+/* undelegate: accounts as for all components, then checkpoint A and B. Both must be gone, or nobody would own them. */
 NOINLINE u64 undelegate_hidden(Account *accounts, const Input *input) {
     NEED(8, 0);
     Account *hidden = &accounts[1];
     TRY(check_component(hidden));
     TRY(check_checkpoints_gone(accounts + 6, hidden));
-    *HS(hidden, holds) = 0; /* a rollup that was started again has lost them */
+    *HS(hidden, holds) = 0; /* a rollup that was restarted has lost them */
     return undelegate(accounts, input);
 }

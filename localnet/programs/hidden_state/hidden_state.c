@@ -11,19 +11,19 @@
 #define CP(account, field) ((account)->data + OFF(Checkpoint, field))
 #define HS(account, field) ((account)->data + OFF(HiddenState, field))
 
-/* HiddenState.holds: what was paid for beside the component, and goes before it. */
+/* HiddenState.holds: bits for other accounts that were paid for, and must be closed before the component. */
 #define HOLDS_CHECKPOINT(slot) (1 << (slot))
 #define HOLDS_DEPOSIT 4
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
     REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
-    /* what was paid for is not a system's to change */
+    /* a system must not change what was paid for */
     REQUIRE(data[OFF(HiddenState, holds) - 8] == *HS(component, holds), StructChanged);
     return replace(component, data);
 }
 
-/* A writer was named, JOIN came, or a checkpoint was paid for. */
+/* StillOpen once a writer is named, after JOIN, or once a checkpoint was paid for. */
 static u64 check_unused(const Account *component) {
     REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !*HS(component, holds),
             StillOpen);
@@ -56,8 +56,8 @@ NOINLINE u64 claim(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* pin_cartridge: writer s, hidden_state w, session_state, model_manifest. Writes down which cartridge the match plays,
- * before its first frame: a manifest can be closed and written anew under the same key. */
+/* pin_cartridge: writer s, hidden_state w, session_state, model_manifest. Stores which cartridge the match plays,
+ * before its first frame, because a manifest can be closed and written again under the same key. */
 NOINLINE u64 pin_cartridge(Account *accounts, const Input *input) {
     NEED(4, 0);
     Account *hidden = &accounts[1], *session = &accounts[2];
@@ -77,7 +77,7 @@ NOINLINE u64 pin_cartridge(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* A checkpoint of this entity, in the slot that the arguments begin with. */
+/* Checks that the account is this entity's checkpoint in the slot that the arguments begin with. */
 NOINLINE u64 check_checkpoint(const Account *checkpoint, const Account *hidden, u8 slot) {
     TRY(check_foreign(checkpoint, COMPONENT_ID, DISC_Checkpoint, sizeof(Checkpoint)));
     REQUIRE(key_eq(CP(checkpoint, entity), hidden->data + ENTITY), EntityMismatch);
@@ -89,10 +89,10 @@ INLINE bool is_full(const Account *checkpoint) {
     return checkpoint->data_len == sizeof(Checkpoint) + ld32(CP(checkpoint, data_size));
 }
 
-/* A finalized chain hash is never zero, so a zero one says that nothing was begun. */
+/* A finalized chain hash is never zero, so zero means that nothing was begun. */
 INLINE bool is_begun(const Account *checkpoint) { return !key_zero(CP(checkpoint, chain_hash)); }
 
-/* A checkpoint of that size may be created. */
+/* Checks that a checkpoint of that size may be created. */
 NOINLINE u64 check_creation(const Account *hidden, const Account *checkpoint, u8 slot, u32 data_size) {
     REQUIRE(slot <= 1 && data_size && data_size <= MAX_STATE_BYTES, OutOfRange);
     REQUIRE(!*HS(hidden, initialized) || data_size == ld32(HS(hidden, data_size)), OutOfRange);
@@ -100,7 +100,7 @@ NOINLINE u64 check_creation(const Account *hidden, const Account *checkpoint, u8
     return 0;
 }
 
-/* Fills a checkpoint that was just created; its lamports are `payer`'s. */
+/* Fills in a checkpoint that was just created; its lamports belong to `payer`. */
 NOINLINE void begin_checkpoint(Account *hidden, Account *checkpoint, const u8 *payer, u8 slot, u32 data_size) {
     st64(checkpoint->data, DISC_Checkpoint);
     copy(CP(checkpoint, entity), hidden->data + ENTITY, 32);
@@ -111,7 +111,7 @@ NOINLINE void begin_checkpoint(Account *hidden, Account *checkpoint, const u8 *p
     st32(HS(hidden, data_size), data_size);
 }
 
-/* Creates the checkpoint's account. `payer` pays its first part, or is the deposit, which has paid for all of it. */
+/* Creates the checkpoint's account. `payer` pays its first part, or is the deposit, which has paid everything. */
 NOINLINE u64 make_checkpoint(const Account *payer, const Account *hidden, Account *checkpoint, u8 slot, u32 data_size) {
     u8 bump, pda[32];
     Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}, {&bump, 1}};
@@ -129,7 +129,7 @@ NOINLINE u64 checkpoint_create(Account *accounts, const Input *input) {
     Account *writer = &accounts[0], *hidden = &accounts[1], *checkpoint = &accounts[3];
     TRY(check_component(hidden));
     TRY(check_writer(writer, hidden));
-    /* a session that is elsewhere could not be ended here */
+    /* a session that is in a rollup could not be ended here */
     TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
     u8 slot = ARGS[0];
     u32 data_size = ld32(ARGS + 1);
@@ -154,7 +154,7 @@ NOINLINE u64 checkpoint_grow(Account *accounts, const Input *input) {
                 next_len(checkpoint->data_len, sizeof(Checkpoint) + ld32(CP(checkpoint, data_size))));
 }
 
-#define HEADER OFF(Checkpoint, frame)                    /* hashed from here on */
+#define HEADER OFF(Checkpoint, frame)                    /* data_hash covers the account from here on */
 #define HEADER_ARGS (OFF(Checkpoint, reserved2) - HEADER) /* frame .. chain_hash */
 
 /* checkpoint_begin(slot u8, frame u32, inputs 16, players 64, feedback 16, chain_hash 32): writer s, hidden_state,
@@ -191,7 +191,7 @@ NOINLINE u64 checkpoint_write(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* The frame's record, where the ring still holds it, says what the header says; the current frame's header does too. */
+/* Checks the header against the frame's record where the ring still holds it, and against the current frame. */
 NOINLINE u64 check_against_log(const Account *checkpoint, const Account *hidden, const Account *log) {
     u32 frame = ld32(CP(checkpoint, frame)), current = ld32(HS(hidden, frame));
     u64 capacity = ld16(log->data + OFF(FrameLog, capacity));
@@ -201,7 +201,7 @@ NOINLINE u64 check_against_log(const Account *checkpoint, const Account *hidden,
                     same(CP(checkpoint, feedback), HS(hidden, feedback), 16),
                 CheckpointContradictsLog);
     }
-    /* Records from frame + 1 on have to be there, or the state at `current` could not be had from this checkpoint. */
+    /* Records from frame + 1 on must be there, or the state at `current` could not be computed from this checkpoint. */
     REQUIRE(current - frame <= capacity || current == frame, FrameMismatch);
     if (frame == 0 || current - frame >= capacity) return 0;
     const u8 *record = log->data + sizeof(FrameLog) + (frame - 1) % capacity * sizeof(FrameRecord);
@@ -223,7 +223,7 @@ NOINLINE u64 checkpoint_finalize(Account *accounts, const Input *input) {
     REQUIRE(!*CP(checkpoint, finalized), CheckpointFinalized);
     REQUIRE(is_begun(checkpoint) && is_full(checkpoint) && ld32(CP(checkpoint, data_size)) == ld32(HS(hidden, data_size)),
             CheckpointIncomplete);
-    /* Going back would leave records between the two that no checkpoint needs and the ring no longer holds. */
+    /* An older checkpoint is refused: the ring may no longer hold the records that follow it. */
     REQUIRE(!*HS(hidden, initialized) || ld32(CP(checkpoint, frame)) >= ld32(HS(hidden, checkpoint_frame)), FrameMismatch);
     TRY(check_against_log(checkpoint, hidden, log));
     u8 hash[32];
@@ -253,7 +253,7 @@ NOINLINE u64 checkpoint_close(Account *accounts, const Input *input) {
     return close_account(checkpoint, payer);
 }
 
-/* Checkpoint A and B are no longer there. */
+/* Checks that checkpoints A and B no longer exist. */
 NOINLINE u64 check_checkpoints_gone(const Account *checkpoints, const Account *hidden) {
     for (u8 slot = 0; slot < 2; slot++) {
         Slice seeds[3] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}};
@@ -262,7 +262,7 @@ NOINLINE u64 check_checkpoints_gone(const Account *checkpoints, const Account *h
     return 0;
 }
 
-/* close: signer s, hidden_state w, session_state, payer w, receipt w. Checkpoints and deposit are gone. */
+/* close: signer s, hidden_state w, session_state, payer w, receipt w. Checkpoints and deposit must be gone. */
 NOINLINE u64 close(Account *accounts, const Input *input) {
     NEED(5, 0);
     Account *hidden = &accounts[1];
@@ -272,7 +272,7 @@ NOINLINE u64 close(Account *accounts, const Input *input) {
     return close_component(hidden, &accounts[3], &accounts[4]);
 }
 
-/* What came back from a rollup: it was handed over with nothing hanging on it. */
+/* Clears `holds` on the way back from a rollup: nothing depended on the state when it was handed over. */
 static void returned(Account *component) { *HS(component, holds) = 0; }
 
 #include "deposit.h"

@@ -43,8 +43,8 @@ NOINLINE u64 transfer(const Account *from, const Account *to, u64 lamports) {
     return call(&ix, infos, 2, 0);
 }
 
-/* Makes `account`, which holds the rent already, one of `owner` with `len` bytes. `beside` is passed along: an account of
- * the running program whose lamports have changed in this instruction has to be in every call, for the sums to match. */
+/* Gives `account`, which already holds the rent, to `owner`, with `len` bytes. `beside` is passed along, because an
+ * account of the running program whose lamports changed in this instruction must be in every call. */
 NOINLINE u64 create_paid(const Account *beside, Account *account, u64 len, const u8 *owner, const SignerSeeds *seeds) {
     u8 data[36];
     Account infos[2] = {*account, *beside};
@@ -61,8 +61,8 @@ NOINLINE u64 create_paid(const Account *beside, Account *account, u64 len, const
     return 0;
 }
 
-/* Creates `account`, the PDA of `owner` that `seeds` (bump included) signs for. An account that holds lamports
- * already is topped up, allocated and assigned instead, so that nobody can block an address by funding it. */
+/* Creates `account`, the PDA of `owner` that `seeds` (bump included) sign for. An account that already holds lamports
+ * is topped up, allocated and assigned instead, so that nobody can block an address by funding it. */
 NOINLINE u64 create(const Account *payer, Account *account, u64 len, const u8 *owner, const SignerSeeds *seeds) {
     u8 data[52];
     u64 minimum = rent_minimum(len);
@@ -93,7 +93,7 @@ NOINLINE u64 create(const Account *payer, Account *account, u64 len, const u8 *o
     return 0;
 }
 
-/* Grows an account of the running program to `len`, the rent from `payer`, which signs. */
+/* Grows an account of the running program to `len`. `payer`, which signs, pays the rent. */
 NOINLINE u64 grow(const Account *payer, Account *account, u64 len) {
     REQUIRE(account->is_writable, InvalidAccount);
     u64 minimum = rent_minimum(len);

@@ -15,14 +15,14 @@ typedef enum { SYSTEM_NONE, SYSTEM_LIFECYCLE, SYSTEM_INPUT, SYSTEM_INFERENCE } S
 #define COMPONENT_SIZE sizeof(COMPONENT)
 #define ENTITY OFF(COMPONENT, entity)
 
-/* An account of this component, initialized. */
+/* Checks that the account is an initialized one of this component. */
 INLINE u64 check_component(const Account *a) {
     REQUIRE(key_eq(a->owner, COMPONENT_ID) && a->data_len >= COMPONENT_SIZE && ld64(a->data) == COMPONENT_DISC,
             InvalidAccount);
     return 0;
 }
 
-/* An account of another program with this discriminator and at least `size` bytes. */
+/* Checks that the account is another program's, with this discriminator and at least `size` bytes. */
 INLINE u64 check_foreign(const Account *a, const u8 *owner, u64 disc, u64 size) {
     REQUIRE(key_eq(a->owner, owner) && a->data_len >= size && ld64(a->data) == disc, InvalidAccount);
     return 0;
@@ -51,9 +51,9 @@ INLINE u64 top_instruction(const Account *sysvar, Top *top) {
     return 0;
 }
 
-/* Which of our systems the top-level World apply runs. World calls whatever programs stand in the pairs, and such a
- * program could call update() with a struct of its own: so the pairs have to be ours too, and then nobody but World
- * and our own programs runs in this instruction. */
+/* Which of our systems the top-level World apply runs. World calls whatever programs the pairs name, and such a
+ * program could call update() with a struct of its own. So the pairs must be ours too; then only World and our own
+ * programs run in this instruction. */
 NOINLINE u64 applied_system(const Account *sysvar, bool with_session, System *system) {
     Top top;
     TRY(top_instruction(sysvar, &top));
@@ -81,7 +81,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len);
 /* 0 if nothing depends on the component, so that destroy() may take it: defined by each component. */
 static u64 check_unused(const Account *component);
 
-/* Replaces the struct. Entity, payer and metadata are not a system's to change. */
+/* Replaces the struct. A system must not change entity, payer and metadata. */
 INLINE u64 replace(Account *component, const u8 *data) {
     REQUIRE(key_eq(component->data + ENTITY, data + ENTITY - 8) && key_eq(component->data + PAYER, data + PAYER - 8) &&
                 key_eq(component->data + METADATA, data + METADATA - 8),
@@ -90,7 +90,7 @@ INLINE u64 replace(Account *component, const u8 *data) {
     return 0;
 }
 
-/* update: component w, authority s, instructions sysvar. update_with_session: and the session token. */
+/* update: component w, authority s, instructions sysvar. update_with_session: also the session token. */
 NOINLINE u64 update(Account *accounts, const Input *input, bool with_session) {
     REQUIRE(input->n >= (with_session ? 4 : 3), InvalidAccount);
     Account *component = &accounts[0];
@@ -116,7 +116,7 @@ NOINLINE u64 update(Account *accounts, const Input *input, bool with_session) {
 }
 
 #ifdef SESSION_COMPONENT
-/* A key as authority could destroy a match's component, and could refuse the crank's frames. */
+/* Only World may be the authority: a key could destroy a match's component, or refuse the crank's frames. */
 #define CHECK_AUTHORITY(authority) REQUIRE(key_eq((authority)->key, ID_WORLD), InvalidAuthority)
 #else
 #define CHECK_AUTHORITY(authority) (void)(authority)
@@ -147,9 +147,9 @@ NOINLINE u64 initialize(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* destroy: authority s, receiver w, entity, component w, program data, instructions sysvar, system program. For the
- * metadata authority and the program's upgrade authority, and only while nothing depends on the component. The receiver
- * is the payer. */
+/* destroy: authority s, receiver w, entity, component w, program data, instructions sysvar, system program. Only the
+ * metadata authority or the program's upgrade authority may call it, and only while nothing depends on the component.
+ * The receiver must be the payer. */
 NOINLINE u64 destroy(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 7, InvalidAccount);
     const Account *authority = &accounts[0], *entity = &accounts[2], *program_data = &accounts[4];
@@ -172,7 +172,7 @@ NOINLINE u64 destroy(Account *accounts, const Input *input) {
     return close_account(component, &accounts[1]);
 }
 
-/* Direct instructions of the component: InstructionUnknown where it has none of this discriminator. */
+/* Runs the component's direct instruction. InstructionUnknown where none has this discriminator. */
 static u64 direct(u64 disc, Account *accounts, const Input *input);
 
 #define MAX_ACCOUNTS 16
@@ -189,7 +189,7 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
     return direct(disc, accounts, &input);
 }
 
-/* Arguments of a direct instruction, behind the discriminator. */
+/* The arguments of a direct instruction, which follow the discriminator. */
 #define ARGS (input->data + 8)
 #define NEED(n_accounts, args_len) \
     REQUIRE(input->n >= (n_accounts), InvalidAccount); \

@@ -1,13 +1,13 @@
-/* Handing a component over to a rollup and taking it back, as MagicBlock's delegation program wants it. Included by the
- * four components of a session; who may do it is in session.h's words: player 1 hands over while nobody has joined, so
- * that player 2 can see where the match will be played; a player or the writer takes back what has ended. */
+/* Handing a component over to a rollup and taking it back, as MagicBlock's delegation program demands. Included by the
+ * four components of a session. Player 1 hands over while nobody has joined, so that player 2 can see where the match
+ * will be played. A player or the writer takes back what has ended. */
 #pragma once
 #include "session.h"
 
 #define MAGIC_COMMIT_AND_UNDELEGATE 2 /* ScheduleCommitAndUndelegate of the rollup's Magic program, bincode u32 */
 
-/* `other` is the session's component of `program`, also while it is delegated: an account at that address which belongs
- * to the delegation program can only have been handed over by `program` itself. */
+/* Checks that `other` is the session's component of `program`, even while it is delegated. If the delegation program
+ * owns the account at that address, only `program` itself can have handed it over. */
 NOINLINE u64 check_sibling_anywhere(const Account *other, const u8 *program, u64 disc, u64 size, const u8 *entity) {
     REQUIRE((key_eq(other->owner, program) || key_eq(other->owner, ID_DELEGATION)) && other->data_len >= size &&
                 ld64(other->data) == disc,
@@ -28,8 +28,8 @@ NOINLINE u64 component_bump(const Account *component, const u8 *entity, u8 *bump
     return 0;
 }
 
-/* Nothing of the writer's, and no deposit, depends on the session here: a checkpoint or ring could not be given back
- * while session or hidden state are elsewhere, but by the validator that player 1 chose. */
+/* Checks that no account of the writer's, and no deposit, depends on the session here. While session or hidden state
+ * are in a rollup, only the validator that player 1 chose could return a checkpoint or ring. */
 NOINLINE u64 check_nothing_stranded(const Account *hidden, const Account *log, const u8 *entity) {
     TRY(check_sibling_anywhere(hidden, ID_HIDDEN_STATE, DISC_HiddenState, sizeof(HiddenState), entity));
     TRY(check_sibling_anywhere(log, ID_FRAME_LOG, DISC_FrameLog, sizeof(FrameLog), entity));
@@ -38,7 +38,7 @@ NOINLINE u64 check_nothing_stranded(const Account *hidden, const Account *log, c
     return 0;
 }
 
-/* Writes down who paid for the component, where no validator can change it, and that this is `payer`. */
+/* Stores who paid for the component where no validator can change it, and checks that this is `payer`. */
 NOINLINE u64 write_receipt(const Account *payer, const Account *component, Account *receipt) {
     u8 key[32], bump, pda[32];
     TRY(read_payer(component, receipt, key));
@@ -89,7 +89,7 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     /* the receipt has the payer from here on. The delegation program takes back only what process_undelegation leaves as
      * the rollup committed it, so the field is zero on the way there, and again when it comes back */
     zero(buffer->data + PAYER, 32);
-    /* an account can be given away only empty; the delegation program fills it again from the buffer */
+    /* only an empty account can be given away; the delegation program fills it again from the buffer */
     zero(component->data, COMPONENT_SIZE);
     copy(component->owner, ID_SYSTEM_PROGRAM, 32);
     u8 assign[36];

@@ -17,7 +17,7 @@ INLINE bool json_take(Json *j, u8 c) {
     return 1;
 }
 
-/* Past a string whose opening quote was taken; `text` gets its raw bytes, escapes as they stand. */
+/* Skips a string after its opening quote. `text` gets its raw bytes, with escapes unchanged. */
 NOINLINE u64 json_string(Json *j, Slice *text) {
     text->data = j->p;
     for (; j->p < j->end; j->p++) {
@@ -30,7 +30,7 @@ NOINLINE u64 json_string(Json *j, Slice *text) {
     return InvalidArguments;
 }
 
-/* The next key of the object, its colon taken. `first` on the first call; key->data is 0 behind the last one. */
+/* Reads the next key of the object and its colon. `first` on the first call; key->data is 0 after the last key. */
 NOINLINE u64 json_key(Json *j, Slice *key, bool first) {
     key->data = 0;
     if (json_take(j, '}')) return 0;
@@ -40,7 +40,7 @@ NOINLINE u64 json_key(Json *j, Slice *key, bool first) {
     return json_take(j, ':') ? 0 : InvalidArguments;
 }
 
-/* Past any value. */
+/* Skips any value. */
 NOINLINE u64 json_skip(Json *j) {
     u64 depth = 0;
     Slice ignored;
@@ -66,7 +66,7 @@ NOINLINE u64 json_skip(Json *j) {
 
 typedef struct { u64 magnitude; bool negative; } Number;
 
-/* An integer, bare or in quotes. A fraction or exponent stays behind, where no value may be followed by it. */
+/* Reads an integer, bare or in quotes. A fraction or exponent is left over, which the caller then refuses. */
 NOINLINE u64 json_number(Json *j, Number *out) {
     bool quoted = json_take(j, '"');
     out->negative = j->p < j->end && *j->p == '-';
@@ -158,7 +158,7 @@ NOINLINE u64 json_i8(Json *j, u8 *out) {
     return 0;
 }
 
-/* A key's name equals a literal. */
+/* Whether a key's name equals a literal. */
 #define JSON_IS(key, literal) \
     ((key).len == sizeof(literal) - 1 && json_equal((key).data, (const u8 *)(literal), sizeof(literal) - 1))
 INLINE bool json_equal(const u8 *a, const u8 *b, u64 len) {

@@ -21,7 +21,7 @@ typedef u64 __attribute__((may_alias)) u64_any;
 #define TRY(expression) do { u64 error_ = (expression); if (error_) return error_; } while (0)
 #define REQUIRE(condition, error) do { if (!(condition)) return (error); } while (0)
 
-/* Plain loads and stores: the VM allows unaligned access, while clang would take packed fields apart into bytes. */
+/* Plain loads and stores: the VM allows unaligned access, but clang would split packed fields into bytes. */
 INLINE u16 ld16(const u8 *p) { return *(const u16_any *)p; }
 INLINE u32 ld32(const u8 *p) { return *(const u32_any *)p; }
 INLINE u64 ld64(const u8 *p) { return *(const u64_any *)p; }
@@ -49,8 +49,8 @@ typedef struct { const u8 *program_id; const Meta *metas; u64 n; const u8 *data;
 typedef struct { const u8 *data; u64 len; } Slice;
 typedef struct { const Slice *seeds; u64 n; } SignerSeeds;
 
-/* A string literal as a slice. A call, since a plain initializer becomes a constant that holds a pointer, which the
- * linker refuses. */
+/* A string literal as a slice. This is a call, because a plain initializer becomes a constant that holds a pointer,
+ * which the linker refuses. */
 INLINE Slice slice(const void *data, u64 len) {
     Slice s = {data, len};
     return s;
@@ -94,7 +94,7 @@ typedef struct {
     const u8 *program_id;
 } Input;
 
-/* Reads the input region into `accounts` (at most `max`; further ones are passed over). Layout: reference of the
+/* Reads the input region into `accounts` (at most `max`; further ones are skipped). Layout: reference of the
  * loader's aligned serialization: per account dup u8, signer, writable, executable, 4 spare, key, owner, lamports,
  * data_len, data, MAX_INCREASE spare, padding to 8, rent_epoch; a duplicate is its index and 7 bytes. */
 INLINE Input parse_input(const u8 *in, Account *accounts, u64 max) {
@@ -130,7 +130,7 @@ INLINE Input parse_input(const u8 *in, Account *accounts, u64 max) {
     return input;
 }
 
-/* Sets an account's data length; the new bytes of a growth are zero. At most MAX_INCREASE above its length at entry. */
+/* Sets an account's data length; new bytes are zero. At most MAX_INCREASE above its length at entry. */
 INLINE void resize(Account *a, u64 len) {
     a->data_len = len;
     st64(a->data - 8, len);

@@ -2,7 +2,7 @@
 #pragma once
 #include "component.h"
 
-/* `other` belongs to the entity whose key is at `entity`. */
+/* Checks that `other` belongs to the entity whose key is at `entity`. */
 INLINE u64 check_sibling(const Account *other, const u8 *owner, u64 disc, u64 size, u64 entity_offset, const u8 *entity) {
     TRY(check_foreign(other, owner, disc, size));
     REQUIRE(key_eq(other->data + entity_offset, entity), EntityMismatch);
@@ -15,8 +15,8 @@ INLINE u64 check_sibling(const Account *other, const u8 *owner, u64 disc, u64 si
 
 INLINE u8 session_status(const Account *session) { return *SS(session, status); }
 
-/* The session has ended, and its result and log have been readable for as long as the session says. A match without a
- * frame has no result. */
+/* Checks that the session has ended, and that its challenge time, in which anybody can read result and log, is over. A
+ * match without a frame has no result, and so no challenge time. */
 NOINLINE u64 check_settled(const Account *session) {
     REQUIRE(session_status(session) == STATUS_ENDED, NotEnded);
     if (ld32(SS(session, frame)) == 0) return 0;
@@ -24,13 +24,13 @@ NOINLINE u64 check_settled(const Account *session) {
     return 0;
 }
 
-/* The session is over: anybody may give the lamports back to whom they belong. */
+/* Checks that the session is over. Anybody may then return the lamports to their owners. */
 INLINE u64 check_returning(const Account *signer, const Account *session) {
     TRY(check_signer(signer));
     return check_settled(session);
 }
 
-/* The bound writer of the session signs. */
+/* Checks that the session's bound writer signs. */
 INLINE u64 check_writer(const Account *writer, const Account *hidden) {
     TRY(check_signer(writer));
     REQUIRE(key_eq(hidden->data + OFF(HiddenState, writer), writer->key), WriterMismatch);
@@ -44,14 +44,14 @@ NOINLINE u64 check_pda(const Account *account, const u8 *owner, const Slice *see
     return 0;
 }
 
-/* `account` is the PDA of `owner` for `seeds` and that program no longer owns it. */
+/* Checks that `account` is the PDA of `owner` for `seeds`, and that this program no longer owns it. */
 NOINLINE u64 check_gone(const Account *account, const u8 *owner, const Slice *seeds, u64 n) {
     TRY(check_pda(account, owner, seeds, n));
     REQUIRE(!key_eq(account->owner, owner), StillOpen);
     return 0;
 }
 
-/* As check_gone, and nobody else owns it either: a component in a rollup comes back. */
+/* Like check_gone, and no other program may own it either, since a component in a rollup comes back. */
 NOINLINE u64 check_closed(const Account *account, const u8 *owner, const u8 *entity) {
     Slice seed = {entity, 32};
     TRY(check_pda(account, owner, &seed, 1));
@@ -59,8 +59,8 @@ NOINLINE u64 check_closed(const Account *account, const u8 *owner, const u8 *ent
     return 0;
 }
 
-/* What keeps the payer of a component that was in a rollup, where the validator could have written another key: the PDA
- * ["payer", entity] of the component's program. */
+/* The receipt stores the payer of a component that was in a rollup, where the validator could have written another key.
+ * It is the PDA ["payer", entity] of the component's program. */
 #define RECEIPT_SEEDS(entity_key) {LITERAL(SEED_RECEIPT), {(entity_key), 32}, {&bump, 1}}
 
 INLINE bool has_receipt(const Account *receipt) {
@@ -68,7 +68,7 @@ INLINE bool has_receipt(const Account *receipt) {
            ld64(receipt->data) == DISC_Receipt;
 }
 
-/* The key that paid for a component, into `payer`. */
+/* Copies the key that paid for a component into `payer`. */
 NOINLINE u64 read_payer(const Account *component, const Account *receipt, u8 *payer) {
     const u8 *entity = component->data + ENTITY;
     Slice seeds[2] = {LITERAL(SEED_RECEIPT), {entity, 32}};
@@ -80,8 +80,8 @@ NOINLINE u64 read_payer(const Account *component, const Account *receipt, u8 *pa
     return 0;
 }
 
-/* A component may be closed for `payer`, who paid for it: before CREATE, or where no session is left, by that key alone;
- * while player 2 is waited for, by player 1; afterwards by anybody. */
+/* Checks that the signer may close a component for `payer`, who paid for it. Before CREATE, or where no session is
+ * left, only that key may; while player 2 is awaited, player 1; afterwards anybody. */
 NOINLINE u64 check_closing(const Account *signer, const Account *component, const Account *session,
                            const Account *payer, const Account *receipt) {
     u8 key[32];
@@ -101,7 +101,7 @@ NOINLINE u64 check_closing(const Account *signer, const Account *component, cons
     return 0;
 }
 
-/* Closes a component, and its receipt: all lamports to the key that paid them. */
+/* Closes a component and its receipt. All lamports go to the key that paid them. */
 NOINLINE u64 close_component(Account *component, const Account *payer, Account *receipt) {
     if (has_receipt(receipt)) TRY(close_account(receipt, payer));
     return close_account(component, payer);

@@ -10,7 +10,7 @@
 #define AUTHORITY 0
 #define SESSION 1
 
-/* The arguments behind discriminator and length. */
+/* The arguments, which follow discriminator and length. */
 INLINE u64 system_args(const Input *input, Slice *args) {
     REQUIRE(input->len >= 8, InstructionUnknown);
     u64 disc = ld64(input->data);
@@ -26,7 +26,7 @@ INLINE u64 check_owned(const Account *a, const u8 *owner, u64 disc, u64 size) {
     return 0;
 }
 
-/* Each component is its program's, and all are of one entity. */
+/* Checks that each component belongs to its program, and that all are of one entity. */
 INLINE u64 check_two(const Account *accounts, u64 n, u64 buffer) {
     REQUIRE(n > buffer, InvalidAccount);
     TRY(check_owned(&accounts[SESSION], ID_SESSION_STATE, DISC_SessionState, sizeof(SessionState)));
@@ -60,7 +60,7 @@ INLINE void output_begin(Output *out, u32 entries) {
     out->end = out->bytes + 4;
 }
 
-/* Appends a copy of the component's struct. The result is such that result + OFF(T, field) is that field. */
+/* Appends a copy of the component's struct. The result + OFF(T, field) is the address of that field. */
 NOINLINE u8 *output_struct(Output *out, const Account *component, u64 size) {
     u8 *entry = out->end;
     st32(entry, size - 8);
@@ -84,20 +84,20 @@ INLINE void output_four(Output *out, const Account *accounts, Structs *s) {
     s->log = output_struct(out, &accounts[LOG], sizeof(FrameLog));
 }
 
-/* Binary or JSON: the first byte that is not white space says which. */
+/* Whether the arguments are JSON and not binary: the first byte that is not white space decides. */
 INLINE bool is_json(const Slice *args, Json *json) {
     json->p = args->data;
     json->end = args->data + args->len;
     return json_take(json, '{');
 }
 
-/* Behind the object only white space stands. */
+/* Checks that only white space follows the object. */
 INLINE u64 json_end(Json *json) {
     json_space(json);
     return json->p == json->end ? 0 : InvalidArguments;
 }
 
-/* The arguments in binary, `size` bytes: as they came, or as `parse` makes them of JSON in `parsed`. */
+/* The arguments in binary, `size` bytes: unchanged, or as `parse` writes them from JSON into `parsed`. */
 INLINE u64 args_of_either(const Input *input, u64 size, u64 (*parse)(Json *, u8 *), u8 *parsed, const u8 **args) {
     Slice raw;
     TRY(system_args(input, &raw));

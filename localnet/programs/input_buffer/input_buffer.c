@@ -14,7 +14,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     return replace(component, data);
 }
 
-/* JOIN came: the match reads its inputs here. */
+/* StillOpen after JOIN, because the match then reads its inputs here. */
 static u64 check_unused(const Account *component) {
     REQUIRE(ld32(component->data + OFF(InputBuffer, frame)) == 0, StillOpen);
     return 0;

@@ -1,4 +1,4 @@
-/* Component model-manifest: what a cartridge is, and where its shards lie. */
+/* Component model-manifest: what a cartridge is, and where its shards are. */
 #include "awm_layout.h"
 #define COMPONENT ModelManifest
 #define COMPONENT_ID ID_MODEL_MANIFEST
@@ -28,7 +28,7 @@ NOINLINE u64 check_authority(const Account *authority, const Account *manifest) 
 
 INLINE bool inside(u64 offset, u64 end, u64 first, u64 last) { return offset >= first && end <= last; }
 
-/* manifest_write(offset u16, bytes): authority s, manifest w. Not authority, ready, entity or metadata. */
+/* manifest_write(offset u16, bytes): authority s, manifest w. Refuses authority, ready, entity and metadata. */
 NOINLINE u64 manifest_write(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 2, InvalidAccount);
     REQUIRE(input->len >= 14, InvalidArguments);

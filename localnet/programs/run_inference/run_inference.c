@@ -3,7 +3,7 @@
 
 typedef FrameArgs Args;
 
-/* The input that a frame used is the one the buffer holds, or, where none came, the held or the neutral one. */
+/* Checks a frame's input: the one that the buffer holds or, where none came, the held or the neutral one. */
 INLINE u64 check_input(const u8 *buffer, const u8 *args, u64 player) {
     bool ready = buffer[OFF(InputBuffer, p1_ready) + player];
     u64 used = ld64(args + OFF(Args, inputs) + 8 * player), held = ld64(buffer + OFF(InputBuffer, player1) + 8 * player);
@@ -14,7 +14,7 @@ INLINE u64 check_input(const u8 *buffer, const u8 *args, u64 player) {
     return 0;
 }
 
-/* Both structs are in the ranges of the contract, and the character has not changed. */
+/* Checks that both structs are in the contract's ranges, and that the character has not changed. */
 INLINE u64 check_player(const u8 *p, const u8 *before, const u8 *f) {
     REQUIRE(PlayerState_in_range(p) && p[OFF(PlayerState, character)] == before[OFF(PlayerState, character)],
             InvalidPlayerState);
@@ -44,7 +44,7 @@ NOINLINE u64 check_frame(const Account *accounts, const u8 *args) {
     return check_player(players + sizeof(PlayerState), before + sizeof(PlayerState), feedback + sizeof(Feedback));
 }
 
-/* The buffer moves on to the frame after: what waited becomes current, else the last input is held. */
+/* Moves the buffer to the next frame: an input that waited becomes current, and otherwise the last one is held. */
 INLINE void advance_buffer(u8 *buffer, u32 coming) {
     st32(buffer + OFF(InputBuffer, frame), coming);
     for (u64 player = 0; player < 2; player++) {
@@ -83,7 +83,7 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
         (max_frames && frame >= max_frames))
         s.session[OFF(SessionState, status)] = STATUS_ENDED;
 
-    /* SHA-256(previous ‖ frame ‖ inputs ‖ sources ‖ players ‖ feedback): all but epoch stand together in the args. */
+    /* SHA-256(previous ‖ frame ‖ inputs ‖ sources ‖ players ‖ feedback), in the args' order without epoch. */
     u8 *chain = s.hidden + OFF(HiddenState, chain_hash), hash[32];
     Slice parts[3] = {{chain, 32},
                       {args + OFF(Args, frame), 4},
@@ -95,7 +95,7 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
 
     advance_buffer(s.buffer, frame + 1);
 
-    u8 *record = out.end; /* behind the log's struct, which is the last entry */
+    u8 *record = out.end; /* follows the log's struct, which is the last entry */
     st16(s.log + OFF(FrameLog, write_index), frame % ld16(s.log + OFF(FrameLog, capacity)));
     st32(s.log + OFF(FrameLog, total_frames), frame);
     st32(s.log + 4, sizeof(FrameLog) - 8 + sizeof(FrameRecord)); /* the entry's length, in front of the struct */

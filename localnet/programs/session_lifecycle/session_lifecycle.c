@@ -6,7 +6,7 @@ typedef LifecycleArgs Args;
 #define NUMBER_KEYS 8
 #define ALL_KEYS 10
 
-/* Reads a numeric key's value into its place; `bit` says which of the keys it was. */
+/* Reads a numeric key's value into its place; `bit` is set to that key's bit. */
 #define NUMERIC(name, position) \
     if (JSON_IS(*key, #name)) { *bit = (position); return json_unsigned(json, args + OFF(Args, name), sizeof(((Args *)0)->name)); }
 
@@ -49,7 +49,7 @@ NOINLINE u64 parse_json(Json *json, u8 *args) {
     return json_end(json);
 }
 
-/* The other three are as initialize() made them: nothing of an earlier match is in them. */
+/* Checks that the other three are as initialize() made them, without a trace of an earlier match. */
 INLINE u64 check_pristine(const Structs *s) {
     const u8 *hidden = s->hidden, *log = s->log;
     REQUIRE(key_zero(hidden + OFF(HiddenState, writer)), WriterAlreadyBound);
@@ -61,7 +61,7 @@ INLINE u64 check_pristine(const Structs *s) {
     return 0;
 }
 
-/* Only who paid for the session makes it: nobody slips in between initialize and CREATE. */
+/* Only the key that paid for the session may create it, so that nobody else can between initialize and CREATE. */
 NOINLINE u64 create_session(const u8 *args, const Structs *s) {
     u8 *state = s->session;
     REQUIRE(state[OFF(SessionState, status)] == STATUS_CREATED && key_zero(state + OFF(SessionState, player1)),
@@ -102,8 +102,8 @@ INLINE void start_position(u8 *player, i32 x, u8 facing) {
     player[OFF(PlayerState, character)] = character;
 }
 
-/* SHA-256("awm:genesis:v1" ‖ session key ‖ model ‖ stage ‖ seed ‖ max_frames ‖ players), and over that the cartridge's
- * hash, which pin_cartridge adds where it comes after JOIN. */
+/* SHA-256("awm:genesis:v1" ‖ session key ‖ model ‖ stage ‖ seed ‖ max_frames ‖ players), hashed again with the
+ * cartridge's hash. pin_cartridge does that step where it comes after JOIN. */
 NOINLINE void genesis(const u8 *session_key, const u8 *state, u8 *hidden) {
     u8 *out = hidden + OFF(HiddenState, chain_hash), *cartridge = hidden + OFF(HiddenState, cartridge_hash);
     Slice parts[7] = {
@@ -147,7 +147,7 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
     return 0;
 }
 
-/* The session is dead: what lies in its accounts would lie there for ever. */
+/* Checks that the session is dead, so that its accounts would otherwise hold their lamports for ever. */
 NOINLINE u64 check_idle(const u8 *state, bool writer) {
     bool waiting = state[OFF(SessionState, status)] == STATUS_WAITING_PLAYERS;
     i64 silent = unix_time() - (i64)ld64(state + OFF(SessionState, last_update));
@@ -158,7 +158,7 @@ NOINLINE u64 check_idle(const u8 *state, bool writer) {
     return 0;
 }
 
-/* A player ends a session when it likes, the writer once it is dead, anybody once all have left it for a week. */
+/* A player may always end the session, the writer once it is dead, and anybody once all have left it for a week. */
 NOINLINE u64 end_session(const u8 *args, const Structs *s) {
     u8 *state = s->session, status = state[OFF(SessionState, status)];
     const u8 *who = args + OFF(Args, player);

@@ -11,20 +11,20 @@
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
     if (system == SYSTEM_INPUT) {
-        /* World writes every pair back: submit-input reads the session and may hand it back unchanged. */
+        /* World writes every pair back, so submit-input, which only reads the session, may return it unchanged. */
         REQUIRE(same(component->data + 8, data, len), StructChanged);
         return 0;
     }
     return replace(component, data);
 }
 
-/* CREATE came: players, writer and the other three components depend on the session. */
+/* StillOpen after CREATE, because players, writer and the other three components then depend on the session. */
 static u64 check_unused(const Account *component) {
     REQUIRE(session_status(component) == STATUS_CREATED, StillOpen);
     return 0;
 }
 
-/* close: signer s, session_state w, hidden_state, input_buffer, frame_log, payer w, receipt w. The last of the four. */
+/* close: signer s, session_state w, hidden_state, input_buffer, frame_log, payer w, receipt w. This one closes last. */
 NOINLINE u64 close(Account *accounts, const Input *input) {
     NEED(7, 0);
     Account *session = &accounts[1];
@@ -37,7 +37,7 @@ NOINLINE u64 close(Account *accounts, const Input *input) {
     return close_component(session, &accounts[5], &accounts[6]);
 }
 
-/* A status that exists, and no update in the future: so that the session can be ended and closed, whatever was written. */
+/* Corrects an unknown status and a future update time, so that the session can always be ended and closed. */
 static void returned(Account *component) {
     i64 now = unix_time();
     if ((i64)ld64(SS(component, last_update)) > now) st64(SS(component, last_update), now);

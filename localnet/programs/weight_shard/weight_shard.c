@@ -26,7 +26,7 @@ NOINLINE u64 check_authority(const Account *authority, const Account *shard) {
     return 0;
 }
 
-/* Its bytes may still change: hashing freezes them, leaf by leaf. */
+/* Checks that the bytes may still change; hashing freezes them, leaf by leaf. */
 INLINE u64 check_open(const Account *shard) {
     REQUIRE(!*WS(shard, finalized) && ld16(WS(shard, leaves_hashed)) == 0, ShardFinalized);
     return 0;
@@ -75,8 +75,8 @@ INLINE void node(const u8 *left, const u8 *right, u8 *out) {
     sol_sha256(parts, 3, out);
 }
 
-/* Hashes leaf `index` and merges it into the frontier, as a binary counter carries: slot k holds the root of a perfect
- * subtree of 2^k leaves. */
+/* Hashes leaf `index` and merges it into the frontier, which works like a binary counter with carries: slot k holds the
+ * root of a perfect subtree of 2^k leaves. */
 NOINLINE void add_leaf(const Account *shard, u64 index) {
     u64 offset = index * LEAF_BYTES, rest = ld32(WS(shard, data_size)) - offset;
     u8 prefix = 0, *frontier = WS(shard, frontier), hash[32], merged[32];
@@ -92,7 +92,7 @@ NOINLINE void add_leaf(const Account *shard, u64 index) {
     copy(frontier, hash, 32);
 }
 
-/* shard_hash_leaves(count u16): authority s, shard w. At most as many as are left. */
+/* shard_hash_leaves(count u16): authority s, shard w. Hashes at most as many as are left. */
 NOINLINE u64 shard_hash_leaves(Account *accounts, const Input *input) {
     NEED(2, 2);
     Account *shard = &accounts[1];
@@ -105,7 +105,7 @@ NOINLINE u64 shard_hash_leaves(Account *accounts, const Input *input) {
     while (done < stop) add_leaf(shard, done++);
     st16(WS(shard, leaves_hashed), done);
     if (done < total) return 0;
-    /* The root joins the perfect subtrees from the smallest, rightmost one on. */
+    /* The root joins the perfect subtrees, beginning with the smallest, which is the rightmost. */
     u8 root[32], joined[32], *frontier = WS(shard, frontier);
     bool any = 0;
     for (u64 bits = done; bits; bits >>= 1, frontier += 32) {

@@ -1,6 +1,6 @@
-/* World: BOLT's world program, interface-compatible with the real 0.2.4 in both directions. Errors of its own are the
- * real one's, errors of account checks are Anchor's. Deviations, all stricter or kinder: add_authority by a stranger is
- * refused (the real one does nothing and succeeds), remove_authority and remove_system give the rent back. */
+/* World: BOLT's world program, interface-compatible with the real 0.2.4 in both directions. Its own errors are
+ * the real World's, and errors of account checks are Anchor's. It differs in two ways: add_authority by a stranger is
+ * refused (the real one does nothing and succeeds), and remove_authority and remove_system return the rent. */
 #include "accounts.h"
 #include "awm_layout.h"
 
@@ -17,7 +17,7 @@ enum AnchorError {
     SysvarMismatch = 3015,
 };
 
-/* Behind the count of authorities: their keys. */
+/* The authorities' keys, which follow their count. */
 #define KEYS (OFF(World, authorities) + 4)
 #define REGISTRY_SIZE sizeof(Registry)
 #define WORLD_SIZE 33   /* no authorities, no systems */
@@ -60,7 +60,7 @@ INLINE u64 check_typed(const Account *a, const u8 *owner, u64 disc, u64 size) {
     return 0;
 }
 
-/* Where things stand in a World account: the vectors follow each other. */
+/* The offsets in a World account, whose vectors follow each other. */
 typedef struct { u32 n_keys; u8 *keys, *permissionless; u32 systems_len; u8 *systems; } WorldView;
 
 INLINE u64 view_world(const Account *world, WorldView *v) {
@@ -76,7 +76,7 @@ INLINE u64 view_world(const Account *world, WorldView *v) {
     return 0;
 }
 
-/* Index of `key` among n keys, n where it is not there. */
+/* Index of `key` among n keys, or n where it is missing. */
 INLINE u64 find_key(const u8 *keys, u64 n, const u8 *key) {
     u64 i = 0;
     while (i < n && !key_eq(keys + 32 * i, key)) i++;
@@ -130,7 +130,7 @@ NOINLINE u64 initialize_new_world(Account *a, const Input *input) {
     TRY(create(&a[0], world, WORLD_SIZE, ID_WORLD, &signer));
     st64(world->data, DISC_World);
     st64(world->data + OFF(World, id), id);
-    world->data[KEYS] = 1; /* permissionless, behind no authorities */
+    world->data[KEYS] = 1; /* permissionless; no authorities come before it */
     st64(registry->data + 8, id + 1);
     return 0;
 }
@@ -155,7 +155,7 @@ NOINLINE u64 add_entity(Account *a, const Input *input) {
     Slice seeds[5] = {LITERAL(SEED_ENTITY), {(const u8 *)&id_be, 8}, {(const u8 *)&number_be, 8}, {&bump, 1}};
     u64 n = 3;
     if (extra) {
-        REQUIRE(len - 5 <= 32, ConstraintSeeds); /* the longest seed there is */
+        REQUIRE(len - 5 <= 32, ConstraintSeeds); /* a seed has at most 32 bytes */
         seeds[n++] = (Slice){args + 5, len - 5};
     }
     REQUIRE(sol_try_find_program_address(seeds, n, ID_WORLD, pda, &bump) == 0 && key_eq(pda, entity->key),
@@ -179,14 +179,14 @@ NOINLINE void shift(u8 *data, u64 from, u64 used, i64 by) {
 
 INLINE u64 used_len(const Account *world, const WorldView *v) { return v->systems - world->data + v->systems_len; }
 
-/* Authority of the world's: signs, and is listed. */
+/* Checks that the authority signs and is listed. */
 INLINE u64 check_listed(const Account *authority, const WorldView *v) {
     REQUIRE(authority->is_signer, WorldInvalidAuthority);
     REQUIRE(find_key(v->keys, v->n_keys, authority->key) < v->n_keys, WorldInvalidAuthority);
     return 0;
 }
 
-/* Grows the world's account to `len`, rent from the authority; shrinks it, rent to the authority. */
+/* Resizes the world's account to `len`. The authority pays the rent of a growth, and gets that of a shrink. */
 NOINLINE u64 fit_world(Account *authority, Account *world, u64 len) {
     if (len > world->data_len) return grow(authority, world, len);
     u64 minimum = rent_minimum(len);
@@ -344,7 +344,7 @@ NOINLINE u64 execute_system(Account *a, const Input *input, u64 first, u64 *pair
 }
 
 /* apply(args bytes): bolt_system, authority s, instructions_sysvar, world; pairs (component_program, component w);
- * optionally the World id and extra accounts. apply_with_session: session_token behind world. */
+ * optionally the World id and extra accounts. apply_with_session: session_token follows world. */
 NOINLINE u64 apply(Account *a, const Input *input, bool with_session) {
     u64 first = with_session ? 5 : 4, pairs;
     ACCOUNTS(first);
