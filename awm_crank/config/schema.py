@@ -67,6 +67,18 @@ strangers."""
     spend_limit_lamports: _Natural = 10_000_000_000
     """The most rent, in lamports, that the crank pays for one session's checkpoints and ring. It refuses a session \
 that needs more. A model with 4.3 million parameters needs 7.1 SOL, which is 7100000000 lamports."""
+    admission: Literal["anyone", "list", "anyone-who-deposits"] = "anyone"
+    """Whose sessions the crank serves: `anyone`'s, within the limits below; those on the `list` in `crank.admitted`; \
+or those of `anyone-who-deposits` (docs/money.md), at `crank.frame_price_lamports` at least. In a rollup there are no \
+fees and player 1 pays the rent, so nobody has to deposit there."""
+    admitted: tuple[_Address, ...] = ()
+    """With `admission = "list"`: the keys of players who may be player 1, and of models that anybody may play."""
+    frame_price_lamports: _Natural = 10_000
+    """With `admission = "anyone-who-deposits"`: the least that a deposit has to pay for a frame. A frame and its \
+share of a checkpoint cost about 8,300 lamports in fees."""
+    collect_interval_s: _Natural = 60
+    """Seconds between two looks at the sessions that this key writes: dead ones are ended, and what the crank paid \
+for settled ones comes back. 0: never."""
     total_spend_limit_lamports: _Natural = 100_000_000_000
     """The most rent, in lamports, that the crank has paid for all open sessions together. Closing a session returns \
 its rent."""

@@ -8,6 +8,7 @@
 | `roster.py`       | admits sessions and lets them go                                            |
 | `admission.py`    | decides whether there is room for one more session                          |
 | `rent.py`         | limits what sessions' accounts may cost                                     |
+| `collector.py`    | ends dead sessions, and takes back what the crank paid for settled ones     |
 | `session.py`      | one served session: its machine, its accounts' keys                         |
 | `compute.py`      | runs engine steps; those that are due together share one call               |
 | `outbox.py`       | signs and sends transactions; those of one loop turn share one request      |

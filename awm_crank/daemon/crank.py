@@ -50,6 +50,7 @@ from ..telemetry.stats import Stats
 from ..wire import filters, ids, jsonrpc
 from ..wire.transaction import Signer
 from . import worlds
+from .collector import Collector
 from .compute import Compute
 from .delegated import Delegated
 from .discovery import Discovery
@@ -122,8 +123,12 @@ class Daemon:
         # what carries out the machines' commands
         self._rent = Rent(config.crank, self._rpc)
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
+        sender = Sender(self._rpc, signer, self._blockhash)
+        self._collector = Collector(
+            self._rpc, sender, self._me, lambda: self._world.key, config.crank.collect_interval_s
+        )
         self._outbox = Outbox(
-            Sender(self._rpc, signer, self._blockhash), self._me, lambda: self._world.key, self._handle,
+            sender, self._me, lambda: self._world.key, self._handle,
             self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
@@ -163,6 +168,8 @@ class Daemon:
             tasks.keep(*self._telemetry.jobs(), self._blockhash.keep_fresh(), self._lag.run())
             tasks.keep(self._world.run(), self._pubsub.run())
             tasks.keep(self._roster.watch_load(), self._discovery.run(), self._readiness.watch_base(), self._announce())
+            if self.config.crank.collect_interval_s:
+                tasks.keep(self._collector.run())
             if self._delegated is not None:
                 tasks.keep(self._delegated.run())
             if self._page is not None:

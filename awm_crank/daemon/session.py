@@ -10,7 +10,7 @@ from ..session.events import Role
 from ..session.machine import SessionMachine
 from ..session.settings import Settings
 from ..telemetry import logs
-from ..wire import bolt, ids, programs
+from ..wire import bolt, deposits, ids, programs
 from ..wire.transaction import Template
 
 
@@ -29,6 +29,7 @@ class ServedSession:
             "log": log,
             "checkpoint_a": programs.checkpoint_pda(entity, 0),
             "checkpoint_b": programs.checkpoint_pda(entity, 1),
+            "deposit": deposits.deposit_pda(entity),
         }
         self.name = str(session)
         self.log = logs.get().bind(session=self.name, entity=str(entity))
@@ -62,4 +63,7 @@ def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
         chunk_bytes=checkpoints.chunk_bytes,
         chunks_per_frame=checkpoints.chunks_per_frame,
         in_rollup=settings.in_rollup(),
+        admission=crank.admission,
+        admitted=frozenset(Pubkey.from_string(each) for each in crank.admitted),
+        frame_price_lamports=crank.frame_price_lamports,
     )

@@ -14,7 +14,7 @@ from .commands import Command, Fetch, Level, LogLine, Outcome, Release
 from .events import OWN_CAUSES, Cause, Role
 from .settings import MILLISECOND, Counters, Settings
 
-ALL: tuple[Role, ...] = ("session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b")
+ALL: tuple[Role, ...] = ("session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b", "deposit")
 SMALL: tuple[Role, ...] = ("session", "hidden", "inputs")
 FIRST_PAUSE_MS = 25
 LONGEST_PAUSE_MS = 1_000

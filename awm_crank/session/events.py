@@ -10,7 +10,7 @@ from ..engine.api import Context, Engine, State
 from ..engine.position import Position
 from ..errors import AwmError
 
-Role = Literal["session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b"]
+Role = Literal["session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b", "deposit"]
 """A session's six accounts."""
 
 Cause = Literal["endpoint", "refused", "funds", "model", "rent", "accounts", "disagreement", "checkpoint"]

@@ -15,7 +15,7 @@ from ..engine.api import Engine, State
 from ..engine.position import Position
 from ..errors import AwmError, CheckpointError, LayoutError, RpcError
 from ..wire import ids, programs
-from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, HiddenState, SessionState, peek_session
+from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, Deposit, HiddenState, SessionState, peek_session
 from . import events, setup
 from .checkpoints import Cadence, cadence
 from .claiming import Claiming
@@ -230,7 +230,11 @@ class Opening:
         self._session, self._hidden = session, hidden
         if accounts["inputs"]:
             self._learn(accounts["inputs"])
-        if hidden.writer == zero and effects.settings.adopt and session.status != ENDED:
+        if hidden.writer in (me, zero) and (refusal := self._not_admitted(session, accounts.get("deposit"))):
+            # a deposit changes the hidden state, and then the session is looked at again
+            effects.log("warning", "not served", reason=refusal)
+            effects.release(refusal, "elsewhere")
+        elif hidden.writer == zero and effects.settings.adopt and session.status != ENDED:
             self._send("bind", [(programs.bind_writer(me, effects.entity),)])
         elif hidden.writer != me:
             reason = f"its writer is {'not named' if hidden.writer == zero else hidden.writer}"
@@ -264,6 +268,24 @@ class Opening:
         else:
             self._join()
 
+    def _not_admitted(self, session: SessionState, deposit: bytes | None) -> str:
+        """Why the session is not served; empty if it is. A match that has frames is never given up for it."""
+        settings = self._effects.settings
+        if session.frame or settings.admission == "anyone":
+            return ""
+        if settings.admission == "list":
+            if {session.player1, session.model} & settings.admitted:
+                return ""
+            return f"neither its player 1 {session.player1} nor its model {session.model} is in crank.admitted"
+        if settings.in_rollup:
+            return ""
+        if not deposit:
+            return "its player 1 has deposited nothing, and crank.admission is anyone-who-deposits"
+        price = Deposit.decode(deposit).frame_lamports
+        if price < settings.frame_price_lamports:
+            return f"its deposit pays {price} lamports a frame, crank.frame_price_lamports is more"
+        return ""
+
     def _watch(self) -> None:
         self.stage, self._watched = "watch", True
         self._effects.emit(Watch(every_change=True))
@@ -290,14 +312,21 @@ class Opening:
         return verdict == "held"
 
     def _prepared(self, engine: Engine, session: SessionState, accounts: dict[Role, bytes | None]) -> bool:
-        """Whether checkpoints and ring are complete. If not, what is missing is on its way."""
+        """Whether checkpoints and ring are whole; otherwise what is missing is on its way.
+
+        Before JOIN nothing is made at the crank's own expense.
+        """
         effects, settings = self._effects, self._effects.settings
+        deposited = bool(accounts.get("deposit")) and not settings.in_rollup
+        free = settings.in_rollup or deposited
+        lamports = setup.cost(engine.state_size, self._cadence.capacity, in_rollup=free)
+        limit = settings.spend_limit_lamports
+        if session.status == WAITING_PLAYERS and not free and lamports <= limit:
+            return True
         plan = setup.missing(
             accounts, writer=settings.me, entity=effects.entity, state_size=engine.state_size, cadence=self._cadence,
-            in_rollup=settings.in_rollup,
+            in_rollup=settings.in_rollup, deposited=deposited,
         )  # fmt: skip
-        lamports = setup.cost(engine.state_size, self._cadence.capacity, in_rollup=settings.in_rollup)
-        limit = settings.spend_limit_lamports
         if not plan:
             if not self._granted:
                 self._granted = True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
 from solders.pubkey import Pubkey
 
 from .inputs import LatePolicy
 
 MILLISECOND = 1_000_000
+Admission = Literal["anyone", "list", "anyone-who-deposits"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -26,6 +29,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     chunks_per_frame: int
     in_rollup: bool
     """Sessions live in a rollup, which is another chain than the model's."""
+    admission: Admission = "anyone"
+    admitted: frozenset[Pubkey] = frozenset()
+    """Players and models that `list` admits."""
+    frame_price_lamports: int = 0
     phase: int | None = None
     """Where this session's ticks fall within the clock's periods (ns). None: wherever its first frame happens to."""
 

@@ -13,7 +13,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError
-from ..wire import layouts, programs, rollup
+from ..wire import deposits, layouts, programs, rollup
 from ..wire.accounts import FrameLog
 from .checkpoints import Cadence
 from .events import Role
@@ -43,21 +43,25 @@ def ring_capacity(log: bytes) -> int:
 
 def missing(
     accounts: dict[Role, bytes | None], *, writer: Pubkey, entity: Pubkey, state_size: int, cadence: Cadence,
-    in_rollup: bool = False,
+    in_rollup: bool = False, deposited: bool = False,
 ) -> list[tuple[Instruction, ...]]:  # fmt: skip
     """The transactions' instructions that complete the accounts; nothing when all is there.
 
     The first transaction creates what does not exist; it must land before the others are sent.
+
+    Args:
+        deposited: the session's deposit pays, not the writer.
 
     Raises:
         AccountError: what is there belongs to a state of another size, or a ring is missing from a running match.
     """
     steps: list[Instruction] = []
     create: list[Instruction] = []
+    on_chain = deposits.checkpoint_create_deposited if deposited else programs.checkpoint_create
     make, grow = (
         (rollup.checkpoint_create_ephemeral, rollup.checkpoint_grow_ephemeral)
         if in_rollup
-        else (programs.checkpoint_create, programs.checkpoint_grow)
+        else (on_chain, programs.checkpoint_grow)
     )
     for slot, role in enumerate(_CHECKPOINTS):
         data = accounts[role]
@@ -88,6 +92,9 @@ def missing(
         length = len(data or b"")
         # a ring of exactly that size without capacity lacks the last instruction only
         steps += [programs.ring_grow(writer, entity, cadence.capacity)] * max(1, _growths(length, target))
+        if create and deposited:
+            # in the same transaction, so that the ring is paid for when it grows
+            create.append(deposits.ring_fund(writer, entity, cadence.capacity))
     if create:
         # the creations alone, so that their order to the growths is certain; the growths follow in the next round
         return [tuple(create)]

@@ -131,7 +131,7 @@ async def test_kills(place: Place) -> None:
     for life, point in enumerate(POINTS):
         fault = point if ":" in point else f"{point}:{draw.randint(1, 12)}"
         crank = place.crank(place.settings(checkpoints=checkpoints, fault_kill_at=fault), name=f"life{life}")
-        if joined is None and point == "warm-up:1":
+        if joined is None and point.startswith("setup"):
             await place.join(match)
             joined = True
             playing = asyncio.create_task(place.play(match))
@@ -202,12 +202,13 @@ async def test_total_spending_limit(place: Place) -> None:
     crank = place.crank(place.settings(total_spend_limit_lamports=one))
     await crank.ready()
     first = await place.create(max_frames=5)
-    await until(lambda: bool(crank.lines("ready")[1:]))
+    await place.join(first)
+    await until(lambda: bool(crank.lines("restoring")))
     second = await place.create(max_frames=5)
+    await place.join(second)
     await until(lambda: bool(crank.lines("trying again")))
     assert "crank.total_spend_limit_lamports" in crank.lines("trying again")[0]["problem"]
     assert (await place.show(second)).checkpoints == (None, None)
-    await place.join(first)
     await place.play(first)
     await place.when(first, finished)
     await session.close(place.chain, place.players[0], first.session)

@@ -103,6 +103,8 @@ class FakeChain:
     refuse: dict[str, deque[int | None]] = field(default_factory=dict)
     """point → refusals to give instead of doing it (None: no answer, though it lands; -1: an answer of 503)"""
     log_of: list[str] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    """names of the direct instructions that came"""
 
     def __post_init__(self) -> None:
         zero = ids.ZERO_KEY
@@ -120,7 +122,7 @@ class FakeChain:
         log = FrameLog(0, 0, zero, ENTITY, 0, OTHER, zero, 0, ids.WORLD, b"")
         self.accounts = {
             "session": session.encode(), "hidden": hidden.encode(), "inputs": inputs.encode(), "log": log.encode(),
-            "checkpoint_a": None, "checkpoint_b": None,
+            "checkpoint_a": None, "checkpoint_b": None, "deposit": None,
         }  # fmt: skip
         if self.status == ACTIVE:
             self.join()
@@ -236,7 +238,9 @@ class FakeChain:
         return None, changed
 
     def _instruction(self, data: bytes, changed: list[Role]) -> int | None:
-        name, args = INSTRUCTIONS[data[:8]].removesuffix("_ephemeral"), data[8:]
+        self.done.append(INSTRUCTIONS[data[:8]])
+        name = INSTRUCTIONS[data[:8]].removesuffix("_ephemeral").removesuffix("_deposited")
+        args = data[8:]
         hidden = self.hidden
         if name == "bind_writer":
             if hidden.writer != ids.ZERO_KEY:
@@ -251,6 +255,8 @@ class FakeChain:
                 return Code.EPOCH_MISMATCH
             self.put("hidden", epoch=hidden.epoch + 1)
             changed.append("hidden")
+        elif name == "ring_fund":
+            pass
         elif name == "pin_cartridge":
             self.put("hidden", cartridge_hash=CARTRIDGE)
             if self.session.status == ACTIVE:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from session.script import (
+    CARTRIDGE,
     ENTITY,
     MS,
     PERIOD,
@@ -35,11 +36,18 @@ def undisturbed(frames: int, engine: FakeEngine | None = None) -> FakeChain:
 
 
 def test_from_found_to_ready() -> None:
-    """For a session that waits for player 2, the machine claims it, makes its accounts, and then does nothing."""
+    """For a session that waits for player 2, the machine claims it and names its cartridge, and makes its accounts once
+    it is joined."""
     chain = FakeChain()
     script = begin(chain)
     assert script.machine.stage == "join"
     assert chain.hidden.epoch == 1
+    assert chain.hidden.cartridge_hash == CARTRIDGE
+    assert chain.log.capacity == 0
+    assert script.wake is None
+    chain.join()
+    script.notify("session", "hidden")
+    script.run()
     assert chain.log.capacity >= 256
     assert len(chain.checkpoint(0).state) == len(chain.checkpoint(1).state) == script.engine.state_size
     # but a notification of the join may get lost, so the accounts are read now and then

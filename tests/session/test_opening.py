@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 import pytest
 from session.script import (
     ENTITY,
     ME,
+    MODEL,
     MS,
     OTHER,
     FakeChain,
@@ -20,7 +22,9 @@ from session.script import (
 from awm_crank.errors import AwmError, CartridgeError, RpcError
 from awm_crank.session import commands, events
 from awm_crank.session.machine import SessionMachine
+from awm_crank.session.settings import Admission
 from awm_crank.wire import ids
+from awm_crank.wire.accounts import ACTIVE, Deposit
 from awm_crank.wire.failures import Code
 
 
@@ -67,10 +71,10 @@ def test_bound_by_another_first() -> None:
 
 def test_rent_is_asked_for_once() -> None:
     """Accounts that have to be made are asked for before anything is sent; those that stand are only told."""
-    chain = FakeChain()
+    chain = FakeChain(status=ACTIVE)
     script = begin(chain)
     assert [command.held for command in script.spent] == [False]
-    assert script.machine.stage == "join"
+    assert script.machine.stage == "serve"
     again = begin(chain, now=10_000_000_000)
     assert [command.held for command in again.spent] == [True]
     assert again.spent[0].lamports == script.spent[0].lamports
@@ -78,7 +82,7 @@ def test_rent_is_asked_for_once() -> None:
 
 def test_rent_refused() -> None:
     """A session whose rent is refused waits, says why, and is taken up when there is room."""
-    chain = FakeChain()
+    chain = FakeChain(status=ACTIVE)
     script = Script(SessionMachine(ENTITY, settings()), chain)
     script.rent_refusal = "too dear"
     (script >> events.Begin()).run()
@@ -93,7 +97,7 @@ def test_rent_refused() -> None:
 
 def test_spending_limit() -> None:
     """Accounts that would cost more than the limit are not made; the message names the setting and both sums."""
-    script = begin(FakeChain(), spend_limit_lamports=100_000).sleep(60_000 * MS)
+    script = begin(FakeChain(status=ACTIVE), spend_limit_lamports=100_000).sleep(60_000 * MS)
     assert script.machine.waiting is not None
     assert script.machine.waiting.cause == "rent"
     assert "crank.spend_limit_lamports allows 100000" in script.machine.waiting.problem
@@ -140,17 +144,17 @@ def test_claim_answer_lost() -> None:
 @pytest.mark.parametrize("lost", range(4))
 def test_setup_answers_lost(lost: int) -> None:
     """Set-up transactions that are refused or whose answers are lost are planned anew from what is there."""
-    chain = FakeChain()
+    chain = FakeChain(status=ACTIVE)
     chain.refuse["setup"] = deque([None] * lost + [Code.INSUFFICIENT_FUNDS])
     script = begin(chain, FakeEngine(state_size=60_000), spend_limit_lamports=2_000_000_000)
     script.sleep(3_000 * MS)
-    assert script.machine.stage == "join"
+    assert script.machine.stage == "serve"
     assert len(chain.checkpoint(1).state) == 60_000
 
 
 def test_setup_without_funds() -> None:
     """A key that cannot pay is tried again for as long as it takes, and what it waits for is said."""
-    chain = FakeChain()
+    chain = FakeChain(status=ACTIVE)
     chain.refuse["setup"] = deque([Code.INSUFFICIENT_FUNDS] * 1000)
     script = begin(chain)
     script.sleep(600_000 * MS)
@@ -199,3 +203,48 @@ def test_closed_while_waiting() -> None:
     script.chain.accounts = {**chain, "session": None, "hidden": None}
     script.sleep(10_000 * MS)
     assert script.released == commands.Release("its accounts are gone", "over")
+
+
+def test_nothing_is_made_for_nobody() -> None:
+    """Before player 2 has joined, nothing is made at the crank's own expense; a deposit pays for everything at once."""
+    chain = FakeChain()
+    script = begin(chain)
+    assert script.machine.stage == "join"
+    assert "setup" not in chain.log_of
+    assert not script.spent
+    deposited = FakeChain()
+    deposited.accounts["deposit"] = Deposit(ENTITY, OTHER, 10_000, 0).encode()
+    script = begin(deposited, spend_limit_lamports=0)
+    assert script.machine.stage == "join"
+    assert deposited.log.capacity >= 256
+    assert {"checkpoint_create_deposited", "ring_fund"} <= set(deposited.done)
+    assert [command.lamports for command in script.spent] == [0]
+
+
+@pytest.mark.parametrize(
+    ("admission", "fields", "price", "reason"),
+    [
+        ("list", {}, None, "crank.admitted"), ("list", {"admitted": frozenset([MODEL])}, None, ""),
+        ("list", {"admitted": frozenset([OTHER])}, None, ""),
+        ("anyone-who-deposits", {}, None, "has deposited nothing"),
+        ("anyone-who-deposits", {"frame_price_lamports": 9}, 8, "8 lamports a frame"),
+        ("anyone-who-deposits", {"frame_price_lamports": 9}, 9, ""),
+        ("anyone-who-deposits", {"in_rollup": True}, None, ""),
+    ],
+)  # fmt: skip
+def test_who_is_admitted(admission: Admission, fields: dict[str, Any], price: int | None, reason: str) -> None:
+    """A session that the operator does not admit costs nothing, not even a claim, and a deposit brings it back. A match
+    that has frames is never given up for it."""
+    chain = FakeChain()
+    if price is not None:
+        chain.accounts["deposit"] = Deposit(ENTITY, OTHER, price, 0).encode()
+    script = begin(chain, admission=admission, **fields)
+    assert bool(script.released) == bool(reason)
+    if script.released is not None:
+        assert reason in script.released.reason
+        assert script.released.outcome == "elsewhere"
+        assert not chain.log_of
+        chain.put("session", frame=5, status=ACTIVE)
+        running = Script(SessionMachine(ENTITY, settings(admission=admission, **fields)), chain)
+        (running >> events.Begin()).run(until=lambda s: "claim" in s.chain.log_of)
+        assert "claim" in chain.log_of

@@ -48,7 +48,7 @@ def test_nothing_is_missing_afterwards() -> None:
 
 def test_another_models_checkpoints() -> None:
     """Checkpoints that were made for a state of another size are refused by name."""
-    chain = FakeChain()
+    chain = FakeChain(status=ACTIVE)
     begin(chain)
     with pytest.raises(AccountError, match="checkpoint A"):
         missing(chain, 4_000)
@@ -88,6 +88,7 @@ def test_in_a_rollup() -> None:
     made = [rollup.checkpoint_create_ephemeral(ME, ENTITY, slot, 50_000) for slot in (0, 1)]
     assert plan == [tuple(made)]
     assert setup.cost(50_000, 300, in_rollup=True) == 0
+    chain.join()
     begin(chain)
     accounts = {**chain.accounts, "checkpoint_b": (chain.accounts["checkpoint_b"] or b"")[:300]}
     size = len(chain.accounts["checkpoint_a"] or b"") - layouts.CHECKPOINT.size

@@ -1,0 +1,32 @@
+"""The crank takes back what it paid, by itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+from daemon.rig import Place, finished
+
+from awm_crank.client import session
+from awm_crank.client.chain import Chain
+from awm_crank.wire.accounts import FrameLog
+
+
+async def test_rent_comes_home(place: Place) -> None:
+    """Once a match is settled its checkpoints and ring are closed by the crank, to the lamport; result and player 1's
+    components stay."""
+    crank = place.crank(place.settings(collect_interval_s=1))
+    await crank.ready()
+    match = await place.create(max_frames=10)
+    await place.join(match)
+    await place.play(match)
+    await place.when(match, finished)
+    async with Chain(place.net.http, commitment="processed") as chain:
+        for _ in range(200):
+            view = await session.show(chain, match.session)
+            if view.checkpoints == (None, None) and view.log_size == FrameLog.LAYOUT.size:
+                break
+            await asyncio.sleep(0.1)
+        assert view.checkpoints == (None, None)
+        assert view.log_size == FrameLog.LAYOUT.size
+        assert view.hidden is not None
+        assert (view.session.frame, view.hidden.holds) == (10, 0)
