@@ -10,6 +10,7 @@
 | `rent.py`         | limits what sessions' accounts may cost                                     |
 | `collector.py`    | ends dead sessions, and takes back what the crank paid for settled ones     |
 | `session.py`      | one served session: its machine, its accounts' keys                         |
+| `watcher.py`      | subscribes to the accounts of a served session                              |
 | `compute.py`      | runs engine steps; those that are due together share one call               |
 | `outbox.py`       | signs and sends transactions; those of one loop turn share one request      |
 | `reader.py`       | reads accounts; those that are wanted together share one request            |

@@ -36,18 +36,17 @@ from ..errors import AwmError
 from ..net.blockhash import BlockhashKeeper
 from ..net.health import EndpointHealth
 from ..net.lag import StreamLag
-from ..net.pubsub import AccountChanged, Connected, Disconnected, PubSub, Subscribed, Subscription, SubscriptionRefused
+from ..net.pubsub import AccountChanged, Connected, Disconnected, PubSub, Subscribed, SubscriptionRefused
 from ..net.pubsub import Event as Notification
 from ..net.rpc import RpcClient
 from ..net.sender import Sender
 from ..session import commands, events
-from ..session.events import Role
 from ..session.machine import SessionMachine
 from ..session.schedule import Schedule
 from ..telemetry import logs
 from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
-from ..wire import filters, ids, jsonrpc
+from ..wire import ids, jsonrpc
 from ..wire.transaction import Signer
 from . import worlds
 from .collector import Collector
@@ -55,6 +54,7 @@ from .compute import Compute
 from .delegated import Delegated
 from .discovery import Discovery
 from .fault_points import FaultPoints
+from .files import write_whole
 from .journal import Journal
 from .models import Models
 from .outbox import Outbox
@@ -66,6 +66,7 @@ from .roster import Roster
 from .session import ServedSession, machine_settings
 from .tasks import Tasks
 from .timers import Timers
+from .watcher import Watcher
 
 _STOP_S = 30.0
 _GC_THRESHOLDS = (50_000, 20, 50)
@@ -111,6 +112,7 @@ class Daemon:
             config.crank, machine_settings(config, self._me), self._period_ns, self.stats,
             lambda served: self._handle(served, events.Begin()),
         )  # fmt: skip
+        self._watcher = Watcher(self._pubsub, config.crank.late_policy)
         self._discovery = Discovery(self._pubsub, self._rpc, writers, self._roster.admit, self._tasks.spawn)
         self._delegated = (
             Delegated(self._base, config.chain.base_ws, self._rpc, writers, self._roster.admit)
@@ -207,7 +209,7 @@ class Daemon:
         await self._blockhash.known.wait()
         line = {"key": str(self._me), "pid": os.getpid(), "sessions": len(self._roster)}
         if self._ready_file is not None:
-            self._write(self._ready_file, msgspec.json.encode(line))
+            write_whole(self._ready_file, msgspec.json.encode(line))
         self._log.info("ready", **line)
         self._telemetry.ready()
         gc.collect()
@@ -232,16 +234,7 @@ class Daemon:
         report = self.stats.report(self.machines())
         self._log.info("stopped", **report)
         if self._stats_file is not None:
-            self._write(self._stats_file, msgspec.json.format(msgspec.json.encode(report)))
-
-    def _write(self, path: Path, content: bytes) -> None:
-        """Writes a file whole. Matches go on without it, so a failure is only logged."""
-        partial = path.with_suffix(".partial")
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            self._log.error("cannot write a file", file=str(path), problem=str(error), hint="choose another place")
+            write_whole(self._stats_file, msgspec.json.format(msgspec.json.encode(report)))
 
     async def _report(self, interval_s: int) -> None:
         while True:
@@ -344,7 +337,9 @@ class Daemon:
                     getattr(served.log, command.level)(command.event, **command.fields)
                     self._telemetry.logged(served.name, command.event, command.fields)
                 case commands.Watch():
-                    self._watch(served, command)
+                    self._watcher.watch(served, command)
+                    if command.distrust:
+                        self._discovery.renew()
                 case commands.LoadModel():
                     self._tasks.spawn(self._load(served, command))
                 case commands.WarmUp():
@@ -371,35 +366,6 @@ class Daemon:
         self.stats.slow_frames += frame.landed_at - frame.sent_at > self._period_ns
         self._telemetry.landed(served.name, frame)
         served.log.debug("landed", frame=frame.frame, on_time=frame.on_time)
-
-    def _watch(self, served: ServedSession, command: commands.Watch) -> None:
-        if served.subscriptions and not command.every_change and not command.distrust:
-            session, *others = served.subscriptions
-            self._pubsub.unsubscribe(session)
-            served.subscriptions = others
-            return
-        if command.distrust:
-            self._discovery.renew()
-        self._unsubscribe(served)
-
-        def account(role: Role) -> Subscription:
-            return self._pubsub.account(str(served.keys[role]), tag=(served, role))
-
-        def program(role: Role, program: Pubkey, wanted: filters.Filters) -> Subscription:
-            return self._pubsub.program(str(program), filters=wanted, tag=(served, role))
-
-        served.subscriptions = [
-            *([account("session")] if command.every_change else []),
-            program("session", ids.SESSION_STATE, filters.ended(served.entity)),
-            # under `wait` neither a single input is of use, nor the buffer that a frame has emptied
-            program("inputs", ids.INPUT_BUFFER, filters.both_inputs(served.entity))
-            if self.config.crank.late_policy == "wait"
-            else account("inputs"),
-        ]
-
-    def _unsubscribe(self, served: ServedSession) -> None:
-        for subscription in served.subscriptions:
-            self._pubsub.unsubscribe(subscription)
 
     async def _load(self, served: ServedSession, wanted: commands.LoadModel) -> None:
         try:
@@ -431,7 +397,7 @@ class Daemon:
 
     def _release(self, served: ServedSession, command: commands.Release, *, error: bool = False) -> None:
         served.gone = True
-        self._unsubscribe(served)
+        self._watcher.unsubscribe(served)
         self._reader.drop(served)
         self.stats.gone(served.machine, error=error)
         self._telemetry.released(served.name, served.machine.frame, command.reason)
