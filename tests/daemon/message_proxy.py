@@ -1,4 +1,4 @@
-"""A proxy in front of an endpoint that loses, delays, damages and refuses single messages, as told by a test."""
+"""A proxy in front of an endpoint that loses, delays, damages and refuses single messages, as a test says."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import aiohttp
 from aiohttp import web
 
 Notified = Callable[[dict[str, Any]], dict[str, Any] | None]
-"""Given a message from the endpoint: the message to pass on; None: it is lost."""
+"""Maps a message from the endpoint to the message to pass on; None loses it."""
 
 
 class MessageProxy:
-    """One HTTP and WebSocket endpoint in front of another."""
+    """One address for HTTP and WebSocket in front of another endpoint."""
 
     def __init__(self, http: str, ws: str) -> None:
         self._http, self._ws = http, ws
@@ -47,12 +47,12 @@ class MessageProxy:
 
     @property
     def http(self) -> str:
-        """What to give the crank as `base_http`."""
+        """The crank's `base_http`."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def ws(self) -> str:
-        """What to give the crank as `rollup_ws`."""
+        """The crank's `rollup_ws`."""
         return f"ws://127.0.0.1:{self.port}"
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
@@ -91,12 +91,12 @@ class MessageProxy:
 
 
 async def lost(*_: object) -> None:
-    """An answer that never comes."""
+    """An answer that never arrives."""
     await asyncio.sleep(3600)
 
 
 async def late(seconds: float) -> None:
-    """An answer that comes late."""
+    """An answer that arrives late."""
     await asyncio.sleep(seconds)
 
 

@@ -1,4 +1,4 @@
-"""The crank as an operator runs it, a process of its own, over the embedded localnet."""
+"""The crank as an operator runs it: as a process of its own, against the embedded localnet."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ def records(view: SessionView) -> list[bytes]:
 
 
 def reached(frame: int) -> Callable[[SessionView], bool]:
-    """Whether a session is at that frame, for `Place.when`."""
+    """A condition for `Place.when`: the session has reached this frame."""
     return lambda view: view.session.frame >= frame
 
 
 async def test_a_match(place: Place) -> None:
-    """Found, claimed, served to its last frame by the schedule, checkpointed, released; every record as computed."""
+    """The crank finds, claims, serves, checkpoints and releases a session, on time and with every record as computed
+    here.
+    """
     crank = place.crank()
     await crank.ready()
     match = await place.create(max_frames=150)
@@ -58,7 +60,7 @@ async def test_a_match(place: Place) -> None:
 
 
 async def test_log_holds_no_secret(place: Place) -> None:
-    """Every line is JSON, and neither the key's numbers nor its bytes stand in any of them."""
+    """Every log line is JSON, and no line contains the key, neither as numbers nor as bytes."""
     crank = place.crank()
     await crank.ready()
     await crank.stop()
@@ -71,7 +73,7 @@ async def test_log_holds_no_secret(place: Place) -> None:
 
 
 async def test_stop_and_resume(place: Place) -> None:
-    """SIGTERM leaves a checkpoint of the last frame; the next process goes on within two seconds of its start."""
+    """SIGTERM leaves a checkpoint of the last frame, and the next process resumes within two seconds of its start."""
     first = place.crank()
     await first.ready()
     match = await place.create(max_frames=260)
@@ -84,7 +86,7 @@ async def test_stop_and_resume(place: Place) -> None:
     assert view.hidden.checkpoint_frame == view.session.frame
     second = place.crank(name="second")
     await place.when(match, lambda now: now.session.frame > view.session.frame)
-    # processor time and not the clock's, since other processes share this machine
+    # this measures processor time, not the clock, because other processes share this machine
     resumed = second.cpu_seconds()
     await playing
     view = await place.when(match, finished)
@@ -95,7 +97,7 @@ async def test_stop_and_resume(place: Place) -> None:
 
 
 async def test_second_signal(place: Place) -> None:
-    """A second signal exits at once, while the endpoint keeps the first one's work from being done."""
+    """A second signal exits at once, even while an endpoint that does not answer blocks the first signal's shutdown."""
     async with FaultProxy(place.net.http) as proxy:
         crank = place.crank(place.settings(rollup_http=proxy.url))
         await crank.ready()
@@ -122,7 +124,7 @@ POINTS = (
 
 
 async def test_kills(place: Place) -> None:
-    """SIGKILL at 26 points of the path, restarted each time: every record equals the undisturbed run's."""
+    """SIGKILL at 26 points of the path, with a restart each time: every record equals the undisturbed run's."""
     draw = random.Random(1)
     checkpoints = config.Checkpoints(ring_capacity=900, min_interval_frames=20, chunk_bytes=500, chunks_per_frame=1)
     match = await place.create(max_frames=800)
@@ -148,7 +150,9 @@ async def test_kills(place: Place) -> None:
 
 
 async def test_takeover(place: Place) -> None:
-    """A second process with the same key takes a session over; the first stops serving it, loudly, and stays up."""
+    """A second process with the same key takes a session over; the first logs that, stops serving it, and keeps
+    running.
+    """
     first = place.crank(name="first")
     await first.ready()
     match = await place.create(max_frames=300)
@@ -166,7 +170,7 @@ async def test_takeover(place: Place) -> None:
 
 
 async def test_unbound_session(place: Place) -> None:
-    """A session whose CREATE named no writer is served only by a crank that is configured to."""
+    """Only a crank that is configured to bind sessions serves one whose CREATE named no writer."""
     match = await place.create(writer=ids.ZERO_KEY, max_frames=5)
     await place.join(match)
     reserved = place.crank(name="reserved")
@@ -184,7 +188,7 @@ async def test_unbound_session(place: Place) -> None:
 
 
 async def test_spending_limit(place: Place) -> None:
-    """A session that would cost more than the limit is not served, costs nothing, and the log names the setting."""
+    """A session that would cost more than the limit is not served and costs nothing; the log names the setting."""
     before = await place.chain.balance(place.crank_key.pubkey())
     crank = place.crank(place.settings(spend_limit_lamports=1_000))
     await crank.ready()
@@ -197,7 +201,7 @@ async def test_spending_limit(place: Place) -> None:
 
 
 async def test_total_spending_limit(place: Place) -> None:
-    """What all sessions may cost together is bounded; a session that was closed gives its share back."""
+    """The total cost of all sessions is limited, and a session that is closed gives its share back."""
     one = setup.cost(ReferenceEngine(lasting()).state_size, 768)
     crank = place.crank(place.settings(total_spend_limit_lamports=one))
     await crank.ready()
@@ -212,7 +216,7 @@ async def test_total_spending_limit(place: Place) -> None:
     await place.play(first)
     await place.when(first, finished)
     await session.close(place.chain, place.players[0], first.session)
-    # the session that waits for rent is taken up by itself
+    # the session that waits for rent is served without any action
     await place.join(second)
     await place.play(second)
     await place.when(second, finished)
@@ -221,7 +225,7 @@ async def test_total_spending_limit(place: Place) -> None:
 
 
 async def test_many_sessions(place: Place) -> None:
-    """Several sessions run at once, each by its own schedule, none disturbing another's records."""
+    """Several sessions run at once, each on its own schedule, and none changes another's records."""
     crank = place.crank()
     await crank.ready()
     matches = [await place.create(max_frames=90, seed=n) for n in range(4)]
@@ -234,7 +238,7 @@ async def test_many_sessions(place: Place) -> None:
 
 
 async def test_restart_resumes_every_session(place: Place) -> None:
-    """SIGKILL with several matches under way: the next process takes all of them up, and no record differs."""
+    """After SIGKILL with several matches under way, the next process resumes all of them, and no record differs."""
     crank = place.crank()
     await crank.ready()
     matches = [await place.create(max_frames=120, seed=n) for n in range(3)]
@@ -252,7 +256,7 @@ async def test_restart_resumes_every_session(place: Place) -> None:
 
 
 async def test_session_limit(place: Place) -> None:
-    """A session beyond the limit is refused with the reason, and taken up when one is done."""
+    """A session beyond the limit is refused with the reason, and taken when another one is done."""
     crank = place.crank(place.settings(max_sessions=1))
     await crank.ready()
     first, second = await place.create(max_frames=10), await place.create(max_frames=10)
@@ -267,14 +271,17 @@ async def test_session_limit(place: Place) -> None:
 
 
 async def test_refusal_costs_the_others_nothing() -> None:
-    """A session beyond the limit gets a reason and a place in the line: no account is read or watched for it, nothing
-    is computed, sent or waited for, and the one that is served is told of nothing, so no tick of it is the dearer."""
+    """A refused session waits in line and slows no other session.
+
+    The crank reads and watches none of its accounts, and computes, sends and waits for nothing on its behalf. The
+    session that is served gets no event because of it, so none of its ticks takes longer.
+    """
     daemon = Daemon(config.Config(crank=config.Crank(max_sessions=1)), Signer(bytes(Keypair())))
     taken, refused = Pubkey.new_unique(), [Pubkey.new_unique() for _ in range(3)]
     daemon._roster.admit(*hidden_state(taken))
     (machine,) = daemon.machines()
     assert machine.entity == taken
-    # what the one that was taken wants is under way
+    # the accounts of the session that was taken are being made
     before = (daemon.queues(), list(daemon._pubsub._book), machine.stage)
     for entity in refused * 2:
         daemon._roster.admit(*hidden_state(entity))
@@ -287,7 +294,7 @@ async def test_refusal_costs_the_others_nothing() -> None:
 
 
 def hidden_state(entity: Pubkey) -> tuple[Pubkey, bytes]:
-    """A session's hidden-state account, as it is found: key and data."""
+    """A session's hidden-state account as discovery finds it: key and data."""
     data = bytearray(layouts.HIDDEN_STATE.size)
     at = layouts.HIDDEN_STATE.offset("entity")
     data[at : at + 32] = bytes(entity)
@@ -295,7 +302,7 @@ def hidden_state(entity: Pubkey) -> tuple[Pubkey, bytes]:
 
 
 async def test_end_by_a_player(place: Place) -> None:
-    """END in the middle of a match is followed by a checkpoint of the last frame."""
+    """An END in the middle of a match is followed by a checkpoint of the last frame."""
     crank = place.crank(place.settings(late_policy="hold"))
     await crank.ready()
     match = await place.create()
@@ -310,7 +317,7 @@ async def test_end_by_a_player(place: Place) -> None:
 
 
 async def test_websocket_breaks(place: Place) -> None:
-    """Broken WebSocket connections cost frames no record: the crank comes back by itself and reads what it missed."""
+    """Broken WebSocket connections cost no record: the crank reconnects by itself and reads what it missed."""
     async with FaultProxy(place.net.ws) as proxy:
         crank = place.crank(place.settings(rollup_ws=proxy.url))
         await crank.ready()
@@ -328,7 +335,7 @@ async def test_websocket_breaks(place: Place) -> None:
 
 
 async def test_http_breaks(place: Place) -> None:
-    """HTTP connections that break or hang, with frames in flight, neither lose nor double a frame."""
+    """HTTP connections that break or hang with frames in flight neither lose nor repeat a frame."""
     async with FaultProxy(place.net.http) as proxy:
         crank = place.crank(place.settings(rollup_http=proxy.url))
         await crank.ready()
@@ -348,7 +355,7 @@ async def test_http_breaks(place: Place) -> None:
 
 
 async def test_localnet_comes_later(place: Place) -> None:
-    """A crank that is started before its endpoints answer serves once they do."""
+    """A crank that starts before its endpoints answer begins to serve once they do."""
     async with FaultProxy(place.net.http) as http, FaultProxy(place.net.ws) as ws:
         http.refusing = ws.refusing = True
         crank = place.crank(place.settings(rollup_http=http.url, rollup_ws=ws.url))

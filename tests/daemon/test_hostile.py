@@ -1,4 +1,4 @@
-"""An endpoint that lies: whatever it says, the crank lives, and serves again when it tells the truth."""
+"""The crank survives whatever a lying endpoint sends, and serves again once the endpoint tells the truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Lie = Callable[[bytes], bytes | None]
 
 
 class Liar:
-    """A proxy in front of an endpoint. `answer` and `notification` change what it says; None swallows it."""
+    """A proxy in front of an endpoint. `answer` and `notification` change its messages; None loses them."""
 
     session: aiohttp.ClientSession
 
@@ -84,7 +84,7 @@ async def liar(place: Place) -> AsyncIterator[Liar]:
 
 
 def wrong_key(text: bytes) -> bytes:
-    """Every address in it is none."""
+    """Replaces every address by a text that is none."""
     value = json.loads(text)
 
     def spoil(node: Any) -> None:

@@ -1,4 +1,4 @@
-"""The journal: what was saved comes back, and nothing damaged does."""
+"""The journal returns what was saved, and nothing that is damaged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def at(frame: int) -> Position:
 
 
 async def test_last_checkpoint_comes_back(tmp_path: Path) -> None:
-    """The last checkpoint saved is the one that is loaded, by another process too; forgotten, there is none."""
+    """The last checkpoint that was saved is loaded, by another process too; once forgotten, there is none."""
     journal = Journal(tmp_path / "made", fsync=True, limit=9)
     assert await journal.load(ENTITY) is None
     await journal.save(ENTITY, at(40), b"old")
@@ -31,7 +31,7 @@ async def test_last_checkpoint_comes_back(tmp_path: Path) -> None:
 
 
 async def test_oldest_go_first(tmp_path: Path) -> None:
-    """No more sessions are kept than the limit says."""
+    """The journal keeps at most as many sessions as the limit says, and drops the oldest."""
     journal = Journal(tmp_path, fsync=False, limit=2)
     entities = [Pubkey(bytes([n] * 32)) for n in (1, 2, 3)]
     for entity in entities:
@@ -40,7 +40,7 @@ async def test_oldest_go_first(tmp_path: Path) -> None:
 
 
 async def test_disk_that_takes_nothing(tmp_path: Path) -> None:
-    """A folder that cannot be made costs no exception."""
+    """A folder that cannot be made raises no exception."""
     (tmp_path / "file").write_text("")
     journal = Journal(tmp_path / "file" / "folder", fsync=True, limit=2)
     await journal.save(ENTITY, at(1), b"state")
@@ -49,7 +49,7 @@ async def test_disk_that_takes_nothing(tmp_path: Path) -> None:
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=300), st.data())
 def test_damage_is_found(frame: int, state: bytes, data: st.DataObject) -> None:
-    """A file comes back as it was written; with any bit flipped, or cut short, it is none."""
+    """A file is read as it was written; with any bit flipped, or cut short, it counts as missing."""
     written = encode(Position(frame, bytes(97), bytes(32)), state)
     assert decode(written) == (Position(frame, bytes(97), bytes(32)), state)
     bit = data.draw(st.integers(0, 8 * len(written) - 1))

@@ -1,4 +1,4 @@
-"""A running crank behind a proxy that loses, delays, refuses and damages messages: service goes on, or says why not."""
+"""A running crank behind a proxy that loses, delays, refuses and damages messages either serves or says why not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def playing(place: Place, frames: int = 0) -> tuple[SessionAccounts, async
 
 
 async def moves(place: Place, match: SessionAccounts, within_s: float, frames: int = 30) -> None:
-    """Frames are made again within that time, and then go on."""
+    """Frames return within this time, and then continue."""
     start = (await place.show(match)).session.frame
     began = time.monotonic()
     await place.when(match, lambda view: view.session.frame > start, within_s)
@@ -60,7 +60,7 @@ async def moves(place: Place, match: SessionAccounts, within_s: float, frames: i
 
 
 async def ask(crank: CrankProcess, path: str) -> tuple[int, str]:
-    """An answer of its telemetry."""
+    """An answer of the crank's telemetry."""
     await until(lambda: bool(crank.lines("telemetry")))
     port = crank.lines("telemetry")[0]["port"]
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/{path}") as answer:
@@ -78,7 +78,7 @@ async def when_ready(crank: CrankProcess, status: int, within_s: float = 15.0) -
 
 @contextlib.asynccontextmanager
 async def ended(task: asyncio.Task[None]) -> AsyncIterator[None]:
-    """Ends the players at last."""
+    """Ends the players when the test is over."""
     try:
         yield
     finally:
@@ -88,7 +88,9 @@ async def ended(task: asyncio.Task[None]) -> AsyncIterator[None]:
 
 @pytest.mark.parametrize("policy", ["wait", "hold"])
 async def test_lost_and_damaged_notifications(place: Place, policy: str) -> None:
-    """Lost notifications of one account, three in a row of all, flipped bits: frames again within a second or so."""
+    """After lost notifications of one account, three lost in a row, or flipped bits, frames return in about a
+    second.
+    """
     async with behind_proxy(place) as proxy:
         crank = place.crank(settings(place, proxy, late_policy=policy))
         await crank.ready()
@@ -128,7 +130,7 @@ async def test_lost_and_damaged_notifications(place: Place, policy: str) -> None
 
 
 async def test_any_answer_lost_at_start(place: Place) -> None:
-    """Whichever answer is lost while a crank starts into a running match, frames come two seconds later at most."""
+    """Whichever answer is lost while a crank starts into a running match, frames come at most two seconds later."""
     async with behind_proxy(place) as proxy:
         first = place.crank(settings(place, proxy), "first")
         await first.ready()
@@ -157,7 +159,7 @@ async def test_any_answer_lost_at_start(place: Place) -> None:
 
 
 async def test_outage_at_start_and_in_a_match(place: Place) -> None:
-    """Through ten seconds of 503, of nonsense and of silence, a starting crank and a running match are served after."""
+    """After ten seconds of 503, of nonsense or of silence, a starting crank and a running match are served."""
     mode = "pass"
 
     async def answer(_: str, __: bytes) -> tuple[int, bytes] | None:
@@ -186,7 +188,7 @@ async def test_outage_at_start_and_in_a_match(place: Place) -> None:
 
 
 async def test_model_that_cannot_be_read(place: Place) -> None:
-    """A 429 for the manifest delays a session until it passes; the reason is in the metrics and the log."""
+    """A 429 for the manifest delays a session until it passes, and metrics and log give the reason."""
     refusing = True
 
     async def answer(methods: str, body: bytes) -> tuple[int, bytes] | None:
@@ -206,7 +208,7 @@ async def test_model_that_cannot_be_read(place: Place) -> None:
 
 
 async def test_key_without_funds(place: Place) -> None:
-    """A key that cannot pay is ready again, and its session served, once it is funded."""
+    """A crank whose key cannot pay is ready again, and its session served, once the key is funded."""
     poor = Keypair()
     write_keypair(place.folder / "poor.json", poor)
     changed = place.settings(keypair=str(place.folder / "poor.json"))
@@ -225,7 +227,7 @@ async def test_key_without_funds(place: Place) -> None:
 
 
 async def test_frozen_blockhash(place: Place) -> None:
-    """An endpoint whose blockhash never changes is not ready, though it answers at once."""
+    """An endpoint whose blockhash never changes makes the crank not ready, even if it answers at once."""
     frozen: bytes | None = None
 
     async with behind_proxy(place) as proxy:
@@ -248,7 +250,7 @@ async def test_frozen_blockhash(place: Place) -> None:
 
 
 async def test_hanging_answers_cost_few_frames(place: Place) -> None:
-    """Where every tenth answer to a frame never comes, notifications confirm and frames go on."""
+    """Where every tenth answer to a frame never comes, notifications confirm the frames, and they continue."""
     count = 0
 
     async def answer(methods: str, _: bytes) -> None:
@@ -256,7 +258,7 @@ async def test_hanging_answers_cost_few_frames(place: Place) -> None:
         if methods.startswith("sendTransaction"):
             count += 1
             if count % 10 == 0:
-                # it was swallowed before it reached the endpoint
+                # the request was lost before it reached the endpoint
                 await lost()
 
     async with behind_proxy(place) as proxy:
@@ -268,13 +270,13 @@ async def test_hanging_answers_cost_few_frames(place: Place) -> None:
             proxy.answer = answer
             start = (await place.show(match)).session.frame
             await asyncio.sleep(5)
-            # each swallowed frame costs the time-out of 0.4 s, and nothing else
+            # each lost frame costs the time-out of 0.4 s, and nothing else
             assert (await place.show(match)).session.frame - start > 50
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 async def test_signals_leave_a_checkpoint(place: Place, number: signal.Signals) -> None:
-    """SIGHUP ends the crank as SIGTERM does: with a checkpoint of the last frame."""
+    """SIGHUP ends the crank like SIGTERM, with a checkpoint of the last frame."""
     crank = place.crank()
     await crank.ready()
     match, players = await playing(place)
@@ -287,7 +289,7 @@ async def test_signals_leave_a_checkpoint(place: Place, number: signal.Signals) 
 
 
 async def test_files_that_cannot_be_written(place: Place, tmp_path: Path) -> None:
-    """A ready file in a folder that is not there is an error in the log, and no reason to end."""
+    """A ready file in a folder that does not exist is an error in the log, and the crank keeps running."""
     (tmp_path / "crank.partial").mkdir()
     crank = CrankProcess(tmp_path, place.settings())
     try:
@@ -301,7 +303,7 @@ async def test_files_that_cannot_be_written(place: Place, tmp_path: Path) -> Non
 
 
 async def test_journal(place: Place, tmp_path: Path) -> None:
-    """A crank with a journal keeps each session's last checkpoint there, and removes it when the session is over."""
+    """A crank with a journal keeps each session's last checkpoint in it, and removes it when the session is over."""
     checkpoints = config.Checkpoints(min_interval_frames=30, journal=str(tmp_path / "journal"))
     crank = place.crank(place.settings(checkpoints=checkpoints))
     await crank.ready()

@@ -27,8 +27,10 @@ async def test_lowest(place: Place) -> None:
 
 
 async def test_goes_on_through_another_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A world that no longer runs our systems is named, and another takes its place; until then the crank is not
-    ready. Where there is no other, it waits for one."""
+    """A world that no longer runs our systems is named in the log, and another one takes its place.
+
+    Until then the crank is not ready. Where there is no other world, it waits for one.
+    """
     monkeypatch.setattr(worlds, "_LOOK_S", 0.05)
     async with EmbeddedLocalnet() as net, Chain(net.http) as chain, RpcClient(net.http) as rpc:
         owner = net.funded()

@@ -1,8 +1,8 @@
-"""A fake engine, a fake chain, and scripts over the machine: no network, no sleep, no clock.
+"""A fake engine, a fake chain, and scripts that drive the machine: no network, no sleep, no clock.
 
 script = Script(machine, chain)
-script >> event << CommandKind        # the event, then a command of that kind among what it wants
-script.run()                          # lets the fake chain answer until nothing is left to do
+script >> event << CommandKind        # sends the event, then expects a command of that kind
+script.run()                          # lets the fake chain answer until no command is left
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ C = TypeVar("C", bound=Command)
 
 
 class FakeEngine:
-    """State: 32 bytes, a hash over all blocks consumed. A frame follows from context, block and inputs."""
+    """An engine whose state is 32 bytes: a hash over all consumed blocks. Context, block and inputs determine each
+    frame.
+    """
 
     def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0) -> None:
         self.state_size = state_size
@@ -73,7 +75,7 @@ class FakeEngine:
         digest = sha256(ctx + block + inputs).digest()
         out = bytearray(block)
         for player in (0, 32):
-            # x moves, hitlag counts frames; everything else stays in its range
+            # x moves and hitlag counts frames; every other field stays in its range
             out[player] = digest[player // 32]
             out[player + 24] = (block[player + 24] + 1) % 200
             if self.ko_at and out[player + 24] >= self.ko_at:
@@ -94,14 +96,18 @@ class FakeEngine:
 
 @dataclass
 class FakeChain:
-    """The six accounts, changed as docs/formats.md says; only what the crank needs of the programs' refusals."""
+    """The six accounts, which change as docs/formats.md says. It refuses only what the crank needs the programs to
+    refuse.
+    """
 
     writer: Pubkey = ME
     status: int = WAITING_PLAYERS
     max_frames: int = 0
     accounts: dict[Role, bytes | None] = field(default_factory=dict)
     refuse: dict[str, deque[int | None]] = field(default_factory=dict)
-    """point → refusals to give instead of doing it (None: no answer, though it lands; -1: an answer of 503)"""
+    """Maps each point to the refusals to give in its place. None: no answer, although the transaction lands.
+    -1: a 503.
+    """
     log_of: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     """names of the direct instructions that came"""
@@ -127,7 +133,7 @@ class FakeChain:
         if self.status == ACTIVE:
             self.join()
 
-    # typed views
+    # typed views of the accounts
     @property
     def session(self) -> SessionState:
         return SessionState.decode(self.accounts["session"] or b"")
@@ -155,7 +161,7 @@ class FakeChain:
         account = msgspec.structs.replace(view.decode(self.accounts[role]), **changes)
         self.accounts[role] = account.encode()
 
-    # the players
+    # the players' side
     def join(self) -> None:
         session = self.session
         key = component_pda(ids.SESSION_STATE, ENTITY)
@@ -170,7 +176,9 @@ class FakeChain:
         self.put("session", status=ENDED)
 
     def press(self, player: int, value: int) -> None:
-        """A player's input for the coming frame, or for the next when it has one."""
+        """Sends a player's input for the coming frame, or for the one after it when the coming frame already
+        has one.
+        """
         buffer, name = self.inputs, f"player{player}"
         if getattr(buffer, f"p{player}_ready"):
             self.put("inputs", **{f"next_{name}": bytes([value] * 8), f"next_p{player}_ready": True})
@@ -260,7 +268,7 @@ class FakeChain:
         elif name == "pin_cartridge":
             self.put("hidden", cartridge_hash=CARTRIDGE)
             if self.session.status == ACTIVE:
-                # over the hash of JOIN, which names no cartridge
+                # the hash that JOIN wrote, which names no cartridge, is the chain's previous hash
                 self.put("hidden", chain_hash=sha256(b"awm:genesis:v2" + hidden.chain_hash + CARTRIDGE).digest())
             changed.append("hidden")
         elif name == "ring_grow":
@@ -342,12 +350,12 @@ INSTRUCTIONS = _discriminators()
 
 
 def refusal(code: int | None) -> Refusal:
-    """A program's refusal, or (None) an answer that says nothing about what became of the transaction."""
+    """A program's refusal. For None: an answer that does not say what became of the transaction."""
     return Refusal(f"refused: {code}", code)
 
 
 class Script:
-    """Drives a machine by hand (`>>` an event, `<<` an expected command) or against a fake chain (`run`)."""
+    """Drives a machine by hand (`>>` sends an event, `<<` expects a command) or against a fake chain (`run`)."""
 
     def __init__(self, machine: SessionMachine, chain: FakeChain, engine: FakeEngine | None = None) -> None:
         self.machine, self.chain, self.engine = machine, chain, engine or FakeEngine()
@@ -425,13 +433,13 @@ class Script:
                     _ = self >> events.Changed(role, self.chain.accounts[role] or b"")
 
     def press(self, *values: int) -> None:
-        """Both players' (or player 1's) inputs for the coming frame, notified."""
+        """Sends both players' inputs (or player 1's only) for the coming frame, and notifies the machine."""
         for player, value in enumerate(values, 1):
             self.chain.press(player, value)
             self.notify("inputs")
 
     def run(self, until: Callable[[Script], bool] | None = None) -> Script:
-        """Answers what was wanted, one by one, without letting time pass."""
+        """Answers each command in turn, without letting time pass."""
         for _ in range(20_000):
             if not self.todo or (until is not None and until(self)):
                 return self
@@ -490,7 +498,7 @@ class Script:
             if code is None:
                 _, changed = self.chain.do(transaction)
                 self.notify(*changed)
-            # without preflight only an endpoint that does not answer is told of
+            # without preflight the machine hears only of an endpoint that does not answer
             told = code is None or transaction.preflight
             _ = self >> events.Sent(transaction.ticket, refusal(code) if told else None)
             return
@@ -516,7 +524,7 @@ class Script:
         self.notify(*[role for role in changed if role != "log"])
 
     def sleep(self, nanoseconds: int) -> Script:
-        """Time passes; wake-ups come when they are due, and everything wanted is answered."""
+        """Lets time pass: wake-ups come when they are due, and every command is answered."""
         end = self.now + nanoseconds
         self.run()
         while self.wake is not None and self.wake <= end:
@@ -528,7 +536,7 @@ class Script:
         return self
 
     def play(self, frames: int, *values: int) -> Script:
-        """So many periods, both players sending an input for each frame right after the last one."""
+        """Plays for this many periods. Both players send each frame's input right after the frame before it."""
         for n in range(frames):
             self.press(*(values or (n % 100 + 1, n % 90 + 2)))
             self.sleep(PERIOD + 1)
@@ -536,13 +544,13 @@ class Script:
 
 
 def settings(**changes: Any) -> Settings:
-    """Quick checkpoints on a small ring, waiting for inputs."""
+    """Settings with frequent checkpoints, a small ring, and the `wait` rule for inputs."""
     values = {"late_policy": "wait", "min_interval_frames": 40, "ring_capacity": 256, "chunk_bytes": 500}
     return msgspec.structs.replace(machine_settings(Config(), ME), **{**values, **changes})
 
 
 def begin(chain: FakeChain, engine: FakeEngine | None = None, now: int = 1_000 * MS, **changes: Any) -> Script:
-    """A session found and brought as far as it goes without time passing."""
+    """Announces a session and answers every command that needs no time to pass."""
     script = Script(SessionMachine(ENTITY, settings(**changes)), chain, engine)
     script.now = now
     return (script >> events.Begin()).run()

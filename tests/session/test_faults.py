@@ -1,6 +1,6 @@
-"""What may pass ends no service: lost, late, wrong and damaged messages, replayed in the pure machine.
+"""Faults that may pass end no service: lost, late, wrong and damaged messages, replayed in the pure machine.
 
-The limits are those of docs/session.md: frames again within a second after a lost notification, within two after any
+The limits are those of docs/session.md: frames return within a second after a lost notification, within two after any
 single bad answer, and within two after the end of an outage.
 """
 
@@ -25,7 +25,7 @@ ROLES: tuple[Role, ...] = ("session", "hidden", "inputs")
 
 
 def goes_on(script: Script, within_ns: int, *, waits: bool = True) -> None:
-    """Frames are made again within that time, and then as many as the players play."""
+    """Frames return within this time, and then there are as many as the players play."""
     before = script.chain.session.frame
     end = script.now + within_ns
     while script.chain.session.frame == before and script.now < end:
@@ -42,7 +42,7 @@ def goes_on(script: Script, within_ns: int, *, waits: bool = True) -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("lost", [1, 3])
 def test_lost_notifications(role: Role, lost: int, policy: LatePolicy) -> None:
-    """One lost notification of any account, or the three of one frame, costs less than a second."""
+    """Losing one notification of any account, or the three of one frame, costs less than a second."""
     script = begin(FakeChain(status=ACTIVE), late_policy=policy).play(20)
     script.lose[role] = lost
     script.press(3, 3)
@@ -53,7 +53,7 @@ def test_lost_notifications(role: Role, lost: int, policy: LatePolicy) -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("policy", ["wait", "hold"])
 def test_random_loss_freezes_nothing(seed: int, policy: LatePolicy) -> None:
-    """With every tenth notification lost, frames go on for as long as it lasts."""
+    """Frames continue for as long as every tenth notification is lost."""
     script = begin(FakeChain(status=ACTIVE), late_policy=policy).play(5)
     numbers = iter(range(seed, 10**9, 7919))
     frames = []
@@ -68,7 +68,9 @@ def test_random_loss_freezes_nothing(seed: int, policy: LatePolicy) -> None:
 
 
 def test_dead_subscriptions_are_replaced() -> None:
-    """Reads that tell what no notification told have the subscriptions replaced; until then frames come by reading."""
+    """When reads find what no notification reported, the subscriptions are replaced; until then reads bring the
+    frames.
+    """
     script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(10)
     script.mute = True
     before = script.chain.session.frame
@@ -83,7 +85,7 @@ def test_dead_subscriptions_are_replaced() -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("data", [None, b"", b"\x01", bytes(500)])
 def test_one_nonsense_read(role: Role, data: bytes | None) -> None:
-    """One read of a served session that shows no account, too few bytes or zeros costs nothing but a second read."""
+    """One read of a served session that shows no account, too few bytes or zeros costs only a second read."""
     script = begin(FakeChain(status=ACTIVE)).play(10)
     script.damage[role] = deque([data])
     _ = script >> events.Watching()
@@ -94,7 +96,7 @@ def test_one_nonsense_read(role: Role, data: bytes | None) -> None:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("data", [b"", b"\x01", bytes(20)])
 def test_short_notification(role: Role, data: bytes) -> None:
-    """A notification without bytes, or with too few, has the accounts read."""
+    """A notification without bytes, or with too few, makes the machine read the accounts."""
     script = begin(FakeChain(status=ACTIVE)).play(10)
     _ = script >> events.Changed(role, data)
     script.run()
@@ -104,7 +106,7 @@ def test_short_notification(role: Role, data: bytes) -> None:
 @pytest.mark.parametrize("policy", ["wait", "hold"])
 @pytest.mark.parametrize("role", ROLES)
 def test_flipped_bits(role: Role, policy: LatePolicy) -> None:
-    """One flipped bit in a notification, whichever it is, costs nobody the match and forks no frame."""
+    """One flipped bit in any notification neither ends the match nor forks a frame."""
     size = {"session": 200, "hidden": layouts.HIDDEN_STATE.size, "inputs": layouts.INPUT_BUFFER.size}[role]
     for bit in range(0, 8 * size, 3):
         script = begin(FakeChain(status=ACTIVE), late_policy=policy).play(3)
@@ -126,7 +128,7 @@ def test_flipped_bits(role: Role, policy: LatePolicy) -> None:
 @pytest.mark.parametrize("which", range(4))
 @pytest.mark.parametrize("data", [None, b"", bytes(300)])
 def test_nonsense_while_opening(role: Role, which: int, data: bytes | None) -> None:
-    """Whichever read of the opening answers nonsense, the session is served two seconds later."""
+    """Whichever read of the opening returns nonsense, the session is served two seconds later."""
     chain = FakeChain(status=ACTIVE)
     begin(chain).play(50)
     script = Script(SessionMachine(ENTITY, settings()), chain)
@@ -154,7 +156,9 @@ def test_outage_while_opening(seconds: float) -> None:
 @pytest.mark.parametrize("point", ["claim", "setup"])
 @pytest.mark.parametrize("tries", [1, 9, 60])
 def test_sends_that_fail_while_opening(point: str, tries: int) -> None:
-    """However often the claim or the set-up meets a failing endpoint, the session is served two seconds after that."""
+    """However often the claim or the set-up meets a failing endpoint, the session is served two seconds after the last
+    one.
+    """
     chain = FakeChain(status=ACTIVE)
     chain.refuse[point] = deque([-1] * tries)
     script = Script(SessionMachine(ENTITY, settings()), chain)
@@ -167,7 +171,7 @@ def test_sends_that_fail_while_opening(point: str, tries: int) -> None:
 
 @pytest.mark.parametrize("seconds", [3, 30])
 def test_frames_without_funds(seconds: int) -> None:
-    """While the key cannot pay for frames, the session says so; they go on two seconds after it can."""
+    """While the key cannot pay for frames, the session says so; frames return two seconds after it can."""
     script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(5)
     script.chain.refuse["frame"] = deque([Code.INSUFFICIENT_FUNDS] * 10_000)
     script.refusal_cause = "funds"
@@ -175,14 +179,14 @@ def test_frames_without_funds(seconds: int) -> None:
     assert script.machine.waiting is not None
     assert script.machine.waiting.cause == "funds"
     assert "6017" in script.machine.stalled(script.now)
-    # not sixty times a second
+    # the message is not logged sixty times a second
     assert len(script.frames) < 40 + 2 * seconds
     script.chain.refuse.clear()
     goes_on(script, 2 * SECOND, waits=False)
 
 
 def test_validator_replaced() -> None:
-    """A session made again at the same addresses on a fresh validator, with a lower epoch, is claimed and served."""
+    """When a fresh validator has the session at the same addresses with a lower epoch, it is claimed and served."""
     chain = FakeChain(status=ACTIVE)
     begin(chain)
     second = begin(chain, now=10**13).play(20)
@@ -195,7 +199,7 @@ def test_validator_replaced() -> None:
 
 
 def test_end_is_confirmed() -> None:
-    """A notification that the session has ended ends it only when a read agrees."""
+    """A notification that the session has ended counts only when a read agrees."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(5)
     alive = chain.accounts["session"]
@@ -205,7 +209,7 @@ def test_end_is_confirmed() -> None:
     _ = script >> events.Changed("session", ended or b"")
     script.run()
     goes_on(script, SECOND)
-    # one read that says so is not enough either
+    # a single read that says so is not enough either
     script.damage["session"] = deque([ended])
     _ = script >> events.Watching()
     script.run()
@@ -217,7 +221,7 @@ def test_end_is_confirmed() -> None:
 
 
 def test_other_writer_is_confirmed() -> None:
-    """A read that names another writer is repeated before the session is let go."""
+    """A read that names another writer is repeated before the session is released."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(5)
     mine = chain.accounts["hidden"]
@@ -236,7 +240,7 @@ def test_other_writer_is_confirmed() -> None:
 
 
 def test_accepted_frame_is_looked_for() -> None:
-    """A frame that was accepted and is not notified is found by reading before it counts as timed out."""
+    """A frame that was accepted but not notified is looked for by reading before it counts as timed out."""
     script = begin(FakeChain(status=ACTIVE)).play(10)
     script.lose = dict.fromkeys(ROLES, 1)
     script.press(3, 3)
@@ -249,7 +253,7 @@ def test_accepted_frame_is_looked_for() -> None:
 
 
 def test_slow_answers_cost_no_frame() -> None:
-    """Where notifications flow, answers that come late or never cost no frame."""
+    """While notifications arrive, answers that come late or never cost no frame."""
     script = begin(FakeChain(status=ACTIVE)).play(5)
     script.answer_frames = False
     script.play(120)
@@ -258,7 +262,7 @@ def test_slow_answers_cost_no_frame() -> None:
 
 
 def test_final_checkpoint_does_not_hammer() -> None:
-    """A finalize that is refused again and again is tried with pauses, and its session is not given up."""
+    """A finalize that is refused again and again is retried with pauses, and its session is not given up."""
     chain = FakeChain(status=ACTIVE, max_frames=5)
     chain.refuse["checkpoint-finalize"] = deque([Code.HASH_MISMATCH] * 10_000)
     script = begin(chain, FakeEngine(state_size=5_000)).play(5)
@@ -285,7 +289,7 @@ def test_join_whose_notification_is_lost() -> None:
 
 
 def test_blockhash_that_is_gone() -> None:
-    """Frames that are refused without a program's word are sent again until one lands, with pauses of a second."""
+    """Frames that are refused without a program's error are sent again until one lands, with pauses of a second."""
     script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(5)
     frame = script.machine.frame
     script.drop_frames = 10_000
@@ -300,7 +304,9 @@ def test_blockhash_that_is_gone() -> None:
 
 @pytest.mark.parametrize("frames", [300, 345])
 def test_checkpoints_lost_with_the_crank(frames: int) -> None:
-    """A rollup that restarts together with the crank has lost the checkpoints; the journal's brings the match back."""
+    """When a rollup restarts together with the crank and loses the checkpoints, the journal's checkpoint saves the
+    match.
+    """
     chain = FakeChain(status=ACTIVE)
     first = begin(chain, in_rollup=True).play(frames)
     assert first.saved is not None
@@ -319,7 +325,7 @@ def test_checkpoints_lost_with_the_crank(frames: int) -> None:
 
 
 def test_journal_of_another_match() -> None:
-    """A saved checkpoint that the chain contradicts is not gone on from."""
+    """A saved checkpoint that the chain contradicts is not used."""
     chain = FakeChain(status=ACTIVE)
     begin(chain, in_rollup=True).play(300)
     other = begin(FakeChain(status=ACTIVE), in_rollup=True)

@@ -50,7 +50,7 @@ def test_from_found_to_ready() -> None:
     script.run()
     assert chain.log.capacity >= 256
     assert len(chain.checkpoint(0).state) == len(chain.checkpoint(1).state) == script.engine.state_size
-    # but a notification of the join may get lost, so the accounts are read now and then
+    # a notification of the join may get lost, so the accounts are read now and then
     assert script.wake is not None
     assert script.wake - script.now == 1_000 * MS
 
@@ -343,7 +343,7 @@ def test_wrong_model_does_not_write() -> None:
     assert "frame 1" in script.machine.waiting.problem
     assert any(log.level == "error" for log in script.logs)
     assert chain.session.frame == 30
-    # with pauses that grow, since each try computes a lot
+    # with growing pauses, since each try computes a lot
     assert len(script.said("restoring")) < 20
 
 

@@ -1,4 +1,4 @@
-"""Frames and checkpoints of a session being served: refusals, losses, late inputs, ticks."""
+"""Frames and checkpoints of a session under way: refusals, losses, late inputs and ticks."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from awm_crank.wire.failures import Code
 
 
 def test_input_arrives_while_the_frame_is_in_flight() -> None:
-    """InputMismatch: the frame is computed again from the same context with the inputs on chain, and lands."""
+    """After InputMismatch, the frame is computed again from the same context with the inputs on chain, and lands."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, late_policy="hold")
     script.sleep(MS)
-    # the frame of tick 2 is computed with a held input, and player 1's comes before it lands
+    # tick 2's frame is computed with a held input, and player 1's input arrives before the frame lands
     chain.press(1, 9)
     steps = script.engine.steps
     script.sleep(PERIOD)
@@ -41,7 +41,7 @@ def test_input_arrives_while_the_frame_is_in_flight() -> None:
 
 
 def test_lost_frame_is_sent_again() -> None:
-    """A frame that never arrives is sent again after the time-out, once the accounts have been read."""
+    """A frame that never lands is sent again after the time-out, once the accounts have been read."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     script.drop_frames = 1
@@ -56,7 +56,7 @@ def test_lost_frame_is_sent_again() -> None:
 
 
 def test_what_is_heard_first() -> None:
-    """A frame counts as wanted from its tick or its last input, and as known by its answer or its account's change."""
+    """A frame is wanted from its tick or its last input on, and known from its answer or its account's change on."""
     script = begin(FakeChain(status=ACTIVE)).play(2)
     script.press(1, 1)
     script.drop_answers = 1
@@ -71,7 +71,7 @@ def test_what_is_heard_first() -> None:
     assert landed.wanted_at == landed.tick_due
     assert (landed.known_at, landed.landed_at) == (answered, answered + MS)
 
-    # the inputs come in the middle of the next tick, and the change before the answer
+    # the inputs come in the middle of the next tick, and the account's change comes before the answer
     script.sleep(PERIOD)
     script.drop_answers = 1
     pressed = script.now
@@ -87,7 +87,7 @@ def test_what_is_heard_first() -> None:
 
 
 def test_landed_unseen() -> None:
-    """A frame that landed without answer and notification is found by reading, not sent again."""
+    """A frame that landed without an answer or a notification is found by reading, and not sent again."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     script.drop_answers = 1
@@ -98,7 +98,7 @@ def test_landed_unseen() -> None:
 
 
 def test_refused_without_a_reason() -> None:
-    """An answer that says nothing (blockhash gone, connection lost) leads to reading, then to another try."""
+    """After an answer without a reason (blockhash gone, connection lost), the machine reads and then tries again."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(2)
     script.press(1, 1)
@@ -111,7 +111,7 @@ def test_refused_without_a_reason() -> None:
 
 
 def test_variant_that_lands_late() -> None:
-    """Of two variants of a frame that were sent, either may land; the state follows the one that did."""
+    """When two variants of a frame were sent, either may land; the state follows the one that did."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, late_policy="hold").play(2)
     script.drop_frames = 1
@@ -124,7 +124,7 @@ def test_variant_that_lands_late() -> None:
     script.notify("inputs")
     script.run()
     assert script.frames[-1].inputs != first.inputs
-    # the first one lands after all
+    # the first variant lands after all
     chain.accounts = chain_inputs
     chain.frame(first)
     script.notify("hidden", "inputs")
@@ -136,7 +136,7 @@ def test_variant_that_lands_late() -> None:
 
 
 def test_frame_mismatch_is_reconciled() -> None:
-    """FrameMismatch: the accounts decide; here the frame had landed with the notification lost."""
+    """After FrameMismatch the accounts decide: here the frame had landed, and its notification was lost."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(2)
     script.press(1, 1)
@@ -149,7 +149,7 @@ def test_frame_mismatch_is_reconciled() -> None:
 
 
 def test_chain_went_another_way() -> None:
-    """A frame on chain that was not sent from here brings a resync from checkpoint and ring, and serving goes on."""
+    """A frame on chain that this process did not send causes a resync from checkpoint and ring; serving continues."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(4)
     twin = begin(FakeChain(status=ACTIVE)).play(6)
@@ -163,7 +163,7 @@ def test_chain_went_another_way() -> None:
 
 
 def test_taken_over_by_epoch() -> None:
-    """Another process's claim is seen in the hidden state: this one stops serving, loudly, and writes no checkpoint."""
+    """When the hidden state shows another process's claim, this one stops, says so, and writes no checkpoint."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     chain.put("hidden", epoch=2)
@@ -178,7 +178,7 @@ def test_taken_over_by_epoch() -> None:
 
 @pytest.mark.parametrize("code", [Code.EPOCH_MISMATCH, Code.WRITER_MISMATCH])
 def test_taken_over_by_refusal(code: Code) -> None:
-    """A frame's refusal for epoch or writer has the accounts read, and they show it."""
+    """After a refusal for epoch or writer the accounts are read, and they show the takeover."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     script.press(1, 1)
@@ -192,7 +192,7 @@ def test_taken_over_by_refusal(code: Code) -> None:
 
 
 def test_frame_refused_for_good() -> None:
-    """A frame that the program calls invalid is computed again from the chain, more and more seldom, and said."""
+    """A frame that the program calls invalid is computed again from the chain, with growing pauses and a log line."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     chain.refuse["frame"] = deque([Code.INVALID_PLAYER_STATE] * 1000)
@@ -207,7 +207,7 @@ def test_frame_refused_for_good() -> None:
 
 
 def test_reconnect_reads_what_was_missed() -> None:
-    """After a reconnect the accounts are read: inputs that came meanwhile bring the frame."""
+    """After a reconnect the accounts are read, and inputs that arrived in the meantime lead to the frame."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     script.mute = True
@@ -235,7 +235,7 @@ def test_notifications_out_of_order() -> None:
 
 
 def test_endpoint_behind() -> None:
-    """Reads that show older frames are repeated; lasting ones mean that frames were lost, and a resync follows."""
+    """Reads that show older frames are repeated. If they persist, frames were lost, and a resync follows."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     chain.accounts = dict(begin(FakeChain(status=ACTIVE)).play(2).chain.accounts)
@@ -260,7 +260,7 @@ def test_reads_that_fail() -> None:
 
 
 def test_endpoint_down_for_long() -> None:
-    """While serving, the accounts are asked for again and again, with pauses of a second at most, without end."""
+    """A serving machine reads the accounts again for ever, with pauses of at most a second."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(3)
     script.press(1, 1)
@@ -280,7 +280,7 @@ def test_endpoint_down_for_long() -> None:
 
 
 def test_hold() -> None:
-    """`hold`: the missing input is the last one again, and the record says so."""
+    """With `hold`, a missing input repeats the last one, and the record says so."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, late_policy="hold")
     script.press(3, 4)
@@ -295,7 +295,7 @@ def test_hold() -> None:
 
 
 def test_neutral() -> None:
-    """`neutral`: the missing input is zeros, and the record says so."""
+    """With `neutral`, a missing input is all zeros, and the record says so."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, late_policy="neutral")
     script.press(3, 4)
@@ -307,7 +307,7 @@ def test_neutral() -> None:
 
 
 def test_wait_counts_missed_ticks() -> None:
-    """`wait`: ticks that pass while inputs are waited for are missed; the frame belongs to the last of them."""
+    """With `wait`, ticks that pass during the wait are missed, and the frame belongs to the last of them."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(2)
     schedule = script.machine.schedule
@@ -320,7 +320,9 @@ def test_wait_counts_missed_ticks() -> None:
 
 
 def test_waiting_reads_now_and_then() -> None:
-    """While inputs are awaited the accounts are read after 100 ms, then more and more seldom, once a second at last."""
+    """While inputs are awaited the accounts are read after 100 ms, and then less and less often, down to once a
+    second.
+    """
     script = begin(FakeChain(status=ACTIVE)).play(2)
     script.sleep(10_000 * MS)
     reads = script.reads
@@ -331,7 +333,7 @@ def test_waiting_reads_now_and_then() -> None:
 
 
 def test_slow_landing_is_late_and_misses_a_tick() -> None:
-    """A frame that lands after its period is late, and the tick that it landed in is missed: no burst follows."""
+    """A frame that lands after its period is late, and the tick that it landed in is missed; no burst follows."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, late_policy="hold").play(2)
     schedule = script.machine.schedule
@@ -351,7 +353,7 @@ def test_slow_landing_is_late_and_misses_a_tick() -> None:
 
 
 def test_checkpoints_in_turn() -> None:
-    """Checkpoints are finalized every interval, in turn in A and B, while every frame stays on time."""
+    """Checkpoints are finalized at every interval, in A and B by turns, while every frame stays on time."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(140)
     assert script.machine.counters.checkpoints == 3
@@ -360,7 +362,7 @@ def test_checkpoints_in_turn() -> None:
 
 
 def test_chunks_travel_between_frames() -> None:
-    """After each frame at most the configured number of chunks goes out."""
+    """At most the configured number of chunks goes out after each frame."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, FakeEngine(state_size=20_000), chunks_per_frame=3, chunk_bytes=900).play(45)
     before = chain.log_of.count("checkpoint-chunk")
@@ -369,7 +371,9 @@ def test_chunks_travel_between_frames() -> None:
 
 
 def test_every_third_frame_has_no_chunk() -> None:
-    """A checkpoint's chunks travel after two of three frames, without preflight; begin and finalize have it."""
+    """A checkpoint's chunks go out after two of every three frames, without preflight; begin and finalize use
+    preflight.
+    """
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, FakeEngine(state_size=20_000)).play(80)
     counts = []
@@ -388,7 +392,7 @@ def test_every_third_frame_has_no_chunk() -> None:
 @pytest.mark.parametrize("point", ["checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"])
 @pytest.mark.parametrize("code", [None, Code.CHECKPOINT_INCOMPLETE, Code.HASH_MISMATCH, 0])
 def test_checkpoint_survives_refusals(point: str, code: int | None) -> None:
-    """Whatever part of a checkpoint is refused or unanswered, a checkpoint of that frame is finalized in the end."""
+    """Whichever part of a checkpoint is refused or unanswered, a checkpoint of that frame is finalized in the end."""
     chain = FakeChain(status=ACTIVE)
     chain.refuse[point] = deque([code, code])
     script = begin(chain).play(79)
@@ -398,7 +402,7 @@ def test_checkpoint_survives_refusals(point: str, code: int | None) -> None:
 
 
 def test_bytes_that_got_lost_are_found() -> None:
-    """HashMismatch: the account is read, and what differs is sent again."""
+    """After HashMismatch the account is read, and the chunks that differ are sent again."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, FakeEngine(state_size=5_000))
     chain.refuse["checkpoint-finalize"] = deque([Code.HASH_MISMATCH])
@@ -406,12 +410,12 @@ def test_bytes_that_got_lost_are_found() -> None:
     state_before = chain.log_of.count("checkpoint-chunk")
     script.play(20)
     assert chain.hidden.checkpoint_frame == 40
-    # nothing differed: no chunk was sent twice
+    # nothing differed, so no chunk was sent twice
     assert chain.log_of.count("checkpoint-chunk") - state_before == 10
 
 
 def test_checkpoint_that_contradicts_the_log() -> None:
-    """A checkpoint that the program calls a contradiction is given up, said loudly, and the next one comes later."""
+    """A checkpoint that contradicts the log is given up with an error, and the next one comes later."""
     chain = FakeChain(status=ACTIVE)
     chain.refuse["checkpoint-finalize"] = deque([Code.CHECKPOINT_CONTRADICTS_LOG])
     script = begin(chain).play(70)
@@ -421,7 +425,7 @@ def test_checkpoint_that_contradicts_the_log() -> None:
 
 
 def test_ring_full() -> None:
-    """A frame that would overwrite a record still needed waits for a checkpoint; that is counted and said."""
+    """A frame that would overwrite a record still needed waits for a checkpoint; the wait is counted and logged."""
     chain = FakeChain(status=ACTIVE)
     chain.refuse["checkpoint-begin"] = deque([Code.CHECKPOINT_CONTRADICTS_LOG] * 1000)
     script = begin(chain).play(270)
@@ -438,7 +442,7 @@ def test_ring_full() -> None:
 
 
 def test_due_and_not_attempted() -> None:
-    """A frame counts as due from its tick on, while its computing is not done; once sent it was attempted."""
+    """A frame counts as due from its tick on while it is being computed; once sent, it counts as attempted."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(2)
     script.press(1, 1)
@@ -446,7 +450,7 @@ def test_due_and_not_attempted() -> None:
     script.press(2, 2)
     assert script.machine.due(script.now) == 0
     assert script.machine.due(script.now + PERIOD) == 4
-    # with the backbone's result it goes out, and is neither due while in flight nor, after the time-out, in doubt
+    # with the backbone's result the frame goes out; it is not due in flight, nor in doubt after the time-out
     script.drop_frames = 1
     script.sleep(PERIOD)
     assert script.frames[-1].frame == 4
@@ -455,7 +459,7 @@ def test_due_and_not_attempted() -> None:
 
 
 def test_waiting_is_not_due() -> None:
-    """A frame whose inputs are waited for, or of a session that is not served yet, is not due."""
+    """A frame is not due while its inputs are awaited, or while its session is not served yet."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(2)
     assert script.machine.due(script.now + 10 * PERIOD) == 0
@@ -465,7 +469,7 @@ def test_waiting_is_not_due() -> None:
 
 
 def test_held_input_is_due() -> None:
-    """With a policy that does not wait a frame is due without inputs."""
+    """With a policy that does not wait, a frame is due without inputs."""
     script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(2)
     assert script.machine.due(script.now + 10 * PERIOD) == script.machine.frame + 1
 
@@ -473,9 +477,11 @@ def test_held_input_is_due() -> None:
 @pytest.mark.parametrize("refused", [0, 2])
 @pytest.mark.parametrize("seen", [True, False])
 def test_vanished_checkpoints(seen: bool, refused: int) -> None:
-    """Checkpoints that a rollup has lost are made again while frames go on, and a good one follows.
+    """Checkpoints that a rollup has lost are made again while frames continue, and a good checkpoint follows.
 
-    They are missed at a reconnect, or by the next checkpoint's failing; the first tries may be refused."""
+    A reconnect, or the next checkpoint's failure, shows that they are lost. The first tries to make them may be
+    refused.
+    """
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, FakeEngine(state_size=30_000), in_rollup=True, chunks_per_frame=8).play(55)
     assert chain.hidden.checkpoint_frame == 40
