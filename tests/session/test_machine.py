@@ -36,8 +36,9 @@ def undisturbed(frames: int, engine: FakeEngine | None = None) -> FakeChain:
 
 
 def test_from_found_to_ready() -> None:
-    """For a session that waits for player 2, the machine claims it and names its cartridge, and makes its accounts once
-    it is joined."""
+    """For a session that waits for player 2, the machine claims it and names its cartridge; accounts are made after
+    JOIN.
+    """
     chain = FakeChain()
     script = begin(chain)
     assert script.machine.stage == "join"

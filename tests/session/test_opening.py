@@ -1,4 +1,4 @@
-"""Whose session it is, and what it takes before its first frame."""
+"""Which sessions the machine takes, and what it prepares before the first frame."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from awm_crank.wire.failures import Code
 
 
 def waits(script: Script) -> bool:
-    """Whether it says that it waits for something."""
+    """Whether the machine says that it waits for something."""
     return script.machine.waiting is not None
 
 
 def test_anothers_session() -> None:
-    """A session of another writer is let go untouched, and looked at again when it changes."""
+    """A session of another writer is released untouched, and looked at again when it changes."""
     chain = FakeChain(writer=OTHER)
     before = dict(chain.accounts)
     script = begin(chain)
@@ -44,14 +44,14 @@ def test_anothers_session() -> None:
 
 
 def test_unbound_session_is_bound_where_configured() -> None:
-    """A session that names no writer is bound and served by a crank that is configured to."""
+    """A crank that is configured to bind sessions binds and serves a session that names no writer."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     assert begin(chain, adopt=True).machine.stage == "join"
     assert chain.hidden.writer == ME
 
 
 def test_unbound_session_is_left_otherwise() -> None:
-    """By default it is left alone."""
+    """By default a session that names no writer is left alone."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     script = begin(chain)
     assert script.released is not None
@@ -59,7 +59,7 @@ def test_unbound_session_is_left_otherwise() -> None:
 
 
 def test_bound_by_another_first() -> None:
-    """When another crank binds it first, it is let go."""
+    """When another crank binds the session first, the machine releases it."""
     chain = FakeChain(writer=ids.ZERO_KEY)
     chain.refuse["bind"] = deque([Code.WRITER_ALREADY_BOUND])
     script = begin(chain, adopt=True)
@@ -70,7 +70,7 @@ def test_bound_by_another_first() -> None:
 
 
 def test_rent_is_asked_for_once() -> None:
-    """Accounts that have to be made are asked for before anything is sent; those that stand are only told."""
+    """The machine asks for rent before it sends anything, and reports the accounts that exist already."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain)
     assert [command.held for command in script.spent] == [False]
@@ -81,7 +81,7 @@ def test_rent_is_asked_for_once() -> None:
 
 
 def test_rent_refused() -> None:
-    """A session whose rent is refused waits, says why, and is taken up when there is room."""
+    """A session whose rent is refused waits, says why, and is served when there is room."""
     chain = FakeChain(status=ACTIVE)
     script = Script(SessionMachine(ENTITY, settings()), chain)
     script.rent_refusal = "too dear"
@@ -105,7 +105,9 @@ def test_spending_limit() -> None:
 
 
 def test_claim_lost_to_another() -> None:
-    """A claim refused for its epoch means that another process was first: once that works, this one stops loudly."""
+    """A claim that is refused for its epoch means that another process was first: once that one works, this one
+    stops.
+    """
     chain = FakeChain()
     chain.refuse["claim"] = deque([Code.EPOCH_MISMATCH])
     script = Script(SessionMachine(ENTITY, settings()), chain)
@@ -121,7 +123,7 @@ def test_claim_lost_to_another() -> None:
 
 
 def test_claim_of_a_dead_process() -> None:
-    """A process that was killed can leave a claim that lands later. Nothing follows it, and the session is claimed."""
+    """A claim of a killed process can land later. No frame follows it, so the session is claimed again."""
     chain = FakeChain()
     chain.refuse["claim"] = deque([Code.EPOCH_MISMATCH])
     script = Script(SessionMachine(ENTITY, settings()), chain)
@@ -132,7 +134,7 @@ def test_claim_of_a_dead_process() -> None:
 
 
 def test_claim_answer_lost() -> None:
-    """A claim whose answer is lost is made again; its own success in the meantime is no takeover."""
+    """A claim whose answer is lost is made again; its own success in the meantime is not mistaken for a takeover."""
     chain = FakeChain()
     chain.refuse["claim"] = deque([None])
     script = begin(chain)
@@ -143,7 +145,9 @@ def test_claim_answer_lost() -> None:
 
 @pytest.mark.parametrize("lost", range(4))
 def test_setup_answers_lost(lost: int) -> None:
-    """Set-up transactions that are refused or whose answers are lost are planned anew from what is there."""
+    """When set-up transactions are refused or their answers are lost, the accounts are read and the rest is planned
+    again.
+    """
     chain = FakeChain(status=ACTIVE)
     chain.refuse["setup"] = deque([None] * lost + [Code.INSUFFICIENT_FUNDS])
     script = begin(chain, FakeEngine(state_size=60_000), spend_limit_lamports=2_000_000_000)
@@ -153,7 +157,7 @@ def test_setup_answers_lost(lost: int) -> None:
 
 
 def test_setup_without_funds() -> None:
-    """A key that cannot pay is tried again for as long as it takes, and what it waits for is said."""
+    """While the key cannot pay, the set-up is tried again without end, and the session says what it waits for."""
     chain = FakeChain(status=ACTIVE)
     chain.refuse["setup"] = deque([Code.INSUFFICIENT_FUNDS] * 1000)
     script = begin(chain)
@@ -175,7 +179,7 @@ def test_setup_without_funds() -> None:
     [(RpcError("HTTP 502"), "endpoint", 1), (CartridgeError("another hash"), "model", 10)],
 )
 def test_model_that_cannot_be_loaded(error: AwmError, cause: str, longest_s: int) -> None:
-    """A model that fails to load is loaded again, after pauses that grow, until it is there."""
+    """A model that fails to load is loaded again, with growing pauses, until it is there."""
     script = Script(SessionMachine(ENTITY, settings()), FakeChain())
     script.model_error = error
     (script >> events.Begin()).sleep(60_000 * MS)
@@ -189,7 +193,7 @@ def test_model_that_cannot_be_loaded(error: AwmError, cause: str, longest_s: int
 
 
 def test_closed_while_waiting() -> None:
-    """A session that was closed before player 2 came is let go once every read has said so for some seconds."""
+    """A session that is closed before player 2 came is released once every read has shown that for some seconds."""
     script = begin(FakeChain())
     chain = dict(script.chain.accounts)
     script.chain.accounts |= {"session": None, "hidden": None, "inputs": None}
@@ -206,7 +210,7 @@ def test_closed_while_waiting() -> None:
 
 
 def test_nothing_is_made_for_nobody() -> None:
-    """Before player 2 has joined, nothing is made at the crank's own expense; a deposit pays for everything at once."""
+    """Before player 2 has joined, the crank makes nothing at its own expense; a deposit pays for everything at once."""
     chain = FakeChain()
     script = begin(chain)
     assert script.machine.stage == "join"
@@ -233,8 +237,10 @@ def test_nothing_is_made_for_nobody() -> None:
     ],
 )  # fmt: skip
 def test_who_is_admitted(admission: Admission, fields: dict[str, Any], price: int | None, reason: str) -> None:
-    """A session that the operator does not admit costs nothing, not even a claim, and a deposit brings it back. A match
-    that has frames is never given up for it."""
+    """A session that the operator does not admit costs nothing, not even a claim, and a deposit brings it back.
+
+    A match that has frames is never given up for this reason.
+    """
     chain = FakeChain()
     if price is not None:
         chain.accounts["deposit"] = Deposit(ENTITY, OTHER, price, 0).encode()
