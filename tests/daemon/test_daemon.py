@@ -221,7 +221,8 @@ async def test_total_spending_limit(place: Place) -> None:
     await place.play(second)
     await place.when(second, finished)
     assert await crank.stop() == 0
-    assert json.loads(crank.stats_path.read_text())["refused_sessions"] == {"rent": 1}
+    # the second one asks again until there is room
+    assert json.loads(crank.stats_path.read_text())["refused_sessions"]["rent"] >= 1
 
 
 async def test_many_sessions(place: Place) -> None:
