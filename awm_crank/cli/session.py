@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 STEPS = {
     "list": "list the sessions on a chain or rollup",
     "create": "create a session, as player 1",
+    "deposit": "put lamports aside for a session's accounts and fees, as player 1",
     "join": "join a session as player 2; the match starts",
     "delegate": "move a session to a rollup, as player 1, before anybody joins",
     "undelegate": "move an ended session back to the base chain; export its match file first",
     "end": "end a session, as either player",
-    "close": "close an ended session's accounts and return their rent, as player 1",
+    "close": "close an ended session's accounts; each lamport goes to the key that paid it",
     "show": "show a session and all of its accounts",
 }
 
@@ -47,6 +48,13 @@ def configure(parser: Parser) -> None:
     made["delegate"].add_argument(
         "--state", type=common.unsigned(22), default=2_699_784, metavar="BYTES",
         help="reserve space in each checkpoint for BYTES of state (default: the most that the program allows)",
+    )  # fmt: skip
+    made["deposit"].add_argument(
+        "--lamports", required=True, type=common.unsigned(64), metavar="N", help="put N lamports aside"
+    )
+    made["deposit"].add_argument(
+        "--frame-lamports", required=True, type=common.unsigned(32), metavar="N",
+        help="pay the crank N lamports for each frame; the same as before when adding to a deposit",
     )  # fmt: skip
     for name in ("create", "join"):
         made[name].add_argument(
@@ -122,6 +130,8 @@ async def execute(args: argparse.Namespace) -> int:
             await _move(args, chain, player, args.session)
         elif args.step == "close":
             await _close(args, chain, player)
+        elif args.step == "deposit":
+            await _deposit(args, chain, player)
         else:
             await _play(args, chain, player)
     return 0
@@ -149,6 +159,14 @@ async def _play(args: argparse.Namespace, chain: Chain, player: Keypair) -> None
     else:
         await session.end(chain, player, world, args.session)
     output.result(args, {"session": str(args.session), "step": args.step})
+
+
+async def _deposit(args: argparse.Namespace, chain: Chain, player: Keypair) -> None:
+    from ..client import session
+
+    await session.deposit(chain, player, args.session, args.lamports, frame_lamports=args.frame_lamports)
+    values = {"session": str(args.session), "lamports": args.lamports, "frame_lamports": args.frame_lamports}
+    output.result(args, values)
 
 
 async def _close(args: argparse.Namespace, chain: Chain, player: Keypair) -> None:
