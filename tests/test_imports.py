@@ -98,7 +98,7 @@ def test_room_imports(path: Path) -> None:
 OFFLINE = "awm_crank.engine.offline"
 MAY_BE_OFFLINE = {"cli", "bench"}
 FLOATING_POINT = {"match/policy.py"}
-"""A policy is a checkpoint too: its reader shares the world models' encoding."""
+"""A policy is a checkpoint too, so its reader shares the world models' encoding."""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -1,4 +1,4 @@
-"""Makes the seeded world of the tests anew: `.venv/bin/python tools/make_seeded_cartridge.py [FILE]`.
+"""Makes the tests' seeded world again: `.venv/bin/python tools/make_seeded_cartridge.py [FILE]`.
 
 Seeded checkpoint, calibration, quantization: a world of noise in which every head has values to choose among, which a
 trained one has not. The result is kept (tests/golden/seeded.awm), because floats on another processor may round a

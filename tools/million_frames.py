@@ -24,7 +24,7 @@ COMPARE = 10_000
 
 
 def cpu() -> tuple[str, str]:
-    """Name and flags of this CPU, as the system tells them."""
+    """Name and flags of this CPU, as the system reports them."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor(), ""

@@ -1,4 +1,4 @@
-"""Our figures beside others: as a table for people and as JSON for programs."""
+"""Our figures next to others: as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 

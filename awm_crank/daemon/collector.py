@@ -21,7 +21,7 @@ _PAUSE_S = 0.05
 
 
 class Collector:
-    """Runs beside the sessions.
+    """Runs next to the sessions.
 
     Args:
         rpc: the sessions' endpoint.

@@ -71,7 +71,7 @@ class _Layer:
         self.conv_b = array("conv_b").astype(np.int32)
         self.dt_bias = array("dt_bias").astype(np.int64)
         self.alpha = array("alpha").astype(np.uint64)
-        # the largest alpha stands for any rate beyond it (numerics.md 6.4)
+        # the largest alpha means any rate beyond it (numerics.md 6.4)
         self.alpha_shift = np.where(self.alpha == 2**31 - 1, 0, 20).astype(np.uint64)
         self.d = array("d").astype(np.int32)[:, None]
         hs = array("hs").astype(np.int32)

@@ -36,7 +36,7 @@ _BUTTONS = tuple(
 NEUTRAL_ACTION = (4, 4, 1, 1, 0, *[0] * 8)
 
 DAMAGE_WEIGHT = 0.01
-"""What a percent of damage weighs beside a stock."""
+"""The value of a percent of damage, where a stock is 1."""
 
 
 def fighters(blocks: list[bytes]) -> NDArray[np.void]:

@@ -175,7 +175,7 @@ async def _serve(options: LocalnetOptions, announce: Callable[[Localnet], None])
     net = Localnet(options)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # Ctrl-C raises KeyboardInterrupt here: the command tells it apart by its status
+    # Ctrl-C raises KeyboardInterrupt here, which gives the command a different exit status
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     if options.until_eof:
         loop.add_reader(0, _read_on, stop)

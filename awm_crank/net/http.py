@@ -197,7 +197,7 @@ class _Connection(asyncio.Protocol):
             known = isinstance(too_much, _TooMuchError)
             self._fail(too_much if known and too_much else ConnectionError(f"its answer is not HTTP: {error}"))
             return
-        # Beside the body there are headers, trailers and the sizes of chunks: eight bytes for a chunk of one.
+        # Besides the body there are headers, trailers and the sizes of chunks: eight bytes for a chunk of one.
         other = self._wire - len(self._body)
         if self._open() and other > MAX_HEAD_BYTES + (8 * len(self._body) if self._headed else 0):
             self._fail(_TooMuchError(f"its answer has a head of more than {MAX_HEAD_BYTES >> 10} KiB"))

@@ -20,7 +20,7 @@ class CrankProcess(Child):
     Args:
         folder: where NAME.toml, NAME.log, NAME.ready and NAME.stats.json go.
         settings: its configuration.
-        name: tells several cranks of one folder apart.
+        name: distinguishes several cranks of one folder.
     """
 
     def __init__(self, folder: Path, settings: config.Config, name: str = "crank") -> None:

@@ -105,7 +105,7 @@ class Place:
         return await session.create(
             self.base, (players or self.players)[0], self.world, self.model,
             writer=self.crank_key.pubkey() if writer is None else writer, max_frames=max_frames, seed=seed,
-            # nobody settles anything on this match, so nothing has to stand
+            # nothing depends on this match's result, so it needs no challenge time
             character=self.characters[0], challenge_s=0,
         )  # fmt: skip
 

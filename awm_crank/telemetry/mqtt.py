@@ -71,7 +71,7 @@ class Publisher:
         self.sessions = 0
         """How many sessions are served: a part of the status."""
         self._instance = token_hex(4)
-        """Tells this process from another crank of the same key, as there is one during an upgrade."""
+        """Distinguishes this process from another crank of the same key, such as during an upgrade."""
 
     def topic(self, *parts: str) -> str:
         """A topic under the configured prefix."""

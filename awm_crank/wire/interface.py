@@ -1,9 +1,9 @@
-"""Tells World 0.2.4 from BOLT's other interfaces, and refuses those by name.
+"""Recognizes BOLT's other interfaces than World 0.2.4's, and refuses them by name.
 
-BOLT's development branch hands components a `cpi_auth` signer where 0.2.4 hands the instructions sysvar, and World 0.1
-calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Either shows in the binary and
-in the logs of a refused call. A program without these signs passes for 0.2.4: an optimized build, or another
-implementation, need not contain 0.2.4's own strings.
+BOLT's development branch passes a `cpi_auth` signer to components where 0.2.4 passes the instructions sysvar, and World
+0.1 calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Both differences show in the
+binary and in the logs of a refused call. A program without these signs counts as 0.2.4, because an optimized build, or
+another implementation, need not contain 0.2.4's own strings.
 """
 
 from __future__ import annotations

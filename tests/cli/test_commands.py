@@ -320,7 +320,7 @@ def test_winner_and_duration(shell: Shell) -> None:
 
 
 def test_invite(shell: Shell) -> None:
-    """With --invite only that key may join."""
+    """With --invite, only the named key may join."""
     player1, player2, stranger, writer = (shell.arena.net.funded() for _ in range(4))
     made = shell.json(
         "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()),

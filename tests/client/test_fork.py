@@ -118,8 +118,10 @@ async def test_unpublish_leaves_the_parents_shards(arena: Arena) -> None:
 
 
 async def test_unpublish_spares_what_others_use(arena: Arena) -> None:
-    """A model whose shards are used by forks, or by forks of those, is taken back by force only. Forks of a model that
-    shares nothing of its own do not hold it up."""
+    """A model whose shards are used by forks, or by forks of forks, is unpublished only with force.
+
+    A model that has no shards of its own can be unpublished in spite of its forks.
+    """
     made = small_cartridge(208)
     async with arena.chain() as chain:
         first, second = arena.net.funded(), arena.net.funded()
@@ -131,7 +133,7 @@ async def test_unpublish_spares_what_others_use(arena: Arena) -> None:
         assert {str(child.model), str(grandchild.model)} == set(str(caught.value.found).split(", "))
         assert "--force" in str(caught.value.hint)
         assert (await publish.load(chain, grandchild.model)).data == changed(made).data
-        # all of the child's shards are its parent's: nobody needs what is closed
+        # all of the child's shards are its parent's, so nobody needs what is closed
         assert await publish.unpublish(chain, second, child.model) == child.rent
         assert (await publish.load(chain, grandchild.model)).data == changed(made).data
         assert await publish.unpublish(chain, first, parent.model, force=True) == parent.rent

@@ -29,7 +29,7 @@ async def test_first_world_is_made_once() -> None:
 
 
 async def test_nobody_seizes_a_published_world(arena: Arena) -> None:
-    """A world that is made has its maker as authority and our systems approved: a stranger cannot add itself."""
+    """A new world has its maker as authority and our systems approved, so a stranger cannot add itself."""
     async with arena.chain() as chain:
         world = await setup.create_world(chain, arena.net.faucet)
         account = await chain.need(world, "world")

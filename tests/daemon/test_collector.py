@@ -1,4 +1,4 @@
-"""The crank takes back what it paid, by itself."""
+"""The crank takes back by itself what it paid."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from awm_crank.wire.accounts import FrameLog
 
 
 async def test_rent_comes_home(place: Place) -> None:
-    """Once a match is settled its checkpoints and ring are closed by the crank, to the lamport; result and player 1's
-    components stay."""
+    """Once a match is settled, the crank closes its checkpoints and ring and gets every lamport back.
+
+    The result and player 1's components stay.
+    """
     crank = place.crank(place.settings(collect_interval_s=1))
     await crank.ready()
     match = await place.create(max_frames=10)

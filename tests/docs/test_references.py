@@ -1,4 +1,4 @@
-"""What the documentation names is there: files, and the examples of the how-to pages."""
+"""The files and example agents that the documentation names exist and work."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from awm_crank.match import players
 
 _PATH = re.compile(r"`((?:awm_crank|tests|tools|docs|localnet|deploy|scripts|idl|requirements)/[\w./-]+)`")
 _PLACEHOLDER = re.compile(r"NAME|_new|^awm_crank/idl$")
-"""Names to fill in, and the folder of the IDLs inside of the wheel."""
+"""Names to fill in, and the folder of the IDLs inside the wheel."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_files_exist(page: Path) -> None:
-    """Every path of this repository that a page names leads somewhere."""
+    """Every path of this repository that a page names exists."""
     named = [path for path in _PATH.findall(page.read_text()) if not _PLACEHOLDER.search(path)]
     assert [path for path in named if not (ROOT / path).exists()] == []
 
@@ -38,7 +38,7 @@ def test_example_agent_plays() -> None:
 
 
 def test_macros_of_the_kernel_exist() -> None:
-    """add-an-instruction-set.md names macros and functions that the kernel has."""
+    """The kernel has the macros and functions that add-an-instruction-set.md names."""
     page = (ROOT / "docs/howto/add-an-instruction-set.md").read_text()
     sources = "".join(file.read_text() for file in (ROOT / "awm_crank/engine/native").glob("*.[ch]"))
     names = set(re.findall(r"\bAWM_[A-Z_]+\b|\b(?:mm_tile|missing_here|elem_portable|matmul_blocks)\b", page))

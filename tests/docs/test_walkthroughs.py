@@ -53,7 +53,7 @@ def test_own_world(tmp_path: Path) -> None:
 
 
 def test_operate(tmp_path: Path) -> None:
-    """From a key to a match that was played on MagicBlock's rollup and settled on the base chain."""
+    """An operator gets from a key to a match that was played on MagicBlock's rollup and settled on the base chain."""
     changes = ports() | {
         "/etc/awm-crank": str(tmp_path / "etc"),
         "--kind rollup --port 7799": f"--kind rollup --port 0 --cache {CACHE}",

@@ -1,4 +1,4 @@
-"""The documentation keeps to plain words, and the glossary to words that are in use."""
+"""The documentation uses plain words, and the glossary has only words that are in use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "localnet/README.md"]
 STILTED = re.compile(r"\b(?:stands?|stood|anew|beside|told|in earnest|to be had)\b", re.IGNORECASE)
-"""Words of an older style, each of which has a plainer one: is, again, next to, reported."""
+"""Words of an older style. Each has a plainer one: is, again, next to, reported."""
 PRIVATE = re.compile(r"\b(?:Desk|Passages|Served|Told|Said)\b")
 """Names of classes that no reader knows."""
 
@@ -33,7 +33,7 @@ def hook() -> ModuleType:
 
 
 def found(text: str) -> list[str]:
-    """Lines with a word that does not belong, code left out."""
+    """Lines with a forbidden word, without code."""
     prose = re.sub(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
     return [line for line in prose.splitlines() if STILTED.search(line) or PRIVATE.search(line)]
 
@@ -45,7 +45,7 @@ def test_page_is_plain(page: Path) -> None:
 
 
 def test_generated_pages_are_plain() -> None:
-    """Neither do help texts, errors and metrics."""
+    """Help texts, errors and metrics use none of them either."""
     written = {path: write().replace("```", "") for path, write in hook().PAGES.items()}
     assert {path: lines for path, text in written.items() if (lines := found(text))} == {}
 
@@ -58,7 +58,7 @@ def terms() -> list[str]:
 
 
 def test_terms_are_defined_once() -> None:
-    """No term has two rows, whoever it comes from, and ours are in order."""
+    """No term has two rows, whatever its origin, and our own terms are in order."""
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     names = [name for row in rows if row not in ("term", "---") for name in row.split(", ")]
     assert sorted({name for name in names if names.count(name) > 1}) == []
@@ -67,6 +67,6 @@ def test_terms_are_defined_once() -> None:
 
 @pytest.mark.parametrize("term", terms())
 def test_term_is_in_use(term: str) -> None:
-    """A term that is ours occurs in the code."""
+    """Each of our own terms is used in the code."""
     words = re.compile(r"\b" + r"[\s_]+".join(map(re.escape, term.split())), re.IGNORECASE)
     assert any(words.search(source.read_text()) for source in (ROOT / "awm_crank").rglob("*.py"))

@@ -1,4 +1,4 @@
-"""The blockhash: kept fresh, and not called fresh when the node has stopped."""
+"""The blockhash is kept fresh, and counts as old when the node has stopped."""
 
 from __future__ import annotations
 

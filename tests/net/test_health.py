@@ -10,7 +10,7 @@ from awm_crank.net.rpc import RpcClient
 
 
 def test_problems_and_numbers() -> None:
-    """The connection comes first, then the blockhash, then the lag; failures are named by side and kind."""
+    """The connection is named first, then the blockhash, then the lag; failures are counted by side and kind."""
     rpc, pubsub = RpcClient("http://here"), PubSub("ws://here", lambda _: None)
     blockhash = BlockhashKeeper(rpc)
     lag = StreamLag(rpc, pubsub)

@@ -110,7 +110,7 @@ class FakeChain:
     """
     log_of: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
-    """names of the direct instructions that came"""
+    """The names of the direct instructions that arrived."""
 
     def __post_init__(self) -> None:
         zero = ids.ZERO_KEY

@@ -1,4 +1,4 @@
-"""What the writer ends and takes back, decided from a session's accounts alone."""
+"""What the writer ends and takes back is decided from a session's accounts alone."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def found(deposit: Deposit | None = None, payers: Any = (ME, OTHER), **session: 
     ],
 )  # fmt: skip
 def test_dead(session: dict[str, Any], seconds: int, dead: bool) -> None:
-    """A session is dead exactly when the programs let its writer end it, a few seconds' grace added."""
+    """A session counts as dead exactly when the programs let its writer end it, plus a few seconds' grace."""
     state = found(**session)
     assert collecting.is_dead(state.session, NOW + seconds) is dead
     names = [step.program_id for step in collecting.steps(state, ME, WORLD, NOW + seconds)]
@@ -43,8 +43,11 @@ def test_dead(session: dict[str, Any], seconds: int, dead: bool) -> None:
 
 
 def test_only_what_it_paid_for() -> None:
-    """Of a settled session the writer takes its own checkpoint and ring, and settles the deposit; before that only the
-    deposit; of one that has no frame everything at once."""
+    """The writer takes back only what it paid for, and only when it may.
+
+    From a settled session it takes its own checkpoint and ring, and settles the deposit. Before that it settles only
+    the deposit. From a session without a frame it takes everything at once.
+    """
     deposit = Deposit(ENTITY, OTHER, 5, 0)
     ended = found(deposit, status=ENDED, frame=7)
     assert len(collecting.steps(ended, ME, WORLD, NOW)) == 1
@@ -54,7 +57,7 @@ def test_only_what_it_paid_for() -> None:
 
 
 def test_fees_are_drawn_now_and_then() -> None:
-    """While a match runs the writer is paid for every 3,600 frames, not for each."""
+    """While a match runs, the writer draws its fee once every 3,600 frames, not for each frame."""
     deposit = Deposit(ENTITY, OTHER, 5, 100)
     for frame, count in ((3699, 0), (3700, 1)):
         running = found(deposit, status=ACTIVE, frame=frame, last_fresh=frame)

@@ -166,7 +166,7 @@ def test_setup_without_funds() -> None:
     assert "6017" in script.machine.waiting.problem
     tries = len(script.chain.log_of)
     assert tries < 700
-    # a line each time that the count of tries has doubled, not each second
+    # one line whenever the number of tries has doubled, not one each second
     assert len(script.said("trying again")) < 20
     chain.refuse.clear()
     script.sleep(1_100 * MS)
@@ -200,7 +200,7 @@ def test_closed_while_waiting() -> None:
     _ = script >> events.Changed("session", b"")
     script.sleep(2_000 * MS)
     assert script.released is None
-    # a node that was behind
+    # an endpoint whose node was behind
     script.chain.accounts = chain
     script.sleep(2_000 * MS)
     assert script.machine.stage == "join"

@@ -1,9 +1,9 @@
-"""Random programs of every instruction by five parties, and a ledger that knows whose each lamport is.
+"""Random programs of every instruction by five parties, and a ledger that knows who owns each lamport.
 
 The ledger never reads what the programs write about owners. It watches balances: what leaves a wallet for an account
 stays that party's claim on the account, and only that party's wallet may get it back. The one exception is the price of
-a frame, which player 1 promised to the writer. `play` runs one sequence from a seed, then has everything closed, and
-raises TheftError or StrandedError where somebody ends with another's lamports or cannot have its own back.
+a frame, which player 1 promised to the writer. `play` runs one sequence from a seed, then closes everything, and raises
+TheftError or StrandedError where a party ends with another's lamports or cannot get its own back.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _OWN = {ids.SESSION_STATE: layouts.SESSION_STATE, ids.HIDDEN_STATE: layouts.HIDD
 
 
 class TheftError(AssertionError):
-    """Somebody's wallet got lamports that were another's."""
+    """A wallet got lamports that belong to another party."""
 
 
 class StrandedError(AssertionError):
-    """Lamports that their owner cannot have back."""
+    """Lamports that their owner cannot get back."""
 
 
 class Ledger:
@@ -54,11 +54,11 @@ class Ledger:
         self.start = {name: chain.lamports(key) for name, key in wallets.items()}
 
     def balances(self) -> dict[Pubkey, int]:
-        """Of all wallets and accounts."""
+        """The lamports of all wallets and accounts."""
         return {key: self._chain.lamports(key) for key in (*self.wallets.values(), *self.accounts)}
 
     def took_place(self, name: str, before: dict[Pubkey, int]) -> None:
-        """Books what an instruction did. Raises TheftError."""
+        """Records what an instruction did. Raises TheftError."""
         change = {key: now - before[key] for key, now in self.balances().items()}
         lost = Counter({name: -change[key] for name, key in self.wallets.items() if change[key] < 0})
         shrunk = {key: -change[key] for key in self.accounts if change[key] < 0}
@@ -77,7 +77,7 @@ class Ledger:
             if gain - part:
                 raise TheftError(f"{name}: {party} got {gain - part} lamports that were not its own")
         for account, rest in shrunk.items():
-            # from the deposit into other accounts of the match: player 1's before and after
+            # from the deposit into other accounts of the match: player 1's both before and after
             part = min(rest, self.claims[account]["player1"])
             self.claims[account]["player1"] -= part
             lost["player1"] += part
@@ -95,7 +95,7 @@ class Ledger:
 
 
 class Sequence:
-    """One match on an entity of its own, and what the five may try."""
+    """One match on an entity of its own, and what the five parties may try."""
 
     def __init__(self, chain: Chain, number: int, seed: int) -> None:
         self.chain, self.random = chain, random.Random(seed)
@@ -118,7 +118,7 @@ class Sequence:
     # -- what is tried --------------------------------------------------------------------------------------------
 
     def try_(self, name: str, ix: Instruction, *signers: str) -> bool:
-        """Sends an instruction; books it if it was accepted."""
+        """Sends an instruction, and records it if it was accepted."""
         before = self.ledger.balances()
         result = self.chain.send(ix, signers=[self.keys[signer] for signer in signers])
         accepted = isinstance(result, TransactionMetadata)
@@ -129,7 +129,7 @@ class Sequence:
         return accepted
 
     def party(self, likely: str) -> str:
-        """Mostly the one who should, else anybody."""
+        """Usually the party that should act, and sometimes another."""
         return likely if self.random.random() < 0.7 else self.random.choice(PARTIES)
 
     def key(self, likely: str) -> Pubkey:
@@ -137,14 +137,14 @@ class Sequence:
         return self.keys[self.party(likely)].pubkey()
 
     def lifecycle(self, action: int, who: str) -> None:
-        """CREATE, JOIN or END."""
+        """A CREATE, JOIN or END."""
         pick = self.random.choice
         fields: dict[str, Any] = {"writer": self.key("writer"), "challenge_s": pick((0, 300)), "character": 1 + action}
         fields["invited"] = pick((ids.ZERO_KEY, self.keys["player2"].pubkey()))
         self.try_(("create", "join", "end")[action], self.match.lifecycle(action, self.keys[who], **fields), who)
 
     def frame(self) -> None:
-        """The writer's next frame, or somebody's."""
+        """The next frame, by the writer or by another party."""
         hidden = self.match.data(ids.HIDDEN_STATE)
         if len(hidden) >= layouts.HIDDEN_STATE.size and len(self.match.data(ids.INPUT_BUFFER)) > 30:
             self.match.epoch = struct.unpack_from("<I", hidden, 86)[0]
@@ -152,7 +152,7 @@ class Sequence:
             self.try_("frame", self.match.inference(signer=self.keys[who]), who)
 
     def give(self) -> None:
-        """Player 1 puts lamports onto an account of its own: a rollup's deposit, or a slip."""
+        """Player 1 adds lamports to an account of its own, such as a rollup's deposit, or by mistake."""
         program = self.random.choice(COMPONENTS)
         if self.chain.data(self.match.at(program)) and self.owner(program) == self.keys["player1"].pubkey():
             ix = transfer(TransferParams(from_pubkey=self.keys["player1"].pubkey(), to_pubkey=self.match.at(program),
@@ -167,13 +167,16 @@ class Sequence:
         return Pubkey.from_bytes(layout.cut(data, "payer")) if data else ids.ZERO_KEY
 
     def delegated(self) -> list[Pubkey]:
-        """Components that are in the rollup."""
+        """The components that are in the rollup."""
         found = [(program, self.chain.svm.get_account(self.match.at(program))) for program in COMPONENTS]
         return [program for program, account in found if account is not None and account.owner == ids.DELEGATION]
 
     def comes_back(self, *, forged: bool) -> None:
-        """The validator gives a component back, as it was or as it likes. Its own delegation program's part is played
-        here: the buffer's signature, and the lamports, which all come back to the account that they were in."""
+        """The validator returns a component, unchanged or with any bytes it likes.
+
+        The test plays the delegation program's part: the buffer's signature, and the lamports, which all return to the
+        account that they were in.
+        """
         for program in self.delegated()[: 1 if forged else None]:
             at = self.match.at(program)
             data, lamports = bytearray(self.chain.data(at)), self.chain.lamports(at)
@@ -284,7 +287,7 @@ class Sequence:
         }  # fmt: skip
 
     def run(self, steps: int) -> None:
-        """That many random steps, most of them after an honest beginning."""
+        """Takes this many random steps, most of them after an honest beginning."""
         k = self.keys["player1"].pubkey()
         if self.random.random() < 0.9:
             for program in COMPONENTS:
@@ -300,7 +303,7 @@ class Sequence:
     # -- the end --------------------------------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """Everybody gets back what is theirs, by a stranger's hand wherever that is enough. Raises StrandedError."""
+        """Returns to each party what belongs to it, through a stranger wherever possible. Raises StrandedError."""
         e, stranger = self.entity, self.keys["stranger"].pubkey()
         self.comes_back(forged=False)
         status = (self.match.data(ids.SESSION_STATE) or bytes(9))[8]
@@ -308,7 +311,7 @@ class Sequence:
             self.chain.warp(604_800)
             for program in COMPONENTS:
                 if not self.match.data(program):
-                    # END wants all four: whoever cleans up lends what is missing
+                    # END needs all four accounts, so the party that cleans up lends what is missing
                     self.try_("initialize", bolt.initialize_component(stranger, e, program), "stranger")
             self.try_("end", self.match.lifecycle(2, self.keys["stranger"]), "stranger")
         self.chain.warp(70_000)
@@ -346,7 +349,7 @@ class Sequence:
 
 
 def unsigned(chain: Chain, ix: Instruction) -> object:
-    """Sends a transaction whose signatures nobody checks: what a program would sign by its seeds."""
+    """Sends a transaction whose signatures nobody checks, as a program would sign with its seeds."""
     message = Message.new_with_blockhash([ix], chain.payer.pubkey(), chain.svm.latest_blockhash())
     count = message.header.num_required_signatures
     transaction = Transaction.populate(message, [Signature.new_unique() for _ in range(count)])
@@ -354,9 +357,9 @@ def unsigned(chain: Chain, ix: Instruction) -> object:
 
 
 def new_chain(with_delegation: Callable[[Chain], None]) -> Chain:
-    """A chain that takes transactions without checking signatures, so that the test can sign for a program's address.
+    """A chain that accepts transactions without checking signatures, so that the test can sign for a program's address.
 
-    Whether a party's signature is there is still the programs' to check: they see who is marked as a signer.
+    The programs still check whether a party signs, since they see which accounts are marked as signers.
     """
     chain = Chain()
     chain.svm.with_sigverify(False)
@@ -366,7 +369,7 @@ def new_chain(with_delegation: Callable[[Chain], None]) -> Chain:
 
 
 def play(chain: Chain, number: int, seed: int, steps: int = 40) -> Sequence:
-    """One sequence. Raises TheftError, StrandedError, with the steps that led there."""
+    """Plays one sequence. Raises TheftError or StrandedError, with the steps that led there."""
     sequence = Sequence(chain, number, seed)
     try:
         sequence.run(steps)

@@ -23,7 +23,7 @@ NAMES = {program: name for name, program in ids.PROGRAMS.items()}
 
 
 def with_delegation(made: Chain) -> None:
-    """Puts the delegation program and its accounts onto a chain."""
+    """Puts the delegation program and its accounts on a chain."""
     dumps = base_chain_accounts(Cache(CACHE))
     made.svm.add_program_from_file(ids.DELEGATION, dumps / f"{ids.DELEGATION}.so")
     for path in dumps.glob("*.json"):
@@ -66,7 +66,7 @@ def test_all_four(chain: Chain) -> None:
         account = chain.svm.get_account(session.at(program))
         assert account is not None
         assert account.owner == ids.DELEGATION
-        # the receipt holds the payer now, which is the last of player 1's keys in each struct
+        # the receipt now holds the payer, which is the last of player 1's keys in each struct
         at = before[program].rindex(bytes(session.p1))
         assert bytes(account.data) == before[program][:at] + bytes(32) + before[program][at + 32 :]
         metas = handed_over(session, program).accounts

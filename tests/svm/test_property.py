@@ -1,6 +1,6 @@
-"""Random programs of every instruction by five parties: nobody ends with another's lamports, and all comes back.
+"""Over random programs of every instruction by five parties, nobody gains another's lamports, and all come back.
 
-A few hundred sequences here; `make money` runs ten thousand. docs/money.md says whose each lamport is.
+This test plays a few hundred sequences; `make money` plays ten thousand. docs/money.md says who owns each lamport.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ SEQUENCES, PER_CHAIN = 200, 50
 
 
 def test_every_lamport_has_one_owner() -> None:
-    """Whatever is tried, each lamport ends with the key that paid it, but for the frames that player 1 paid for."""
+    """Whatever is tried, each lamport returns to the key that paid it, except for the frames that player 1 paid for."""
     accepted = Counter[str]()
     for first in range(0, SEQUENCES, PER_CHAIN):
         chain = money.new_chain(with_delegation)
         for number in range(PER_CHAIN):
             accepted += money.play(chain, number, first + number).accepted
-    # nothing would be shown by programs that are all refused
+    # programs that refuse everything would prove nothing
     wanted = {"create", "join", "frame", "end", "ring_grow", "ring_shrink", "checkpoint_create", "checkpoint_close"}
     wanted |= {"deposit", "deposit_draw", "deposit_close", "checkpoint_create_deposited", "ring_fund", "close"}
     wanted |= {"destroy", "delegate", "comes back forged", "comes back"}
@@ -29,7 +29,7 @@ def test_every_lamport_has_one_owner() -> None:
 
 
 def test_the_ledger_sees_a_theft() -> None:
-    """A program that pays out another's lamports is found: the ledger does not believe what the accounts say."""
+    """A program that pays out another party's lamports is found, because the ledger ignores what the accounts say."""
     chain = money.new_chain(with_delegation)
     sequence = money.Sequence(chain, 0, 1)
     before = sequence.ledger.balances()

@@ -25,7 +25,7 @@ class Machine:
     why: str = ""
 
     def stalled(self, _now: int) -> str:
-        """As set."""
+        """The value that the test set."""
         return self.why
 
     def due(self, _now: int) -> int:
@@ -78,7 +78,7 @@ class Crank:
         return {"computing": 3}
 
     def waiting(self) -> dict[str, int]:
-        """One for room."""
+        """One session that waits for room."""
         return {"room": 1}
 
     def engine_path(self) -> str:

@@ -20,7 +20,7 @@ TOLD = {
 
 
 def start(**changes: Any) -> tuple[subprocess.Popen[str], dict[str, str]]:
-    """The process, told what to serve, and what it says."""
+    """Starts the process with what to serve, and returns it with its answer."""
     process = subprocess.Popen(
         own_command("awm_crank.viewer.process"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -33,7 +33,9 @@ def start(**changes: Any) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 
 def test_serves_until_its_starter_ends() -> None:
-    """Both addresses are said; browsers learn their endpoints and not the feed's; the end of input is its end."""
+    """The process reports both addresses, gives browsers their own endpoints and not the feed's, and ends with its
+    input.
+    """
     process, said = start()
     with process:
         assert said["feed"].startswith("ws://127.0.0.1:")
@@ -51,7 +53,7 @@ def test_serves_until_its_starter_ends() -> None:
 
 @pytest.mark.parametrize("name", ["page_port", "feed_port"])
 def test_taken_port_is_said(name: str) -> None:
-    """Either port, by its number."""
+    """The error about a port in use, of page or feed, has its number."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process, said = start(**{name: port})

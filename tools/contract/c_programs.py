@@ -81,7 +81,7 @@ _HEAD = """
 
 
 def _in_range(each: Struct) -> list[str]:
-    """A function that tells whether a struct's fields are in range."""
+    """A function that checks whether a struct's fields are in range."""
     loads = {"u8": "p[OFF({0}, {1})]", "u16": "ld16(p + OFF({0}, {1}))", "u32": "ld32(p + OFF({0}, {1}))"}
     checks = []
     for part in each.fields:

@@ -1,4 +1,4 @@
-"""Trains a policy by imitation: `python tools/policy/imitate.py --out FILE.pt [--minutes N]`, and FILE.npz beside it.
+"""Trains a policy by imitation: `python tools/policy/imitate.py --out FILE.pt [--minutes N]`, and FILE.npz next to it.
 
 The teacher is the scripted player `spacing` (awm_crank/match/players.py), asked with its own state_age in place of the
 frame's number, which no player sees: so what it does is a function of what a policy is shown. It says what it would

@@ -1,8 +1,8 @@
 """Judges a world: `python tools/world/evaluate.py (--checkpoint FILE | --cartridge FILE) [--json FILE]`.
 
-200 closed-loop matches of at most 3,600 frames under the scripted players, seeds that training never used, and the
-simulator beside it. Everything is fixed, so two runs of one world print the same figures. With both files given, the
-INT8 figures stand beside the FP32 ones with the bootstrap 95 % interval of the latter.
+Plays 200 closed-loop matches of at most 3,600 frames with the scripted players and seeds that training never used, and
+compares them with the simulator. Everything is fixed, so two runs of one world print the same figures. With both files
+given, the INT8 figures are printed next to the FP32 ones, with the bootstrap 95 % interval of the latter.
 """
 
 from __future__ import annotations

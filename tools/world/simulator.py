@@ -59,9 +59,9 @@ SHIELD_FULL, SHIELD_DRAIN, SHIELD_REGAIN, SHIELD_MINIMUM = 60 * UNIT, 72, 24, 10
 STICK = 30
 RESPAWN_Y = 40 * UNIT
 BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
-# A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and beside it by a wind
-# that starts CLEAR from the wall and is stronger nearer to it. Who comes down within LEDGE of the edge has caught it,
-# and stands EDGE inside. Each line is so far from the block that a model which is a step off is still outside of it.
+# A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and at its sides by a wind
+# that starts CLEAR from the wall and is stronger nearer to it. A fighter that comes down within LEDGE of the edge catches
+# it and is put EDGE inside. Each line is so far from the block that a model which is a step off is still outside it.
 HEAD = 12 * UNIT
 CLEAR = 24 * UNIT
 WALL_PUSH = 11 * UNIT  # the most that the wind moves anybody in a frame
@@ -205,7 +205,7 @@ def _act(s: Fighters, before: Fighters, controllers: NDArray[np.uint8]) -> None:
     action = np.where((s.action == SHIELD) & (~shield | (s.shield <= 0)), WAIT, action)
     lift = ended & (s.action == JUMP_SQUAT)
 
-    # What the controller asks for, in these actions only. A moment of WAIT stands between two attacks.
+    # What the controller asks for, in these actions only. A moment of WAIT separates two attacks.
     free = grounded & is_in(s.action, (WAIT, RUN, DASH)) & ~lift
     calm = free & (s.action == WAIT)
     turn = (free & (side == -face)) & (action != TURN)
@@ -301,7 +301,7 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
 
 
 def _hits(s: Fighters, before: Fighters) -> None:
-    """Attacks on their active frame reach where the other fighter was; both stand still for the hitlag."""
+    """Attacks on their active frame reach where the other fighter was; both freeze for the hitlag."""
     victim_hit = np.zeros(s.x.shape, bool)
     launch = {name: np.zeros(s.x.shape, np.int32) for name in ("x", "y", "damage", "knockback", "hitlag")}
     face = np.where(s.facing == 1, 1, -1)

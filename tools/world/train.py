@@ -111,7 +111,7 @@ def repair(s: Fighters) -> Fighters:
     # Near the edge the wind sees to it; deeper inside the block the way out is up.
     deep = (s.y > -BLOCK_DEPTH) & (np.abs(s.x) < GROUND_X - WALL_PUSH)
     sunk = (s.y < 0) & ((s.y > -UNIT) | deep) & over & ~gone
-    # Who stands beside the floor is slipping off it.
+    # A fighter next to the floor is slipping off it.
     s.y = np.where(sunk | (s.on_ground == 1), np.where(over, 0, -UNIT), s.y)
     near = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
     s.on_ground = np.where(near, 1, s.on_ground)

@@ -74,7 +74,7 @@ typedef struct {
 typedef struct {
     const char *name;
     u32 id;
-    u32 k_group;   /* columns that stand together in a packed matrix; 0: row-major as in the cartridge */
+    u32 k_group;   /* columns that are stored together in a packed matrix; 0: row-major as in the cartridge */
     u32 k_pad;     /* columns are padded to this */
     u32 planes;    /* 1: activations are int16; 2: bytes, high plane then low plane */
     u32 act_xor;   /* the high plane's offset */

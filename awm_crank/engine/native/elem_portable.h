@@ -33,7 +33,7 @@ AWM_INLINE head_step head_scalars(const awm_image *im, const awm_layer *ly, u32 
     const i32 x = clamp32(dt_raw, -(1 << 26), 1 << 26) + AT(im, const i32 *, ly->dt_bias)[h];
     const u32 dt = softplus(lut_log(im), lut_exp(im), x);
     const u32 alpha = AT(im, const u32 *, ly->alpha)[h];
-    /* The largest alpha stands for any rate beyond it: whatever was in the state is gone within this frame. */
+    /* The largest alpha means any rate beyond it: the whole state is forgotten within this frame. */
     const u64 decay = ((u64)dt * alpha) >> (alpha == 0x7fffffffu ? 0 : 20);
     const u32 a31 = exp2neg(lut_exp(im), (u32)MIN(decay, 0x7fffffffu));
     const u32 length = bitlen32(dt), ed = length > 15 ? length - 15 : 0, bits = bitlen32(im->d_state - 1);

@@ -238,7 +238,7 @@ static void e_norm(const awm_image *im, i16 *u, const i32 *v, u32 weights, u64 e
 {
     const i16 *w = AT(im, const i16 *, weights);
     vec max = v_zero();
-    for (u32 i = 0; i < n; i += W16) /* by pairs of vectors: in lane order the last values may stand in the second */
+    for (u32 i = 0; i < n; i += W16) /* by pairs of vectors: in lane order the last values may be in the second */
         max = V(max_epi32)(max, V(max_epi32)(V(abs_epi32)(v_load(v + i)), V(abs_epi32)(v_load(v + i + W32))));
     const u32 k = norm_shift((u32)v_max32(max));
     const vec half = V(set1_epi32)(k ? 1 << (k - 1) : 0), low = v_set64(0xffffffff);

@@ -345,7 +345,7 @@ void awm_image_build(void *memory, const u8 *cartridge, const awm_path *path)
     layout(&out, cartridge, path, memory);
 }
 
-/* Where the value (head, row p, column n) stands in a layer's h: columns in pairs, rows in fours, so that 128 bits hold
+/* Where the value (head, row p, column n) is in a layer's h: columns in pairs, rows in fours, so that 128 bits hold
  * 4 rows of an even column, then the same of the odd one. Every path's vectors are multiples of that. */
 static u32 state_index(const awm_image *im, u32 head, u32 p, u32 n)
 {

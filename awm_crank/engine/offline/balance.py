@@ -24,8 +24,10 @@ FLOATS = "feature_mul"
 
 
 def frame_gains(weight: Floats, shape: Shape) -> dict[str, Floats]:
-    """The gain of each column's inputs, how large its weights are beside their rows' largest; both players share it:
-    `FLOATS` (a player's floats) and each embedding table's name to its columns' gains."""
+    """The gain of each column's inputs: how large its weights are relative to their rows' largest.
+
+    Maps `FLOATS` (a player's floats) and each embedding table's name to its columns' gains. Both players share them.
+    """
     sizes = _sizes(weight)
     return _split(_gains(np.concatenate(list(_split_max(sizes, shape).values()))), shape)
 

@@ -60,8 +60,8 @@ class Calibration:
         moments: input of a matrix ("frame", "ctrl", "hfin", "layers.0.in", "layers.0.out", …) to the mean of x·xᵀ, a
             1 appended to x. Of the real frames alone, where there are any.
         losses: what each channel of a layer's `y` and convolution ("layers.0.conv") loses as 16 bits with 0, 1, …
-            fraction bits (`MOST_BITS`, channels): squared error of rounding and saturation beside the frame's own mean
-            square, summed over frames.
+            fraction bits (`MOST_BITS`, channels): squared error of rounding and saturation relative to the frame's own
+            mean square, summed over frames.
     """
 
     ranges: Ranges

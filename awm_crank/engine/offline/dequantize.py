@@ -1,4 +1,4 @@
-"""The float64 weights that a cartridge's integers stand for (docs/numerics.md, section 11)."""
+"""The float64 weights that a cartridge's integers represent (docs/numerics.md, section 11)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How faithful the integers are: the native engine beside a floating-point model, teacher-forced with the same frames.
+"""How faithful the integers are: the native engine compared with a floating-point model over the same frames.
 
-Offline, needs torch. `measure` gives figures; what they must reach is `fidelity_table`'s to say.
+Both are teacher-forced. Offline; needs torch. `measure` gives figures, and `fidelity_table` says what they must reach.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Fidelity:
 
 
 def dequantized_model(cartridge: Cartridge, dtype: torch.dtype = torch.float32) -> TorchModel:
-    """The model that this cartridge's integers stand for."""
+    """The model that this cartridge's integers represent."""
     limit = (ACT_MAX + 127 / 128) * 2.0**-cartridge.formats.f_frame
     return TorchModel(dequantize(cartridge), cartridge.shape, dtype, feature_limit=limit)
 
@@ -124,7 +124,7 @@ def measure(
         sessions: frame blocks in a row, equally many for each; what they hold as inputs goes to the heads. The last
             block only gives its inputs.
         own: the model on the cartridge's dequantize weights, against which the state is judged; None = `model`.
-        report_at: frames at which the state's SNR is taken, beside the last.
+        report_at: frames at which the state's SNR is taken, besides the last.
         tick: called with what begins.
     """
     cartridge, frames = engine.cartridge, len(sessions[0]) - 1
@@ -186,7 +186,7 @@ def _integer_run(
 def _integer_outputs(
     cartridge: Cartridge, contexts: NDArray[np.int16], pads: Sequence[Sequence[bytes]]
 ) -> NDArray[np.int64]:
-    """The engine tells blocks only; what its heads say before decoding comes from the oracle, which is the same."""
+    """The engine returns only blocks. The oracle, which is equal, gives the outputs of the heads before decoding."""
     oracle = ReferenceEngine(cartridge)
     rows = [
         oracle.outputs(ReferenceContext(values.astype(np.int32)), given)

@@ -1,4 +1,4 @@
-"""The fidelity table: what a cartridge must reach beside what it reaches, for the command that prints it.
+"""The fidelity table: what a cartridge must reach next to what it reaches, for the command that prints it.
 
 Offline, needs torch. The floating-point side of the choices, numbers and closed loops is the checkpoint where one is
 given, else the cartridge's dequantized weights; of the recurrent state it is always the latter, so that the row

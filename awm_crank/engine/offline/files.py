@@ -1,7 +1,7 @@
 """Reading a checkpoint file's bytes: which tensors and settings it holds, or one sentence that says why it is refused.
 
 Three kinds of file are read: the zip archive that `torch.save` writes today, its legacy format, and safetensors. A
-safetensors file has no settings inside, so its configuration comes as a JSON document beside it. Nothing in a file is
+safetensors file has no settings inside, so its configuration comes as a separate JSON document. Nothing in a file is
 ever executed, and nothing is allocated before its size is known to be plausible. Needs torch (the extra `model`).
 """
 

@@ -1,7 +1,7 @@
 """From a float checkpoint to a cartridge: formats from calibrated ranges, int8 rows with their own scale.
 
 Offline; floats are allowed here and nowhere behind it. Quantization rounds half to even. docs/numerics.md section 11
-says what each integer stands for.
+says what each integer represents.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class _Quantizer:
 
     def _constant_error(self, f_frame: int) -> Floats:
         """What rounding takes from each input of frame_proj that never changes. A character's or a stage's embedding is
-        the same in all frames, so that its rounding would stand in every one of them."""
+        the same in all frames, so that its rounding error would be in every one of them."""
         moment = self.moments["frame"]
         mean = moment[-1, :-1]
         constant = np.diag(moment)[:-1] - mean * mean <= CONSTANT * (mean * mean + 4.0**-f_frame)
@@ -207,7 +207,7 @@ class _Quantizer:
         magnitude = np.abs(weight)
         scale = np.maximum(magnitude.max(axis=1) / 127, 1e-12)
         if bias is not None:
-            # The bias stands in the accumulator: the scale must leave it room there.
+            # The accumulator holds the bias too, so the scale must leave room for it.
             scale = np.maximum(scale, np.abs(bias) * 2.0**f_in / 2**29)
             budget = INT32_MAX - 2**29 - 2
         else:
@@ -292,7 +292,7 @@ class _Quantizer:
     def _decay_rates(self, n: int) -> Ints:
         """|A|·log2 e of each head in Q20, which holds rates below 2,048.
 
-        The largest integer stands for every larger rate: such a head forgets its whole state within a frame
+        The largest integer means every larger rate: such a head forgets its whole state within a frame
         (docs/numerics.md, section 6.4). A larger rate whose dt is so short that something is left cannot be held.
         """
         with np.errstate(over="ignore"):

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 LIMIT = 127
 DAMPING = 0.003
-"""Share of the inputs' mean power that each column has beside its own: keeps unseen columns at plain rounding."""
+"""Share of the inputs' mean power that is added to each column's own: keeps unseen columns at plain rounding."""
 BLOCK = 64
 
 

@@ -1,4 +1,4 @@
-"""FrameStackMamba2 as a recurrence in PyTorch: the exact arithmetic that the integer engines stand for.
+"""FrameStackMamba2 as a recurrence in PyTorch: the exact arithmetic that the integer engines approximate.
 
 Runs a checkpoint's weights or a cartridge's dequantized ones, in any dtype; the yardstick of fidelity and the source of
 calibration ranges. Needs torch (the extra `model`).

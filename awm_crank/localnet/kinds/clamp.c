@@ -1,5 +1,5 @@
 /* Preloaded into a program that insists on a higher limit of open files than this process may set: the limit becomes
- * the highest one allowed, and the program is told that it got what it asked for. */
+ * the highest one allowed, and the call reports that the program got what it asked for. */
 #define _GNU_SOURCE
 #include <sys/resource.h>
 #include <sys/syscall.h>
