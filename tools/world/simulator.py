@@ -60,8 +60,8 @@ STICK = 30
 RESPAWN_Y = 40 * UNIT
 BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
 # A fighter's place is its feet. Its body keeps them away from the block: by HEAD below it, and at its sides by a wind
-# that starts CLEAR from the wall and is stronger nearer to it. A fighter that comes down within LEDGE of the edge catches
-# it and is put EDGE inside. Each line is so far from the block that a model which is a step off is still outside it.
+# that starts CLEAR from the wall and is stronger nearer to it. A fighter that comes down within LEDGE of the edge
+# catches it and is put EDGE inside. Each line is so far from the block that a model which is a step off stays outside.
 HEAD = 12 * UNIT
 CLEAR = 24 * UNIT
 WALL_PUSH = 11 * UNIT  # the most that the wind moves anybody in a frame
