@@ -82,6 +82,11 @@ for settled ones comes back. 0: never."""
     total_spend_limit_lamports: _Natural = 100_000_000_000
     """The most rent, in lamports, that the crank has paid for all open sessions together. Closing a session returns \
 its rent."""
+    hourly_budget_lamports: _Natural = 0
+    """The most, in lamports, that the crank pays in an hour, fees and rent together. Beyond it no new session is \
+prepared; running matches go on. 0: no limit."""
+    daily_budget_lamports: _Natural = 0
+    """As `crank.hourly_budget_lamports`, for a day."""
     max_sessions: _Positive = 256
     """The most sessions to serve at the same time. Further sessions wait until one of these ends."""
     max_load_percent: Annotated[int, Meta(ge=0, le=100)] = 80

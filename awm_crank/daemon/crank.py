@@ -123,9 +123,9 @@ class Daemon:
             self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base
         )  # fmt: skip
         # what carries out the machines' commands
-        self._rent = Rent(config.crank, self._rpc)
+        self._rent = Rent(config.crank, self._rpc, lambda: self._sender.fees)
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
-        sender = Sender(self._rpc, signer, self._blockhash)
+        sender = self._sender = Sender(self._rpc, signer, self._blockhash)
         self._collector = Collector(
             self._rpc, sender, self._me, lambda: self._world.key, config.crank.collect_interval_s
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import time
+from collections import deque
+from collections.abc import Callable, Set
 
 from solders.pubkey import Pubkey
 
@@ -12,17 +14,36 @@ from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc, programs
 
+_DAY_S = 86_400
+
 
 class Rent:
     """The rent in each session's accounts, as far as this process knows them.
 
     Args:
-        limits: `total_spend_limit_lamports`.
+        limits: `total_spend_limit_lamports`, and the budgets of an hour and a day.
         rpc: the sessions' endpoint, to find out which sessions were closed.
+        fees: lamports that this process has paid in fees so far.
+        clock: seconds, monotonic.
     """
 
-    def __init__(self, limits: Crank, rpc: RpcClient) -> None:
+    def __init__(
+        self,
+        limits: Crank,
+        rpc: RpcClient,
+        fees: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limit = limits.total_spend_limit_lamports
+        self._budgets = (
+            (3600, limits.hourly_budget_lamports, "hourly_budget_lamports"),
+            (_DAY_S, limits.daily_budget_lamports, "daily_budget_lamports"),
+        )
+        self._fees, self._clock = fees, clock
+        self._granted = 0
+        """Rent that was granted so far; closing a session takes nothing off."""
+        self._history: deque[tuple[float, int]] = deque()
+        """(moment, rent granted and fees paid until then), oldest first."""
         self._rpc = rpc
         self._spent: dict[Pubkey, int] = {}
 
@@ -46,16 +67,36 @@ class Rent:
         self.charge(entity, lamports)
         return ""
 
+    def over_budget(self, lamports: int) -> str:
+        """Why no further session may be prepared, by what was paid in the last hour and day; or an empty string."""
+        now, total = self._clock(), self._granted + self._fees()
+        self._history.append((now, total))
+        for seconds, limit, name in self._budgets:
+            if not limit:
+                continue
+            # what was paid before the window; between two looks too much is counted rather than too little
+            before = max((paid for at, paid in self._history if at <= now - seconds), default=0)
+            if total - before + lamports > limit:
+                return f"{total - before} lamports were paid in {seconds} s; crank.{name} allows {limit}"
+        while len(self._history) > 1 and self._history[1][0] <= now - _DAY_S:
+            self._history.popleft()
+        return ""
+
     async def ask(self, entity: Pubkey, lamports: int, live: Set[Pubkey]) -> str:
         """As `too_dear`, but before it refuses it finds out which sessions were closed.
 
         Args:
             live: entities of the sessions that are being served, which are not closed.
         """
+        refusal = self.over_budget(lamports)
+        if refusal:
+            return refusal
         refusal = self.too_dear(entity, lamports)
         if refusal:
             await self._forget_closed(live)
             refusal = self.too_dear(entity, lamports)
+        if not refusal:
+            self._granted += lamports
         return refusal
 
     def charged(self) -> list[Pubkey]:

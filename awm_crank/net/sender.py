@@ -17,6 +17,8 @@ MAX_BATCH = 24
 """Transactions in one request: validators refuse bodies of more than 50 KiB, and a full transaction takes 1.8 KB."""
 DEADLINE_S = 2.0
 """How long the answer to a send may take. What has landed is notified; the answer only says what was refused."""
+_SIGNATURE_LAMPORTS = 5_000
+"""A transaction with one signature."""
 _ATTEMPTS = 100_000
 """Compute limits that tell equal transactions apart; far more than are sent while one blockhash is used."""
 _COMPUTE_UNITS = 1_400_000 - _ATTEMPTS
@@ -70,6 +72,11 @@ class Sender:
             raise RpcError("no blockhash yet", recoverable=True, hint="the endpoint has not answered so far")
         self._count += 1
         return template.sign(blockhash, (self._signer,), args, attempt=self._count % _ATTEMPTS)
+
+    @property
+    def fees(self) -> int:
+        """Lamports that the transactions signed so far cost at most: one signature's fee each, if it lands."""
+        return _SIGNATURE_LAMPORTS * self._count
 
     async def send(self, transaction: Signed, *, skip_preflight: bool = False) -> AwmError | None:
         """Sends one; returns what went wrong, None when the endpoint accepted it."""

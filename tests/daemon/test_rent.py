@@ -35,3 +35,21 @@ def test_rent_that_lies_there() -> None:
     rent = Rent(Crank(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
     rent.charge(Pubkey.new_unique(), 150)
     assert "crank.total_spend_limit_lamports" in rent.too_dear(Pubkey.new_unique(), 1)
+
+
+async def test_budget() -> None:
+    """Rent and fees of the last hour and day count together; closing gives no budget back, time does."""
+    now, fees = 0.0, 0
+    limits = Crank(hourly_budget_lamports=100, daily_budget_lamports=150)
+    rent = Rent(limits, RpcClient("http://127.0.0.1:1"), lambda: fees, lambda: now)
+    entities = [Pubkey.new_unique() for _ in range(6)]
+    assert await rent.ask(entities[0], 60, set()) == ""
+    rent.closed(entities[0])
+    fees = 30
+    assert "crank.hourly_budget_lamports" in await rent.ask(entities[1], 20, set())
+    assert await rent.ask(entities[1], 10, set()) == ""
+    now = 3_601.0
+    assert await rent.ask(entities[2], 50, set()) == ""
+    assert "crank.daily_budget_lamports" in await rent.ask(entities[3], 1, set())
+    now = 3_601.0 + 86_401.0
+    assert await rent.ask(entities[4], 100, set()) == ""
