@@ -1,6 +1,6 @@
-"""Words for action states, for people who watch. Groups where the game's own table has many near-equal states.
+"""Names of action states for people who watch. One name covers states that the game's own table hardly distinguishes.
 
-The numbers are the game's action state table (0..399); the described model uses it unchanged.
+The numbers are the game's action state table (0..399), which the described model uses unchanged.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ GROUPS: tuple[tuple[int, str], ...] = (
     (322, "entry"),
     (341, "special"),
 )
-"""First state of each group and its word, in order; a group ends where the next begins."""
+"""The first state of each group and its name, in order. A group ends where the next one begins."""
 _STARTS = [start for start, _ in GROUPS]
 
 
 def action_name(state: int) -> str:
-    """A word for an action state; the number itself for one outside 0..399."""
+    """The name of an action state, or its number when it is outside 0..399."""
     if not 0 <= state < 400:
         return f"action {state}"
     return GROUPS[bisect_right(_STARTS, state) - 1][1]

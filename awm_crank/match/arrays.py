@@ -1,6 +1,6 @@
-"""Arrays of an `.npz` file that may be a stranger's: every size is checked before anything of that size is made.
+"""Reads arrays of an `.npz` file that may be a stranger's: every size is checked before memory is taken for it.
 
-A file of 0.8 MB can say that it holds 0.8 GB, and a damaged one makes zipfile, zlib and NumPy raise whatever they like.
+A file of 0.8 MB can claim to hold 0.8 GB, and on a damaged one zipfile, zlib and NumPy raise all kinds of exceptions.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
                     "policy file (.npz) is too large", found=f"{len(entries)} arrays of {total:,} bytes together",
                     expected=f"at most {MAX_ARRAYS} of {MAX_BYTES:,} bytes",
                 )  # fmt: skip
-            # A member ends at the size that its entry says, whatever its compressed bytes would make.
+            # A member ends at the size that its entry claims, however much its compressed bytes would expand to.
             return {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
     except CheckpointError:
         raise
     except Exception as error:
-        # On damaged files zipfile and NumPy let through what zlib, struct, ast and tokenize raise.
+        # On damaged files zipfile and NumPy also pass on what zlib, struct, ast and tokenize raise.
         raise CheckpointError(
             "policy file (.npz) cannot be read", expected="arrays, encoding_config and context_len",
             found=f"{type(error).__name__}: {error}"[:120], hint="write it with Policy.encode",

@@ -21,8 +21,8 @@ _FEEDBACK = layouts.FEEDBACK
 class Difference(msgspec.Struct, frozen=True):
     """One byte that is not what it should be.
 
-    `place` is what was compared (`record`, `checkpoint A`, `match file`…), `offset` the byte within it, None where the
-    field is no byte of a block. `expected` and `found` are the whole field's values.
+    `place` says what was compared (`record`, `checkpoint A`, `match file`…). `offset` is the byte within it, or None
+    where the field is not a byte of a block. `expected` and `found` are the whole field's values.
     """
 
     frame: int
@@ -33,7 +33,7 @@ class Difference(msgspec.Struct, frozen=True):
     found: str
 
     def error(self) -> VerifyError:
-        """As an error whose text names all of it."""
+        """The difference as an error whose text names all of it."""
         at = "" if self.offset is None else f" at byte {self.offset}"
         return VerifyError(
             f"frame {self.frame}: {self.field}{at} of {self.place} differs", expected=self.expected, found=self.found
@@ -41,11 +41,11 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Fields:
-    """The leaves of a layout, nested blocks opened.
+    """The leaves of a layout, with nested blocks opened.
 
     Args:
         layout: the outer struct.
-        nested: field → the layout of the blocks it consists of, one or several in a row.
+        nested: maps a field to the layout of the blocks that it consists of, one or several in a row.
         skip: bytes of the account that come before what is compared.
     """
 
@@ -70,7 +70,7 @@ class Fields:
 
         Args:
             frame, place: for the Difference.
-            expected, found: the same length; bytes behind the layout's last field belong to a field `state`.
+            expected, found: of the same length; bytes after the layout's last field belong to a field `state`.
         """
         if expected == found:
             return None
@@ -111,4 +111,4 @@ CHECKPOINT = Fields(
     {"inputs": _INPUT, "players": _PLAYER, "feedback": _FEEDBACK},
     skip=layouts.CHECKPOINT.offset("frame"),
 )
-"""What a checkpoint's data_hash covers: from its frame on, the recurrent state behind."""
+"""What a checkpoint's data_hash covers: the fields from `frame` on, followed by the recurrent state."""

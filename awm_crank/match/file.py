@@ -19,7 +19,7 @@ FPS = contract.FPS
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """What a match was. Keys in base58, hashes in lower-case hex, `seed` a decimal u64 (too big for JSON's readers)."""
+    """What a match was. Keys are base58, hashes lower-case hex, `seed` a decimal u64 (too big for JSON's numbers)."""
 
     format: str
     session: str
@@ -57,7 +57,7 @@ class _Zones(msgspec.Struct):
 
 
 class _Geometry(msgspec.Struct):
-    """What a `stage_geometry` may be; a stage whose geometry is not known has its number and an empty name only."""
+    """A `stage_geometry`. A stage whose geometry is not known has only its number and an empty name."""
 
     stage: Annotated[int, msgspec.Meta(ge=0, le=255)]
     name: Annotated[str, msgspec.Meta(max_length=100)]
@@ -109,7 +109,7 @@ def build(
     *, session: Pubkey, entity: Pubkey, player1: Pubkey, player2: Pubkey, model: Pubkey, cartridge_sha256: bytes,
     seed: int, stage: int, max_frames: int, start_players: bytes, records: Sequence[bytes], chain_hash: bytes,
 ) -> MatchFile:  # fmt: skip
-    """A match file from a session's fields and its records from frame 1 on.
+    """Builds a match file from a session's fields and its records from frame 1 on.
 
     Args:
         start_players: both PlayerStates of frame 0, 64 bytes.
@@ -117,7 +117,7 @@ def build(
         chain_hash: after the last record's frame, 32 bytes.
 
     Raises:
-        LayoutError: a record is none, or holds a value out of range.
+        LayoutError: a record is malformed, or holds a value out of range.
         MatchFileError: the records do not run from frame 1 without a gap.
     """
     frames = [frame_object(start_players, stage)]
@@ -142,14 +142,14 @@ _decode = msgspec.json.Decoder(MatchFile).decode
 
 
 def parse(data: bytes, *, source: str = "match file") -> MatchFile:
-    """Reads a match file. Its shape is checked here, its truth by `verify`.
+    """Reads a match file and checks its shape. `verify` checks whether it is true.
 
     Args:
-        source: what errors call it.
+        source: the file's name in errors.
 
     Raises:
         MatchFileError: this is not JSON or another format, a key is missing or malformed, counts do not agree, or the
-            stage is wider than any.
+            stage is wider than any real one.
     """
     hint = "export it again with `awm-crank export`"
     try:
@@ -206,7 +206,7 @@ def _is_key(text: str) -> bool:
 
 
 def _is_hex(text: str, size: int) -> bool:
-    # fromhex alone would skip white space and take capitals: one value, one spelling
+    # fromhex alone would skip white space and accept capitals, but each value must have one spelling
     return len(text) == 2 * size and set(text) <= set("0123456789abcdef")
 
 

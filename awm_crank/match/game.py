@@ -1,4 +1,4 @@
-"""A match computed here, frame by frame. Given the same inputs, it gets the bytes that the crank and the chain get."""
+"""A match that is computed here, frame by frame. The same inputs give the crank's and the chain's bytes."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ class Game:
 
     @classmethod
     def start(cls, engine: Engine, players: bytes, stage: int, genesis: bytes) -> Game:
-        """At frame 0. `players` are both PlayerStates in their start position (64 bytes)."""
+        """A match at frame 0. `players` are both PlayerStates in their start position (64 bytes)."""
         block = first_block(players, stage)
         return cls(engine, engine.start_state(block), Position(0, block, genesis))
 
     @property
     def frame(self) -> int:
-        """The present frame's number."""
+        """The current frame's number."""
         return self.position.frame
 
     @property
     def block(self) -> bytes:
-        """The present frame's block, 97 bytes."""
+        """The current frame's block, 97 bytes."""
         return self.position.block
 
     @property
     def players(self) -> bytes:
-        """Both PlayerStates of the present frame, 64 bytes."""
+        """Both PlayerStates of the current frame, 64 bytes."""
         return self.position.players
 
     @property
     def chain_hash(self) -> bytes:
-        """The chain hash after the present frame, 32 bytes."""
+        """The chain hash after the current frame, 32 bytes."""
         return self.position.chain_hash
 
     def advance(self, inputs: bytes, sources: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""Plays a whole match without a chain, and makes the match file that `verify` accepts.
+"""A whole match without a chain: scripted players, the engine, and the match file that `verify` accepts.
 
-Frames are those of a session on chain with the same cartridge, seed, stage, characters, max_frames and players whose
-every input came in time. What only a chain has is derived (docs/formats.md, "Match file"): the entity from what the
-match is made of, the session from the entity; model and players are the zero key, which no chain can hold.
+The frames are those of a session on chain with the same cartridge, seed, stage, characters, max_frames and players in
+which every input came in time. What only a chain has is derived (docs/formats.md, "Match file"): the entity from what
+the match is made of, and the session from the entity. Model and players are the zero key, which no chain can hold.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from .stages import FINAL_DESTINATION
 
 ENTITY_TAG = contract.OFFLINE_TAG
 NO_MODEL = ids.ZERO_KEY
-"""The key that an offline match's file names instead of a manifest."""
+"""The manifest's key in an offline match's file."""
 
 Progress = Callable[[int, int], object]
-"""Called with the frame just computed and max_frames."""
+"""Called with the number of the frame just computed, and max_frames."""
 
 
 def entity(cartridge_sha256: bytes, stage: int, seed: int, max_frames: int, players: bytes) -> Pubkey:
-    """The entity of an offline match: SHA-256 over tag, cartridge hash (32 bytes) and the genesis that the match would
-    have with both keys zero (32 bytes). Raises LayoutError when a number is out of range."""
+    """The entity of an offline match.
+
+    It is SHA-256 over a tag, the cartridge hash (32 bytes) and the genesis that the match would have with both keys
+    zero (32 bytes). Raises LayoutError when a number is out of range.
+    """
     genesis = frame_records.genesis(ids.ZERO_KEY, NO_MODEL, stage, seed, max_frames, players)
     return Pubkey(sha256(ENTITY_TAG + cartridge_sha256 + genesis).digest())
 
@@ -41,13 +44,13 @@ def play(
     engine: Engine, cartridge_sha256: bytes, agents: Sequence[Agent], *, seed: int, max_frames: int,
     stage: int = FINAL_DESTINATION, characters: tuple[int, int] = (0, 0), progress: Progress | None = None,
 ) -> file.MatchFile:  # fmt: skip
-    """Plays until a player has no stocks left or max_frames is reached.
+    """Plays until a player has no stocks left, or max_frames is reached.
 
     Args:
         engine: with the cartridge whose hash is `cartridge_sha256`.
         agents: player 1's and player 2's; each is given what a player on chain sees.
-        seed: the session's, and what the agents draw from.
-        max_frames: at least 1: without an end nothing could be written.
+        seed: the session's; the agents also draw from it.
+        max_frames: at least 1, because a match without an end could not be written.
 
     Raises:
         ConfigError: max_frames is 0.

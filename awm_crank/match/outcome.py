@@ -18,7 +18,7 @@ def winner(players: bytes, frame: int, max_frames: int) -> str | None:
     """The winner of a match that is over: `player 1`, `player 2`, `draw`, or None where nobody has won.
 
     A player without stocks has lost. At the time limit the player with more stocks wins, and with equal stocks the one
-    with the lower percentage, as in Melee. A match that a player ended before has no winner.
+    with the lower percentage, as in Melee. A match that a player ended earlier has no winner.
 
     Args:
         players: both PlayerStates of the last frame, 64 bytes.
@@ -35,7 +35,7 @@ def winner(players: bytes, frame: int, max_frames: int) -> str | None:
 
 
 def summary(match: MatchFile) -> dict[str, Any]:
-    """What a command prints of a match that it wrote: `frames`, `duration_s`, `winner`, `chain_hash`."""
+    """What a command prints about a match that it wrote: `frames`, `duration_s`, `winner`, `chain_hash`."""
     meta = match.meta
     return {
         "frames": meta.frames,

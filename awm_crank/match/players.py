@@ -1,9 +1,9 @@
-"""Scripted players: pure functions of seed, player, frame and what the chain shows, so that a match can be replayed.
+"""Scripted players are pure functions of seed, player, frame and what the chain shows, so a match can be replayed.
 
 An agent is called with `(seed, player, frame, players)`: seed u64; player 0 or 1; frame, the number of the frame that
 the input is for; players, 64 bytes, both PlayerStates of the frame before. It returns a ControllerInput (8 bytes,
-docs/formats.md). Randomness is SplitMix64 (Steele, Lea and Flood 2014) over those numbers: nothing is kept between
-calls, so a player that restarts in the middle of a match goes on with the very same inputs.
+docs/formats.md). Randomness is SplitMix64 (Steele, Lea and Flood 2014) over those numbers. Nothing is kept between
+calls, so a player that restarts in the middle of a match continues with the very same inputs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _PLAYER_SIZE = layouts.PLAYER_STATE.size
 _ON_GROUND_OFFSET = layouts.PLAYER_STATE.offset("on_ground")
 _JUMPS_OFFSET = layouts.PLAYER_STATE.offset("jumps_left")
 
-# frames for which the random player keeps one choice: long enough to be seen to move, short enough for variety
+# frames for which the random player keeps one choice: long enough to see it move, short enough for variety
 _HOLD_FRAMES = 6
-# the spacing player's wanted distance and its tolerance, in 1/256 game units
+# the distance that the spacing player wants and its tolerance, in 1/256 game units
 _REACH = 14 * 256
 _SLACK = 4 * 256
 # the fighter's reach, where it feels safe (the stage ends at 85.57), and how long it keeps one intention
@@ -46,7 +46,7 @@ def controller(
     stick_x: int = 0, stick_y: int = 0, *, c_stick_x: int = 0, c_stick_y: int = 0,
     trigger_l: int = 0, trigger_r: int = 0, buttons: int = 0, buttons_ext: int = 0,
 ) -> bytes:  # fmt: skip
-    """A ControllerInput: sticks -128..127, triggers and button bits 0..255; struct.error outside these."""
+    """A ControllerInput: sticks -128..127, triggers and button bits 0..255. Other values raise struct.error."""
     return _CONTROLLER.pack(stick_x, stick_y, c_stick_x, c_stick_y, trigger_l, trigger_r, buttons, buttons_ext)
 
 
@@ -74,10 +74,10 @@ def hold_forward(seed: int, player: int, frame: int, players: bytes) -> bytes:  
 
 
 def random(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
-    """Draws stick, C-stick, triggers and buttons every six frames, from seed, player and frame alone."""
+    """Draws stick, C-stick, triggers and buttons again every six frames, only from seed, player and frame."""
     bits = _draw(seed, player, frame // _HOLD_FRAMES)
     steps = (-FULL_TILT, -40, 0, 0, 40, FULL_TILT, FULL_TILT, -FULL_TILT)
-    # one button at a time and often none; the stick always means something
+    # one button at a time and often none; the stick always does something
     buttons = (0, 0, 0, A, A, B, X, Y, Z, A | X, B | Y, 0, 0, 0, A, B)[bits & 15]
     shielding = (bits >> 4) & 7 == 0
     c_sticking = (bits >> 7) & 7 == 0
@@ -94,7 +94,7 @@ def random(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa
 
 
 def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
-    """Keeps its distance: walks in when far, back when near, jabs at reach, jumps after an opponent in the air.
+    """Keeps its distance: walks in when far, back when near, jabs in reach, and jumps after an opponent in the air.
 
     Args:
         players: 64 bytes, both PlayerStates.
@@ -104,19 +104,19 @@ def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
     other_x, other_y = _POSITION.unpack_from(players, theirs)
     gap = other_x - x
     towards = FULL_TILT if gap > 0 else -FULL_TILT
-    # a little chance against two of these locking step for ever
+    # a little chance, so that two of these do not lock step for ever
     chance = _draw(seed, player, frame) & 15
     if abs(gap) > _REACH + _SLACK:
         jump = X if other_y - y > 20 * 256 and players[mine + _ON_GROUND_OFFSET] and chance < 8 else 0
         return controller(stick_x=towards, buttons=jump)
     if abs(gap) < _REACH - _SLACK:
         return controller(stick_x=-towards, trigger_l=SHIELD if chance == 0 else 0)
-    # a button has to be let go between two presses
+    # a button must be released between two presses
     return controller(stick_x=towards // 4, buttons=A if frame % 12 < 2 and chance < 14 else 0)
 
 
 def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
-    """Goes after the opponent: runs in, strikes in reach and from the air, guards at times, jumps back onto the stage.
+    """Goes after the opponent: runs in, strikes in reach and from the air, sometimes guards, jumps back onto the stage.
 
     Args:
         players: 64 bytes, both PlayerStates.
@@ -126,7 +126,7 @@ def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
     other_x, other_y = _POSITION.unpack_from(players, theirs)
     on_ground = players[mine + _ON_GROUND_OFFSET]
     intent = _draw(seed, player, frame // _INTENT_FRAMES)
-    # a button has to be let go between two presses
+    # a button must be released between two presses
     press = frame % 6 < 2
     home = FULL_TILT if x < 0 else -FULL_TILT
     if abs(x) > _SAFE and not (on_ground and abs(other_x) > _SAFE and intent & 3 == 0):
@@ -145,7 +145,7 @@ def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
         return controller(stick_x=-towards)
     if above > 20 * 256:
         return controller(stick_x=towards, buttons=X if press else 0)
-    # a moment towards the opponent turns the face; then a jab, or an up tilt
+    # a moment of stick towards the opponent turns the fighter; then a jab, or an up tilt
     if frame % 12 < 2:
         return controller(stick_x=towards)
     return controller(stick_y=FULL_TILT if above > 6 * 256 or intent & 16 else 0, buttons=A if press else 0)
@@ -157,10 +157,10 @@ AGENTS: dict[str, Agent] = {
 
 
 def agent(name: str) -> Agent:
-    """The agent of that name.
+    """The agent with that name.
 
     Raises:
-        ConfigError: there is none; the hint lists them.
+        ConfigError: there is none; the hint lists the agents.
     """
     try:
         return AGENTS[name]

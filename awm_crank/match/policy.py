@@ -108,8 +108,11 @@ class Policy:
         return cls(loaded, encoding, context_len)
 
     def encode(self, dtype: type[np.floating] = np.float32) -> bytes:
-        """The policy as an `.npz` file: arrays under their state-dict names, `encoding_config` (JSON, uint8) and
-        `context_len`. `dtype` float16 halves the file."""
+        """The policy as an `.npz` file.
+
+        It holds the arrays under their state-dict names, `encoding_config` (JSON, uint8) and `context_len`. `dtype`
+        float16 halves the file.
+        """
         out = io.BytesIO()
         arrays = {name: value.astype(dtype) for name, value in self.weights.items()}
         arrays["encoding_config"] = np.frombuffer(msgspec.json.encode(self.encoding), np.uint8)

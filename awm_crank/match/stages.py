@@ -33,7 +33,7 @@ KNOWN = tuple(_STAGES)
 def geometry(stage: int) -> dict[str, Any]:
     """A match file's `stage_geometry`: stage, name, ground, platforms, blast_zones.
 
-    A stage whose geometry is not known gets its id and an empty name only: nothing is made up.
+    A stage whose geometry is not known gets only its id and an empty name; nothing is invented.
     """
     known = _STAGES.get(stage)
     if known is None:

@@ -1,4 +1,4 @@
-"""Recomputes a match frame by frame and names the first byte that is not what the model makes of it."""
+"""Recomputes a match frame by frame, and names the first byte that differs from the model's."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from .file import MatchFile, frame_object
 from .game import Game
 
 Progress = Callable[[int, int], object]
-"""Called with the frame just checked and the last one."""
+"""Called with the number of the frame just checked, and of the last one."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was recomputed: frames `first`..`last`, on from frame `start`; `start` 0 is the match's beginning.
+    """What was recomputed: frames `first`..`last`, starting from frame `start`; `start` 0 is the match's beginning.
 
     `difference` is None when every byte agrees.
     """
@@ -45,7 +45,7 @@ class Verdict(msgspec.Struct, frozen=True):
     difference: Difference | None
 
     def check(self) -> None:
-        """Raises VerifyError, naming frame, field and byte, when something differs."""
+        """Raises VerifyError with frame, field and byte when something differs."""
         if self.difference is not None:
             raise self.difference.error()
 
@@ -72,7 +72,7 @@ class Replay:
 
     Args:
         game: where the replay begins.
-        fresh: each player's last own input, what a held input must repeat; None where it is not known.
+        fresh: each player's last fresh input, which a held input must repeat; None where it is not known.
     """
 
     def __init__(self, game: Game, fresh: Sequence[bytes | None]) -> None:
@@ -84,16 +84,16 @@ class Replay:
 
     @classmethod
     def from_start(cls, engine: Engine, players: bytes, stage: int, genesis: bytes) -> Replay:
-        """From frame 0: `players` (64 bytes) in their start position."""
+        """A replay from frame 0, with `players` (64 bytes) in their start position."""
         return cls(Game.start(engine, players, stage, genesis), (NEUTRAL_INPUT, NEUTRAL_INPUT))
 
     @property
     def chain_hash(self) -> bytes:
-        """After the last frame that was computed."""
+        """The chain hash after the last frame that was computed."""
         return self.game.chain_hash
 
     def step(self, record: bytes, max_frames: int) -> None:
-        """Recomputes the next frame from the record's inputs and compares the whole record.
+        """Recomputes the next frame from the record's inputs, and compares the whole record.
 
         Raises:
             _Differs: with the first byte that differs.
@@ -142,7 +142,7 @@ def verify_file(
     """Recomputes a whole match from frame 1, with the chain hash from genesis on.
 
     Args:
-        match: as `file.parse` gave it.
+        match: from `file.parse`.
         engine: with the cartridge whose hash is `cartridge_sha256`.
 
     Raises:
@@ -178,7 +178,7 @@ def _check_meta(match: MatchFile) -> None:
     _same(0, "match file", "meta.session", str(bolt.component_pda(ids.SESSION_STATE, entity)), meta.session)
     players = match.start_players
     model = Pubkey.from_string(meta.model)
-    # a match off chain names its cartridge in its entity; files of an earlier release name none
+    # a match off chain names its cartridge in its entity, and files of an earlier release name none
     plain, named = (
         frame_records.genesis(session, model, meta.stage, match.seed, meta.max_frames, players, cartridge).hex()
         for cartridge in (b"", bytes.fromhex(meta.cartridge_sha256))
@@ -204,7 +204,7 @@ def _compare_frame(number: int, expected: dict[str, Any], found: Any) -> None:
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A session's accounts as they stood at one slot."""
+    """A session's accounts at one slot."""
 
     address: Pubkey
     session: SessionState
@@ -218,13 +218,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | None = None) -> Verdict:
     """Recomputes what the chain still holds of a session.
 
-    It begins at frame 0 where the ring still holds the first record, else at the oldest finalized checkpoint whose
-    following records the ring still holds. Every account is compared on the way: records, the later checkpoint, and in
-    the end session, hidden state, inputs and log.
+    It begins at frame 0 where the ring still holds the first record. Otherwise it begins at the oldest finalized
+    checkpoint whose following records the ring still holds. It compares every account on the way: records, the later
+    checkpoint, and at the end session, hidden state, inputs and log.
 
     Raises:
-        VerifyError: there is nothing to begin from, or nothing has begun.
-        StateError: the checkpoint's state is none of this cartridge.
+        VerifyError: there is nothing to begin from, or the match has not begun.
+        StateError: the checkpoint's state does not belong to this cartridge.
     """
     log, session = snapshot.log, snapshot.session
     if session.player2 == ids.ZERO_KEY:
@@ -276,7 +276,7 @@ def _checkpoint(snapshot: Snapshot, slot: int) -> CheckpointAccount:
 
 
 def _check_checkpoint(snapshot: Snapshot, slot: int) -> None:
-    """A finalized checkpoint's own hash, entity and slot, and what the hidden state says of the last one."""
+    """Checks a finalized checkpoint's own hash, entity and slot, and the hidden state's fields about the last one."""
     checkpoint, hidden, place = _checkpoint(snapshot, slot), snapshot.hidden, f"checkpoint {'AB'[slot]}"
     frame = checkpoint.frame
     _same(frame, place, "data_hash", sha256(checkpoint.hashed).digest(), checkpoint.data_hash)
@@ -302,7 +302,8 @@ def _from_checkpoint(snapshot: Snapshot, slot: int, engine: Engine) -> Replay:
     position = Position(checkpoint.frame, block, checkpoint.chain_hash)
     replay = Replay(Game(engine, engine.load(checkpoint.state), position), (None, None))
     if checkpoint.frame in snapshot.log.holds():
-        # the record of the checkpoint's own frame is checked against its header: nothing before it is known
+        # the record of the checkpoint's own frame can only be checked against its header, since earlier frames are
+        # unknown
         record = _record(snapshot.log, checkpoint.frame)
         difference = RECORD.first(checkpoint.frame, "record", position.record(record[20:22]), record)
         if difference is not None:

@@ -69,7 +69,7 @@ def account(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, Any]:
 
 
 def values(found: Any) -> dict[str, Any]:
-    """A decoded account for JSON: keys in base58, bytes in hex; bytes of more than 256 as their number."""
+    """A decoded account for JSON: keys in base58 and bytes in hex; of more than 256 bytes only the number is given."""
     return {name: _value(value) for name, value in msgspec.structs.asdict(found).items()}
 
 
@@ -82,12 +82,12 @@ def _value(value: Any) -> Any:
 
 
 def struct(found: Any) -> str:
-    """A decoded account, one line a field."""
+    """A decoded account, with one line for each field."""
     return render(_lines(found))
 
 
 def render(lines: Lines) -> str:
-    """Lines of name and value, values in one column."""
+    """Lines of name and value, with the values in one column."""
     return "".join(f"{name:<{_WIDTH}}{printable(value)}\n" if name else f"{value}\n" for name, value in lines)
 
 
@@ -105,7 +105,7 @@ def player(state: bytes) -> str:
 
 
 def controller(data: bytes) -> str:
-    """A ControllerInput (8 bytes) in one line; `neutral` when nothing is touched."""
+    """A ControllerInput (8 bytes) in one line; `neutral` when nothing is pressed."""
     if data == bytes(8):
         return "neutral"
     v = ControllerInput.decode(data)
@@ -166,8 +166,10 @@ def match(found: MatchFile) -> str:
 
 
 def lineage(found: ModelManifest, ancestors: Sequence[tuple[Pubkey, ModelManifest | None]]) -> str:
-    """What a model was forked from, its parent first, and which shards each shares with the one above; nothing where it
-    is no fork."""
+    """What a model was forked from, its parent first, and which shards each one shares with the one above.
+
+    A model that is not a fork gives no lines.
+    """
     lines: list[tuple[str, str]] = []
     child = found
     for key, parent in ancestors:
@@ -183,7 +185,7 @@ def lineage(found: ModelManifest, ancestors: Sequence[tuple[Pubkey, ModelManifes
 
 
 def _lines(found: Any) -> Lines:
-    """Every field of an account; what has a meaning of its own is put into words."""
+    """One line for each field of an account. Statuses, times and similar values are shown in words."""
     for name, value in msgspec.structs.asdict(found).items():
         special = _SPECIAL.get((type(found), name)) or _SPECIAL.get((None, name))
         if special is not None:
@@ -193,7 +195,7 @@ def _lines(found: Any) -> Lines:
 
 
 def plain(value: Any) -> str:
-    """A field's value as text: bytes in hex, what is all zero as `-`, tuples without their unused end."""
+    """A field's value as text: bytes in hex, all-zero values as `-`, tuples without their unused end."""
     if isinstance(value, bytes):
         return value.hex() if any(value) else "-"
     if isinstance(value, tuple):

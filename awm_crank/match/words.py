@@ -12,7 +12,7 @@ def date(seconds: int) -> str:
         return "-"
     if not -_CENTURIES < seconds < _CENTURIES:
         return f"{seconds:,} s after 1970"
-    # not needed for --help, which comes past here
+    # imported here, because --help uses this module and does not need it
     import numpy as np
 
     return f"{np.datetime64(seconds, 's')} UTC".replace("T", " ", 1)

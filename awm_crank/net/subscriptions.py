@@ -113,7 +113,7 @@ class Subscriptions:
         if shared.server_id is not None or not self._connected:
             self._end(shared)
             del self._shared[shared.key]
-        # One that is asked for stays until its answer: whoever wants the same meanwhile takes it up.
+        # A requested subscription stays until its answer; another reader of the same may use it meanwhile.
 
     def renew(self, subscription: Subscription, now: float) -> None:
         """Ends the endpoint's subscription and asks for it again: for one that is silent though its account changes."""

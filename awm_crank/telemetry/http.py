@@ -74,6 +74,6 @@ class TelemetryServer:
 
 
 def _verdict(problems: list[str]) -> web.Response:
-    # Who asks may not be the operator: no URL with a key, whoever wrote the problem down.
+    # The reader may not be the operator, so no problem may show a URL with a key.
     body = msgspec.json.encode({"ok": not problems, "problems": [redact(problem) for problem in problems]})
     return web.Response(body=body, status=503 if problems else 200, content_type="application/json")

@@ -122,11 +122,11 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     return close_account(buffer, payer);
 }
 
-/* What a component that came back from a rollup can not be: defined by each. */
+/* Resets what a component that comes back from a rollup cannot have; defined by each component. */
 static void returned(Account *component);
 
-/* process_undelegation(seeds Vec<bytes>): account w, buffer ws, payer ws, system_program. Called by the delegation
- * program on the base chain: its buffer, which nobody else can sign for, holds what the rollup committed. */
+/* process_undelegation(seeds Vec<bytes>): account w, buffer ws, payer ws, system_program. The delegation
+ * program calls it on the base chain. Its buffer, for which nobody else can sign, holds what the rollup committed. */
 NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 4, InvalidAccount);
     Account *component = &accounts[0];
@@ -145,19 +145,19 @@ NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
     seeds[0] = slice(entity, 32);
     seeds[1] = slice(&bump, 1);
     SignerSeeds signer = {seeds, 2};
-    /* the delegation program wants `payer` to have paid the rent-exempt minimum, no lamport more or less */
+    /* the delegation program demands that `payer` paid exactly the rent-exempt minimum */
     REQUIRE(*component->lamports == 0, AlreadyCreated);
     TRY(create(payer, component, COMPONENT_SIZE, COMPONENT_ID, &signer));
     copy(component->data, buffer->data, COMPONENT_SIZE);
-    /* The validator wrote these bytes. Whose the lamports are is not in them (the receipt says it), nobody owns a
-     * match, and nothing hangs on what was handed over with nothing hanging on it. */
+    /* The validator wrote these bytes, so they must not say who owns the lamports (the receipt does). Nobody owns a
+     * match, and nothing depends on the component, since nothing did when it was handed over. */
     zero(component->data + PAYER, 32);
     copy(component->data + METADATA, ID_WORLD, 32);
     returned(component);
     return 0;
 }
 
-/* A player of the session or its writer signs, and its result has stood; or it never began and player 1 signs. */
+/* Checks who takes back: a player or the writer after the challenge time, or player 1 if the match never began. */
 NOINLINE u64 check_taking_back(const Account *signer, const Account *session, const Account *hidden, const u8 *entity) {
     TRY(check_signer(signer));
     TRY(check_sibling_anywhere(session, ID_SESSION_STATE, DISC_SessionState, sizeof(SessionState), entity));
@@ -171,7 +171,7 @@ NOINLINE u64 check_taking_back(const Account *signer, const Account *session, co
 }
 
 /* undelegate: payer ws, account w, magic_context w, magic_program, session_state, hidden_state; in the rollup. The
- * account goes to the base chain as it is now, and is the delegation program's until it has arrived there. */
+ * account goes to the base chain as it is now, and belongs to the delegation program until it arrives there. */
 NOINLINE u64 undelegate(Account *accounts, const Input *input) {
     NEED(6, 0);
     Account *payer = &accounts[0], *component = &accounts[1];

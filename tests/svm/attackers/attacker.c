@@ -1,5 +1,6 @@
-/* A stranger's program, in every role that BOLT has for one. What it forges: the struct of the account it is handed, its
- * byte at `position` flipped. Instruction data (behind BOLT's discriminators where World calls): u16 position. */
+/* An attacker's program, in every role that BOLT has for a program. It forges the struct of the account that it is
+ * given, with the byte at `position` flipped. Instruction data (after BOLT's discriminators where World calls): u16
+ * position. */
 #include "accounts.h"
 #include "awm_layout.h"
 
@@ -21,8 +22,8 @@ NOINLINE u64 forge_update(const Account *component, const Account *authority, co
     return call(&ix, infos, 3, 0);
 }
 
-/* As a system: every component's struct, the first one's byte at `position` flipped. The components behind the authority
- * are those owned by somebody, up to the count that the args name. */
+/* As a system, returns every component's struct, with the first one's byte at `position` flipped. The components follow
+ * the authority, and are the accounts with an owner, up to the count in the args. */
 NOINLINE u64 forge_structs(const Account *accounts, const Input *input) {
     u8 out[1024], *p = out + 4;
     u64 position = ld16(input->data + 12), count = input->data[14], which = input->data[15];
@@ -40,7 +41,7 @@ NOINLINE u64 forge_structs(const Account *accounts, const Input *input) {
     return 0;
 }
 
-/* Top-level: World called from here, with the accounts and flags this was given; the last one is World itself. */
+/* At the top level, calls World with the accounts and flags that it was given; the last account is World itself. */
 NOINLINE u64 relay(const Account *accounts, const Input *input) {
     Meta metas[MAX_ACCOUNTS];
     u64 n = input->n - 1;

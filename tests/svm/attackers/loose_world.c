@@ -1,7 +1,7 @@
-/* A World that checks nothing, for World's own id: what a component must refuse even if World let it through. apply and
+/* A World that checks nothing, under World's own id. Components must refuse what it lets through. apply and
  * apply_with_session run no system: their args are u8 how (bit 0: update_with_session, the rest: which pair) and the
- * bytes to call it with. initialize_component and destroy_component call the account behind the usual ones, where
- * there is one, instead of the component program. Flags are passed on as they came. */
+ * bytes to call it with. initialize_component and destroy_component call the account after the usual ones, where
+ * there is one, instead of the component program. Flags are passed on unchanged. */
 #include "accounts.h"
 
 #define MAX_ACCOUNTS 20

@@ -9,7 +9,7 @@ const { pda, transactions, crypto, worlds } = vectors;
 const key = await signer(bytes(crypto.seed), undefined);
 const names = { player: key.text, world: transactions.world, entity: pda.entity };
 
-// the keys of a legacy message may stand in any order within their rank: compared is what it says
+// the keys of a legacy message may be in any order within their rank, so the test compares the meaning
 function read(hex) {
   const data = bytes(hex);
   let at = 65;

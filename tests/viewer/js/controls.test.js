@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-// as much of a page as the module touches
+// the parts of a page that the module uses
 globalThis.HTMLElement ??= class {};
 const { Controls, KEYS, controllerOf } = await import("./page/controls.js");
 

@@ -71,7 +71,7 @@ test("other files are refused, and told why", () => {
   }
 });
 
-// every value of a match file, one after the other, replaced by something that does not belong there
+// replaces every value of a match file, one after the other, by a wrong one
 function* spoilt(value, path = []) {
   if (value && typeof value === "object") {
     for (const key of Object.keys(value)) yield* spoilt(value[key], [...path, key]);

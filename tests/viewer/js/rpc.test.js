@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { PubSub, Rpc, socketUrl } from "./page/rpc.js";
 
-// A WebSocket whose other side is the test's: `sent` is what the page asked, `say` what it hears.
+// A WebSocket whose other side is the test: `sent` holds the page's requests, and `say` sends it a message.
 class Socket {
   static OPEN = 1;
   static all = [];

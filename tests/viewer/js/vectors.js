@@ -1,4 +1,4 @@
-// What awm_crank.wire made (tests/viewer/test_modules.py), and the contract compiled from it.
+// The values that awm_crank.wire made (tests/viewer/test_modules.py), and the contract compiled from them.
 import { readFileSync } from "node:fs";
 import { Contract, fromHex } from "./page/codec.js";
 
