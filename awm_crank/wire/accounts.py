@@ -120,7 +120,7 @@ class ModelManifest(structs.ModelManifest, frozen=True, gc=False):
 
     @property
     def title(self) -> str:
-        """`name` as text; what is not UTF-8 is replaced."""
+        """`name` as text. Bytes that are not UTF-8 are replaced."""
         return self.name.rstrip(b"\0").decode("utf-8", "replace")
 
 

@@ -27,12 +27,12 @@ _INPUT_KEYS = layouts.CONTROLLER_INPUT.names
 
 
 def is_json(data: Buffer) -> bool:
-    """Whether a system reads these args as JSON."""
+    """Whether these args are JSON, as a system would decide."""
     return bytes(data).lstrip(_WHITE)[:1] == b"{"
 
 
 class Lifecycle(msgspec.Struct, frozen=True):
-    """Arguments of session-lifecycle. `writer` zero: not named; `invited` zero: anyone may join."""
+    """Arguments of session-lifecycle. `writer` zero names no writer; `invited` zero lets anyone join."""
 
     LAYOUT: ClassVar[Layout] = layouts.LIFECYCLE_ARGS
     action: int
@@ -54,8 +54,10 @@ class Lifecycle(msgspec.Struct, frozen=True):
         return self.LAYOUT.pack((_TAG, *msgspec.structs.astuple(self)))
 
     def to_json(self) -> bytes:
-        """The ten keys that existing clients send, and what else differs from its default. Raises LayoutError as
-        to_binary."""
+        """The ten keys that existing clients send, and every other field that differs from its default.
+
+        Raises LayoutError as to_binary.
+        """
         self.to_binary()
         document = {field: getattr(self, field) for field in self.__struct_fields__}
         for field, default in _OPTIONAL.items():
@@ -65,7 +67,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:
-        """From either form. Raises LayoutError, naming the key or field."""
+        """Decodes either form. Raises LayoutError with the key's or field's name."""
         if not is_json(data):
             return cls(*_binary(cls.LAYOUT, data)[1:])
         document = _document(data, "session-lifecycle")
@@ -83,7 +85,10 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
 
 class Input(msgspec.Struct, frozen=True):
-    """Arguments of submit-input: a ControllerInput (8 bytes) for `frame`, 0 = whichever comes."""
+    """Arguments of submit-input: a ControllerInput (8 bytes) for `frame`.
+
+    `frame` 0 means the coming frame or, when that has an input already, the one after it.
+    """
 
     LAYOUT: ClassVar[Layout] = layouts.INPUT_ARGS
     player: Pubkey
@@ -105,7 +110,7 @@ class Input(msgspec.Struct, frozen=True):
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:
-        """From either form. Raises LayoutError, naming the key or field."""
+        """Decodes either form. Raises LayoutError with the key's or field's name."""
         if not is_json(data):
             return cls(*_binary(cls.LAYOUT, data)[1:])
         document = _document(data, "submit-input")
@@ -116,7 +121,7 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """Arguments of run-inference: inputs 16, sources 2, players 64, feedback 16 bytes. Binary only."""
+    """Arguments of run-inference: inputs 16, sources 2, players 64 and feedback 16 bytes. Binary only."""
 
     LAYOUT: ClassVar[Layout] = layouts.FRAME_ARGS
     frame: int
@@ -132,7 +137,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:
-        """From 107 bytes. Raises LayoutError."""
+        """Decodes 107 bytes. Raises LayoutError."""
         return cls(*_binary(cls.LAYOUT, data)[1:])
 
 
@@ -145,7 +150,7 @@ def _binary(layout: Layout, data: Buffer) -> list[Any]:
 
 
 def _json(document: dict[str, Any]) -> bytes:
-    # As JSON.stringify writes it: no spaces, keys in the order given.
+    # JSON.stringify writes it like this: no spaces, and keys in the order given.
     return msgspec.json.encode({key: str(v) if isinstance(v, Pubkey) else v for key, v in document.items()})
 
 
@@ -166,11 +171,11 @@ def _value(document: dict[str, Any], key: str) -> Any:
 
 
 def _number(document: dict[str, Any], key: str) -> int:
-    """A whole number, also as a decimal string."""
+    """A whole number, or one in a decimal string."""
     value = _value(document, key)
     if isinstance(value, str):
         digits = value.removeprefix("-")
-        # 20 digits hold every u64; the bound keeps a long string from being parsed at all.
+        # 20 digits hold every u64; the limit keeps a long string from being parsed at all.
         if digits.isascii() and digits.isdigit() and len(digits) <= 20:
             return int(value)
     elif isinstance(value, int) and not isinstance(value, bool):

@@ -18,7 +18,7 @@ from .idl import load
 
 _WORLD = load("world")
 SUPPORTED_VERSION = _WORLD.version
-"""The World release whose interface this is."""
+"""The World release that has this interface."""
 
 
 def _id(value: int) -> bytes:
@@ -29,19 +29,19 @@ def _id(value: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def registry_pda() -> Pubkey:
-    """World's registry, one for the chain."""
+    """The address of World's registry; there is one for each chain."""
     return Pubkey.find_program_address([SEEDS["registry"]], ids.WORLD)[0]
 
 
 @lru_cache(maxsize=4096)
 def world_pda(world_id: int) -> Pubkey:
-    """A world by its id."""
+    """The address of a world, by its id."""
     return Pubkey.find_program_address([SEEDS["world"], _id(world_id)], ids.WORLD)[0]
 
 
 @lru_cache(maxsize=4096)
 def entity_pda(world_id: int, entity_id: int = 0, extra_seed: bytes | None = None) -> Pubkey:
-    """An entity by its id, or by an extra seed of up to 32 bytes (the id is zero then).
+    """The address of an entity, by its id or by an extra seed of up to 32 bytes (the id is then zero).
 
     Raises:
         LayoutError: the seed is longer than 32 bytes, or both an id and a seed are given.
@@ -56,7 +56,7 @@ def entity_pda(world_id: int, entity_id: int = 0, extra_seed: bytes | None = Non
 
 @lru_cache(maxsize=16384)
 def component_pda(program: Pubkey, entity: Pubkey, seed: bytes = SEEDS["component"]) -> Pubkey:
-    """An entity's component account under its component program."""
+    """The address of an entity's component account under its component program."""
     return Pubkey.find_program_address([seed, bytes(entity)], program)[0]
 
 
@@ -67,12 +67,12 @@ def program_data_pda(program: Pubkey) -> Pubkey:
 
 
 def initialize_registry(payer: Pubkey) -> Instruction:
-    """Creates the registry; once a chain."""
+    """Creates the registry, once for each chain."""
     return _WORLD.build("initialize_registry", {"registry": registry_pda(), "payer": payer})
 
 
 def initialize_new_world(payer: Pubkey, world_id: int) -> Instruction:
-    """Creates the world `world_id`, which must be the registry's `worlds`."""
+    """Creates the world `world_id`, which must be the next id, the registry's `worlds`."""
     accounts = {"payer": payer, "world": world_pda(world_id), "registry": registry_pda()}
     return _WORLD.build("initialize_new_world", accounts)
 
@@ -85,7 +85,10 @@ def add_entity(payer: Pubkey, world: Pubkey, entity: Pubkey, extra_seed: bytes |
 def initialize_component(
     payer: Pubkey, entity: Pubkey, program: Pubkey, authority: Pubkey = ids.WORLD, seed: bytes = b""
 ) -> Instruction:
-    """Creates an entity's component. `authority` is the World id (anyone may update through World) or a signer."""
+    """Creates an entity's component.
+
+    `authority` is the World id (anyone may update through World) or a signer.
+    """
     accounts = {
         "payer": payer,
         "data": component_pda(program, entity, seed),
@@ -110,11 +113,11 @@ def apply(
 
     Args:
         system: the system program.
-        authority: who signs.
+        authority: the signer.
         world: the world account.
-        components: (component program, component account) in the order the system expects.
+        components: (component program, component account) in the order that the system expects.
         args: the system's arguments, see `args`.
-        extra: accounts handed to the system behind the components, read-only.
+        extra: accounts passed to the system after the components, read-only.
         session_token: makes this an apply_with_session.
     """
     rest = []
@@ -133,7 +136,7 @@ def apply(
 def apply_entity(
     system: Pubkey, authority: Pubkey, world: Pubkey, entity: Pubkey, programs: Iterable[Pubkey], args: bytes
 ) -> Instruction:
-    """`apply` over components of one entity, named by their programs."""
+    """`apply` over components of one entity, which are named by their programs."""
     pairs = [(program, component_pda(program, entity)) for program in programs]
     return apply(system, authority, world, pairs, args)
 
@@ -141,7 +144,7 @@ def apply_entity(
 def destroy_component(
     authority: Pubkey, receiver: Pubkey, entity: Pubkey, program: Pubkey, seed: bytes = b""
 ) -> Instruction:
-    """Closes a component; `authority` is the component program's upgrade authority, `receiver` gets the rent."""
+    """Closes a component. `authority` is the component program's upgrade authority; `receiver` gets the rent."""
     accounts = {
         "authority": authority,
         "receiver": receiver,
@@ -166,10 +169,10 @@ def remove_authority(authority: Pubkey, authority_to_delete: Pubkey, world_id: i
 
 
 def approve_system(authority: Pubkey, world: Pubkey, system: Pubkey) -> Instruction:
-    """Lets a system run in a world; the first one makes the world permissioned."""
+    """Lets a system run in a world. The first approval stops the world from being permissionless."""
     return _WORLD.build("approve_system", {"authority": authority, "world": world, "system": system})
 
 
 def remove_system(authority: Pubkey, world: Pubkey, system: Pubkey) -> Instruction:
-    """Takes a system's approval back."""
+    """Withdraws a system's approval."""
     return _WORLD.build("remove_system", {"authority": authority, "world": world, "system": system})

@@ -67,7 +67,7 @@ def check_world_program(data: bytes) -> None:
 
 
 def world_accounts() -> tuple[Pubkey, Pubkey]:
-    """Where World's binary may be: the program's account, or its ProgramData."""
+    """The addresses where World's binary may be: the program's account and its ProgramData."""
     return ids.WORLD, program_data_pda(ids.WORLD)
 
 
@@ -89,7 +89,7 @@ def check_world_accounts(accounts: Sequence[bytes | None]) -> None:
 
 
 def check_world_logs(logs: Sequence[str]) -> None:
-    """Refuses the development branch by what it logs when it is called as 0.2.4.
+    """Refuses the development branch by its logs, when it was called as 0.2.4.
 
     Raises:
         ProgramError: an Anchor error names an account that only that interface takes.

@@ -1,8 +1,8 @@
-"""Solana's JSON-RPC as text: request bodies out, typed results in. No I/O. notifications.py reads what PubSub sends.
+"""Solana's JSON-RPC as text: builds request bodies and reads typed results, without I/O.
 
-Account data is asked for as base64. Everything is decoded and checked at once, keys and account data included:
-whatever does not have the shape that it should have raises RpcError, never anything else, and what was decoded can be
-used without another check. (solana-py's parser panics on some malformed answers.)
+Account data is requested as base64. Results are decoded and checked at once, with keys and account data. Anything of
+another shape raises RpcError and nothing else, so a decoded result needs no further check. (solana-py's parser panics
+on some malformed answers.) notifications.py reads what PubSub sends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_ACCOUNTS = 100
 """The most accounts that one getMultipleAccounts may ask for."""
 
 TRANSIENT = frozenset({-32004, -32005, -32014, -32016, -32429, 429})
-"""Error codes that can pass: block or node not ready, minimum slot not reached, too many requests."""
+"""Error codes that may pass: block or node not ready, minimum slot not reached, too many requests."""
 
 _MESSAGE_CHARS = 300
 """How much of an endpoint's error message is kept."""
@@ -40,7 +40,7 @@ class Request(Generic[T]):
 
     Args:
         method: such as `getSlot`.
-        params: what it takes; Pubkeys among them are written as base58.
+        params: its parameters; Pubkeys among them are written as base58.
         kind: the type of its result, such as `AccountResult` or `int`.
         count: how many accounts the result must have; None where that is not known.
     """
@@ -58,7 +58,7 @@ class Request(Generic[T]):
         return b'{"jsonrpc":"2.0","id":%d,"method":"%b","params":%b}' % (request_id, self.method.encode(), self._params)
 
     def read(self, answer: bytes, request_id: int) -> T:
-        """The result of its answer. Raises as `result`, and RpcError where the answer is another request's."""
+        """The result of its answer. Raises as `result`, and RpcError when the answer belongs to another request."""
         found: Any = decode_result(answer, self._kind, self.method, request_id=request_id)
         if self._count is not None and len(found.value) != self._count:
             raise RpcError(self.method, expected=f"{self._count} accounts", found=len(found.value), recoverable=True)
@@ -94,7 +94,7 @@ def send_transaction(
     commitment: Commitment = "processed",
     max_retries: int | None = None,
 ) -> bytes:
-    """A sendTransaction body. It is put together by hand, since every frame needs one."""
+    """A sendTransaction body. It is put together by hand for speed, because every frame needs one."""
     return (
         b'{"jsonrpc":"2.0","id":%d,"method":"sendTransaction","params":["' % request_id
         + transaction.base64()
@@ -116,7 +116,9 @@ def get_account_info(
 def get_multiple_accounts(
     keys: Sequence[Pubkey], commitment: Commitment = "processed", data_slice: tuple[int, int] | None = None
 ) -> Request[AccountsResult]:
-    """Up to `MAX_ACCOUNTS` accounts at one slot; `data_slice` is (offset, length). The result has one for each key."""
+    """Up to `MAX_ACCOUNTS` accounts at one slot; `data_slice` is (offset, length). The result has one entry for each
+    key.
+    """
     params = [list(keys), _config(commitment, _slice(data_slice))]
     return Request("getMultipleAccounts", params, AccountsResult, count=len(keys))
 
@@ -152,7 +154,7 @@ def get_latest_blockhash(commitment: Commitment = "processed") -> Request[Blockh
 
 
 def get_balance(key: Pubkey, commitment: Commitment = "processed") -> Request[BalanceResult]:
-    """Lamports of an account, with the slot; 0 where there is none."""
+    """The lamports of an account, with the slot; 0 where there is no account."""
     return Request("getBalance", [key, {"commitment": commitment}], BalanceResult)
 
 
@@ -173,7 +175,7 @@ class AccountBytes(bytes):
 
 
 def decode_hook(kind: type, value: Any) -> Any:
-    """Decodes what JSON has no type for. msgspec turns ValueError and TypeError into its own error with the place."""
+    """Decodes types that JSON lacks. msgspec turns ValueError and TypeError into its own error with the place."""
     if kind is Pubkey:
         if not isinstance(value, str):
             raise ValueError("expected a base58 key")
@@ -181,7 +183,7 @@ def decode_hook(kind: type, value: Any) -> Any:
             return Pubkey.from_string(value)
         except ValueError:
             raise ValueError(f"expected a base58 key, found {value[:60]!r}") from None
-    # msgspec would decode base64 into `bytes` by itself, but takes any character for base64.
+    # msgspec decodes base64 into `bytes` by itself, but accepts any character as base64.
     if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and value[1] == "base64"):
         raise ValueError('expected account data as [text, "base64"]')
     try:
@@ -255,7 +257,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def _typed_error(error: ErrorBody, what: str) -> AwmError:
-    """A response's error: what a program refused as ProgramError, everything else as RpcError with code and data."""
+    """A response's error: a program's refusal as ProgramError, and anything else as RpcError with code and data."""
     message = error.message[:_MESSAGE_CHARS]
     if isinstance(error.data, dict) and error.data.get("err") is not None:
         logs = error.data.get("logs")
@@ -284,8 +286,8 @@ def decode(kind: Any, data: bytes | memoryview | msgspec.Raw, what: str) -> Any:
 
 
 def malformed(what: str, error: Exception, data: bytes) -> RpcError:
-    """What is raised for bytes that are not what they should be."""
-    # Nonsense from an endpoint passes: another node may answer the next request.
+    """The error for bytes of the wrong shape."""
+    # Nonsense from an endpoint counts as recoverable, because another node may answer the next request.
     found = f"{str(error)[:200]}: {data[:80]!r}"
     return RpcError(what, expected="JSON as Solana's RPC writes it", found=found, recoverable=True)
 
@@ -317,9 +319,9 @@ def result(reply: Reply, kind: type[T], what: str = "request") -> T:
 
 
 def answer_to(request_id: int, reply: Reply, what: str = "request") -> Reply:
-    """The response, if it answers this request. Raises RpcError when its id is another's.
+    """The response, if it answers this request. Raises RpcError when its id belongs to another one.
 
-    An endpoint that cannot read a request answers with an error and without an id: that passes.
+    A response without an id must be an error: an endpoint that cannot read a request answers like that.
     """
     if reply.id != request_id and (reply.id is not None or reply.error is None):
         raise RpcError(f"{what}: id of the answer", expected=request_id, found=repr(reply.id)[:60], recoverable=True)
@@ -329,13 +331,15 @@ def answer_to(request_id: int, reply: Reply, what: str = "request") -> Reply:
 def decode_result(
     data: bytes | memoryview, kind: type[T], what: str = "request", *, request_id: int | None = None
 ) -> T:
-    """`result` of a response's bytes; raises as it does, and where `request_id` is given and the response's differs."""
+    """`result` of a response's bytes. Raises like it, and also when `request_id` is given and differs from the
+    response's.
+    """
     reply = decode_reply(data)
     return result(reply if request_id is None else answer_to(request_id, reply, what), kind, what)
 
 
 def decode_batch(data: bytes | memoryview) -> list[Reply]:
-    """The responses of a batch, in whatever order they came. Raises RpcError, also for one error in place of all."""
+    """The responses of a batch, in any order. Raises RpcError, also for one error in place of the whole batch."""
     if bytes(data[:64]).lstrip()[:1] == b"{":
         reply = decode_reply(data)
         raise _typed_error(reply.error or ErrorBody("one answer in place of a batch"), "batch")

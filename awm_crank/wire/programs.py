@@ -18,7 +18,7 @@ from .contract import MAX_INCREASE, SEEDS
 from .idl import load
 
 GROWTH = MAX_INCREASE
-"""Bytes that an account may grow by in one instruction."""
+"""The bytes by which an account may grow in one instruction."""
 
 _HIDDEN = load("hidden_state")
 _LOG = load("frame_log")
@@ -30,14 +30,14 @@ _SHARD = load("weight_shard")
 
 @lru_cache(maxsize=8192)
 def checkpoint_pda(entity: Pubkey, slot: int) -> Pubkey:
-    """A session's checkpoint account; slot 0 (A) or 1 (B). Raises LayoutError on another slot."""
+    """The address of a session's checkpoint account; slot 0 (A) or 1 (B). Raises LayoutError for another slot."""
     if slot not in (0, 1):
         raise LayoutError("checkpoint slot", expected="0 or 1", found=slot)
     return Pubkey.find_program_address([SEEDS["checkpoint"], bytes(entity), bytes((slot,))], ids.HIDDEN_STATE)[0]
 
 
 def receipt_pda(program: Pubkey, entity: Pubkey) -> Pubkey:
-    """Where a component program writes down who paid for a component that goes to a rollup."""
+    """The address where a component program stores who paid for a component that goes to a rollup."""
     return Pubkey.find_program_address([b"payer", bytes(entity)], program)[0]
 
 
@@ -58,13 +58,13 @@ def _input(entity: Pubkey) -> Pubkey:
 
 
 def bind_writer(writer: Pubkey, entity: Pubkey) -> Instruction:
-    """Makes `writer` the session's writer, while it has none."""
+    """Makes `writer` the session's writer, if it has none."""
     accounts = {"writer": writer, "hidden_state": _hidden(entity), "session_state": _session(entity)}
     return _HIDDEN.build("bind_writer", accounts)
 
 
 def claim(writer: Pubkey, entity: Pubkey, expected_epoch: int) -> Instruction:
-    """Raises the writer's epoch from `expected_epoch` by one: frames of an earlier process are refused after it."""
+    """Raises the writer's epoch from `expected_epoch` by one. Afterwards frames of an earlier process are refused."""
     return _HIDDEN.build("claim", {"writer": writer, "hidden_state": _hidden(entity)}, expected_epoch)
 
 
@@ -91,7 +91,7 @@ def checkpoint_create(writer: Pubkey, entity: Pubkey, slot: int, data_size: int)
 
 
 def checkpoint_grow(writer: Pubkey, entity: Pubkey, slot: int) -> Instruction:
-    """Grows a checkpoint account by 10,240 bytes at most."""
+    """Grows a checkpoint account by at most 10,240 bytes."""
     accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
     return _HIDDEN.build("checkpoint_grow", accounts, slot)
 
@@ -106,7 +106,7 @@ def checkpoint_begin(
     feedback: bytes,
     chain_hash: bytes,
 ) -> Instruction:
-    """Opens a checkpoint of frame `frame`, with that frame's inputs (16), players (64), feedback (16), hash (32)."""
+    """Opens a checkpoint of frame `frame`, with that frame's inputs (16), players (64), feedback (16) and hash (32)."""
     accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
     return _HIDDEN.build("checkpoint_begin", accounts, slot, frame, inputs, players, feedback, chain_hash)
 
@@ -118,7 +118,7 @@ def checkpoint_write(writer: Pubkey, entity: Pubkey, slot: int, offset: int, dat
 
 
 def checkpoint_finalize(writer: Pubkey, entity: Pubkey, slot: int, data_hash: bytes) -> Instruction:
-    """Has the program hash the checkpoint; `data_hash` (32 bytes) must be the result."""
+    """Makes the program hash the checkpoint; the result must be `data_hash` (32 bytes)."""
     accounts = {
         "writer": writer,
         "hidden_state": _hidden(entity),
@@ -129,7 +129,7 @@ def checkpoint_finalize(writer: Pubkey, entity: Pubkey, slot: int, data_hash: by
 
 
 def checkpoint_close(signer: Pubkey, entity: Pubkey, slot: int, payer: Pubkey) -> Instruction:
-    """Closes a checkpoint of a settled session; the lamports go to `payer`, who paid for it. Anyone may sign."""
+    """Closes a checkpoint of a settled session. The lamports go to `payer`, who paid for it. Anyone may sign."""
     accounts = {
         "signer": signer,
         "hidden_state": _hidden(entity),
@@ -151,7 +151,7 @@ def close_hidden_state(signer: Pubkey, entity: Pubkey, payer: Pubkey | None = No
 
 
 def ring_grow(writer: Pubkey, entity: Pubkey, capacity: int) -> Instruction:
-    """Grows the frame ring by 10,240 bytes at most; the last one sets the capacity, in records."""
+    """Grows the frame ring by at most 10,240 bytes; the last growth sets the capacity, in records."""
     accounts = {
         "writer": writer,
         "hidden_state": _hidden(entity),
@@ -162,7 +162,7 @@ def ring_grow(writer: Pubkey, entity: Pubkey, capacity: int) -> Instruction:
 
 
 def ring_shrink(signer: Pubkey, entity: Pubkey, payer: Pubkey) -> Instruction:
-    """Gives the ring of a settled session back: what `payer` paid for it goes to `payer`. Anyone may sign."""
+    """Closes the ring of a settled session. `payer` gets back what it paid. Anyone may sign."""
     accounts = {"signer": signer, "session_state": _session(entity), "frame_log": _log(entity), "payer": payer}
     return _LOG.build("ring_shrink", accounts)
 
@@ -195,7 +195,7 @@ def _closing(signer: Pubkey, entity: Pubkey, payer: Pubkey | None, program: Pubk
 
 
 def shard_grow(authority: Pubkey, shard: Pubkey, shard_index: int, data_size: int) -> Instruction:
-    """Grows a shard by 10,240 bytes at most, towards `data_size` bytes of data."""
+    """Grows a shard by at most 10,240 bytes, towards `data_size` bytes of data."""
     return _SHARD.build("shard_grow", {"authority": authority, "shard": shard}, shard_index, data_size)
 
 
@@ -205,7 +205,7 @@ def shard_write(authority: Pubkey, shard: Pubkey, offset: int, data: bytes) -> I
 
 
 def shard_hash_leaves(authority: Pubkey, shard: Pubkey, count: int) -> Instruction:
-    """Has the program hash the next `count` leaves of 65,536 bytes."""
+    """Makes the program hash the next `count` leaves of 65,536 bytes."""
     return _SHARD.build("shard_hash_leaves", {"authority": authority, "shard": shard}, count)
 
 
@@ -215,7 +215,7 @@ def shard_finalize(authority: Pubkey, shard: Pubkey, data_hash: bytes) -> Instru
 
 
 def shard_close(authority: Pubkey, shard: Pubkey) -> Instruction:
-    """Closes a shard; the rent goes back to its authority."""
+    """Closes a shard. The rent returns to its authority."""
     return _SHARD.build("shard_close", {"authority": authority, "shard": shard})
 
 
@@ -225,11 +225,11 @@ def manifest_write(authority: Pubkey, manifest: Pubkey, offset: int, data: bytes
 
 
 def manifest_finalize(authority: Pubkey, manifest: Pubkey, shards: Iterable[Pubkey]) -> Instruction:
-    """Sets `ready` when every shard is the one listed, finalized, and of the size listed."""
+    """Sets `ready` if every shard is the one listed, finalized, and of the listed size."""
     rest = tuple(AccountMeta(shard, is_signer=False, is_writable=False) for shard in shards)
     return _MANIFEST.build("manifest_finalize", {"authority": authority, "manifest": manifest}, rest=rest)
 
 
 def manifest_close(authority: Pubkey, manifest: Pubkey) -> Instruction:
-    """Closes a manifest; the rent goes back to its authority."""
+    """Closes a manifest. The rent returns to its authority."""
     return _MANIFEST.build("manifest_close", {"authority": authority, "manifest": manifest})

@@ -1,7 +1,7 @@
-"""Instructions around a rollup (docs/formats.md, "Rollup"): delegating a session's components, taking them back, and
-checkpoints that exist in the rollup only.
+"""Instructions around a rollup (docs/formats.md, "Rollup").
 
-Source: reference/bolt-abi.md and validators.md; `delegate` takes BOLT's accounts and then session_state.
+They delegate a session's components, take them back, and handle checkpoints that exist in the rollup only. Source:
+reference/bolt-abi.md and validators.md; `delegate` takes BOLT's accounts and then session_state.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Legacy transactions from templates: the message is built once, then blockhash and args are patched and it is signed.
 
-Signing is PyNaCl's Ed25519, which gives the bytes that solders gives (a test compares them), at a third of the time
+Signing uses PyNaCl's Ed25519, which gives the same bytes as solders (a test compares them) in a third of the time
 (reference/libraries.md). Layout of a legacy transaction: compact-u16 count of signatures, signatures (64 each), then
 the message: header (3 bytes), compact-u16 count of keys, keys (32 each), blockhash (32), compact-u16 count of
 instructions, each program index u8, compact-u16 account indices, compact-u16 data.
@@ -30,16 +30,16 @@ MAX_COMPUTE_UNITS = 1_400_000
 _SET_LIMIT = b"\x02"
 _SET_PRICE = b"\x03"
 _ARGS_AT = 12
-"""Where an apply's args begin in its data: behind discriminator and length."""
+"""The offset of an apply's args in its data, after discriminator and length."""
 
 
 def compute_unit_limit(units: int) -> Instruction:
-    """The most compute units that the transaction may use."""
+    """Sets the most compute units that the transaction may use."""
     return Instruction(ids.COMPUTE_BUDGET, _SET_LIMIT + _unsigned("compute units", units, 4), [])
 
 
 def compute_unit_price(micro_lamports: int) -> Instruction:
-    """The priority fee, in millionths of a lamport a compute unit."""
+    """Sets the priority fee, in millionths of a lamport for each compute unit."""
     return Instruction(ids.COMPUTE_BUDGET, _SET_PRICE + _unsigned("compute unit price", micro_lamports, 8), [])
 
 
@@ -51,13 +51,13 @@ def _unsigned(name: str, value: int, size: int) -> bytes:
 
 
 class Signer:
-    """An Ed25519 key that signs. Its secret appears in no text of it.
+    """An Ed25519 key that signs. No text form of it shows its secret.
 
     Args:
-        secret: 64 bytes, seed and public key, as Solana's key files hold; or the 32-byte seed.
+        secret: 64 bytes, seed and public key, as in Solana's key files; or the 32-byte seed.
 
     Raises:
-        LayoutError: of another length, or the public key is not the seed's.
+        LayoutError: another length, or the public key does not belong to the seed.
     """
 
     __slots__ = ("_secret", "pubkey")
@@ -85,12 +85,12 @@ class Signed(NamedTuple):
     signature: bytes
 
     def base64(self) -> bytes:
-        """The wire bytes as sendTransaction takes them."""
+        """The wire bytes in base64, as sendTransaction takes them."""
         return binascii.b2a_base64(self.wire, newline=False)
 
 
 class Slot(NamedTuple):
-    """A range of an instruction's data that is patched at each signing."""
+    """A range of an instruction's data that is patched each time it is signed."""
 
     instruction: int
     offset: int
@@ -98,22 +98,22 @@ class Slot(NamedTuple):
 
 
 def args_slot(instruction: int, size: int) -> Slot:
-    """The args of a World apply; `instruction` is its index among those given to the template."""
+    """The slot of a World apply's args; `instruction` is its index among those given to the template."""
     return Slot(instruction, _ARGS_AT, size)
 
 
 class Template:
-    """A legacy transaction, ready but for blockhash, one patched range and signatures.
+    """A legacy transaction that lacks only blockhash, one patched range and signatures.
 
     Args:
         instructions: in order.
         payer: pays the fee, signs first.
         slot: the range that `sign(args=…)` replaces, None for none.
-        compute_units: sets the compute limit, by an instruction in front; `attempt` needs it.
-        unit_price: priority fee in micro-lamports a unit; 0 leaves the instruction out.
+        compute_units: sets the compute limit by an instruction in front; `attempt` needs it.
+        unit_price: priority fee in micro-lamports for each unit; 0 leaves the instruction out.
 
     Raises:
-        LayoutError: the transaction is over 1,232 bytes, or the slot lies outside its instruction's data.
+        LayoutError: the transaction is over 1,232 bytes, or the slot is outside its instruction's data.
     """
 
     def __init__(
@@ -151,9 +151,9 @@ class Template:
 
         Args:
             blockhash: 32 bytes.
-            args: what goes into the slot; None leaves what was last there.
-            attempt: added to the compute limit, so that a retry under the same blockhash has other bytes: identical
-                ones are dropped as already processed (reference/practice.md).
+            args: the new content of the slot; None keeps the last one.
+            attempt: added to the compute limit, so that a retry under the same blockhash has other bytes. Identical
+                bytes would be dropped as already processed (reference/practice.md).
 
         Raises:
             LayoutError: a part of another size, or an attempt where no compute limit is set.
@@ -209,7 +209,7 @@ def sign_once(
     compute_units: int | None = None,
     unit_price: int = 0,
 ) -> Signed:
-    """A transaction that is built for one use. Raises LayoutError as Template does."""
+    """A transaction that is used once. Raises LayoutError as Template does."""
     return Template(instructions, payer, compute_units=compute_units, unit_price=unit_price).sign(blockhash, signers)
 
 
@@ -240,7 +240,7 @@ def _compact(value: int) -> bytes:
 
 
 def _read_compact(data: bytes, at: int) -> tuple[int, int]:
-    """A compact-u16 and the offset behind it. Raises LayoutError when the data ends in it, or it is over 3 bytes."""
+    """A compact-u16 and the offset after it. Raises LayoutError when the data ends inside it, or it is over 3 bytes."""
     value = 0
     for shift in (0, 7, 14):
         if at >= len(data):

@@ -1,6 +1,6 @@
-"""World's own accounts (reference/bolt-abi.md): Registry, World, Entity. Cold path.
+"""World's own accounts (reference/bolt-abi.md): Registry, World and Entity. Not for the frame path.
 
-World allocates them at 33 bytes or more and may leave bytes behind the struct, which are ignored.
+World allocates 33 bytes or more for them and may leave bytes after the struct, which are ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIN_SIZE = 33
 
 
 def _body(kind: str, data: Buffer, owner: Pubkey | None, address: object) -> bytes:
-    """Data behind the discriminator, owner and discriminator checked."""
+    """The data after the discriminator, once owner and discriminator are checked."""
     where = f"{kind} {address}" if address is not None else kind
     if owner is not None and owner != _IDL.address:
         raise AccountError(f"{where}: owner", expected=_IDL.address, found=owner, hint="check the address")
@@ -40,7 +40,7 @@ def _u64(body: bytes, at: int, where: str) -> int:
 
 
 def _blob(body: bytes, at: int, unit: int, where: str) -> tuple[bytes, int]:
-    """A Borsh vector of `unit`-byte elements as bytes, and the offset behind it."""
+    """A Borsh vector of `unit`-byte elements as bytes, and the offset after it."""
     if len(body) < at + 4:
         raise LayoutError(where, expected=f"at least {8 + at + 4} bytes", found=8 + len(body))
     count = int.from_bytes(body[at : at + 4], "little")
@@ -55,7 +55,7 @@ def _keys(raw: bytes) -> tuple[Pubkey, ...]:
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """How many worlds there are; the next world's id."""
+    """The number of worlds, which is the next world's id."""
 
     worlds: int
 
@@ -65,7 +65,7 @@ class Registry(msgspec.Struct, frozen=True):
         return cls(_u64(_body("Registry", data, owner, address), 0, "Registry.worlds"))
 
     def encode(self) -> bytes:
-        """16 bytes."""
+        """The account's data, 16 bytes."""
         return _IDL.accounts["Registry"] + _pack_u64(self.worlds, "Registry.worlds")
 
 
@@ -80,12 +80,12 @@ class Entity(msgspec.Struct, frozen=True):
         return cls(_u64(_body("Entity", data, owner, address), 0, "Entity.id"))
 
     def encode(self) -> bytes:
-        """33 bytes, as World allocates."""
+        """The account's data, 33 bytes, as World allocates."""
         return (_IDL.accounts["Entity"] + _pack_u64(self.id, "Entity.id")).ljust(MIN_SIZE, b"\0")
 
 
 class World(msgspec.Struct, frozen=True):
-    """A world: `entities` is its next entity's id; `systems` the Borsh set of approved systems."""
+    """A world: `entities` is its next entity's id, and `systems` the Borsh set of approved systems."""
 
     id: int
     entities: int
@@ -128,7 +128,7 @@ class World(msgspec.Struct, frozen=True):
 
     @property
     def guarded(self) -> bool:
-        """Whether somebody decides which systems run. Anybody may become the authority of a world that has none."""
+        """Whether an authority decides which systems run. Anybody may become the authority of a world that has none."""
         return bool(self.authorities) and not self.permissionless
 
     @property
@@ -138,7 +138,7 @@ class World(msgspec.Struct, frozen=True):
 
 
 def best_world(worlds: Iterable[tuple[Pubkey, World]]) -> Pubkey | None:
-    """The world to work in: the first one that is guarded and runs matches, else the first that runs them."""
+    """The world to work in: the first one that is guarded and runs matches, or else the first one that runs them."""
     usable = [(key, world) for key, world in worlds if world.runs_matches]
     return next((key for key, world in usable if world.guarded), usable[0][0] if usable else None)
 
