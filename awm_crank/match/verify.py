@@ -78,7 +78,7 @@ class Replay:
     def __init__(self, game: Game, fresh: Sequence[bytes | None]) -> None:
         self.game = game
         self.frame = game.frame
-        """the last frame that agreed"""
+        """The last frame that agreed."""
         self._fresh = list(fresh)
         self._over = False
 

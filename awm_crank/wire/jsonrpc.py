@@ -116,8 +116,9 @@ def get_account_info(
 def get_multiple_accounts(
     keys: Sequence[Pubkey], commitment: Commitment = "processed", data_slice: tuple[int, int] | None = None
 ) -> Request[AccountsResult]:
-    """Up to `MAX_ACCOUNTS` accounts at one slot; `data_slice` is (offset, length). The result has one entry for each
-    key.
+    """Up to `MAX_ACCOUNTS` accounts at one slot.
+
+    `data_slice` is (offset, length). The result has one entry for each key.
     """
     params = [list(keys), _config(commitment, _slice(data_slice))]
     return Request("getMultipleAccounts", params, AccountsResult, count=len(keys))
@@ -331,8 +332,9 @@ def answer_to(request_id: int, reply: Reply, what: str = "request") -> Reply:
 def decode_result(
     data: bytes | memoryview, kind: type[T], what: str = "request", *, request_id: int | None = None
 ) -> T:
-    """`result` of a response's bytes. Raises like it, and also when `request_id` is given and differs from the
-    response's.
+    """`result` of a response's bytes.
+
+    Raises like it, and also when `request_id` is given and differs from the response's.
     """
     reply = decode_reply(data)
     return result(reply if request_id is None else answer_to(request_id, reply, what), kind, what)

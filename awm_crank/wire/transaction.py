@@ -131,7 +131,7 @@ class Template:
         message = Message.new_with_blockhash([*front, *instructions], payer, Hash.default())
         self.compute_units = compute_units
         self.signers: tuple[Pubkey, ...] = tuple(message.account_keys[: message.header.num_required_signatures])
-        """Who has to sign, in order; the payer first."""
+        """The keys that must sign, in order, the payer first."""
         self._message = bytearray(bytes(message))
         self._blockhash_at, data_at = _offsets(bytes(message))
         self.size = 1 + 64 * len(self.signers) + len(self._message)

@@ -161,8 +161,9 @@ async def test_lost_inputs_are_sent_again(arena: Arena, monkeypatch: pytest.Monk
 
 
 async def test_takes_the_free_seat(arena: Arena) -> None:
-    """A stranger becomes player 2 of a waiting session. Its first frame is the start, and END is the last thing it
-    sees.
+    """A stranger becomes player 2 of a waiting session.
+
+    Its first frame is the start, and END is the last thing it sees.
     """
     async with arena.chain() as chain:
         player1, player2 = arena.net.funded(), arena.net.funded()

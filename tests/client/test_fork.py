@@ -61,8 +61,9 @@ async def test_shares_every_shard(arena: Arena) -> None:
 
 
 async def test_shares_what_did_not_change(arena: Arena) -> None:
-    """A changed cartridge uploads only the shards that differ, and lists the parent's others. A second run sends
-    nothing.
+    """A changed cartridge uploads only the shards that differ, and lists the parent's others.
+
+    A second run sends nothing.
     """
     made = small_cartridge(202)
     other = changed(made)

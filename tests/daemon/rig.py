@@ -119,7 +119,7 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self.refusing = False
         self.flowing = asyncio.Event()
-        """cleared: what comes is held back, and connections stay open"""
+        """While cleared, the proxy holds messages back and keeps connections open."""
         self.flowing.set()
         self.connections = 0
 

@@ -150,8 +150,9 @@ async def test_kills(place: Place) -> None:
 
 
 async def test_takeover(place: Place) -> None:
-    """A second process with the same key takes a session over; the first logs that, stops serving it, and keeps
-    running.
+    """A second process with the same key takes a session over.
+
+    The first logs that, stops serving it, and keeps running.
     """
     first = place.crank(name="first")
     await first.ready()

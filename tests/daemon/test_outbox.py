@@ -25,7 +25,7 @@ class FakeSender:
     def __init__(self) -> None:
         self.requests: list[int] = []
         self.skipped: list[bool] = []
-        """which of them went without preflight"""
+        """Which requests were sent without preflight."""
         self.outcomes: dict[int, AwmError] = {}
         self.unsigned: AwmError | None = None
         self._signed = 0
@@ -67,8 +67,9 @@ def chunk(served: ServedSession, ticket: int, *, preflight: bool = False) -> com
 
 
 async def test_frames_together() -> None:
-    """Frames of one turn leave in one request, and each gets its own answer; the next turn's frames leave in the next
-    one.
+    """Frames of one turn leave in one request, and each gets its own answer.
+
+    The next turn's frames leave in the next one.
     """
     outbox, sender, hands, stats = make()
     sender.outcomes[2] = ProgramError("no", code=6001)

@@ -153,8 +153,9 @@ async def test_who_may_take_it_back(place: Rolled) -> None:
 
 
 async def test_commands(place: Rolled, capsys: pytest.CaptureFixture[str]) -> None:
-    """Commands hand a session over, join it in the rollup, end it and take it back; the last one prints the settled
-    hash.
+    """Commands hand a session over, join it in the rollup, end it and take it back.
+
+    The last one prints the settled hash.
     """
     keys = []
     for number, pair in enumerate(place.players):

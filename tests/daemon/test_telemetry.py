@@ -91,8 +91,9 @@ async def test_metrics_of_a_match(place: Place) -> None:
 
 
 async def test_lost_endpoint_clears_readiness_only(place: Place) -> None:
-    """Three seconds without HTTP and WebSocket make the crank not ready but still healthy; it is ready again
-    afterwards.
+    """Three seconds without HTTP and WebSocket make the crank not ready but still healthy.
+
+    It is ready again afterwards.
     """
     async with FaultProxy(place.net.http) as http, FaultProxy(place.net.ws) as ws:
         told = Told(place, rollup_http=http.url, rollup_ws=ws.url)

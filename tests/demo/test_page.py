@@ -39,8 +39,9 @@ async def until_session(rpc: RpcClient, status: int, beside: frozenset[str] = fr
 
 
 async def test_seat_is_open_and_opens_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page names the chain. One match runs and one waits; the bot plays whoever joins, and then another one
-    waits.
+    """The page names the chain. One match runs and one waits.
+
+    The bot plays whoever joins, and then another one waits.
     """
     monkeypatch.setattr(page, "SHOWN_S", 0.5)
     said: asyncio.Queue[str] = asyncio.Queue()

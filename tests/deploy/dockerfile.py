@@ -50,8 +50,9 @@ class Stage:
 
 
 def parse(path: Path) -> dict[str, Stage]:
-    """The stages of a Dockerfile by name, in order. A stage that builds on another begins with that one's
-    instructions.
+    """The stages of a Dockerfile by name, in order.
+
+    A stage that builds on another begins with that one's instructions.
     """
     stages: dict[str, Stage] = {}
     arguments: dict[str, str] = {}

@@ -33,7 +33,8 @@ def players(one: tuple[int, int], two: tuple[int, int]) -> bytes:
     ],
 )
 def test_winner(one: tuple[int, int], two: tuple[int, int], frame: int, max_frames: int, winner: str | None) -> None:
-    """A player without stocks loses. At the time limit stocks decide, then percentages. An unfinished match has no
-    winner.
+    """A player without stocks loses. At the time limit stocks decide, then percentages.
+
+    An unfinished match has no winner.
     """
     assert outcome.winner(players(one, two), frame, max_frames) == winner

@@ -54,8 +54,9 @@ C = TypeVar("C", bound=Command)
 
 
 class FakeEngine:
-    """An engine whose state is 32 bytes: a hash over all consumed blocks. Context, block and inputs determine each
-    frame.
+    """An engine whose state is 32 bytes: a hash over all consumed blocks.
+
+    Context, block and inputs determine each frame.
     """
 
     def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0) -> None:
@@ -96,8 +97,9 @@ class FakeEngine:
 
 @dataclass
 class FakeChain:
-    """The six accounts, which change as docs/formats.md says. It refuses only what the crank needs the programs to
-    refuse.
+    """The six accounts, which change as docs/formats.md says.
+
+    It refuses only what the crank needs the programs to refuse.
     """
 
     writer: Pubkey = ME
@@ -105,8 +107,9 @@ class FakeChain:
     max_frames: int = 0
     accounts: dict[Role, bytes | None] = field(default_factory=dict)
     refuse: dict[str, deque[int | None]] = field(default_factory=dict)
-    """Maps each point to the refusals to give in its place. None: no answer, although the transaction lands.
-    -1: a 503.
+    """Maps each point to the refusals to give in its place.
+
+    None: no answer, although the transaction lands. -1: a 503.
     """
     log_of: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
@@ -362,11 +365,11 @@ class Script:
         self.now = 1_000 * MS
         self.wake: int | None = None
         self.commands: list[Command] = []
-        """wanted by the last event"""
+        """The commands that the last event caused."""
         self.todo: deque[Command] = deque()
         self.spent: list[commands.Spend] = []
         self.rent_refusal = ""
-        """what is answered to a wish to spend"""
+        """The reason that refuses a request for rent; empty to grant it."""
         self.model_error: AwmError | None = None
         """Why the model cannot be loaded."""
         self.read_error: AwmError | None = None
@@ -374,12 +377,12 @@ class Script:
         self.lose: dict[Role, int] = {}
         """How many notifications of an account are lost."""
         self.damage: dict[Role, deque[bytes | None]] = {}
-        """What reads of an account show instead of what is there, one after the other."""
+        """What the next reads of an account return, one after the other, instead of its data."""
         self.reads = 0
         self.saved: tuple[Position, bytes] | None = None
         """What the journal holds."""
         self.asked: list[Command] = []
-        """Everything that was wanted, apart from timers, logs and landings."""
+        """All commands so far, except timers, logs and landings."""
         self.refusal_cause: events.Cause = "refused"
         self.answer_frames = True
         """Whether the endpoint answers frames that it takes."""
@@ -389,13 +392,13 @@ class Script:
         self.landed: list[commands.Landed] = []
         self.released: commands.Release | None = None
         self.mute = False
-        """notifications are lost"""
+        """Whether notifications are lost."""
         self.watched = False
-        """every change of the session's account is told, not its end alone"""
+        """Whether every change of the session's account is notified, and not only its end."""
         self.drop_frames = 0
-        """so many frames never reach the chain"""
+        """How many of the next frames never reach the chain."""
         self.drop_answers = 0
-        """so many frames reach it, and neither answer nor notification comes back"""
+        """How many of the next frames reach the chain without an answer or a notification."""
         self.frames: list[commands.SendFrame] = []
         self.sent: list[commands.Send] = []
 

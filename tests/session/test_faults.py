@@ -68,8 +68,9 @@ def test_random_loss_freezes_nothing(seed: int, policy: LatePolicy) -> None:
 
 
 def test_dead_subscriptions_are_replaced() -> None:
-    """When reads find what no notification reported, the subscriptions are replaced; until then reads bring the
-    frames.
+    """When reads find what no notification reported, the subscriptions are replaced.
+
+    Until then reads bring the frames.
     """
     script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(10)
     script.mute = True

@@ -36,8 +36,9 @@ def undisturbed(frames: int, engine: FakeEngine | None = None) -> FakeChain:
 
 
 def test_from_found_to_ready() -> None:
-    """For a session that waits for player 2, the machine claims it and names its cartridge; accounts are made after
-    JOIN.
+    """For a session that waits for player 2, the machine claims it and names its cartridge.
+
+    Accounts are made after JOIN.
     """
     chain = FakeChain()
     script = begin(chain)
@@ -123,8 +124,9 @@ def test_join_while_reading() -> None:
 
 
 def test_frames_by_the_schedule() -> None:
-    """Each tick sends one frame on time. The backbone runs as soon as the last frame has landed, before the inputs
-    arrive.
+    """Each tick sends one frame on time.
+
+    The backbone runs as soon as the last frame has landed, before the inputs arrive.
     """
     chain = FakeChain(status=ACTIVE)
     script = begin(chain).play(10)

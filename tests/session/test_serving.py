@@ -371,8 +371,9 @@ def test_chunks_travel_between_frames() -> None:
 
 
 def test_every_third_frame_has_no_chunk() -> None:
-    """A checkpoint's chunks go out after two of every three frames, without preflight; begin and finalize use
-    preflight.
+    """A checkpoint's chunks go out after two of every three frames, without preflight.
+
+    Begin and finalize use preflight.
     """
     chain = FakeChain(status=ACTIVE)
     script = begin(chain, FakeEngine(state_size=20_000)).play(80)

@@ -171,8 +171,9 @@ def write_manifest(chain: Chain, owner: Keypair, manifest: Pubkey, fields: bytes
 
 
 def test_manifest(chain: Chain) -> None:
-    """A manifest is written, finalized against its shards, frozen and closed. A shard that differs from the list is
-    refused.
+    """A manifest is written, finalized against its shards, frozen and closed.
+
+    A shard that differs from the list is refused.
     """
     owner, other = chain.key(3), chain.key(4)
     key = owner.pubkey()

@@ -157,8 +157,9 @@ def test_ring(chain: Chain) -> None:
 
 
 def test_ring_growth_refusals(chain: Chain) -> None:
-    """Only the writer grows the ring, before frame 1, to at least 256 records, and once; until then no frame is
-    accepted.
+    """Only the writer grows the ring, before frame 1, to at least 256 records, and once.
+
+    Until then no frame is accepted.
     """
     s = Session.active(chain, capacity=0)
     chain.refused(Error.OutOfRange, programs.ring_grow(s.w, s.entity, 255), signers=[s.writer])

@@ -125,8 +125,9 @@ def test_world_called_by_a_program(stage: Session) -> None:
 
 
 def test_strangers_program_in_a_pair(stage: Session) -> None:
-    """A listed system with an attacker's program in the pairs is refused. World would call it, and it would call our
-    update.
+    """A listed system with an attacker's program in the pairs is refused.
+
+    World would call it, and it would call our update.
     """
     args = Input(stage.p1, b"\1" + bytes(7)).to_binary()
     forged = [(ids.SESSION_STATE, stage.at(ids.SESSION_STATE)), (ATTACKER, stage.at(ids.INPUT_BUFFER))]

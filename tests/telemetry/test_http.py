@@ -18,8 +18,9 @@ async def get(url: str) -> tuple[int, str, bytes]:
 
 
 async def test_paths() -> None:
-    """Metrics are served as they are. Health and readiness give 200 without problems and 503 with them, each
-    its own.
+    """Metrics are served as they are.
+
+    Health and readiness give 200 without problems and 503 with them, each its own.
     """
     problems: list[str] = []
     endpoint = TelemetryServer(

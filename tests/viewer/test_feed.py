@@ -59,8 +59,9 @@ class Case:
     ],
 )
 def test_one_session_is_followed(case: Case) -> None:
-    """The feed follows the named session, or the live one and then the next. No frame comes twice, or after a later
-    one.
+    """The feed follows the named session, or the live one and then the next.
+
+    No frame comes twice, or after a later one.
     """
     follower = Follower(case.named)
     told = []

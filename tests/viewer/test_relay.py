@@ -1,5 +1,6 @@
-"""The relay passes the page's requests to the endpoint with its key, and nothing else; the key never leaves the
-server.
+"""The relay passes the page's requests to the endpoint with its key, and nothing else.
+
+The key never leaves the server.
 """
 
 from __future__ import annotations

@@ -76,8 +76,9 @@ def test_initialize_new_world() -> None:
 
 
 def test_add_entity() -> None:
-    """Accounts: payer (writable, signs), entity and world (both writable) and the system program; the seed is an
-    option.
+    """Accounts: payer (writable, signs), entity and world (both writable) and the system program.
+
+    The seed is an option.
     """
     built = bolt.add_entity(PAYER, WORLD, ENTITY, b"ab")
     assert shape(built) == [(str(PAYER), "ws"), (str(ENTITY), "w"), (str(WORLD), "w"), ("1" * 32, "")]
@@ -138,8 +139,9 @@ def test_destroy_component() -> None:
 
 @pytest.mark.parametrize("make", [bolt.add_authority, bolt.remove_authority])
 def test_authorities(make: object) -> None:
-    """Accounts: authority (writable, signs), other authority, world (writable) and system program. The world's id is
-    data.
+    """Accounts: authority (writable, signs), other authority, world (writable) and system program.
+
+    The world's id is data.
     """
     built = make(PAYER, ENTITY, 7)  # type: ignore[operator]
     assert shape(built) == [(str(PAYER), "ws"), (str(ENTITY), ""), (str(bolt.world_pda(7)), "w"), ("1" * 32, "")]

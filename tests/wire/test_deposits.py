@@ -29,8 +29,9 @@ CASES: list[tuple[Callable[..., Instruction], tuple[object, ...], list[Pubkey], 
 def test_instruction(
     make: Callable[..., Instruction], args: tuple[object, ...], accounts: list[Pubkey], data: bytes
 ) -> None:
-    """The signer comes first, then the entity's accounts in the program's order; the data is discriminator and
-    arguments.
+    """The signer comes first, then the entity's accounts in the program's order.
+
+    The data is discriminator and arguments.
     """
     made = make(SIGNER, ENTITY, *args)
     assert [meta.pubkey for meta in made.accounts] == [SIGNER, *accounts]

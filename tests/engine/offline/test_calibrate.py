@@ -18,8 +18,9 @@ START = frame.start_block(32, (1, 2))
 
 
 def test_ranges_name_every_activation_and_states_by_row() -> None:
-    """Each layer's activations and the residual have a positive range; the state and its input have one for
-    each row.
+    """Each layer's activations and the residual have a positive range.
+
+    The state and its input have one for each row.
     """
     ranges = calibrate(MODEL, frames=6).ranges
     for n in range(2):

@@ -57,8 +57,9 @@ def test_patience(tmp_path: Path) -> None:
 
 
 def test_terminal(tmp_path: Path) -> None:
-    """A process that wants a terminal gets one, which is read without end; its log holds text without control
-    characters.
+    """A process that wants a terminal gets one, which is read without end.
+
+    Its log holds text without control characters.
     """
     script = (
         "import os, sys, time; assert os.isatty(0) and os.isatty(1) and os.isatty(2)\n"
