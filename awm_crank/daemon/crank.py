@@ -48,14 +48,13 @@ from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
 from ..wire import ids, jsonrpc
 from ..wire.transaction import Signer
-from . import worlds
+from . import journal, worlds
 from .collector import Collector
 from .compute import Compute
 from .delegated import Delegated
 from .discovery import Discovery
 from .fault_points import FaultPoints
 from .files import write_whole
-from .journal import Journal
 from .models import Models
 from .outbox import Outbox
 from .page import PageProcess
@@ -119,9 +118,7 @@ class Daemon:
             if config.in_rollup()
             else None
         )
-        self._readiness = Readiness(
-            self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base
-        )  # fmt: skip
+        self._readiness = Readiness(self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base)
         # what carries out the machines' commands
         self._rent = Rent(config.crank, self._rpc, lambda: self._sender.fees)
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
@@ -134,12 +131,7 @@ class Daemon:
             self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
-        journal = config.checkpoints.journal
-        self._journal = (
-            Journal(Path(journal), fsync=config.checkpoints.journal_fsync, limit=config.checkpoints.journal_sessions)
-            if journal
-            else None
-        )
+        self._journal = journal.configured(config.checkpoints)
         self._models = Models(self._base, config.engine, faults)
         self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
         self._faults = faults

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from solders.pubkey import Pubkey
 
+from ..config import Checkpoints
 from ..engine.position import Position
 from ..telemetry import logs
 
@@ -98,3 +99,10 @@ def decode(data: bytes) -> tuple[Position, bytes] | None:
     if sha256(body + state).digest() != digest:
         return None
     return Position(int.from_bytes(body[:4], "little"), body[4:101], body[101:133]), state
+
+
+def configured(settings: Checkpoints) -> Journal | None:
+    """The journal that the configuration asks for, or None when it names no folder."""
+    if not settings.journal:
+        return None
+    return Journal(Path(settings.journal), fsync=settings.journal_fsync, limit=settings.journal_sessions)
