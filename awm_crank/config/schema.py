@@ -76,12 +76,18 @@ fees and player 1 pays the rent, so nobody has to deposit there."""
     frame_price_lamports: _Natural = 10_000
     """With `admission = "anyone-who-deposits"`: the least that a deposit has to pay for a frame. A frame and its \
 share of a checkpoint cost about 8,300 lamports in fees."""
-    collect_interval_s: _Natural = 60
+    max_challenge_s: _Natural = 3600
+    """The longest challenge time, in seconds, of a session that the crank serves. What the crank paid for a match \
+comes back only after it."""
+    collect_interval_s: _Natural = 20
     """Seconds between two looks at the sessions that this key writes: dead ones are ended, and what the crank paid \
 for settled ones comes back. 0: never."""
     total_spend_limit_lamports: _Natural = 100_000_000_000
     """The most rent, in lamports, that the crank has paid for all open sessions together. Closing a session returns \
 its rent."""
+    reserve_lamports: _Natural = 50_000_000
+    """What stays on the crank's key for the fees of running matches: no new session is prepared from it. A match \
+costs about 1.1 SOL an hour in fees outside a rollup."""
     hourly_budget_lamports: _Natural = 0
     """The most, in lamports, that the crank pays in an hour, fees and rent together. Beyond it no new session is \
 prepared; running matches go on. 0: no limit."""

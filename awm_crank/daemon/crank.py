@@ -120,7 +120,7 @@ class Daemon:
         )
         self._readiness = Readiness(self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base)
         # what carries out the machines' commands
-        self._rent = Rent(config.crank, self._rpc, lambda: self._sender.fees)
+        self._rent = Rent(config.crank, self._rpc, lambda: self._sender.fees, balance=self._balance)
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
         sender = self._sender = Sender(self._rpc, signer, self._blockhash)
         self._collector = Collector(

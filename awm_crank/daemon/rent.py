@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Set
+from collections.abc import Awaitable, Callable, Set
 
 from solders.pubkey import Pubkey
 
@@ -25,6 +25,7 @@ class Rent:
         rpc: the sessions' endpoint, to find out which sessions were closed.
         fees: lamports that this process has paid in fees so far.
         clock: seconds, monotonic.
+        balance: asks for the lamports on the crank's key. None: the reserve is not looked at.
     """
 
     def __init__(
@@ -33,13 +34,15 @@ class Rent:
         rpc: RpcClient,
         fees: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
+        balance: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self._limit = limits.total_spend_limit_lamports
         self._budgets = (
             (3600, limits.hourly_budget_lamports, "hourly_budget_lamports"),
             (_DAY_S, limits.daily_budget_lamports, "daily_budget_lamports"),
         )
-        self._fees, self._clock = fees, clock
+        self._reserve = limits.reserve_lamports
+        self._fees, self._balance, self._clock = fees, balance, clock
         self._granted = 0
         """Rent that was granted so far; closing a session takes nothing off."""
         self._history: deque[tuple[float, int]] = deque()
@@ -88,7 +91,7 @@ class Rent:
         Args:
             live: entities of the sessions that are being served, which are not closed.
         """
-        refusal = self.over_budget(lamports)
+        refusal = self.over_budget(lamports) or await self._below_reserve(lamports)
         if refusal:
             return refusal
         refusal = self.too_dear(entity, lamports)
@@ -98,6 +101,20 @@ class Rent:
         if not refusal:
             self._granted += lamports
         return refusal
+
+    async def _below_reserve(self, lamports: int) -> str:
+        if self._balance is None or not lamports or not self._reserve:
+            return ""
+        try:
+            left = await self._balance() - lamports
+        except AwmError as error:
+            return f"the balance is not known: {error}"
+        if left >= self._reserve:
+            return ""
+        return (
+            f"its accounts cost {lamports} lamports, which would leave {left}; crank.reserve_lamports keeps "
+            f"{self._reserve} for running matches"
+        )
 
     def charged(self) -> list[Pubkey]:
         """The entities whose accounts are charged."""

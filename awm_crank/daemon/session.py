@@ -66,4 +66,5 @@ def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
         admission=crank.admission,
         admitted=frozenset(Pubkey.from_string(each) for each in crank.admitted),
         frame_price_lamports=crank.frame_price_lamports,
+        max_challenge_s=crank.max_challenge_s,
     )

@@ -271,7 +271,11 @@ class Opening:
     def _not_admitted(self, session: SessionState, deposit: bytes | None) -> str:
         """Why the session is not served; empty if it is. A match that has frames is never given up for it."""
         settings = self._effects.settings
-        if session.frame or settings.admission == "anyone":
+        if session.frame:
+            return ""
+        if session.challenge_s > settings.max_challenge_s:
+            return f"its challenge time is {session.challenge_s} s; crank.max_challenge_s is {settings.max_challenge_s}"
+        if settings.admission == "anyone":
             return ""
         if settings.admission == "list":
             if {session.player1, session.model} & settings.admitted:

@@ -65,7 +65,8 @@ class Serving:
         """The accounts were read since the frame in flight was accepted."""
         self._usual_landing = 0
         """How long landings take, smoothed (ns)."""
-        self._unheard = 0
+        self._unheard = {"frames": 0, "inputs": 0}
+        """Of each kind, how many changes in a row a read showed that no notification had told."""
         self._resubscribed_at = effects.now
         self._inputs_refused = False
         self._end_reads = 0
@@ -161,8 +162,8 @@ class Serving:
         if not data:
             self._look()
             return
-        self._unheard = 0
         if role == "inputs":
+            self._unheard["inputs"] = 0
             known = Known.decode(data)
             # the buffer is one frame ahead of the chain, so more than two ahead of us is no buffer of this match
             if known.frame <= self.loop.last.frame + 2:
@@ -215,8 +216,10 @@ class Serving:
             if self.ended and found_hidden.frame == loop.last.frame:
                 # the frame that ends the match by our own rules has not ended it on chain
                 self.ended = False
-        if loop.last.frame != before or loop.known != known:
-            self._missed_notification()
+        if loop.last.frame != before:
+            self._missed_notification("frames")
+        elif loop.known != known:
+            self._missed_notification("inputs")
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
         """Takes the answer to a frame or to a part of a checkpoint."""
@@ -277,10 +280,13 @@ class Serving:
         effects.counters.frames += 1
         effects.progressed()
         if notified:
+            self._unheard["frames"] = 0
             self._usual_landing += (effects.now - loop.sent_at - self._usual_landing) >> 3
         effects.emit(loop.land(chain_hash, effects.now))
         self._moved_at = effects.now
         self._look_pause, self._look_at = _FIRST_LOOK_NS, effects.now + _FIRST_LOOK_NS
+        if self._deaf("inputs"):
+            self._look()
         if loop.last.is_last(self._opened.max_frames):
             self.ended = True
         effects.emit(loop.consume(effects.number()))
@@ -297,8 +303,15 @@ class Serving:
             loop.flight = "none"
 
     def _peek_at(self) -> int:
-        usual = max(_FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
-        return max(self.loop.answered_at, self.loop.sent_at) + usual
+        answered = max(self.loop.answered_at, self.loop.sent_at)
+        if self._deaf("frames"):
+            # nothing will be notified, so the accounts are read as soon as the frame can have landed
+            return answered
+        return answered + max(_FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
+
+    def _deaf(self, kind: str) -> bool:
+        """Whether notifications of this kind have stopped, so that reads take their place."""
+        return self._unheard[kind] >= _UNHEARD_READS
 
     def _look(self) -> None:
         """Reads the accounts, unless they are being read."""
@@ -306,13 +319,15 @@ class Serving:
             self._reading = True
             self._effects.emit(Fetch(SMALL))
 
-    def _missed_notification(self) -> None:
+    def _missed_notification(self, kind: str) -> None:
         """A read showed something that was not notified."""
         effects = self._effects
-        self._unheard += 1
-        if self._unheard >= _UNHEARD_READS and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:
-            self._unheard, self._resubscribed_at = 0, effects.now
-            effects.log("warning", "notifications are missing: subscribing again", frame=self.loop.last.frame)
+        self._unheard[kind] += 1
+        if self._deaf(kind) and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:
+            self._resubscribed_at = effects.now
+            effects.log(
+                "warning", "notifications are missing: subscribing again", of=kind, frame=self.loop.last.frame
+            )  # fmt: skip
             effects.emit(Watch(every_change=False, distrust=True))
 
     def _doubt(self) -> None:

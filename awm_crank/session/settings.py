@@ -33,6 +33,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     admitted: frozenset[Pubkey] = frozenset()
     """Players and models that `list` admits."""
     frame_price_lamports: int = 0
+    max_challenge_s: int = 65_535
     phase: int | None = None
     """Where this session's ticks fall within the clock's periods (ns). None: wherever its first frame happens to."""
 

@@ -7,8 +7,16 @@ to the loopback address of whoever opens it, and its name can be made to lead th
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Iterable
 from urllib.parse import urlsplit
+
+from aiohttp.http_exceptions import HttpProcessingError
+
+LOGGER = logging.getLogger("awm_crank.viewer")
+"""aiohttp's servers of the page and the feed log here. A request that is no HTTP is answered and not logged: aiohttp
+writes a traceback for each, and any stranger could fill the log with them."""
+LOGGER.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

@@ -25,7 +25,7 @@ from ..net.pubsub import AccountChanged, Event, PubSub
 from ..net.rpc import RpcClient
 from ..wire import ids, jsonrpc
 from ..wire.accounts import ACTIVE, ENDED, SessionState
-from .access import Access
+from .access import LOGGER, Access
 
 FEED_PORT = 8765
 _QUIET_S = 1.0
@@ -105,7 +105,7 @@ class Feed:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._serve)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        runner = web.AppRunner(app, access_log=None, logger=LOGGER, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._host, self._port).start()

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 
 from ..endpoint import WEBSOCKET, Endpoint
 from ..errors import ConfigError
-from .access import Access
+from .access import LOGGER, Access
 from .contract import contract
 from .relay import MAX_REQUEST_BYTES, Relay
 
@@ -69,7 +69,7 @@ class PageServer:
             app.router.add_post("/rpc", self._relay.post)
             app.router.add_get("/ws", self._relay.socket)
         app.router.add_get("/{name:[a-z]*(?:\\.[a-z]+)?}", _send_file)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        runner = web.AppRunner(app, access_log=None, logger=LOGGER, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
         site = web.TCPSite(runner, self._host, self._port)
         try:

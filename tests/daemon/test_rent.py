@@ -8,6 +8,7 @@ from solders.pubkey import Pubkey
 
 from awm_crank.config import Crank
 from awm_crank.daemon.rent import Rent
+from awm_crank.errors import RpcError
 from awm_crank.net.rpc import RpcClient
 
 
@@ -53,3 +54,27 @@ async def test_budget() -> None:
     assert "crank.daily_budget_lamports" in await rent.ask(entities[3], 1, set())
     now = 3_601.0 + 86_401.0
     assert await rent.ask(entities[4], 100, set()) == ""
+
+
+async def test_reserve() -> None:
+    """What running matches need for fees is not spent on the accounts of a new session."""
+    balance = [1_000]
+
+    async def ask() -> int:
+        return balance[0]
+
+    rent = Rent(Crank(reserve_lamports=300), RpcClient("http://127.0.0.1:1"), balance=ask)
+    assert "crank.reserve_lamports keeps 300" in await rent.ask(Pubkey.new_unique(), 701, set())
+    assert await rent.ask(Pubkey.new_unique(), 700, set()) == ""
+    balance[0] = 0
+    assert await rent.ask(Pubkey.new_unique(), 0, set()) == ""
+
+
+async def test_reserve_when_the_balance_is_not_known() -> None:
+    """An endpoint that does not say the balance delays a session, and nothing else."""
+
+    async def ask() -> int:
+        raise RpcError("getBalance failed")
+
+    rent = Rent(Crank(), RpcClient("http://127.0.0.1:1"), balance=ask)
+    assert "getBalance failed" in await rent.ask(Pubkey.new_unique(), 1, set())

@@ -83,6 +83,25 @@ def test_dead_subscriptions_are_replaced() -> None:
     goes_on(script, SECOND)
 
 
+@pytest.mark.parametrize("roles", [("hidden",), ("inputs",), ROLES])
+def test_full_speed_without_notifications(roles: tuple[Role, ...]) -> None:
+    """While notifications of a kind do not come at all, reads take their place and frames go on at nearly full speed.
+
+    Notifications of the other kind do not hide that: 58 frames a second became 8 in a running crank.
+    """
+    script = begin(FakeChain(status=ACTIVE), late_policy="hold").play(10)
+    script.lose = dict.fromkeys(roles, 10000000)
+    script.sleep(2 * SECOND)
+    before = script.chain.session.frame
+    for _ in range(600):
+        script.press(1, 2)
+        script.sleep(PERIOD)
+    assert script.chain.session.frame - before > 500
+    assert script.said("notifications are missing: subscribing again")
+    script.lose = {}
+    goes_on(script, SECOND)
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("data", [None, b"", b"\x01", bytes(500)])
 def test_one_nonsense_read(role: Role, data: bytes | None) -> None:

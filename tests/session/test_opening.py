@@ -91,7 +91,7 @@ def test_rent_refused() -> None:
     assert chain.accounts["checkpoint_a"] is None
     script.rent_refusal = ""
     script.sleep(5_000 * MS)
-    assert script.machine.stage == "join"
+    assert script.machine.stage == "serve"
     assert not waits(script)
 
 
@@ -170,7 +170,7 @@ def test_setup_without_funds() -> None:
     assert len(script.said("trying again")) < 20
     chain.refuse.clear()
     script.sleep(1_100 * MS)
-    assert script.machine.stage == "join"
+    assert script.machine.stage == "serve"
     assert not waits(script)
 
 
@@ -223,6 +223,17 @@ def test_nothing_is_made_for_nobody() -> None:
     assert deposited.log.capacity >= 256
     assert {"checkpoint_create_deposited", "ring_fund"} <= set(deposited.done)
     assert [command.lamports for command in script.spent] == [0]
+
+
+def test_a_long_challenge_time_is_not_served() -> None:
+    """What the crank pays for a match comes back after its challenge time, which player 1 chooses."""
+    for seconds, served in ((600, True), (601, False)):
+        chain = FakeChain()
+        chain.put("session", challenge_s=seconds)
+        script = begin(chain, max_challenge_s=600)
+        assert (script.released is None) == served
+        if script.released is not None:
+            assert "crank.max_challenge_s is 600" in script.released.reason
 
 
 @pytest.mark.parametrize(
