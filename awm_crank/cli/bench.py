@@ -20,10 +20,10 @@ BENCHES: dict[str, str] = {
 }
 # the same, for benchmarks with a report of their own (`report(seconds)` gives text and figures); run only when named
 REPORTS: dict[str, str] = {
-    "engine": "the native engine on every path that runs here, against what the machine can stream and PyTorch",
-    "svm": "compute units of a frame and of a multiply-add, the kernel executed in the SVM",
+    "engine": "the native engine with each instruction set of this machine, against its memory bandwidth and PyTorch",
+    "svm": "the compute units of a frame and of one multiply-add, when Solana's virtual machine runs the kernel",
     "env": "the training environments, against real time",
-    "live": "many matches at once on a validator (--kind, --sessions), against what that validator carries at all",
+    "live": "many matches at once on a validator (--kind, --sessions), against the most that it can carry",
 }
 # the default of --seconds, where it is not 2
 _SECONDS = {"live": 60.0}
@@ -48,7 +48,11 @@ def configure(parser: Parser) -> None:
         "--shape", choices=("tiny", "demo", "4.3M", "19.9M"), default="4.3M", help="size of the model (default: 4.3M)"
     )
     live.add_argument(
-        "--option", action="append", default=[], metavar="WORD", help="a further word for `awm-crank localnet`"
+        "--option",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="an option to pass on to `awm-crank localnet`; may be repeated",
     )
 
 

@@ -24,7 +24,7 @@ def configure(parser: Parser) -> None:
     """Adds what to play, and which files to keep."""
     parser.add_argument(
         "--frames", type=common.number(1, _MAX_FRAMES), metavar="N",
-        help=f"play N frames and show progress instead of the live view (default: {DEFAULT_FRAMES}, with the view)",
+        help=f"play N frames and show progress only (without this option: {DEFAULT_FRAMES} frames and the live view)",
     )  # fmt: skip
     output.add_json_file(parser)
     parser.add_argument(
@@ -37,7 +37,7 @@ def configure(parser: Parser) -> None:
     page = "play against a bot yourself, in a browser, until Ctrl-C"
     parser.add_argument("--page", action="store_true", help=page)
     common.add_cartridge(parser, "the demo's")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep keys, configuration and logs in a new folder")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep keys, configuration and logs in the folder DIR")
 
 
 async def execute(args: argparse.Namespace) -> int:

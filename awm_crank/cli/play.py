@@ -20,7 +20,9 @@ _POLICY = "policy:"
 
 def configure(parser: Parser) -> None:
     """Adds the session and the agent, and what an offline match is made of."""
-    known = "noop, random, hold-forward, spacing, fighter or policy:FILE"
+    known = (
+        "noop, random, hold-forward, spacing (keeps its distance), fighter (attacks) or policy:FILE (a trained policy)"
+    )
     parser.add_argument("session", nargs="?", metavar="SESSION", help="the session's address (not with --offline)")
     parser.add_argument("--agent", default="random", metavar="NAME", help=f"who plays: {known} (default: random)")
     parser.add_argument(

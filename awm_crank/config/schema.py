@@ -68,20 +68,21 @@ strangers."""
     """The most rent, in lamports, that the crank pays for one session's checkpoints and ring. It refuses a session \
 that needs more. A model with 4.3 million parameters needs 7.1 SOL, which is 7100000000 lamports."""
     admission: Literal["anyone", "list", "anyone-who-deposits"] = "anyone"
-    """Whose sessions the crank serves: `anyone`'s, within the limits below; those on the `list` in `crank.admitted`; \
-or those of `anyone-who-deposits` (docs/money.md), at `crank.frame_price_lamports` at least. In a rollup there are no \
-fees and player 1 pays the rent, so nobody has to deposit there."""
+    """Which sessions the crank serves. `anyone`: every session, within the limits below. `list`: only those whose \
+player 1 or model is in `crank.admitted`. `anyone-who-deposits`: only those with a deposit (docs/money.md) of at least \
+`crank.frame_price_lamports` a frame; in a rollup nobody has to deposit, because there are no fees and player 1 pays \
+the rent."""
     admitted: tuple[_Address, ...] = ()
     """With `admission = "list"`: the keys of players who may be player 1, and of models that anybody may play."""
     frame_price_lamports: _Natural = 10_000
     """With `admission = "anyone-who-deposits"`: the least that a deposit has to pay for a frame. A frame and its \
 share of a checkpoint cost about 8,300 lamports in fees."""
     max_challenge_s: _Natural = 3600
-    """The longest challenge time, in seconds, of a session that the crank serves. What the crank paid for a match \
-comes back only after it."""
+    """The crank serves no session whose challenge time, in seconds, is longer than this. The challenge time follows \
+the end of a match: the result can be checked during it, and the crank gets back what it paid only afterwards."""
     collect_interval_s: _Natural = 20
-    """Seconds between two looks at the sessions that this key writes: dead ones are ended, and what the crank paid \
-for settled ones comes back. 0: never."""
+    """How often, in seconds, the crank checks the sessions that this key writes. It ends those that nobody plays any \
+more, and takes back what it paid for those whose challenge time is over. 0: never."""
     total_spend_limit_lamports: _Natural = 100_000_000_000
     """The most rent, in lamports, that the crank has paid for all open sessions together. Closing a session returns \
 its rent."""
@@ -209,8 +210,8 @@ configuration file's folder."""
     json: bool = True
     """Whether to publish frames as JSON."""
     queue: Annotated[int, Meta(ge=16, le=1_000_000)] = 1024
-    """How many messages to keep while the broker is slow or gone. Beyond that the oldest are dropped; frames and \
-events are counted apart."""
+    """How many messages to keep while the broker is slow or gone. Beyond that the oldest are dropped. The limit \
+holds for frames and for events separately."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -33,7 +33,7 @@ class LoadSample(NamedTuple):
 
 
 class Admission:
-    """Decides which sessions are refused, and keeps them.
+    """Decides which sessions are refused, and remembers those that were.
 
     Args:
         limits: `max_sessions`, `max_load_percent`.

@@ -56,7 +56,7 @@ class Compute:
         return len(self._catching_up)
 
     def want(self, served: ServedSession, command: _Step) -> None:
-        """Runs a step soon."""
+        """Queues one step of a session's model. It runs once the event loop has read what is there."""
         if isinstance(command, commands.RunBackbone) and command.live:
             self._live.append((served, command))
         else:

@@ -32,9 +32,15 @@ class Engine(Protocol):
         ...
 
     def heads(self, ctx: Context, block: bytes, inputs: bytes) -> bytes:
-        """The next frame's block (97 bytes), from the same `block` and the 16 input bytes of the next frame.
+        """Returns the next frame's block, 97 bytes.
 
-        May be called again with other inputs. Raises StateError for a block or inputs that are none.
+        Args:
+            ctx: what `backbone` returned.
+            block: the block that `backbone` was given.
+            inputs: both players' inputs of the next frame, 16 bytes. The call may be repeated with other inputs.
+
+        Raises:
+            StateError: the block or the inputs have another size, or a field is out of range.
         """
         ...
 

@@ -97,7 +97,7 @@ class Shape:
 
     @property
     def flags(self) -> int:
-        """The header's: bit 0 state_age_as_embed, bit 1 row_gains."""
+        """The `flags` byte of the cartridge header: bit 0 is state_age_as_embed, bit 1 is row_gains."""
         return self.state_age_as_embed | self.row_gains << 1
 
     @property

@@ -31,8 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     parser.add_argument(
         "--kind", choices=("embedded", *STARTERS), default="embedded",
-        help="the validator to run: embedded (the default); solana (solana-test-validator); magicblock (0.1.7, on its "
-        "own); rollup (MagicBlock 0.8.3 on a base chain)",
+        help="the validator to run: embedded (a small one inside this command; the default); "
+        "solana (solana-test-validator); magicblock (0.1.7, on its own); rollup (MagicBlock 0.8.3 on a base chain)",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -92,7 +92,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"give the key in FILE {DEFAULT_SOL:g} SOL at the start, and make the file if it does not exist",
     )
     parser.add_argument(
-        "--for-rollup", action="store_true", help="also load what a rollup in another process needs, from npm"
+        "--for-rollup",
+        action="store_true",
+        help="also load the programs and accounts that a rollup started separately needs; they come from npm",
     )
     others = parser.add_argument_group("kinds other than embedded")
     others.add_argument(

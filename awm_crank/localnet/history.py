@@ -120,7 +120,7 @@ class Entry:
 
     @property
     def written(self) -> Keys:
-        """Those locked for writing."""
+        """The accounts that the transaction locks for writing."""
         return self.wire.writable + self.loaded[0]
 
     def mentions(self, key: bytes) -> bool:

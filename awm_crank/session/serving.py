@@ -36,9 +36,10 @@ _HARD_REFUSALS = (Code.INVALID_PLAYER_STATE, Code.INVALID_ARGUMENTS, Code.INVALI
 
 
 class Serving:
-    """Serves from where `opened` says.
+    """Serves frames, from the position that `opened` gives.
 
-    `lost` says why it cannot go on from what it knows. The machine then opens the session again from the chain.
+    `lost` is the reason why frames cannot go on from what is known here. The session machine then opens the session
+    again from the chain.
     """
 
     def __init__(self, effects: Effects, opened: Opened, schedule: Schedule) -> None:

@@ -48,8 +48,8 @@ class Metrics(Collector):
     """The registry of one daemon.
 
     Args:
-        observed: the daemon.
-        gauges: see there.
+        observed: the daemon whose numbers are exported.
+        gauges: the numbers that are read at each scrape (`Gauges`).
     """
 
     def __init__(self, observed: Observed, gauges: Gauges) -> None:

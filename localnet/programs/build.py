@@ -52,7 +52,7 @@ def compile_program(source: Path) -> bytes:
 
 
 def build() -> dict[str, bytes]:
-    """File name -> bytes of everything that belongs into OUTPUT."""
+    """File name -> bytes of everything that goes into OUTPUT."""
     programs = program_ids()
     files = {f"{name}.so": compile_program(HERE / name / f"{name}.c") for name in programs}
     table = {

@@ -26,7 +26,7 @@ DEVIATIONS: dict[str, tuple[str, ...]] = {
     "getSignatureStatuses": (".confirmations",),
     # the other validator's deserializer words this differently
     "send nonsense": (".error.message",),
-    # of several kinds of update, another may come first
+    # a validator sends several kinds of update, and another kind may come first
     "slotsUpdatesSubscribe notification": (".result.",),
 }
 

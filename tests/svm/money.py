@@ -1,4 +1,4 @@
-"""Random programs of every instruction by five parties, and a ledger that knows who owns each lamport.
+"""Five parties send random sequences of every instruction, and a ledger knows who owns each lamport.
 
 The ledger never reads what the programs write about owners. It watches balances: what leaves a wallet for an account
 stays that party's claim on the account, and only that party's wallet may get it back. The one exception is the price of

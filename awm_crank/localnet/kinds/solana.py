@@ -58,7 +58,7 @@ def find(executable: Path | None) -> Path:
 
 def arguments(plan: LocalnetPlan, port: int) -> list[str]:
     """Its command line. Writes account files into the plan's folder."""
-    # besides RPC and PubSub, it opens a faucet, gossip, and a range for everything else
+    # besides RPC and PubSub, it needs a faucet port, a gossip port, and a range of ports for everything else
     faucet, gossip, dynamic = free_ports(1), free_ports(1), free_ports(_DYNAMIC_PORTS)
     words = [
         "--ledger", str(plan.folder / "ledger"), "--bind-address", "127.0.0.1", "--rpc-port", str(port),
