@@ -25,7 +25,7 @@ def test_steps_make_the_records_of_a_session() -> None:
     meta, engine = match.meta, FakeEngine()
     position = start_of_session(
         Pubkey.from_string(meta.entity), Pubkey.from_string(meta.model), meta.stage, match.seed, meta.max_frames,
-        match.start_players,
+        match.start_players, bytes.fromhex(meta.cartridge_sha256),
     )  # fmt: skip
     assert position.chain_hash.hex() == meta.genesis
     state = engine.start_state(position.block)

@@ -104,6 +104,7 @@ def vectors() -> dict[str, object]:
         chain_hash=bytes(32),
     )  # fmt: skip
     message = bytes(range(200))
+    systems = [bytes(key) for key in ids.SYSTEMS.values()]
     return {
         "contract": contract(),
         "start": start_players(0, 0).hex(),
@@ -121,13 +122,17 @@ def vectors() -> dict[str, object]:
         "curve": [[bytes(key(n)).hex(), key(n).is_on_curve()] for n in range(40)],
         "pda": {
             "registry": str(bolt.registry_pda()),
-            "worlds": {str(n): str(bolt.world_pda(n)) for n in (0, 1, 2**40)},
+            "worlds": {str(n): str(bolt.world_pda(n)) for n in (0, 1, 2, 2**40)},
             "entity": str(entity), "session_state": str(accounts.session), "hidden_state": str(accounts.hidden),
             "input_buffer": str(accounts.inputs), "frame_log": str(accounts.log),
         },
         "worlds": {
             name: World(1, 2, tuple(key(n) for n in range(3)), name == "open", b"").encode().hex()
             for name in ("open", "shut")
+        } | {
+            # an authority guards these, and three or two of the three systems may run
+            name: World(2, 0, (key(9),), False, count.to_bytes(4, "little") + b"".join(systems[:count])).encode().hex()
+            for name, count in (("guarded", 3), ("partly", 2))
         },
         "crypto": {
             "message": message.hex(), "sha256": hashlib.sha256(message).hexdigest(),

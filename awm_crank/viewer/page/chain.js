@@ -6,6 +6,7 @@ import { programAddress } from "./crypto.js";
 
 const COMPUTE_UNITS = 400_000;
 const SESSION = ["session_state", "hidden_state", "input_buffer", "frame_log"];
+const SYSTEMS = ["session_lifecycle", "submit_input", "run_inference"];
 
 // An entity's accounts: {session_state, hidden_state, input_buffer, frame_log}, base58.
 export function sessionAccounts(contract, entity) {
@@ -19,27 +20,44 @@ function bigEndian(id) {
   return bytes;
 }
 
-// The permissionless world with the lowest id, or null. Any such world lets our systems run.
+// The world to play in, or null: the first one that an authority guards and that runs our systems, or else the first one
+// that runs them. `best_world` of awm_crank/wire/worlds.py is the same rule.
 export async function findWorld(rpc, contract) {
   const program = contract.programs.world;
   const [registry] = await rpc.accounts([programAddress([SEEDS.registry], program)]);
   if (!registry) return null;
   const count = new DataView(registry.buffer).getBigUint64(REGISTRY_OFFSETS.worlds, true);
+  let usable = null;
   for (let first = 0n; first < count; first += 100n) {
     const keys = [];
     for (let id = first; id < count && id < first + 100n; id++) keys.push(programAddress([SEEDS.world, bigEndian(id)], program));
     const found = await rpc.accounts(keys);
-    const at = found.findIndex((data) => data && isPermissionless(data));
-    if (at >= 0) return keys[at];
+    for (const [at, data] of found.entries()) {
+      const world = data && readWorld(data);
+      if (!world || !runsMatches(world, contract)) continue;
+      if (world.guarded) return keys[at];
+      usable ??= keys[at];
+    }
   }
-  return null;
+  return usable;
 }
 
-// `permissionless` follows the authorities: a u32 count, then 32 bytes each.
-function isPermissionless(data) {
+// A world's authorities are a u32 count and 32 bytes each. A byte `permissionless` follows, then the approved systems: a
+// u32 length in bytes, and if that is not zero a u32 count and 32 bytes each.
+function readWorld(data) {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const at = WORLD_OFFSETS.authorities;
-  const authorities = new DataView(data.buffer, data.byteOffset).getUint32(at, true);
-  return data[at + 4 + 32 * authorities] === 1;
+  const authorities = view.getUint32(at, true);
+  const flag = at + 4 + 32 * authorities;
+  const permissionless = data[flag] === 1;
+  const systems = new Set();
+  const count = view.getUint32(flag + 1, true) ? view.getUint32(flag + 5, true) : 0;
+  for (let n = 0; n < count; n++) systems.add(toBase58(data.subarray(flag + 9 + 32 * n, flag + 41 + 32 * n)));
+  return { permissionless, guarded: authorities > 0 && !permissionless, systems };
+}
+
+function runsMatches(world, contract) {
+  return world.permissionless || SYSTEMS.every((name) => world.systems.has(contract.programs[name]));
 }
 
 function u32(value) {

@@ -86,7 +86,7 @@ export class Seat {
   async #prepare(say) {
     say("Looking for the world…");
     this.#world = await findWorld(this.rpc, this.contract);
-    if (!this.#world) throw new Error("this chain has no permissionless BOLT world");
+    if (!this.#world) throw new Error("this chain has no BOLT world that runs our systems");
     const balance = async () => (await this.rpc.call("getBalance", this.key.text, { commitment: "processed" })).value;
     if ((await balance()) < LEAST_LAMPORTS) {
       say("Funding your throwaway key…");

@@ -57,12 +57,18 @@ test("two inputs alike are two transactions", async () => {
   assert.equal(ids.size, 3);
 });
 
-test("the world to play in is the first that is permissionless", async () => {
+test("the world to play in is guarded and runs the systems, or else the first that runs them", async () => {
   const registry = new Uint8Array(16);
   registry[8] = 2;
   const chain = { [pda.registry]: registry, [pda.worlds[0]]: bytes(worlds.shut), [pda.worlds[1]]: bytes(worlds.open) };
   const rpc = { accounts: async (keys) => keys.map((each) => chain[each] ?? null) };
   assert.equal(await findWorld(rpc, contract), pda.worlds[1]);
+  chain[pda.worlds[0]] = bytes(worlds.partly);
+  assert.equal(await findWorld(rpc, contract), pda.worlds[1]);
+  registry[8] = 3;
+  chain[pda.worlds[2]] = bytes(worlds.guarded);
+  assert.equal(await findWorld(rpc, contract), pda.worlds[2]);
+  delete chain[pda.worlds[2]];
   delete chain[pda.worlds[1]];
   assert.equal(await findWorld(rpc, contract), null);
   assert.equal(await findWorld({ accounts: async () => [null] }, contract), null);
