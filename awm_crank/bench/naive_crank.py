@@ -28,7 +28,7 @@ from solders.pubkey import Pubkey
 from solders.rpc.responses import AccountNotification
 from solders.transaction import VersionedTransaction
 
-from awm_crank.wire import bolt, ids
+from awm_crank.wire import bolt, ids, programs
 from awm_crank.wire.accounts import InputBuffer, SessionState
 from awm_crank.wire.args import Frame
 
@@ -42,6 +42,13 @@ def stepper(shape: list[int]) -> Callable[[], object]:
     except ImportError:
         return lambda: None
     return step(TorchSizes(*shape))
+
+
+async def send(client: AsyncClient, keypair: Keypair, instruction: Instruction) -> None:
+    """Signs one instruction and sends it."""
+    blockhash = (await client.get_latest_blockhash()).value.blockhash
+    message = Message.new_with_blockhash([instruction], keypair.pubkey(), blockhash)
+    await client.send_transaction(VersionedTransaction(message, [keypair]), TxOpts(skip_preflight=True))
 
 
 async def serve(
@@ -64,6 +71,7 @@ async def serve(
         assert account is not None
         inputs = InputBuffer.decode(account.data)
         frame = session.frame + 1
+        await send(client, keypair, programs.pin_cartridge(payer, entity, session.model))
         while True:
             while not (inputs.frame == frame and inputs.p1_ready and inputs.p2_ready):
                 note = await socket.recv()
@@ -79,9 +87,7 @@ async def serve(
             step()
             args = struct.pack("<BII16s2s64s16s", 1, frame, 0, inputs.inputs, bytes(2), session.players, bytes(16))
             accounts = [AccountMeta(meta.pubkey, meta.is_signer, meta.is_writable) for meta in template.accounts]
-            blockhash = (await client.get_latest_blockhash()).value.blockhash
-            message = Message.new_with_blockhash([Instruction(ids.WORLD, head + args, accounts)], payer, blockhash)
-            await client.send_transaction(VersionedTransaction(message, [keypair]), TxOpts(skip_preflight=True))
+            await send(client, keypair, Instruction(ids.WORLD, head + args, accounts))
             frame += 1
             if session.max_frames and frame > session.max_frames:
                 # the match is over; the parent process ends this one

@@ -180,12 +180,15 @@ async def test_stopped_broker_costs_no_tick(place: Place, tmp_path: Path) -> Non
 async def _beside(place: Place, broker: Broker, attempt: int) -> tuple[float, float]:
     """Missed ticks in 30 s with the broker stopped, and those of a crank without a broker in the same time."""
     mqtt = config.Mqtt(url=broker.url, qos=1, frames_per_s=0, queue=256)
-    folder = place.folder / f"plain{attempt}"
-    folder.mkdir()
-    plain = Place(place.net, Chain(place.net.http, commitment="processed"), place.world, place.model, folder)
-    tellers = [Told(place, f"mqtt{attempt}", mqtt), Told(plain, f"plain{attempt}")]
+    # keys of their own: a match that an earlier attempt left would miss every tick
+    places = []
+    for name in (f"mqtt{attempt}", f"plain{attempt}"):
+        (place.folder / name).mkdir()
+        chain = Chain(place.net.http, commitment="processed")
+        places.append(Place(place.net, chain, place.world, place.model, place.folder / name))
+    tellers = [Told(places[0], "crank", mqtt), Told(places[1], "crank")]
     playing = []
-    for teller, mine in zip(tellers, (place, plain), strict=True):
+    for teller, mine in zip(tellers, places, strict=True):
         await teller.crank.ready()
         match = await mine.create()
         await mine.join(match)
@@ -202,5 +205,6 @@ async def _beside(place: Place, broker: Broker, attempt: int) -> tuple[float, fl
     await asyncio.gather(*playing, return_exceptions=True)
     for teller in tellers:
         teller.crank.kill()
-    await plain.close()
+    for mine in places:
+        await mine.close()
     return after[0] - before[0], after[1] - before[1]
