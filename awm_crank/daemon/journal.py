@@ -11,7 +11,6 @@ old one.
 from __future__ import annotations
 
 import asyncio
-import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from solders.pubkey import Pubkey
 from ..config import Checkpoints
 from ..engine.position import Position
 from ..telemetry import logs
+from .files import replace_whole
 
 _MAGIC = b"awmjrnl1"
 _HEAD = len(_MAGIC) + 4 + 97 + 32 + 32
@@ -72,14 +72,7 @@ class Journal:
 
     def _write(self, entity: Pubkey, position: Position, state: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(entity)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            file.write(encode(position, state))
-            if self._fsync:
-                file.flush()
-                os.fsync(file.fileno())
-        partial.replace(path)
+        replace_whole(self._path(entity), encode(position, state), fsync=self._fsync)
         kept = sorted(self._folder.glob("*.checkpoint"), key=lambda each: each.stat().st_mtime_ns)
         for old in kept[: -self._limit]:
             old.unlink(missing_ok=True)

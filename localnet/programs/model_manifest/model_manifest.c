@@ -5,19 +5,9 @@
 #define COMPONENT_DISC DISC_ModelManifest
 #define METADATA OFF(ModelManifest, bolt_metadata)
 #define PAYER OFF(ModelManifest, authority)
-#include "component.h"
+#include "cartridge_component.h"
 
 #define MM(account, field) ((account)->data + OFF(ModelManifest, field))
-
-static u64 policy(Account *component, System system, const u8 *data, u64 len) {
-    (void)component, (void)system, (void)data, (void)len;
-    return SystemNotAllowed;
-}
-
-static u64 check_unused(const Account *component) {
-    (void)component; /* no account's rent and no running match depends on it (docs/money.md) */
-    return 0;
-}
 
 NOINLINE u64 check_authority(const Account *authority, const Account *manifest) {
     TRY(check_component(manifest));
