@@ -117,7 +117,8 @@ class Cartridge:
             layer_input_scales=_scales(each.f_in for each in formats.layers),
             layer_output_scales=_scales(each.f_out for each in formats.layers),
             luts=luts, num_continuous=cls.num_continuous, num_action_states=cls.num_action_states,
-            num_binary=cls.num_binary, input_size=shape.frame_dim, total_params=total_params,
+            num_binary=cls.num_binary, input_size=shape.frame_dim, extra_size=shape.extra_size,
+            total_params=total_params,
             total_weight_bytes=sum(spec.size for spec in specs), **scalars, head_frac=bytes(formats.head_frac),
             tensor_count=len(specs), directory_offset=layout.HEADER_SIZE,
             layers=blocks.ljust(layout.HEADER.span("layers").size, b"\0"),
@@ -129,6 +130,11 @@ class Cartridge:
     def state_size(self) -> int:
         """Bytes of one serialized recurrent state."""
         return self.shape.state_size
+
+    @property
+    def extra_size(self) -> int:
+        """Bytes a player of the extra feedback: a frame block ends with twice as many (0 for most worlds)."""
+        return self.shape.extra_size
 
     @property
     def layer_input_scales(self) -> tuple[int, ...]:
@@ -217,7 +223,8 @@ def _parse_header(data: bytes) -> tuple[str, int, Shape, Formats, bytes, int, in
     specs = layout.tensors(shape)
     expected = {
         "num_heads": shape.num_heads, "frame_dim": shape.frame_dim, "input_size": shape.frame_dim,
-        "tensor_count": len(specs), "total_weight_bytes": sum(spec.size for spec in specs),
+        "extra_size": shape.extra_size, "tensor_count": len(specs),
+       "total_weight_bytes": sum(spec.size for spec in specs),
     }  # fmt: skip
     for name, want in expected.items():
         if want != h[name]:

@@ -101,6 +101,11 @@ class Shape:
         return self.state_age_as_embed | self.row_gains << 1
 
     @property
+    def extra_size(self) -> int:
+        """Bytes a player of the extra feedback, which ends a frame block: none, as no encoding here needs any."""
+        return 0
+
+    @property
     def read_shift(self) -> int:
         """The shift `e` that keeps the readout's sum within int32 (numerics.md 6.5)."""
         return max(0, (self.d_state - 1).bit_length() - 1)

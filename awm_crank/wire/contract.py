@@ -426,7 +426,7 @@ STRUCTS: Final = {
     )),
     "CartridgeHeader": Struct(
         "CartridgeHeader", "", bytes.fromhex(""),
-        2048, "<8sHHI32s32sHHHHBBHBBH32s32s1024sBHBHHIIbBbBbbbBBB6sQ24sII8s640s144s", (
+        2048, "<8sHHI32s32sHHHHBBHBBH32s32s1024sBHBHBBIIbBbBbbbBBB6sQ24sII8s640s144s", (
         Field("magic", "[u8; 8]", 0, 8),
         Field("format_version", "u16", 8, 2, range=(1, 1), engine=(1, 1), clamp=(1, 1)),
         Field("header_size", "u16", 10, 2, range=(2048, 2048), engine=(2048, 2048), clamp=(2048, 2048)),
@@ -450,7 +450,8 @@ STRUCTS: Final = {
         Field("num_action_states", "u16", 1185, 2, range=(400, 400), engine=(400, 400), clamp=(400, 400)),
         Field("num_binary", "u8", 1187, 1, range=(3, 3), engine=(3, 3), clamp=(3, 3)),
         Field("input_size", "u16", 1188, 2),
-        Field("reserved", "u16", 1190, 2, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("extra_size", "u8", 1190, 1, range=(0, 12), engine=(0, 12), clamp=(0, 12)),
+        Field("reserved", "u8", 1191, 1, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
         Field("total_params", "u32", 1192, 4),
         Field("total_weight_bytes", "u32", 1196, 4),
         Field("f_frame", "i8", 1200, 1),

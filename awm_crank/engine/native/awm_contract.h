@@ -257,7 +257,8 @@ typedef struct PACKED {
     u16 num_action_states;
     u8 num_binary; /* of a player */
     u16 input_size; /* equals frame_dim */
-    u16 reserved; /* reserved, 0 */
+    u8 extra_size; /* bytes a player of the extra feedback at the end of a frame block */
+    u8 reserved; /* reserved, 0 */
     u32 total_params; /* parameters of the checkpoint */
     u32 total_weight_bytes; /* sum of the tensors' sizes */
     i8 f_frame;
@@ -302,7 +303,8 @@ PLACE(CartridgeHeader, num_continuous, 1184, 1);
 PLACE(CartridgeHeader, num_action_states, 1185, 2);
 PLACE(CartridgeHeader, num_binary, 1187, 1);
 PLACE(CartridgeHeader, input_size, 1188, 2);
-PLACE(CartridgeHeader, reserved, 1190, 2);
+PLACE(CartridgeHeader, extra_size, 1190, 1);
+PLACE(CartridgeHeader, reserved, 1191, 1);
 PLACE(CartridgeHeader, total_params, 1192, 4);
 PLACE(CartridgeHeader, total_weight_bytes, 1196, 4);
 PLACE(CartridgeHeader, f_frame, 1200, 1);
@@ -332,6 +334,7 @@ WHOLE(CartridgeHeader, 2048);
 #define LIMITS_CartridgeHeader_num_continuous 13, 13
 #define LIMITS_CartridgeHeader_num_action_states 400, 400
 #define LIMITS_CartridgeHeader_num_binary 3, 3
+#define LIMITS_CartridgeHeader_extra_size 0, 12
 #define LIMITS_CartridgeHeader_s_frame 1, 30
 #define LIMITS_CartridgeHeader_s_ctrl 1, 30
 #define LIMITS_CartridgeHeader_s_frame_proj 1, 25
