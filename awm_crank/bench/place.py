@@ -50,12 +50,12 @@ class BenchPlace(Place):
 
     def settings(self) -> config.Config:
         """The crank's configuration here: only the machine limits it."""
-        crank = config.Crank(
+        crank = config.CrankConfig(
             keypair=str(self.key_path), late_policy="wait", max_load_percent=0, spend_limit_lamports=100_000_000_000,
             total_spend_limit_lamports=_LAMPORTS, frame_period_us=PERIOD_US.get(self.kind, 0),
             send_timeout_ms=2000 if self.kind in PERIOD_US else 400,
         )  # fmt: skip
-        return config.Config(chain=self.chains(), crank=crank, log=config.Log(stats_interval_s=0))
+        return config.Config(chain=self.chains(), crank=crank, log=config.LogConfig(stats_interval_s=0))
 
     async def pairing(self, seed: int, writer: Pubkey, *, ring: int, checkpoint_bytes: int) -> Pairing:
         """A session that waits for player 2, on the chain where frames will be written.

@@ -28,7 +28,7 @@ _Natural = Annotated[int, Meta(ge=0)]
 _Positive = Annotated[int, Meta(ge=1)]
 
 
-class Chain(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ChainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The chains that the crank works on."""
 
     base_http: _BaseHttp = "http://127.0.0.1:8899"
@@ -47,7 +47,7 @@ validators have it."""
 id among those that anyone may use."""
 
 
-class Crank(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CrankConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which sessions the crank serves, and how."""
 
     keypair: str = "crank.json"
@@ -104,7 +104,7 @@ it serves, as measured, plus the new one would take more. 0 means no limit."""
 accounts and sends the frame again if it is missing."""
 
 
-class Engine(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class EngineConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The engine that computes the frames."""
 
     kernel: Literal["native", "reference"] = "native"
@@ -117,7 +117,7 @@ all. `auto` takes the fastest that this machine has. The crank does not start wi
     """Number of threads that compute one frame."""
 
 
-class Checkpoints(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CheckpointsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the crank saves a session's model state on chain, so that another process can continue the match."""
 
     ring_capacity: Annotated[int, Meta(ge=256, le=65535)] = 768
@@ -140,7 +140,7 @@ crank have restarted together. A relative path starts at the configuration file.
     """The most sessions in the journal. The oldest are removed first."""
 
 
-class Log(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LogConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The log on standard output: text on a terminal, JSON in a pipe or a file."""
 
     level: LogLevel = "info"
@@ -150,7 +150,7 @@ each frame."""
     """How often, in seconds, to write a line of counters and latencies. 0 means never."""
 
 
-class Telemetry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TelemetryConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Metrics and health checks over HTTP (docs/telemetry.md)."""
 
     listen: _OptionalListen = ""
@@ -160,7 +160,7 @@ so use a loopback address such as `127.0.0.1:9464`, or protect it. If empty, not
     """How often, in seconds, to read the balance of the crank's key."""
 
 
-class View(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ViewConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The live page and the frame feed for spectators (docs/view.md)."""
 
     enabled: bool = False
@@ -183,7 +183,7 @@ it: if the URL has more than scheme, host and port, the page asks its own server
 read the feed. Example: `["arena.example"]`. Requests by another name or from another site's page are refused."""
 
 
-class Mqtt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MqttConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Frames and events for the subscribers of an MQTT broker (docs/telemetry.md)."""
 
     url: _OptionalMqttUrl = ""
@@ -217,14 +217,14 @@ holds for frames and for events separately."""
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration; each field is a table of the file."""
 
-    chain: Chain = Chain()
-    crank: Crank = Crank()
-    engine: Engine = Engine()
-    checkpoints: Checkpoints = Checkpoints()
-    log: Log = Log()
-    telemetry: Telemetry = Telemetry()
-    view: View = View()
-    mqtt: Mqtt = Mqtt()
+    chain: ChainConfig = ChainConfig()
+    crank: CrankConfig = CrankConfig()
+    engine: EngineConfig = EngineConfig()
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    log: LogConfig = LogConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+    view: ViewConfig = ViewConfig()
+    mqtt: MqttConfig = MqttConfig()
     fault_kill_at: Annotated[str, Meta(pattern=r"^([a-z-]+:[1-9][0-9]*)?$")] = ""
     """For crash tests only: `point:n` kills the process with SIGKILL when it passes that point for the n-th time."""
 

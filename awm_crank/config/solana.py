@@ -12,7 +12,7 @@ import msgspec
 
 from ..endpoint import Endpoint
 from ..errors import ConfigError
-from .schema import Chain
+from .schema import ChainConfig
 
 CLI = "solana-cli"
 MONIKERS = {
@@ -31,7 +31,7 @@ class Endpoints(NamedTuple):
     ws: str
 
 
-def resolved(chain: Chain, environment: Mapping[str, str]) -> Chain:
+def resolved(chain: ChainConfig, environment: Mapping[str, str]) -> ChainConfig:
     """The chain's settings with a URL for a name in `base_http`, and its WebSocket endpoint where sessions need that.
 
     Raises:

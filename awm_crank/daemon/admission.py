@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from solders.pubkey import Pubkey
 
-from ..config import Crank
+from ..config import CrankConfig
 
 PERIOD_S = 1.0
 """Seconds between two measurements of the load."""
@@ -39,7 +39,7 @@ class Admission:
         limits: `max_sessions`, `max_load_percent`.
     """
 
-    def __init__(self, limits: Crank) -> None:
+    def __init__(self, limits: CrankConfig) -> None:
         self._limits = limits
         self._last: LoadSample | None = None
         self._load = 0.0

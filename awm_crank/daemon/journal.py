@@ -16,7 +16,7 @@ from pathlib import Path
 
 from solders.pubkey import Pubkey
 
-from ..config import Checkpoints
+from ..config import CheckpointsConfig
 from ..engine.position import Position
 from ..telemetry import logs
 from .files import replace_whole
@@ -94,7 +94,7 @@ def decode(data: bytes) -> tuple[Position, bytes] | None:
     return Position(int.from_bytes(body[:4], "little"), body[4:101], body[101:133]), state
 
 
-def configured(settings: Checkpoints) -> Journal | None:
+def configured(settings: CheckpointsConfig) -> Journal | None:
     """The journal that the configuration asks for, or None when it names no folder."""
     if not settings.journal:
         return None

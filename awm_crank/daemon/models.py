@@ -55,7 +55,7 @@ class Models:
         fault_points: fault points.
     """
 
-    def __init__(self, base: RpcClient, settings: config.Engine, fault_points: FaultPoints) -> None:
+    def __init__(self, base: RpcClient, settings: config.EngineConfig, fault_points: FaultPoints) -> None:
         self._base, self._settings, self._fault_points = base, settings, fault_points
         self._log = logs.get()
         self._engines: OrderedDict[bytes, Engine] = OrderedDict()

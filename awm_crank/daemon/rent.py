@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Set
 
 from solders.pubkey import Pubkey
 
-from ..config import Crank
+from ..config import CrankConfig
 from ..errors import AwmError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
@@ -30,7 +30,7 @@ class Rent:
 
     def __init__(
         self,
-        limits: Crank,
+        limits: CrankConfig,
         rpc: RpcClient,
         fees: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,

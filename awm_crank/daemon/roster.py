@@ -48,7 +48,7 @@ class Roster:
 
     def __init__(
         self,
-        limits: config.Crank,
+        limits: config.CrankConfig,
         settings: Settings,
         period_ns: int,
         stats: Stats,

@@ -21,7 +21,7 @@ from awm_crank.rig.processes import Child, Children
 Say = Callable[[str], None]
 _SPEND_LIMIT = 50_000_000_000
 # a big world's accounts cost more than a stranger's match may cost on a shared chain
-DEFAULT_CRANK = config.Config(crank=config.Crank(late_policy="wait", spend_limit_lamports=_SPEND_LIMIT))
+DEFAULT_CRANK = config.Config(crank=config.CrankConfig(late_policy="wait", spend_limit_lamports=_SPEND_LIMIT))
 
 
 class Arena(Place):

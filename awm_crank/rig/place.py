@@ -75,12 +75,14 @@ class Place:
         """Whether sessions are played on another chain than they begin on."""
         return self.base is not self.chain
 
-    def chains(self) -> config.Chain:
+    def chains(self) -> config.ChainConfig:
         """The crank's settings for where the chains are."""
         net = self.net
         if self.in_rollup:
-            return config.Chain(base_http=net.base_http, base_ws=net.base_ws, rollup_http=net.http, rollup_ws=net.ws)
-        return config.Chain(base_http=net.http, rollup_ws=net.ws, world=str(self.world))
+            return config.ChainConfig(
+                base_http=net.base_http, base_ws=net.base_ws, rollup_http=net.http, rollup_ws=net.ws
+            )
+        return config.ChainConfig(base_http=net.http, rollup_ws=net.ws, world=str(self.world))
 
     def crank(self, settings: config.Config, name: str = "crank") -> CrankProcess:
         """Starts a crank. It ends with the place at the latest."""

@@ -54,7 +54,7 @@ class Publisher:
         ConfigError: a file that the settings name cannot be used.
     """
 
-    def __init__(self, settings: config.Mqtt, key: str, gauges: Gauges) -> None:
+    def __init__(self, settings: config.MqttConfig, key: str, gauges: Gauges) -> None:
         self._settings = settings
         self._key = key
         self._gauges = gauges
@@ -204,7 +204,7 @@ class Publisher:
         )  # fmt: skip
 
 
-async def probe(settings: config.Mqtt) -> None:
+async def probe(settings: config.MqttConfig) -> None:
     """Connects once and disconnects.
 
     Raises:
@@ -217,7 +217,9 @@ async def probe(settings: config.Mqtt) -> None:
         raise ConfigError(f"mqtt.url {redact(settings.url)}: {error}") from None
 
 
-def _client(settings: config.Mqtt, password: str | None, tls: ssl.SSLContext | None, **options: Any) -> aiomqtt.Client:
+def _client(
+    settings: config.MqttConfig, password: str | None, tls: ssl.SSLContext | None, **options: Any
+) -> aiomqtt.Client:
     address = urlsplit(settings.url)
     return aiomqtt.Client(
         address.hostname or "", address.port or (8883 if tls else 1883), username=settings.username or None,
@@ -225,7 +227,7 @@ def _client(settings: config.Mqtt, password: str | None, tls: ssl.SSLContext | N
     )  # fmt: skip
 
 
-def _secrets(settings: config.Mqtt) -> tuple[str | None, ssl.SSLContext | None]:
+def _secrets(settings: config.MqttConfig) -> tuple[str | None, ssl.SSLContext | None]:
     password = _first_line(settings.password_file) if settings.password_file else None
     return password, _tls(settings) if settings.url.startswith("mqtts:") else None
 
@@ -245,7 +247,7 @@ def _first_line(path: str) -> str:
         raise ConfigError(f"mqtt.password_file {path} cannot be read: {reason}", hint="check path and mode") from None
 
 
-def _tls(settings: config.Mqtt) -> ssl.SSLContext:
+def _tls(settings: config.MqttConfig) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
         if settings.cert_file:

@@ -46,15 +46,15 @@ class Place(rig.Place):
     def settings(self, **changes: Any) -> config.Config:
         """A configuration for this place. `changes` are settings of `crank`, or `checkpoints`, `fault_kill_at`,
         `rollup_http` and `rollup_ws` by name."""
-        checkpoints = changes.pop("checkpoints", config.Checkpoints())
+        checkpoints = changes.pop("checkpoints", config.CheckpointsConfig())
         fault = changes.pop("fault_kill_at", "")
         chains = {name: changes.pop(name) for name in ("rollup_http", "rollup_ws") if name in changes}
         values = {"late_policy": "wait", "keypair": str(self.key_path), **changes}
         return config.Config(
             chain=msgspec.structs.replace(self.chains(), world="", **chains),
-            crank=config.Crank(**values),
+            crank=config.CrankConfig(**values),
             checkpoints=checkpoints,
-            log=config.Log(level="debug"),
+            log=config.LogConfig(level="debug"),
             fault_kill_at=fault,
         )
 

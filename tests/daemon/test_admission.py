@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from solders.pubkey import Pubkey
 
-from awm_crank.config import Crank
+from awm_crank.config import CrankConfig
 from awm_crank.daemon.admission import Admission, LoadSample
 
 SECOND = 1_000_000_000
 
 
-def loaded(share: float, serving: int, *, slow: int = 0, limits: Crank | None = None) -> Admission:
+def loaded(share: float, serving: int, *, slow: int = 0, limits: CrankConfig | None = None) -> Admission:
     """An admission that measured `share` of a core over ten seconds, with `serving` sessions."""
-    admission = Admission(limits or Crank())
+    admission = Admission(limits or CrankConfig())
     for n in range(11):
         look = LoadSample(n * SECOND, round(n * share * SECOND), n * 60 * serving, n * slow)
         admission.sampled(look, serving=serving, opening=0)
@@ -21,7 +21,7 @@ def loaded(share: float, serving: int, *, slow: int = 0, limits: Crank | None = 
 
 def test_number() -> None:
     """At most `max_sessions` sessions are taken."""
-    admission = Admission(Crank(max_sessions=2))
+    admission = Admission(CrankConfig(max_sessions=2))
     assert admission.full(1) is None
     word, why = admission.full(2) or ("", "")
     assert word == "sessions"
@@ -36,12 +36,12 @@ def test_load() -> None:
     word, why = admission.full(8) or ("", "")
     assert word == "load"
     assert "crank.max_load_percent" in why
-    assert loaded(0.5, 5, limits=Crank(max_load_percent=0)).full(100) is None
+    assert loaded(0.5, 5, limits=CrankConfig(max_load_percent=0)).full(100) is None
 
 
 def test_nothing_measured() -> None:
     """Before any session is served, no measurement refuses one."""
-    assert Admission(Crank()).full(50) is None
+    assert Admission(CrankConfig()).full(50) is None
 
 
 def test_opening_counts_for_nothing() -> None:
@@ -63,7 +63,7 @@ def test_endpoint() -> None:
 
 def test_kept() -> None:
     """A refused session is kept, and recognized when it comes again."""
-    admission, key = Admission(Crank()), Pubkey.new_unique()
+    admission, key = Admission(CrankConfig()), Pubkey.new_unique()
     assert admission.keep(key, b"one")
     assert not admission.keep(key, b"two")
     assert admission.refused == {key: b"two"}

@@ -126,7 +126,9 @@ POINTS = (
 async def test_kills(place: Place) -> None:
     """SIGKILL at 26 points of the path, with a restart each time: every record equals the undisturbed run's."""
     draw = random.Random(1)
-    checkpoints = config.Checkpoints(ring_capacity=900, min_interval_frames=20, chunk_bytes=500, chunks_per_frame=1)
+    checkpoints = config.CheckpointsConfig(
+        ring_capacity=900, min_interval_frames=20, chunk_bytes=500, chunks_per_frame=1
+    )
     match = await place.create(max_frames=800)
     joined = playing = None
     died = []
@@ -278,7 +280,7 @@ async def test_refusal_costs_the_others_nothing() -> None:
     The crank reads and watches none of its accounts, and computes, sends and waits for nothing on its behalf. The
     session that is served gets no event because of it, so none of its ticks takes longer.
     """
-    daemon = Daemon(config.Config(crank=config.Crank(max_sessions=1)), Signer(bytes(Keypair())))
+    daemon = Daemon(config.Config(crank=config.CrankConfig(max_sessions=1)), Signer(bytes(Keypair())))
     taken, refused = Pubkey.new_unique(), [Pubkey.new_unique() for _ in range(3)]
     daemon._roster.admit(*hidden_state(taken))
     (machine,) = daemon.machines()

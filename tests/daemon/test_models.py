@@ -15,12 +15,12 @@ from awm_crank.wire.transaction import Signer
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (config.Engine(path="neonx"), "neonx"),
-        (config.Engine(path="neon" if choose() != "neon" else "avx2"), "cannot run on this machine"),
-        (config.Engine(kernel="reference", path="avx2"), "engine.path"),
+        (config.EngineConfig(path="neonx"), "neonx"),
+        (config.EngineConfig(path="neon" if choose() != "neon" else "avx2"), "cannot run on this machine"),
+        (config.EngineConfig(kernel="reference", path="avx2"), "engine.path"),
     ],
 )
-def test_no_replacement(settings: config.Engine, says: str) -> None:
+def test_no_replacement(settings: config.EngineConfig, says: str) -> None:
     """A path that does not exist, cannot run here, or belongs to the other kernel is refused before anything starts."""
     with pytest.raises((EngineError, ConfigError), match=says):
         Daemon(config.Config(engine=settings), Signer(bytes(Keypair())))

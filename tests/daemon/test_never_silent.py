@@ -40,7 +40,7 @@ def settings(place: Place, proxy: MessageProxy, **changes: Any) -> config.Config
     """A configuration that goes through the proxy, with telemetry."""
     found = place.settings(rollup_http=proxy.http, rollup_ws=proxy.ws, **changes)
     chain = msgspec.structs.replace(found.chain, base_http=proxy.http)
-    return msgspec.structs.replace(found, chain=chain, telemetry=config.Telemetry(listen="127.0.0.1:0"))
+    return msgspec.structs.replace(found, chain=chain, telemetry=config.TelemetryConfig(listen="127.0.0.1:0"))
 
 
 async def playing(place: Place, frames: int = 0) -> tuple[SessionAccounts, asyncio.Task[None]]:
@@ -212,7 +212,7 @@ async def test_key_without_funds(place: Place) -> None:
     poor = Keypair()
     write_keypair(place.folder / "poor.json", poor)
     changed = place.settings(keypair=str(place.folder / "poor.json"))
-    crank = place.crank(msgspec.structs.replace(changed, telemetry=config.Telemetry(listen="127.0.0.1:0")))
+    crank = place.crank(msgspec.structs.replace(changed, telemetry=config.TelemetryConfig(listen="127.0.0.1:0")))
     await crank.ready()
     match = await place.create(writer=poor.pubkey())
     await place.join(match)
@@ -304,7 +304,7 @@ async def test_files_that_cannot_be_written(place: Place, tmp_path: Path) -> Non
 
 async def test_journal(place: Place, tmp_path: Path) -> None:
     """A crank with a journal keeps each session's last checkpoint in it, and removes it when the session is over."""
-    checkpoints = config.Checkpoints(min_interval_frames=30, journal=str(tmp_path / "journal"))
+    checkpoints = config.CheckpointsConfig(min_interval_frames=30, journal=str(tmp_path / "journal"))
     crank = place.crank(place.settings(checkpoints=checkpoints))
     await crank.ready()
     match, players = await playing(place, frames=200)

@@ -23,7 +23,7 @@ from awm_crank.match.file import frame_object
 
 def serving(place: Place, name: str = "crank", **view: Any) -> CrankProcess:
     """A crank that serves page and feed, on free ports by default."""
-    settings = config.View(**{"enabled": True, "page_port": 0, "feed_port": 0, **view})
+    settings = config.ViewConfig(**{"enabled": True, "page_port": 0, "feed_port": 0, **view})
     return place.crank(msgspec.structs.replace(place.settings(), view=settings), name)
 
 
@@ -163,7 +163,7 @@ async def test_token_is_not_shown(place: Place) -> None:
     """Browsers get the address of `view.rpc`; the crank's own address appears neither there nor in the process list."""
     settings = msgspec.structs.replace(
         place.settings(rollup_http=f"{place.net.http}/?token=s3cret", rollup_ws=f"{place.net.ws}/?token=s3cret"),
-        view=config.View(enabled=True, page_port=0, feed_port=0, rpc="http://seen:80"),
+        view=config.ViewConfig(enabled=True, page_port=0, feed_port=0, rpc="http://seen:80"),
     )
     crank = place.crank(settings)
     view = await shown(crank)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
-from awm_crank.config import Crank
+from awm_crank.config import CrankConfig
 from awm_crank.daemon.rent import Rent
 from awm_crank.errors import RpcError
 from awm_crank.net.rpc import RpcClient
@@ -15,7 +15,7 @@ from awm_crank.net.rpc import RpcClient
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60), st.booleans())))
 def test_rent(steps: list[tuple[int, int, bool]]) -> None:
     """In whatever order sessions ask and close, the sum that was granted never exceeds the limit."""
-    rent = Rent(Crank(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
+    rent = Rent(CrankConfig(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
     entities = [Pubkey.new_unique() for _ in range(6)]
     held: dict[int, int] = {}
     for which, lamports, close in steps:
@@ -33,7 +33,7 @@ def test_rent(steps: list[tuple[int, int, bool]]) -> None:
 
 def test_rent_that_lies_there() -> None:
     """Rent that is found on chain counts, even beyond the limit."""
-    rent = Rent(Crank(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
+    rent = Rent(CrankConfig(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
     rent.charge(Pubkey.new_unique(), 150)
     assert "crank.total_spend_limit_lamports" in rent.too_dear(Pubkey.new_unique(), 1)
 
@@ -41,7 +41,7 @@ def test_rent_that_lies_there() -> None:
 async def test_budget() -> None:
     """Rent and fees of the last hour and day count together; closing gives no budget back, time does."""
     now, fees = 0.0, 0
-    limits = Crank(hourly_budget_lamports=100, daily_budget_lamports=150)
+    limits = CrankConfig(hourly_budget_lamports=100, daily_budget_lamports=150)
     rent = Rent(limits, RpcClient("http://127.0.0.1:1"), lambda: fees, lambda: now)
     entities = [Pubkey.new_unique() for _ in range(6)]
     assert await rent.ask(entities[0], 60, set()) == ""
@@ -63,7 +63,7 @@ async def test_reserve() -> None:
     async def ask() -> int:
         return balance[0]
 
-    rent = Rent(Crank(reserve_lamports=300), RpcClient("http://127.0.0.1:1"), balance=ask)
+    rent = Rent(CrankConfig(reserve_lamports=300), RpcClient("http://127.0.0.1:1"), balance=ask)
     assert "crank.reserve_lamports keeps 300" in await rent.ask(Pubkey.new_unique(), 701, set())
     assert await rent.ask(Pubkey.new_unique(), 700, set()) == ""
     balance[0] = 0
@@ -76,5 +76,5 @@ async def test_reserve_when_the_balance_is_not_known() -> None:
     async def ask() -> int:
         raise RpcError("getBalance failed")
 
-    rent = Rent(Crank(), RpcClient("http://127.0.0.1:1"), balance=ask)
+    rent = Rent(CrankConfig(), RpcClient("http://127.0.0.1:1"), balance=ask)
     assert "getBalance failed" in await rent.ask(Pubkey.new_unique(), 1, set())

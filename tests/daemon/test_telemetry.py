@@ -34,10 +34,14 @@ def free_port() -> int:
 class Told:
     """A crank that serves telemetry."""
 
-    def __init__(self, place: Place, name: str = "crank", mqtt: config.Mqtt | None = None, **settings: Any) -> None:
+    def __init__(
+        self, place: Place, name: str = "crank", mqtt: config.MqttConfig | None = None, **settings: Any
+    ) -> None:
         self.port = free_port()
-        telemetry = config.Telemetry(listen=f"127.0.0.1:{self.port}", balance_interval_s=1)
-        made = msgspec.structs.replace(place.settings(**settings), telemetry=telemetry, mqtt=mqtt or config.Mqtt())
+        telemetry = config.TelemetryConfig(listen=f"127.0.0.1:{self.port}", balance_interval_s=1)
+        made = msgspec.structs.replace(
+            place.settings(**settings), telemetry=telemetry, mqtt=mqtt or config.MqttConfig()
+        )
         self.crank: CrankProcess = place.crank(made, name)
 
     async def ask(self, path: str) -> tuple[int, str]:
@@ -131,7 +135,7 @@ async def test_stopped_process_is_unhealthy(place: Place) -> None:
 async def test_match_over_mqtt(place: Place, tmp_path: Path) -> None:
     """A subscriber sees a match from `created` to `ended`, and every frame's bytes equal the record in the log."""
     with Broker(tmp_path) as broker:
-        mqtt = config.Mqtt(url=broker.url, qos=1, frames_per_s=0, queue=4096)
+        mqtt = config.MqttConfig(url=broker.url, qos=1, frames_per_s=0, queue=4096)
         told = Told(place, mqtt=mqtt)
         async with ear(broker) as heard:
             await told.crank.ready()
@@ -179,7 +183,7 @@ async def test_stopped_broker_costs_no_tick(place: Place, tmp_path: Path) -> Non
 
 async def _beside(place: Place, broker: Broker, attempt: int) -> tuple[float, float]:
     """Missed ticks in 30 s with the broker stopped, and those of a crank without a broker in the same time."""
-    mqtt = config.Mqtt(url=broker.url, qos=1, frames_per_s=0, queue=256)
+    mqtt = config.MqttConfig(url=broker.url, qos=1, frames_per_s=0, queue=256)
     # keys of their own: a match that an earlier attempt left would miss every tick
     places = []
     for name in (f"mqtt{attempt}", f"plain{attempt}"):

@@ -14,7 +14,7 @@ from awm_crank.cli import main
 
 async def test_every_moment_of_a_match_verifies(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """The chain verifies at every moment of a match, while the ring wraps around and checkpoints are replaced."""
-    checkpoints = config.Checkpoints(ring_capacity=256, min_interval_frames=60)
+    checkpoints = config.CheckpointsConfig(ring_capacity=256, min_interval_frames=60)
     crank = place.crank(place.settings(checkpoints=checkpoints))
     await crank.ready()
     match = await place.create(max_frames=600)

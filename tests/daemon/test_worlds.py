@@ -90,8 +90,8 @@ async def test_another_interface_ends_the_crank(tmp_path: Path) -> None:
         FaultProxy(net.http) as base,
     ):
         base.flowing.clear()
-        chain = config.Chain(base_http=base.url, rollup_http=net.http, rollup_ws=net.ws)
-        crank = CrankProcess(tmp_path, config.Config(chain=chain, crank=config.Crank(keypair=str(key))))
+        chain = config.ChainConfig(base_http=base.url, rollup_http=net.http, rollup_ws=net.ws)
+        crank = CrankProcess(tmp_path, config.Config(chain=chain, crank=config.CrankConfig(keypair=str(key))))
         try:
             await until(lambda: bool(crank.lines("connected")))
             await asyncio.sleep(0.5)

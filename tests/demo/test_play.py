@@ -20,7 +20,7 @@ from awm_crank.rig.arena import Arena, open_arena
 @pytest.fixture
 async def arena(tmp_path: Path) -> AsyncIterator[Arena]:
     """A localnet and a crank, four times as fast as live."""
-    settings = config.Config(crank=config.Crank(late_policy="wait", frame_period_us=4000))
+    settings = config.Config(crank=config.CrankConfig(late_policy="wait", frame_period_us=4000))
     async with open_arena(tmp_path, enduring("tiny"), crank=settings) as arena:
         yield arena
 

@@ -64,8 +64,8 @@ async def arena(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Arena
     """One localnet with a small cartridge. Frames are four times as fast as live, with a checkpoint every 40."""
     folder: Path = tmp_path_factory.mktemp("arena")
     settings = config.Config(
-        crank=config.Crank(late_policy="wait", frame_period_us=4000),
-        checkpoints=config.Checkpoints(min_interval_frames=40, chunk_bytes=400, chunks_per_frame=1),
+        crank=config.CrankConfig(late_policy="wait", frame_period_us=4000),
+        checkpoints=config.CheckpointsConfig(min_interval_frames=40, chunk_bytes=400, chunks_per_frame=1),
     )
     async with open_arena(folder, enduring("tiny"), crank=settings) as arena:
         await arena.crank_process.stop()
@@ -144,7 +144,7 @@ async def test_records_after_kills_are_the_undisturbed_ones(arena: Arena, undist
 
 async def test_resuming_the_demos_match_is_quick(tmp_path: Path) -> None:
     """With the demo's cartridge and cadence, a new frame lands within two seconds of a crank's start."""
-    settings = config.Config(crank=config.Crank(late_policy="wait", frame_period_us=4000))
+    settings = config.Config(crank=config.CrankConfig(late_policy="wait", frame_period_us=4000))
     async with open_arena(tmp_path, demo_cartridge(), crank=settings) as arena:
         await arena.crank_process.stop()
         survivor = await survive(arena, ["before-send:200", "outside", "confirm:60", "outside"], frames=500)

@@ -25,7 +25,7 @@ def modes(folder: Path) -> set[int]:
 
 async def test_arena_has_all_that_a_match_needs(tmp_path: Path) -> None:
     """Localnet, cartridge and crank exist, keys are private, and the crank's configuration is right."""
-    settings = config.Config(crank=config.Crank(late_policy="wait"))
+    settings = config.Config(crank=config.CrankConfig(late_policy="wait"))
     async with open_arena(tmp_path, enduring("tiny"), crank=settings) as arena:
         manifest = await arena.chain.need(arena.model, "manifest")
         assert ModelManifest.decode(manifest.data).cartridge_hash == arena.cartridge.sha256

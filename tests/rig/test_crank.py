@@ -17,7 +17,7 @@ from awm_crank.rig.place import Place
 async def test_life(tmp_path: Path) -> None:
     """A crank serves, logs events and ends with 0, and a second one of its name sees only its own lines."""
     async with EmbeddedLocalnet() as net, await Place.make(net, tmp_path, lasting()) as place:
-        settings = config.Config(chain=place.chains(), crank=config.Crank(keypair=str(place.key_path)))
+        settings = config.Config(chain=place.chains(), crank=config.CrankConfig(keypair=str(place.key_path)))
         first = place.crank(settings)
         await first.ready()
         match = await place.create(max_frames=1)
@@ -36,7 +36,7 @@ async def test_life(tmp_path: Path) -> None:
 
 async def test_refused_settings(tmp_path: Path) -> None:
     """A crank that ends at its start raises an error with its last words."""
-    crank = CrankProcess(tmp_path, config.Config(crank=config.Crank(keypair="nowhere.json")))
+    crank = CrankProcess(tmp_path, config.Config(crank=config.CrankConfig(keypair="nowhere.json")))
     with pytest.raises(AwmError, match=r"(?s)crank process ended by itself.*nowhere.json"):
         await crank.ready()
     assert await crank.ended() != 0

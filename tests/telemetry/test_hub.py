@@ -16,13 +16,13 @@ from telemetry.broker import Broker
 from telemetry.observed import Crank, Machine, landed
 from telemetry.test_mqtt import ear, until
 
-from awm_crank.config import Config, Mqtt, Telemetry
+from awm_crank.config import Config, MqttConfig, TelemetryConfig
 from awm_crank.errors import RpcError
 from awm_crank.session.commands import Landed
 from awm_crank.telemetry.hub import MONITOR_INTERVAL_S, Hub
 from awm_crank.wire.accounts import PlayerState
 
-LISTENING = Config(telemetry=Telemetry(listen="127.0.0.1:0"))
+LISTENING = Config(telemetry=TelemetryConfig(listen="127.0.0.1:0"))
 
 
 async def no_balance() -> int:
@@ -154,7 +154,7 @@ def fought(frame: int, percent: int, stocks: int = 4, before: tuple[int, int] = 
 async def test_a_match_as_events(tmp_path: Path) -> None:
     """Created, joined, hit, KO, resync, resumed and ended are published once each, in order, with their frames."""
     with Broker(tmp_path) as broker:
-        settings = Config(mqtt=Mqtt(url=broker.url, qos=1))
+        settings = Config(mqtt=MqttConfig(url=broker.url, qos=1))
         async with ear(broker) as heard, running(Hub(settings, "key", Crank(), no_balance)) as hub:
             hub.logged("S", "ready", {"waiting_for": "player 2"})
             hub.logged("S", "serving", {"frame": 0})
@@ -178,7 +178,7 @@ async def test_a_match_as_events(tmp_path: Path) -> None:
 async def test_found_already_joined(tmp_path: Path) -> None:
     """A session found after player 2 joined is also reported as created; one found in mid-match only as resumed."""
     with Broker(tmp_path) as broker:
-        settings = Config(mqtt=Mqtt(url=broker.url))
+        settings = Config(mqtt=MqttConfig(url=broker.url))
         async with ear(broker) as heard, running(Hub(settings, "key", Crank(), no_balance)) as hub:
             hub.logged("S", "serving", {"frame": 0})
             hub.logged("T", "serving", {"frame": 70})

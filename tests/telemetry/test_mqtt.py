@@ -15,7 +15,7 @@ import pytest
 from telemetry.broker import Broker
 from telemetry.observed import landed
 
-from awm_crank.config import Mqtt
+from awm_crank.config import MqttConfig
 from awm_crank.errors import ConfigError
 from awm_crank.session.commands import Landed
 from awm_crank.telemetry import mqtt
@@ -95,7 +95,7 @@ def broker(tmp_path: Path) -> Any:
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_frames_and_events(broker: Broker, qos: int) -> None:
     """Both forms of a frame and an event arrive on the documented topics, with the configured quality."""
-    publisher = Publisher(Mqtt(url=broker.url, qos=qos, topic="arena"), KEY, Gauges())
+    publisher = Publisher(MqttConfig(url=broker.url, qos=qos, topic="arena"), KEY, Gauges())
     async with ear(broker) as heard, running(publisher):
         publisher.frame("S1", shown(7))
         publisher.event("S1", "hit", player=2)
@@ -114,7 +114,7 @@ async def test_frames_and_events(broker: Broker, qos: int) -> None:
 async def test_status_is_retained(broker: Broker) -> None:
     """A later subscriber gets the state: online, and offline after an orderly end."""
     gauges = Gauges()
-    async with running(Publisher(Mqtt(url=broker.url), KEY, gauges)):
+    async with running(Publisher(MqttConfig(url=broker.url), KEY, gauges)):
         await until(lambda: gauges.mqtt_published)
         async with ear(broker) as heard:
             await until(lambda: heard.states() == ["online"])
@@ -129,7 +129,10 @@ async def test_two_cranks_of_one_key(broker: Broker, monkeypatch: pytest.MonkeyP
     When the old one has ended, the status is the new one's again.
     """
     monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 0.1)
-    old, new = Publisher(Mqtt(url=broker.url), KEY, Gauges()), Publisher(Mqtt(url=broker.url), KEY, Gauges())
+    old, new = (
+        Publisher(MqttConfig(url=broker.url), KEY, Gauges()),
+        Publisher(MqttConfig(url=broker.url), KEY, Gauges()),
+    )
     async with ear(broker) as heard, running(new):
         async with running(old):
             await until(lambda: {json.loads(each)["instance"] for each in heard.on("/status")} == {
@@ -144,7 +147,7 @@ async def test_two_cranks_of_one_key(broker: Broker, monkeypatch: pytest.MonkeyP
 async def test_will(broker: Broker) -> None:
     """A connection that breaks without a goodbye leaves the state `lost`."""
     async with _Cut(broker.port) as proxy:
-        publisher = Publisher(Mqtt(url=f"mqtt://127.0.0.1:{proxy.port}"), KEY, Gauges())
+        publisher = Publisher(MqttConfig(url=f"mqtt://127.0.0.1:{proxy.port}"), KEY, Gauges())
         async with ear(broker) as heard, running(publisher):
             await until(lambda: heard.states() == ["online"])
             proxy.cut()
@@ -190,7 +193,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @pytest.mark.parametrize(("rate", "expected"), [(0, 120), (10, 20), (60, 120), (1, 2)])
 def test_rate_limit(rate: int, expected: int) -> None:
     """In two seconds at 60 fps each session publishes no more than its own rate, evenly spaced."""
-    publisher = Publisher(Mqtt(url="mqtt://localhost", frames_per_s=rate, json=False), KEY, Gauges())
+    publisher = Publisher(MqttConfig(url="mqtt://localhost", frames_per_s=rate, json=False), KEY, Gauges())
     for tick in range(120):
         # a tick's frame lands slightly late, each time by a different amount
         at = tick * 1000 / 60 + tick % 3
@@ -202,7 +205,7 @@ def test_rate_limit(rate: int, expected: int) -> None:
 @pytest.mark.parametrize(("compact", "json_too", "count"), [(True, True, 2), (True, False, 1), (False, False, 0)])
 def test_forms(compact: bool, json_too: bool, count: int) -> None:
     """Only the configured forms are published."""
-    publisher = Publisher(Mqtt(url="mqtt://localhost", compact=compact, json=json_too), KEY, Gauges())
+    publisher = Publisher(MqttConfig(url="mqtt://localhost", compact=compact, json=json_too), KEY, Gauges())
     publisher.frame("one", shown(1))
     assert publisher.depth == count
 
@@ -210,7 +213,7 @@ def test_forms(compact: bool, json_too: bool, count: int) -> None:
 def test_queues_are_bounded() -> None:
     """Without a broker the oldest messages are dropped and counted, and frames displace no event."""
     gauges = Gauges()
-    publisher = Publisher(Mqtt(url="mqtt://localhost", queue=16, frames_per_s=0, json=False), KEY, gauges)
+    publisher = Publisher(MqttConfig(url="mqtt://localhost", queue=16, frames_per_s=0, json=False), KEY, gauges)
     publisher.event("one", "created")
     for frame in range(100):
         publisher.frame("one", shown(frame, frame))
@@ -224,7 +227,7 @@ async def test_broker_comes_late_and_comes_back(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 0.1)
     broker = Broker(tmp_path)
     gauges = Gauges()
-    publisher = Publisher(Mqtt(url=broker.url, qos=1), KEY, gauges)
+    publisher = Publisher(MqttConfig(url=broker.url, qos=1), KEY, gauges)
     try:
         async with running(publisher):
             publisher.event("one", "created")
@@ -248,7 +251,7 @@ async def test_frozen_broker_blocks_nothing(broker: Broker, monkeypatch: pytest.
     monkeypatch.setattr(mqtt, "_ANSWER_S", 0.5)
     monkeypatch.setattr(mqtt, "BACKOFF_S", (0.05, 0.2))
     gauges = Gauges()
-    publisher = Publisher(Mqtt(url=broker.url, qos=1, queue=16, frames_per_s=0), KEY, gauges)
+    publisher = Publisher(MqttConfig(url=broker.url, qos=1, queue=16, frames_per_s=0), KEY, gauges)
     async with running(publisher):
         await until(lambda: gauges.mqtt_connected)
         broker.freeze()
@@ -274,14 +277,14 @@ async def test_password_and_tls(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("other\n")
     with Broker(tmp_path, user=("crank", "s3cret"), tls=True) as broker:
-        good = Mqtt(url=broker.url, username="crank", password_file=str(secret), ca_file=str(broker.ca))
+        good = MqttConfig(url=broker.url, username="crank", password_file=str(secret), ca_file=str(broker.ca))
         gauges = Gauges()
         async with running(Publisher(good, KEY, gauges)):
             await until(lambda: gauges.mqtt_published)
         strangers = [
-            Mqtt(url=broker.url, username="crank", password_file=str(wrong), ca_file=str(broker.ca)),
+            MqttConfig(url=broker.url, username="crank", password_file=str(wrong), ca_file=str(broker.ca)),
             # the system's authorities do not include this one
-            Mqtt(url=broker.url, username="crank", password_file=str(secret)),
+            MqttConfig(url=broker.url, username="crank", password_file=str(secret)),
         ]
         for settings in strangers:
             gauges = Gauges()
@@ -298,12 +301,12 @@ def test_files_that_cannot_be_used(tmp_path: Path, setting: str) -> None:
     """A missing or malformed file raises an error at the start that names the setting."""
     with pytest.raises(ConfigError, match=setting):
         files: dict[str, Any] = {setting: str(tmp_path / "none")}
-        Publisher(Mqtt(url="mqtts://localhost", **files), KEY, Gauges())
+        Publisher(MqttConfig(url="mqtts://localhost", **files), KEY, Gauges())
 
 
 async def test_close_without_a_broker() -> None:
     """Closing does not wait for a broker that is not there."""
-    publisher = Publisher(Mqtt(url="mqtt://127.0.0.1:1"), KEY, Gauges())
+    publisher = Publisher(MqttConfig(url="mqtt://127.0.0.1:1"), KEY, Gauges())
     task = asyncio.create_task(publisher.run())
     await asyncio.sleep(0.05)
     publisher.close()
