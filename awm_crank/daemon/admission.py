@@ -16,9 +16,11 @@ PERIOD_S = 1.0
 """Seconds between two measurements of the load."""
 _SMOOTHING = 0.3
 """The weight of the newest measurement."""
-_SLOW_SHARE = 0.01
-"""The share of frames that take longer than a period to land, from which the endpoint counts as full. Each of them is a
-missed tick. A few hundred frames, which some seconds bring, cannot show a smaller share."""
+_SLOW_SHARE, _QUICK_SHARE = 0.05, 0.02
+"""Shares of frames that take longer than a period to land. Above the first, new sessions wait; below the second, they
+are taken again. A busy host alone makes a percent late."""
+_FIRST_TRIAL_NS, _LONGEST_TRIAL_NS = 10_000_000_000, 300_000_000_000
+"""How long late frames keep a session out before it is taken all the same. The wait doubles with each one so taken."""
 _MIN_FRAMES = 30
 
 
@@ -45,7 +47,11 @@ class Admission:
         self._load = 0.0
         """The share of one core, smoothed."""
         self._serving = 0
-        self._slow = 0.0
+        self._late = 0.0
+        """The share of late frames, smoothed."""
+        self._slow = False
+        self._now = self._trial_at = 0
+        self._trial_ns = _FIRST_TRIAL_NS
         self.refused: dict[Pubkey, bytes] = {}
         """Hidden-state account → its data, for sessions that wait for room."""
 
@@ -57,14 +63,29 @@ class Admission:
         frames = look.frames - last.frames
         if frames >= _MIN_FRAMES:
             share = (look.slow - last.slow) / frames
-            self._slow += _SMOOTHING * (share - self._slow)
+            self._late += _SMOOTHING * (share - self._late)
         elif not frames:
-            self._slow = 0.0
+            self._late = 0.0
+        self._judge(look.wall_ns)
         if opening or look.wall_ns <= last.wall_ns:
             return
         load = (look.cpu_ns - last.cpu_ns) / (look.wall_ns - last.wall_ns)
         self._load = load if serving != self._serving else self._load + _SMOOTHING * (load - self._load)
         self._serving = serving
+
+    def _judge(self, now: int) -> None:
+        """Decides whether late frames keep sessions out, and when the next one is taken in spite of them."""
+        self._now = now
+        if self._late > _SLOW_SHARE and not self._slow:
+            self._slow, self._trial_at = True, now + self._trial_ns
+        elif self._late < _QUICK_SHARE:
+            self._slow, self._trial_ns = False, _FIRST_TRIAL_NS
+
+    def took(self) -> None:
+        """A session was taken. If that was in spite of late frames, the next one waits for longer."""
+        if self._slow:
+            self._trial_ns = min(2 * self._trial_ns, _LONGEST_TRIAL_NS)
+            self._trial_at = self._now + self._trial_ns
 
     @property
     def load(self) -> float:
@@ -88,8 +109,8 @@ class Admission:
                 f"{self._serving} sessions take {self._load:.0%} of a core; with this one it would be {wanted:.0%}, "
                 f"crank.max_load_percent allows {limits.max_load_percent}%"
             )
-        if self._slow > _SLOW_SHARE:
-            return "endpoint", f"{self._slow:.0%} of the frames land later than a period after they were sent"
+        if self._slow and self._now < self._trial_at:
+            return "slow", f"{self._late:.0%} of the frames land later than a period after they were sent"
         return None
 
     def keep(self, key: Pubkey, data: bytes) -> bool:

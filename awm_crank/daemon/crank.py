@@ -258,7 +258,17 @@ class Daemon:
     def waiting(self) -> dict[str, int]:
         """Reason → how many sessions wait for it, apart from those whose machines say so."""
         delegated = 0 if self._delegated is None else len(self._delegated.waiting)
-        return {"room": self._roster.waiting(), "delegation": delegated, "yielded": self._roster.yielded()}
+        word, kept_out = self._roster.kept_out()
+        slow = word == "slow"
+        return {
+            "room": 0 if slow else len(kept_out), "slow": len(kept_out) if slow else 0,
+            "delegation": delegated, "yielded": self._roster.yielded(),
+        }  # fmt: skip
+
+    def kept_out(self) -> tuple[bool, list[str]]:
+        """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
+        word, sentences = self._roster.kept_out()
+        return word != "slow", sentences
 
     async def _balance(self) -> int:
         return (await self._rpc.ask(jsonrpc.get_balance(self._me))).value

@@ -86,6 +86,12 @@ class Roster:
         """How many sessions wait for room."""
         return len(self._admission.refused)
 
+    def kept_out(self) -> tuple[str, list[str]]:
+        """Why new sessions wait now (a word of `Admission.full`, or "room"), and a sentence for each that waits."""
+        word, why = self._admission.full(self._busy()) or ("room", "it is taken next")
+        entities = (_entity(data) for data in self._admission.refused.values())
+        return word, [f"session {entity}: waits for room: {why}" for entity in entities]
+
     def yielded(self) -> int:
         """How many sessions another process with this key serves."""
         return sum(left.outcome == "yielded" for left in self._left.values())
@@ -101,7 +107,7 @@ class Roster:
         left = self._left.get(key)
         if left is not None and not _may_return(left, data):
             return
-        entity = Pubkey.from_bytes(data[_ENTITY.offset : _ENTITY.offset + _ENTITY.size])
+        entity = _entity(data)
         if bolt.component_pda(ids.HIDDEN_STATE, entity) != key:
             return
         full = self._admission.full(self._busy())
@@ -112,6 +118,7 @@ class Roster:
                 logs.get().warning("session refused for now", entity=str(entity), reason=why)
             return
         self._admission.refused.pop(key, None)
+        self._admission.took()
         self._left.pop(key, None)
         settings = msgspec.structs.replace(self._settings, phase=self._phases.take())
         served = self._served[key] = ServedSession(entity, settings)
@@ -173,6 +180,10 @@ def _may_return(left: _Left, data: bytes) -> bool:
         # the other process raises the epoch; a lower one means that the validator was replaced
         return _epoch(data) < _epoch(left.hidden)
     return data != left.hidden
+
+
+def _entity(hidden: bytes) -> Pubkey:
+    return Pubkey.from_bytes(hidden[_ENTITY.offset : _ENTITY.offset + _ENTITY.size])
 
 
 def _epoch(hidden: bytes) -> int:

@@ -35,6 +35,9 @@ class ObservedCrank(Observed, Protocol):
     def unready(self) -> str:
         """Why no session can be served just now. Empty when sessions can be served."""
 
+    def kept_out(self) -> tuple[bool, list[str]]:
+        """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
+
 
 class Hub:
     """Telemetry of one crank.
@@ -172,6 +175,8 @@ class Hub:
                 (own if waiting is not None and waiting.cause in OWN_CAUSES else found).append(
                     f"session {machine.entity}: {problem}"
                 )
+        limited, kept_out = self._crank.kept_out()
+        (own if limited else found).extend(kept_out)
         # what lies in the session itself is worth a line, but anyone can make such a session
         return found + own if found else []
 

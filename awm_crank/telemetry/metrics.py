@@ -85,7 +85,7 @@ class Metrics(Collector):
             refusals.add_metric([reason], count)
         yield refusals
         turned_away = CounterMetricFamily(
-            "awm_sessions_refused", "Sessions refused for want of room (sessions, load, endpoint) or rent.",
+            "awm_sessions_refused", "Sessions refused for want of room (sessions, load, slow) or rent.",
             labels=["reason"],
         )  # fmt: skip
         for reason, count in counts.get("refused_sessions", {}).items():

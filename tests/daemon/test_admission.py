@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from solders.pubkey import Pubkey
 
 from awm_crank.config import CrankConfig
@@ -52,13 +54,37 @@ def test_opening_counts_for_nothing() -> None:
     assert admission.load < 0.11
 
 
-def test_endpoint() -> None:
-    """While frames land more than a period after they were sent, a new session is refused; later it is taken."""
+def measured(admission: Admission, seconds: range, *, late: int) -> None:
+    """These seconds bring 120 frames each, of which `late` are late."""
+    for n in seconds:
+        look = LoadSample(n * SECOND, n * SECOND // 10, n * 120, 300 + (n - 10) * late)
+        admission.sampled(look, serving=2, opening=0)
+
+
+def test_late_frames() -> None:
+    """While many frames land late, a new session waits; it is taken when frames are in time again."""
     admission = loaded(0.1, serving=2, slow=30)
-    assert (admission.full(2) or ("", ""))[0] == "endpoint"
-    for n in range(11, 30):
-        admission.sampled(LoadSample(n * SECOND, n * SECOND // 10, n * 120, 300), serving=2, opening=0)
+    assert (admission.full(2) or ("", ""))[0] == "slow"
+    measured(admission, range(11, 20), late=0)
     assert admission.full(2) is None
+
+
+def test_few_late_frames() -> None:
+    """Three late frames in a hundred, which a busy host brings, keep no session out."""
+    assert loaded(0.1, serving=2, slow=3).full(2) is None
+
+
+def test_late_frames_do_not_keep_a_session_out_for_ever() -> None:
+    """Where frames stay late, a session is taken after ten seconds, the next one after twenty, and so on."""
+    admission = loaded(0.1, serving=2, slow=30)
+    taken = []
+    for n in range(11, 90):
+        measured(admission, range(n, n + 1), late=30)
+        if admission.full(2) is None:
+            admission.took()
+            taken.append(n)
+    assert taken[0] <= 12
+    assert [b - a for a, b in pairwise(taken)] == [20, 40]
 
 
 def test_kept() -> None:

@@ -68,6 +68,8 @@ class Crank:
         self.all = list(machines)
         self.why = ""
         self.blockhash_age = 0.25
+        self.limited = False
+        self.out: list[str] = []
 
     def machines(self) -> list[Any]:
         """All sessions."""
@@ -93,3 +95,7 @@ class Crank:
     def unready(self) -> str:
         """The reason that the test set."""
         return self.why
+
+    def kept_out(self) -> tuple[bool, list[str]]:
+        """The sessions that wait for room, as the test set them."""
+        return self.limited, self.out

@@ -201,3 +201,15 @@ async def test_nothing_configured_costs_nothing() -> None:
         __import__("sys").executable, "-c", code, stdout=asyncio.subprocess.PIPE
     )
     assert json.loads((await process.communicate())[0]) == []
+
+
+async def test_sessions_kept_out() -> None:
+    """A session that late frames keep out makes the crank not ready; one that a configured limit keeps out does not."""
+    crank = Crank()
+    crank.out = ["session X: waits for room: why"]
+    hub = Hub(Config(), "KEY", crank, no_balance)
+    assert hub.unready() == crank.out
+    crank.limited = True
+    assert hub.unready() == []
+    crank.why = "not connected"
+    assert hub.unready() == ["not connected", *crank.out]
