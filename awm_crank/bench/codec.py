@@ -22,7 +22,7 @@ from awm_crank.bench.report import Comparison, median_us
 from awm_crank.net.pubsub import AccountChanged, Event, PubSub
 from awm_crank.wire import bolt, ids
 from awm_crank.wire.accounts import ACTIVE, InputBuffer, SessionState, peek_inputs, peek_session
-from awm_crank.wire.args import Frame
+from awm_crank.wire.args import FrameArgs
 from awm_crank.wire.start import start_players
 from awm_crank.wire.transaction import Signer, Template, args_slot
 
@@ -99,9 +99,9 @@ class OurWriter:
 
     def __init__(self, keypair: Keypair, apply: Instruction) -> None:
         self._signer = Signer(bytes(keypair))
-        self._template = Template([apply], self._signer.pubkey, slot=args_slot(0, Frame.LAYOUT.size))
+        self._template = Template([apply], self._signer.pubkey, slot=args_slot(0, FrameArgs.LAYOUT.size))
 
-    def write(self, frame: Frame, blockhash: bytes) -> bytes:
+    def write(self, frame: FrameArgs, blockhash: bytes) -> bytes:
         """The transaction in base64."""
         return self._template.sign(blockhash, [self._signer], frame.to_binary()).base64()
 
@@ -112,9 +112,9 @@ class TheirWriter:
     def __init__(self, keypair: Keypair, apply: Instruction) -> None:
         self._keypair = keypair
         self._keys = [(meta.pubkey, meta.is_signer, meta.is_writable) for meta in apply.accounts]
-        self._head = bytes(apply.data[: -Frame.LAYOUT.size])
+        self._head = bytes(apply.data[: -FrameArgs.LAYOUT.size])
 
-    def write(self, frame: Frame, blockhash: bytes) -> bytes:
+    def write(self, frame: FrameArgs, blockhash: bytes) -> bytes:
         """The transaction in base64."""
         accounts = [AccountMeta(key, signer, writable) for key, signer, writable in self._keys]
         args = struct.pack(
@@ -125,10 +125,10 @@ class TheirWriter:
         return base64.b64encode(bytes(VersionedTransaction(message, [self._keypair])))
 
 
-def sample_frame() -> tuple[Frame, Instruction, Keypair]:
+def sample_frame() -> tuple[FrameArgs, Instruction, Keypair]:
     """A frame's arguments, an apply of run-inference with such arguments, and its signer."""
     keypair = Keypair.from_seed(bytes(32))
-    frame = Frame(601, 1, bytes(range(16)), bytes(2), _PLAYERS, bytes(16))
+    frame = FrameArgs(601, 1, bytes(range(16)), bytes(2), _PLAYERS, bytes(16))
     apply = bolt.apply_entity(
         ids.RUN_INFERENCE, keypair.pubkey(), bolt.world_pda(1), _ENTITY, ids.SESSION_COMPONENTS, frame.to_binary()
     )

@@ -19,7 +19,7 @@ from awm_crank.bench.processes import usage
 from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, ids, jsonrpc, programs
 from awm_crank.wire.accounts import RECORD_SIZE, SessionState, peek_session
-from awm_crank.wire.args import Frame, Input
+from awm_crank.wire.args import FrameArgs, Input
 from awm_crank.wire.transaction import Signer, Template, args_slot
 
 GROUP = 8
@@ -72,7 +72,7 @@ class _Session:
         return Input(player.pubkey, bytes(8), frame).to_binary()
 
     def _frame(self, frame: int) -> bytes:
-        return Frame(frame, 0, bytes(16), bytes(2), self._states, bytes(16)).to_binary()
+        return FrameArgs(frame, 0, bytes(16), bytes(2), self._states, bytes(16)).to_binary()
 
     def sign(self, blockhash: bytes) -> tuple[list[bytes], bytes]:
         """The next frame's inputs, and its run-inference, as request bodies."""

@@ -26,7 +26,7 @@ from solders.pubkey import Pubkey
 
 from ..localnet.rig import EmbeddedLocalnet
 from ..wire import bolt, ids, layouts, programs
-from ..wire.args import Frame, Input, Lifecycle
+from ..wire.args import FrameArgs, Input, Lifecycle
 from ..wire.start import start_players
 from ..wire.transaction import Signer, Template, args_slot, sign_once
 
@@ -138,7 +138,7 @@ class _Match:
         start = bytearray(start_players(1, 1))
         start[0:4] = (frame % 1000).to_bytes(4, "little")
         inputs = b"".join(self._controls(frame))
-        return Frame(frame, 1, inputs, bytes(2), bytes(start), bytes(16)).to_binary()
+        return FrameArgs(frame, 1, inputs, bytes(2), bytes(start), bytes(16)).to_binary()
 
     def bodies(self, frame: int, blockhash: bytes) -> list[bytes]:
         """The three requests of a frame."""

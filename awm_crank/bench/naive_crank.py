@@ -30,7 +30,7 @@ from solders.transaction import VersionedTransaction
 
 from awm_crank.wire import bolt, ids, programs
 from awm_crank.wire.accounts import InputBuffer, SessionState
-from awm_crank.wire.args import Frame
+from awm_crank.wire.args import FrameArgs
 
 _PERIOD_S = 1 / 60
 
@@ -58,9 +58,9 @@ async def serve(
     payer = keypair.pubkey()
     keys = [bolt.component_pda(program, entity) for program in ids.SESSION_COMPONENTS]
     session_key, _, inputs_key, _ = keys
-    args = bytes(Frame.LAYOUT.size)
+    args = bytes(FrameArgs.LAYOUT.size)
     template = bolt.apply_entity(ids.RUN_INFERENCE, payer, world, entity, ids.SESSION_COMPONENTS, args)
-    head = bytes(template.data[: -Frame.LAYOUT.size])
+    head = bytes(template.data[: -FrameArgs.LAYOUT.size])
     tick, t0 = 0, 0.0
     async with AsyncClient(http, commitment=Processed) as client, SolanaWsClient(ws) as socket:
         await socket.account_subscribe(pubkey=inputs_key, commitment=Processed, encoding="base64")

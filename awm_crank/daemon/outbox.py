@@ -22,7 +22,7 @@ from ..session import commands, events
 from ..session.events import Refusal
 from ..telemetry.stats import Stats
 from ..wire import bolt, ids
-from ..wire.args import Frame
+from ..wire.args import FrameArgs
 from ..wire.transaction import Signed, Template, args_slot
 from .fault_points import FaultPoints
 from .session import ServedSession
@@ -75,7 +75,7 @@ class Outbox:
 
     def frame(self, served: ServedSession, command: commands.SendFrame) -> None:
         """Signs a frame now, and sends it at the end of this turn of the loop."""
-        args = Frame(
+        args = FrameArgs(
             command.frame, command.epoch, command.inputs, command.sources, command.players, command.feedback
         ).to_binary()
         began = time.perf_counter_ns()

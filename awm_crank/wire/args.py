@@ -120,7 +120,7 @@ class Input(msgspec.Struct, frozen=True):
         return args
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+class FrameArgs(msgspec.Struct, frozen=True, gc=False):
     """Arguments of run-inference: inputs 16, sources 2, players 64 and feedback 16 bytes. Binary only."""
 
     LAYOUT: ClassVar[Layout] = layouts.FRAME_ARGS
@@ -139,6 +139,9 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     def decode(cls, data: Buffer) -> Self:
         """Decodes 107 bytes. Raises LayoutError."""
         return cls(*_binary(cls.LAYOUT, data)[1:])
+
+
+Frame = FrameArgs  # scripts outside this repository import the older name
 
 
 def _binary(layout: Layout, data: Buffer) -> list[Any]:

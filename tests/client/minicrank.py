@@ -15,7 +15,7 @@ from awm_crank.engine import ReferenceEngine
 from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, frame_records, ids, programs
 from awm_crank.wire.accounts import RECORD_SIZE
-from awm_crank.wire.args import Frame
+from awm_crank.wire.args import FrameArgs
 from awm_crank.wire.transaction import Signer, compute_unit_limit, sign_once
 
 
@@ -83,7 +83,7 @@ class MiniCrank:
         self.frame += 1
         players, feedback = frame_records.block_players(self.block), frame_records.block_feedback(self.block)
         self.chain_hash = frame_records.advance(self.chain_hash, self.frame, inputs, sources, players, feedback)
-        args = Frame(self.frame, self.epoch, inputs, sources, players, feedback).to_binary()
+        args = FrameArgs(self.frame, self.epoch, inputs, sources, players, feedback).to_binary()
         return bolt.apply_entity(
             ids.RUN_INFERENCE, self.writer.pubkey(), self.world, self.accounts.entity, ids.SESSION_COMPONENTS, args
         )

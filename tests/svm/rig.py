@@ -27,7 +27,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 import awm_crank
 from awm_crank.wire import bolt, ids, layouts, programs
 from awm_crank.wire.accounts import RECORD_SIZE
-from awm_crank.wire.args import Frame, Input, Lifecycle
+from awm_crank.wire.args import FrameArgs, Input, Lifecycle
 from awm_crank.wire.contract import START
 from awm_crank.wire.layouts import PLAYER_STATE
 
@@ -304,7 +304,7 @@ class Session:
         values: dict[str, Any] = {"frame": self.frame() + 1, "epoch": self.epoch, "inputs": inputs, "sources": sources}
         values |= {"players": players(p0_character=1, p1_character=2), "feedback": bytes(16)} | fields
         signer = values.pop("signer", self.writer)
-        return self.apply(ids.RUN_INFERENCE, signer, COMPONENTS, Frame(**values).to_binary())
+        return self.apply(ids.RUN_INFERENCE, signer, COMPONENTS, FrameArgs(**values).to_binary())
 
     def step(self, **fields: Any) -> Any:
         """Sends one frame, and returns the transaction's metadata."""

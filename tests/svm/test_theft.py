@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 from svm.rig import COMPONENTS, INPUT_COMPONENTS, NOW, PROGRAMS, Chain, Error, Session, players
 
 from awm_crank.wire import bolt, ids
-from awm_crank.wire.args import Frame, Input, Lifecycle
+from awm_crank.wire.args import FrameArgs, Input, Lifecycle
 
 ATTACKER = Pubkey.from_bytes(b"a stranger's own program, id 32b")
 WORLD_COPY = Pubkey.from_bytes(b"a stranger's copy of World, 32 b")
@@ -144,7 +144,7 @@ def test_another_sessions_component(stage: Session, foreign: int) -> None:
     """Every system refuses a real component of another session."""
     chain, mine = stage.chain, Session.active(stage.chain, 4)
     mixed = [(p, (mine if i == foreign else stage).at(p)) for i, p in enumerate(COMPONENTS)]
-    frame = Frame(2, 1, bytes(16), b"\1\1", players(p0_character=1, p1_character=2), bytes(16)).to_binary()
+    frame = FrameArgs(2, 1, bytes(16), b"\1\1", players(p0_character=1, p1_character=2), bytes(16)).to_binary()
     ix = bolt.apply(ids.RUN_INFERENCE, stage.w, stage.world, mixed, frame)
     chain.refused(Error.EntityMismatch, ix, signers=[stage.writer])
     ix = bolt.apply(ids.SESSION_LIFECYCLE, stage.p1, stage.world, mixed, Lifecycle(2, stage.p1).to_binary())
@@ -164,7 +164,7 @@ def test_an_account_that_only_looks_like_a_component(stage: Session, place: int,
     data = bytes([data[0] ^ 1]) + data[1:] if wrong == "discriminator" else data[:100] if wrong == "length" else data
     stage.chain.put(fake, data, ATTACKER if wrong == "owner" else program)
     four = [(p, fake if p == program else stage.at(p)) for p in COMPONENTS]
-    frame = Frame(2, 1, bytes(16), b"\1\1", players(p0_character=1, p1_character=2), bytes(16)).to_binary()
+    frame = FrameArgs(2, 1, bytes(16), b"\1\1", players(p0_character=1, p1_character=2), bytes(16)).to_binary()
     calls = [(ids.RUN_INFERENCE, stage.writer, frame, four)]
     calls.append((ids.SESSION_LIFECYCLE, stage.player1, Lifecycle(2, stage.p1).to_binary(), four))
     if program in INPUT_COMPONENTS:

@@ -12,7 +12,7 @@ from wire.strategies import KEYS, PLAYERS, exactly
 
 from awm_crank.errors import LayoutError
 from awm_crank.wire import args, ids
-from awm_crank.wire.args import Frame, Input, Lifecycle
+from awm_crank.wire.args import FrameArgs, Input, Lifecycle
 
 ONE, THREE = Pubkey.from_bytes(b"\x01" * 32), Pubkey.from_bytes(b"\x03" * 32)
 
@@ -33,7 +33,7 @@ U8, U16, U32 = (st.integers(0, (1 << bits) - 1) for bits in (8, 16, 32))
 U64 = st.integers(0, (1 << 64) - 1)
 LIFECYCLES = st.builds(Lifecycle, st.integers(0, 2), KEYS, U8, U8, KEYS, U32, U64, U16, U16, U8, KEYS)
 INPUTS = st.builds(Input, KEYS, exactly(8), U32)
-FRAMES = st.builds(Frame, U32, U32, exactly(16), exactly(2), PLAYERS, exactly(16))
+FRAMES = st.builds(FrameArgs, U32, U32, exactly(16), exactly(2), PLAYERS, exactly(16))
 
 
 def test_json_is_what_clients_send() -> None:
@@ -63,7 +63,7 @@ def test_binary_layout() -> None:
     )  # fmt: skip
     assert len(raw) == 151
     assert TILT.to_binary() == b"\x01" + bytes(ONE) + TILT.input + bytes(4)
-    frame = Frame(5, 6, b"i" * 16, b"\0\1", b"p" * 64, b"f" * 16)
+    frame = FrameArgs(5, 6, b"i" * 16, b"\0\1", b"p" * 64, b"f" * 16)
     assert frame.to_binary() == b"\x01\x05\0\0\0\x06\0\0\0" + b"i" * 16 + b"\0\1" + b"p" * 64 + b"f" * 16
 
 
@@ -83,9 +83,9 @@ def test_input_round_trips(value: Input) -> None:
 
 
 @given(FRAMES)
-def test_frame_round_trips(value: Frame) -> None:
+def test_frame_round_trips(value: FrameArgs) -> None:
     """run-inference's arguments decode to the same value."""
-    assert Frame.decode(value.to_binary()) == value
+    assert FrameArgs.decode(value.to_binary()) == value
     assert len(value.to_binary()) == 107
 
 
@@ -126,13 +126,13 @@ def test_wrong_values_are_refused(key: str, value: object) -> None:
         Lifecycle.decode(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("kind", [Lifecycle, Input, Frame])
+@pytest.mark.parametrize("kind", [Lifecycle, Input, FrameArgs])
 @given(
     data=st.binary(max_size=140)
     | st.binary(max_size=140).map(lambda raw: b"\x01" + raw)
     | st.text().map(lambda t: b"{" + t.encode("utf-8", "surrogatepass"))
 )
-def test_decoders_are_total(kind: type[Lifecycle | Input | Frame], data: bytes) -> None:
+def test_decoders_are_total(kind: type[Lifecycle | Input | FrameArgs], data: bytes) -> None:
     """Any bytes decode or raise LayoutError, and nothing else."""
     try:
         value = kind.decode(data)
