@@ -52,7 +52,7 @@ _OTHER_MODELS = {
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainedCheckpoint:
     """A checkpoint that this project can run.
 
     Attributes:
@@ -98,7 +98,7 @@ def names(shape: Shape) -> dict[str, tuple[int, ...]]:
     return out
 
 
-def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> Checkpoint:
+def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> TrainedCheckpoint:
     """Reads a checkpoint file's bytes; the arguments are those of `files.read`.
 
     Raises:
@@ -109,8 +109,8 @@ def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> Check
     return replace(from_weights(content.weights, content.encoding), notes=content.notes)
 
 
-def from_weights(weights: Mapping[str, Floats], encoding: object) -> Checkpoint:
-    """Make a Checkpoint of named arrays and an encoding_config. Raises CheckpointError as `read` does."""
+def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedCheckpoint:
+    """Make a TrainedCheckpoint of named arrays and an encoding_config. Raises CheckpointError as `read` does."""
     _check_kind(weights)
     scales, state_age_as_embed = parse_encoding(encoding)
     shape = _shape(weights, state_age_as_embed)
@@ -130,7 +130,7 @@ def from_weights(weights: Mapping[str, Floats], encoding: object) -> Checkpoint:
             found=f"{len(left_over)} more",
             hint="this model has parts that the engine does not run",
         )
-    return Checkpoint({name: np.asarray(weights[name], np.float64) for name in expected}, scales, shape)
+    return TrainedCheckpoint({name: np.asarray(weights[name], np.float64) for name in expected}, scales, shape)
 
 
 def parse_encoding(encoding: object) -> tuple[dict[str, float], bool]:

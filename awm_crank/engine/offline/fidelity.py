@@ -17,7 +17,7 @@ from awm_crank.engine import frame
 from awm_crank.engine.bounds import ACT_MAX
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.native import NativeEngine
-from awm_crank.engine.offline.checkpoint import Checkpoint
+from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
 from awm_crank.engine.offline.dequantize import dequantize, output_units
 from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.reference import ReferenceContext, ReferenceEngine
@@ -68,7 +68,7 @@ def dequantized_model(cartridge: Cartridge, dtype: torch.dtype = torch.float32) 
     return TorchModel(dequantize(cartridge), cartridge.shape, dtype, feature_limit=limit)
 
 
-def checkpoint_model(checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> TorchModel:
+def checkpoint_model(checkpoint: TrainedCheckpoint, dtype: torch.dtype = torch.float32) -> TorchModel:
     """The model of the checkpoint itself."""
     return TorchModel.of_checkpoint(checkpoint, dtype)
 

@@ -17,7 +17,7 @@ from awm_crank.engine import frame
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import closed_loop, fidelity
 from awm_crank.engine.offline.calibrate import CHARACTERS, STAGES
-from awm_crank.engine.offline.checkpoint import Checkpoint
+from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
 from awm_crank.engine.seeded import Stream, random_inputs
 from awm_crank.errors import CheckpointError
 
@@ -85,7 +85,7 @@ class Table:
 
 def build(
     engine: NativeEngine,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: TrainedCheckpoint | None = None,
     *,
     frames: int = 10_000,
     starts: int = STARTS,

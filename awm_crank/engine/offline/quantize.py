@@ -20,7 +20,7 @@ from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.layout import LOW_BITS, Formats, LayerFormats
 from awm_crank.engine.offline import balance
 from awm_crank.engine.offline.calibrate import MOST_BITS, Calibration, calibrate
-from awm_crank.engine.offline.checkpoint import Checkpoint
+from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
 from awm_crank.engine.offline.dequantize import HEAD_SLICES, output_units
 from awm_crank.engine.offline.rounding import compensated
 from awm_crank.engine.offline.torch_model import EPS, TorchModel, encoding_units
@@ -48,7 +48,7 @@ SH_B_MIN = 3
 
 
 def quantize(
-    checkpoint: Checkpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0, blocks: bytes = b"",
+    checkpoint: TrainedCheckpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0, blocks: bytes = b"",
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Cartridge:  # fmt: skip
     """Calibrate a checkpoint and write its cartridge.
@@ -72,7 +72,7 @@ def quantize(
     return build(checkpoint, calibration, name=name, version=version)
 
 
-def build(checkpoint: Checkpoint, calibration: Calibration, *, name: str, version: int) -> Cartridge:
+def build(checkpoint: TrainedCheckpoint, calibration: Calibration, *, name: str, version: int) -> Cartridge:
     """The cartridge of a calibrated checkpoint. Raises as `quantize` does."""
     return _Quantizer(checkpoint, calibration).cartridge(name, version)
 
@@ -89,7 +89,7 @@ FORGOTTEN = 2.0**-12
 
 
 class _Quantizer:
-    def __init__(self, checkpoint: Checkpoint, calibration: Calibration) -> None:
+    def __init__(self, checkpoint: TrainedCheckpoint, calibration: Calibration) -> None:
         self.checkpoint, self.w = checkpoint, dict(checkpoint.weights)
         self.shape = replace(checkpoint.shape, row_gains=True)
         self.ranges, self.moments = dict(calibration.ranges), dict(calibration.moments)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from awm_crank.engine import frame
 from awm_crank.engine.layout import PLAYER_CONTROLS, Shape
-from awm_crank.engine.offline.checkpoint import Checkpoint, float_units
+from awm_crank.engine.offline.checkpoint import TrainedCheckpoint, float_units
 from awm_crank.engine.offline.dequantize import HEAD_SLICES, output_units
 
 EPS = 1e-5
@@ -65,7 +65,7 @@ class TorchModel:
         self.probe: Probe = lambda _name, _value: None
 
     @classmethod
-    def of_checkpoint(cls, checkpoint: Checkpoint, dtype: torch.dtype = torch.float64) -> TorchModel:
+    def of_checkpoint(cls, checkpoint: TrainedCheckpoint, dtype: torch.dtype = torch.float64) -> TorchModel:
         """The model of a checkpoint's own weights."""
         units, ctrl = encoding_units(checkpoint)
         return cls({**checkpoint.weights, "feature_units": units, "ctrl_units": ctrl}, checkpoint.shape, dtype)
@@ -202,7 +202,7 @@ def rms_norm(v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return v * torch.rsqrt((v * v).mean(-1, keepdim=True) + EPS) * weight
 
 
-def encoding_units(checkpoint: Checkpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def encoding_units(checkpoint: TrainedCheckpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What one raw unit of a player's floats, and of its 13 controller floats, weighs in the checkpoint's encoding."""
     units = float_units(checkpoint.scales, checkpoint.shape.state_age_as_embed)
     return units, units[-PLAYER_CONTROLS:]

@@ -149,7 +149,7 @@ def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
             assert gains[head, small] >= gains[head, large]
 
 
-def _changed(**tensors: float) -> checkpoint.Checkpoint:
+def _changed(**tensors: float) -> checkpoint.TrainedCheckpoint:
     weights = dict(SOURCE.weights)
     for name, value in tensors.items():
         weights[f"layers.0.mamba.{name}"] = np.full_like(weights[f"layers.0.mamba.{name}"], value)
