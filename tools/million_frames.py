@@ -33,7 +33,7 @@ def cpu() -> tuple[str, str]:
     return named.get("model name", platform.machine()), named.get("flags", named.get("Features", ""))
 
 
-class Chain:
+class PathMatch:
     """One path's match: `advance` plays a frame and folds block and state into `digest`."""
 
     def __init__(self, path: str) -> None:
@@ -55,7 +55,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--paths", default=f"plain,{here[-1]}")
     args = parser.parse_args()
-    chains = {name: Chain(name) for name in args.paths.split(",")}
+    chains = {name: PathMatch(name) for name in args.paths.split(",")}
     noise = hashlib.sha256(b"million frames").digest()
     before = time.monotonic()
     for n in range(1, args.frames + 1):

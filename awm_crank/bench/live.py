@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from awm_crank.bench import limit
-from awm_crank.bench.live_players import Players, Seats
+from awm_crank.bench.live_players import PlayersFile, Seats
 from awm_crank.bench.place import BenchPlace, Pairing
 from awm_crank.bench.processes import Usage, machine, scheduling, usage
 from awm_crank.demo.accounting import MatchAccounting, Tally, percentile
@@ -49,7 +49,7 @@ _STAGES = {
 }
 
 
-class Watcher:
+class LiveMatches:
     """Watches many matches over one connection, each with the demo's accounting."""
 
     def __init__(self, ws: str, period_s: float) -> None:
@@ -120,7 +120,7 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
                 for seed in range(count)
             ]
             await crank.wait_for("ready", count=count, waiting_for="player 2")
-            watcher = Watcher(place.net.ws, place.period_s)
+            watcher = LiveMatches(place.net.ws, place.period_s)
             await watcher.open(matches)
             players = _start_players(folder, place, matches, children)
             for match in matches:
@@ -145,7 +145,7 @@ async def _measure(seconds: float, kind: str, count: int, shape: str, options: S
 
 
 def _start_players(folder: Path, place: BenchPlace, matches: Sequence[Pairing], children: Children) -> Child:
-    wanted = Players(
+    wanted = PlayersFile(
         place.net.http, place.net.ws, str(place.world),
         [
             Seats(str(accounts.entity), seed, (list(bytes(first)), list(bytes(second))))
@@ -158,7 +158,9 @@ def _start_players(folder: Path, place: BenchPlace, matches: Sequence[Pairing], 
     return children.start_own("players", str(path), module="awm_crank.bench.live_players")
 
 
-async def _watch(seconds: float, place: BenchPlace, crank: Child, players: Child, watcher: Watcher) -> dict[str, Any]:
+async def _watch(
+    seconds: float, place: BenchPlace, crank: Child, players: Child, watcher: LiveMatches
+) -> dict[str, Any]:
     """Watches for `seconds`; returns how many frames landed and what they cost."""
     await asyncio.sleep(_WARM_S)
     processes = {

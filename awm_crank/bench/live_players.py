@@ -29,8 +29,8 @@ class Seats(msgspec.Struct):
     keys: tuple[list[int], list[int]]
 
 
-class Players(msgspec.Struct):
-    """The contents of FILE."""
+class PlayersFile(msgspec.Struct):
+    """The contents of FILE: where to play, and which matches."""
 
     http: str
     ws: str
@@ -38,7 +38,7 @@ class Players(msgspec.Struct):
     matches: list[Seats]
 
 
-async def play(wanted: Players) -> None:
+async def play(wanted: PlayersFile) -> None:
     """Plays all matches at once until SIGTERM."""
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
@@ -60,7 +60,7 @@ async def play(wanted: Players) -> None:
 
 def main() -> None:
     """Runs the command on the same kind of event loop as the crank."""
-    wanted = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Players)
+    wanted = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=PlayersFile)
     loop.run(play(wanted))
 
 

@@ -31,7 +31,7 @@ _FAULT_PAUSE_S, _LONGEST_FAULT_PAUSE_S = 0.5, 60.0
 class _Left(NamedTuple):
     """Why a session was let go, and its hidden state then."""
 
-    outcome: commands.Outcome
+    outcome: commands.Ending
     hidden: bytes
 
 
@@ -125,7 +125,7 @@ class Roster:
         served.hidden = data
         self._begin(served)
 
-    def release(self, served: ServedSession, outcome: commands.Outcome) -> None:
+    def release(self, served: ServedSession, outcome: commands.Ending) -> None:
         """Lets a session go."""
         key = served.keys["hidden"]
         self._served.pop(key, None)

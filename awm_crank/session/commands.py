@@ -158,7 +158,7 @@ class LogLine(Command, frozen=True):
     fields: dict[str, object]
 
 
-Outcome = Literal["over", "elsewhere", "yielded", "stopped"]
+Ending = Literal["over", "elsewhere", "yielded", "stopped"]
 """Why a session is let go.
 
 `over`: the chain says that it has ended or was closed. `elsewhere`: it is not this crank's, or not created yet. Both
@@ -171,4 +171,4 @@ class Release(Command, frozen=True):
     """The session is let go; nothing follows."""
 
     reason: str
-    outcome: Outcome
+    outcome: Ending

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from solders.pubkey import Pubkey
 
-from .commands import Command, Fetch, Level, LogLine, Outcome, Release
+from .commands import Command, Ending, Fetch, Level, LogLine, Release
 from .events import OWN_CAUSES, Cause, Role
 from .settings import MILLISECOND, Counters, Settings
 
@@ -73,7 +73,7 @@ class Effects:
         self._numbers += 1
         return self._numbers
 
-    def release(self, reason: str, outcome: Outcome) -> None:
+    def release(self, reason: str, outcome: Ending) -> None:
         """Lets the session go. What was emitted before is still carried out."""
         if not self.released:
             self.released = True

@@ -1,7 +1,7 @@
 """Page and feed as a process of their own, which a crank starts.
 
 It reads one line of JSON (`Order`) from standard input, and ends when standard input does, which is when the crank
-ends. It writes one line of JSON (`Outcome`) to standard output: both addresses, or the problem.
+ends. It writes one line of JSON (`Addresses`) to standard output: both addresses, or the problem.
 
     python -m awm_crank.viewer.process
 """
@@ -31,7 +31,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: list[str] = []
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Addresses(msgspec.Struct, frozen=True):
     """Both addresses, or why there are none."""
 
     page: str = ""
@@ -53,7 +53,7 @@ async def serve(order: Order) -> None:
             order.feed_ws, rpc=order.feed_rpc or None, host=order.host, port=order.feed_port, names=order.names
         ) as feed,
     ):
-        _write(Outcome(page.url, feed.url))
+        _write(Addresses(page.url, feed.url))
         await starter.read()
 
 
@@ -63,11 +63,11 @@ def main() -> None:
     try:
         asyncio.run(serve(order))
     except ConfigError as error:
-        _write(Outcome(problem=f"{error.what}: {error.found}"))
+        _write(Addresses(problem=f"{error.what}: {error.found}"))
         sys.exit(2)
 
 
-def _write(outcome: Outcome) -> None:
+def _write(outcome: Addresses) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(outcome) + b"\n")
     sys.stdout.buffer.flush()
 

@@ -12,7 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "world"))
 
 import simulator
-from players import Players
+from players import StyledPlayers
 
 
 def controllers(**keys: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def controllers(**keys: int) -> np.ndarray:
 
 def replay(matches: int, frames: int, seed: int) -> tuple[str, simulator.Fighters]:
     """A hash over every field of every frame, and the last frame."""
-    state, players, digest = simulator.start(matches), Players(matches, seed), hashlib.sha256()
+    state, players, digest = simulator.start(matches), StyledPlayers(matches, seed), hashlib.sha256()
     for _ in range(frames):
         state = simulator.step(state, players.controllers(state))
         for field in fields(state):
@@ -40,7 +40,7 @@ def test_same_seed_same_replay() -> None:
 
 def test_nobody_comes_near_the_block() -> None:
     """Below the floor no fighter comes within 8 units of the stage's body, and grounded fighters are on it."""
-    state, players = simulator.start(64), Players(64, 3)
+    state, players = simulator.start(64), StyledPlayers(64, 3)
     fell = 0
     for _ in range(1800):
         state = simulator.step(state, players.controllers(state))

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
 
-from players import Players
+from players import StyledPlayers
 from simulator import Fighters, start, step
 
 from awm_crank.engine.layout import EMBEDDINGS
@@ -96,7 +96,7 @@ class Lessons:
     def __init__(self, matches: int, context: int, seed: int) -> None:
         self.rng = np.random.Generator(np.random.PCG64(seed))
         self.frames = start(matches)
-        self.players = Players(matches, seed + 1)
+        self.players = StyledPlayers(matches, seed + 1)
         self.obedient = self.rng.random((matches, 2)) < 0.5
         self.led = np.zeros((matches, 2, 8), np.uint8)
         self.history = [records(self.frames)] * context

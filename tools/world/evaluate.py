@@ -17,9 +17,9 @@ import codec
 import numpy as np
 import simulator
 import torch
-from model import FrameStackMamba2, Shape
+from model import FrameStackMamba2, TrainingShape
 from numpy.typing import NDArray
-from players import Players
+from players import StyledPlayers
 from simulator import BLOCK_DEPTH, DEAD, GROUND_X, REBIRTH, UNIT, Fighters, is_in, start, step
 
 from awm_crank.env.coding import fighters
@@ -29,7 +29,7 @@ MATCHES, FRAMES, SEED = 200, 3600, 990_001
 FLOAT_FRAMES = 60
 
 
-class World(Protocol):
+class FrameMaker(Protocol):
     """Something that makes the next frame of a batch of matches."""
 
     def begin(self, matches: int) -> None: ...
@@ -57,7 +57,7 @@ class Floating:
         weights = file["model_state_dict"]
         d_inner, d_model = weights["layers.0.mamba.norm.weight"].shape[0], weights["final_norm.weight"].shape[0]
         layers = sum(name.endswith("out_proj.weight") for name in weights)
-        self.model = FrameStackMamba2(Shape(d_model=d_model, d_inner=d_inner, layers=layers))
+        self.model = FrameStackMamba2(TrainingShape(d_model=d_model, d_inner=d_inner, layers=layers))
         self.model.load_exported(weights)
 
     def begin(self, matches: int) -> None:
@@ -127,9 +127,9 @@ class Quantized:
         )
 
 
-def play(world: World, matches: int, frames: int, seed: int) -> dict[str, Any]:
+def play(world: FrameMaker, matches: int, frames: int, seed: int) -> dict[str, Any]:
     """Plays closed-loop matches; per-match figures (arrays over matches)."""
-    s, led, players = start(matches), np.zeros((matches, 2, 8), np.uint8), Players(matches, seed)
+    s, led, players = start(matches), np.zeros((matches, 2, 8), np.uint8), StyledPlayers(matches, seed)
     world.begin(matches)
     length, ended = np.full(matches, frames), np.zeros(matches, bool)
     forbidden, counted, hits = (np.zeros(matches) for _ in range(3))
@@ -182,7 +182,7 @@ def impossible(s: Fighters, after: Fighters) -> NDArray[np.bool_]:
     return bad | ((after.on_ground == 1) & (np.abs(after.x) > GROUND_X + UNIT))
 
 
-def probe(world: World) -> dict[str, float]:
+def probe(world: FrameMaker) -> dict[str, float]:
     """Speed of a held direction (units a frame), jump height (units), and a jab's effect at arm's length."""
 
     def run(inputs: Callable[[int], tuple[int, int, int]], frames: int) -> list[Fighters]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from evaluate import blocks
-from model import FrameStackMamba2, Shape
-from players import Players
+from model import FrameStackMamba2, TrainingShape
+from players import StyledPlayers
 from rounded import settled
 from simulator import start, step
 from train import encoding_config
@@ -32,7 +32,7 @@ def clean(path: Path, on_grid: bool) -> dict[str, object]:
     weights = content["training_state_dict"]
     d_inner, d_model = weights["layers.0.mamba.norm.weight"].shape[0], weights["final_norm.weight"].shape[0]
     layers = sum(name.endswith("out_proj.weight") for name in weights)
-    model = FrameStackMamba2(Shape(d_model=d_model, d_inner=d_inner, layers=layers))
+    model = FrameStackMamba2(TrainingShape(d_model=d_model, d_inner=d_inner, layers=layers))
     model.load_state_dict(weights)
     weights = model.exported(settled(model) if on_grid else None)
     weights = {name: value.float().contiguous() for name, value in weights.items()}
@@ -44,7 +44,7 @@ def matches(frames: int, seed: int) -> bytes:
     out: list[bytes] = []
     number = 0
     while len(out) < frames:
-        players, s, led = Players(1, seed + number), start(1), np.zeros((1, 2, 8), np.uint8)
+        players, s, led = StyledPlayers(1, seed + number), start(1), np.zeros((1, 2, 8), np.uint8)
         number += 1
         for _ in range(LONGEST):
             out += blocks(s, led)

@@ -38,7 +38,7 @@ SPREAD = {
 
 
 @dataclass(frozen=True)
-class Shape:
+class TrainingShape:
     d_model: int = 160
     d_inner: int = 320
     d_state: int = 16
@@ -61,7 +61,7 @@ class RMSNorm(nn.Module):
 
 
 class Mamba(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TrainingShape) -> None:
         super().__init__()
         self.shape = shape
         channels = shape.d_inner + 2 * shape.d_state
@@ -103,14 +103,14 @@ class Mamba(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TrainingShape) -> None:
         super().__init__()
         self.norm = RMSNorm(shape.d_model)
         self.mamba = Mamba(shape)
 
 
 class FrameStackMamba2(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TrainingShape) -> None:
         super().__init__()
         self.shape = shape
         for name, (count, width) in EMBEDDINGS.items():

@@ -14,7 +14,7 @@ STYLES = ("idle", "wander", "fighter", "jumper", "defender", "masher", "random")
 _HOLD = 8  # frames a random intention is kept, on average
 
 
-class Players:
+class StyledPlayers:
     """Both players of a batch of matches."""
 
     def __init__(self, matches: int, seed: int) -> None:

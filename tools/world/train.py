@@ -29,10 +29,10 @@ from model import (
     VELOCITY_SCALE,
     XY_SCALE,
     FrameStackMamba2,
-    Shape,
+    TrainingShape,
 )
 from numpy.typing import NDArray
-from players import Players
+from players import StyledPlayers
 from rounded import Rounded, settled
 from simulator import (
     ACTIONS,
@@ -135,7 +135,7 @@ class Matches:
         self.rng = np.random.Generator(np.random.PCG64(seed))
         self.frames = start(count)
         self.inputs = np.zeros((count, 2, 8), np.uint8)
-        self.players = Players(count, seed + 1)
+        self.players = StyledPlayers(count, seed + 1)
         self.state = model.start(count)
         self.free = np.zeros(count, bool)
         for _ in range(600):  # spread the matches over all of a match
@@ -155,7 +155,7 @@ class Matches:
         self.inputs[rows] = 0
         keep = torch.from_numpy(~rows)
         self.state = [(h * keep[:, None, None, None], t * keep[:, None, None]) for h, t in self.state]
-        style = Players(self.count, int(self.rng.integers(1 << 62)))
+        style = StyledPlayers(self.count, int(self.rng.integers(1 << 62)))
         self.players.style[rows] = style.style[rows]
 
     def chunk(
@@ -293,7 +293,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    model = FrameStackMamba2(Shape(d_model=args.d_model, d_inner=args.d_inner, layers=args.layers))
+    model = FrameStackMamba2(TrainingShape(d_model=args.d_model, d_inner=args.d_inner, layers=args.layers))
     optimizer = Optimizer(model, args.rate)
     number = 0
     if args.resume:

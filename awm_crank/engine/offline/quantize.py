@@ -48,7 +48,8 @@ SH_B_MIN = 3
 
 
 def quantize(
-    checkpoint: TrainedCheckpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0, blocks: bytes = b"",
+    checkpoint: TrainedCheckpoint, *, name: str, version: int = 1, frames: int = 400, seed: int = 0,
+    blocks: bytes = b"",
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Cartridge:  # fmt: skip
     """Calibrate a checkpoint and write its cartridge.
