@@ -34,7 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
     count: int = 0
 
 
-class Field(msgspec.Struct, frozen=True):
+class IdlField(msgspec.Struct, frozen=True):
     """A field of a struct, or an argument of an instruction."""
 
     name: str
@@ -56,7 +56,7 @@ class InstructionDef(msgspec.Struct, frozen=True):
     name: str
     discriminator: bytes
     accounts: tuple[AccountItem, ...]
-    args: tuple[Field, ...]
+    args: tuple[IdlField, ...]
 
 
 class ErrorDef(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ class Idl(msgspec.Struct, frozen=True):
     address: Pubkey
     instructions: dict[str, InstructionDef]
     accounts: dict[str, bytes]
-    types: dict[str, tuple[Field, ...]]
+    types: dict[str, tuple[IdlField, ...]]
     errors: dict[int, ErrorDef]
 
     def data(self, instruction: str, *args: object) -> bytes:
@@ -195,8 +195,8 @@ def _kind(raw: Any) -> Kind:
     return Kind(name)
 
 
-def _field(raw: Any) -> Field:
-    return Field(raw.name, _kind(raw.ty))
+def _field(raw: Any) -> IdlField:
+    return IdlField(raw.name, _kind(raw.ty))
 
 
 def parse(text: str) -> Idl:

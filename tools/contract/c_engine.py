@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.c_common import FIRST_LINE, struct, upper
-from contract.model import SCALARS, Contract, Struct
+from contract.model import SCALARS, Contract, StructSpec
 
 FILE = "awm_crank/engine/native/awm_contract.h"
 _STRUCTS = (
@@ -51,7 +51,7 @@ AWM_INLINE void put_32(u8 *p, i32 v) { put_16(p, v); put_16(p + 2, v >> 16); }
 """
 
 
-def _limits(each: Struct) -> list[str]:
+def _limits(each: StructSpec) -> list[str]:
     """`LIMITS_PlayerState_percent 0, 999` of what the engine accepts, `CLAMP_…` of what it keeps predictions within."""
     lines = []
     for part in each.fields:
@@ -61,7 +61,7 @@ def _limits(each: Struct) -> list[str]:
     return lines
 
 
-def _ranges(each: Struct) -> list[str]:
+def _ranges(each: StructSpec) -> list[str]:
     """A list of X(struct, field, low, high) of what the engine refuses outside its range."""
     whole = {"u8": (0, 255), "u16": (0, 65535)}
     rows = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from solders.pubkey import Pubkey
 
 from contract.c_common import FIRST_LINE, enums, start_position, struct, upper
-from contract.model import Contract, Struct, sighash
+from contract.model import Contract, StructSpec, sighash
 
 FOLDER = "localnet/programs/include"
 # accounts of other programs that ours read
@@ -80,7 +80,7 @@ _HEAD = """
 """
 
 
-def _in_range(each: Struct) -> list[str]:
+def _in_range(each: StructSpec) -> list[str]:
     """A function that checks whether a struct's fields are in range."""
     loads = {"u8": "p[OFF({0}, {1})]", "u16": "ld16(p + OFF({0}, {1}))", "u32": "ld32(p + OFF({0}, {1}))"}
     checks = []

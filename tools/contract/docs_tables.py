@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.idls import describe
-from contract.model import Contract, ContractError, Instruction, Struct
+from contract.model import Contract, ContractError, Instruction, StructSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("docs/formats.md", "docs/cartridge.md")
@@ -34,7 +34,7 @@ def _struct(contract: Contract, name: str) -> list[str]:
     return lines + _fields(contract, struct)
 
 
-def _fields(contract: Contract, struct: Struct) -> list[str]:
+def _fields(contract: Contract, struct: StructSpec) -> list[str]:
     """Offset, size, field, type, meaning; and what follows the struct."""
     mixed = {each.origin for each in struct.fields} >= {"described", "ours"}
     rows = []

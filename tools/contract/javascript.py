@@ -7,7 +7,7 @@ from typing import Any
 
 from contract.c_common import upper
 from contract.idls import describe
-from contract.model import Contract, Field, Struct
+from contract.model import Contract, FieldSpec, StructSpec
 from contract.python_tables import body, struct_format
 
 FILE = "awm_crank/viewer/page/contract.js"
@@ -27,12 +27,12 @@ _NUMBERS = {
 }  # fmt: skip
 
 
-def _js_type(each: Field) -> str:
+def _js_type(each: FieldSpec) -> str:
     number = _NUMBERS.get(each.type.name)
     return "Uint8Array" if number is None else "bigint" if number.startswith("Big") else "number"
 
 
-def _typedef(each: Struct) -> list[str]:
+def _typedef(each: StructSpec) -> list[str]:
     lines = [f"/** {each.about}", f" * @typedef {{object}} {each.name}"]
     for part in body(each):
         note = describe(each=part).replace("*/", "")
@@ -40,7 +40,7 @@ def _typedef(each: Struct) -> list[str]:
     return [*lines, " */", ""]
 
 
-def _read(each: Field) -> str:
+def _read(each: FieldSpec) -> str:
     assert each.offset is not None and each.size is not None
     number = _NUMBERS.get(each.type.name)
     if number is None:
@@ -49,7 +49,7 @@ def _read(each: Field) -> str:
     return f"      {each.name}: view.get{number}({each.offset}{order}),"
 
 
-def _write(each: Field) -> str:
+def _write(each: FieldSpec) -> str:
     number, name = _NUMBERS.get(each.type.name), each.name
     if number is None:
         return f'    if (values.{name} !== undefined) put(data, {each.offset}, {each.size}, values.{name}, "{name}");'
@@ -57,7 +57,7 @@ def _write(each: Field) -> str:
     return f"    if (values.{name} !== undefined) view.set{number}({each.offset}, values.{name}{order});"
 
 
-def _struct(each: Struct) -> list[str]:
+def _struct(each: StructSpec) -> list[str]:
     names = ", ".join(f'"{part.name}"' for part in body(each))
     return [
         *_typedef(each),

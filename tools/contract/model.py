@@ -47,7 +47,7 @@ def parse_type(text: str) -> Type:
 
 
 @dataclass(frozen=True)
-class Field:
+class FieldSpec:
     """A field of a struct. `offset` is None behind a field of variable size, `size` None for such a field.
 
     `origin` is `described`, `ours`, `bolt` (the metadata) or `anchor` (the discriminator).
@@ -76,7 +76,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Struct:
+class StructSpec:
     """A struct; `size` counts the discriminator of an account, and is None where it varies."""
 
     name: str
@@ -85,7 +85,7 @@ class Struct:
     component: bool
     args_of: str | None
     tail: dict[str, str]
-    fields: tuple[Field, ...]
+    fields: tuple[FieldSpec, ...]
     size: int | None
 
     @property
@@ -93,12 +93,12 @@ class Struct:
         """8 bytes for an account, none otherwise."""
         return sighash(f"account:{self.name}") if self.account else b""
 
-    def __getitem__(self, name: str) -> Field:
+    def __getitem__(self, name: str) -> FieldSpec:
         return next(each for each in self.fields if each.name == name)
 
 
 @dataclass(frozen=True)
-class Account:
+class AccountSpec:
     """An account that an instruction takes."""
 
     name: str
@@ -115,7 +115,7 @@ class Instruction:
     name: str
     program: str
     group: str
-    accounts: tuple[Account, ...]
+    accounts: tuple[AccountSpec, ...]
     args: dict[str, str]
     docs: str
     who: str
@@ -133,7 +133,7 @@ class Instruction:
 class Contract:
     """Everything that `idl/contract/` says."""
 
-    structs: dict[str, Struct]
+    structs: dict[str, StructSpec]
     enums: dict[str, dict[str, Any]]
     programs: dict[str, dict[str, Any]]
     addresses: dict[str, dict[str, str]]
@@ -151,13 +151,13 @@ class Contract:
         """A program's instructions by name."""
         return sorted((each for each in self.instructions if each.program == program), key=lambda each: each.name)
 
-    def accounts_of(self, program: str) -> list[Struct]:
+    def accounts_of(self, program: str) -> list[StructSpec]:
         """The account structs that a program owns, its component first."""
         owned = [each for each in self.structs.values() if each.account == program]
         return sorted(owned, key=lambda each: (not each.component, each.name))
 
 
-def _size(kind: Type, structs: dict[str, Struct]) -> int | None:
+def _size(kind: Type, structs: dict[str, StructSpec]) -> int | None:
     if kind.name in SCALARS:
         return SCALARS[kind.name]
     if kind.name == "pubkey":
@@ -172,10 +172,10 @@ def _size(kind: Type, structs: dict[str, Struct]) -> int | None:
     return structs[kind.name].size
 
 
-def _struct(name: str, raw: dict[str, Any], structs: dict[str, Struct], enums: dict[str, Any]) -> Struct:
+def _struct(name: str, raw: dict[str, Any], structs: dict[str, StructSpec], enums: dict[str, Any]) -> StructSpec:
     account = raw.get("account")
     at: int | None = 0
-    fields: list[Field] = []
+    fields: list[FieldSpec] = []
 
     def add(field_name: str, text: str, origin: str, **more: Any) -> None:
         nonlocal at
@@ -183,7 +183,7 @@ def _struct(name: str, raw: dict[str, Any], structs: dict[str, Struct], enums: d
         size = _size(kind, structs)
         if any(each.name == field_name for each in fields):
             raise ContractError(f"{name}.{field_name} appears twice")
-        fields.append(Field(field_name, kind, text, origin, at, size, **more))
+        fields.append(FieldSpec(field_name, kind, text, origin, at, size, **more))
         at = None if at is None or size is None else at + size
 
     if account:
@@ -196,14 +196,14 @@ def _struct(name: str, raw: dict[str, Any], structs: dict[str, Struct], enums: d
             add(field_name, spec["type"], origin, **_limits(spec, enums))
     if raw.get("component"):
         add("bolt_metadata", "pubkey", "bolt", note="BOLT's metadata: the authority's key")
-    return Struct(
+    return StructSpec(
         name, raw["about"], account, raw.get("component", False), raw.get("args_of"), raw.get("tail", {}),
         tuple(fields), at,
     )  # fmt: skip
 
 
 def _limits(spec: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
-    """What a field's table says beyond its type, as arguments of `Field`."""
+    """What a field's table says beyond its type, as arguments of `FieldSpec`."""
     limits = tuple(spec["range"]) if "range" in spec else None
     note = spec.get("note", "")
     if spec.get("reserved"):
@@ -230,13 +230,13 @@ def _limits(spec: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _account(text: str) -> Account:
+def _account(text: str) -> AccountSpec:
     name, *rest = text.split(" ")
     pda = next((each[1:] for each in rest if each.startswith("@")), None)
     flags = next((each for each in rest if not each.startswith("@")), "")
     if set(flags) - {"w", "s"}:
         raise ContractError(f"account {text!r}: flags are w and s")
-    return Account(name, "w" in flags, "s" in flags, pda)
+    return AccountSpec(name, "w" in flags, "s" in flags, pda)
 
 
 def _instructions(raw: dict[str, Any], programs: dict[str, Any]) -> tuple[Instruction, ...]:
@@ -266,7 +266,7 @@ def load(source: Path = SOURCE) -> Contract:
     """The contract from its files. Raises ContractError where it contradicts itself."""
     raw = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(source.glob("*.toml"))}
     enums = raw["structs"].pop("enums")
-    structs: dict[str, Struct] = {}
+    structs: dict[str, StructSpec] = {}
     # a header's array of blocks needs the block's size, whatever the order in the file
     cartridge = raw["cartridge"]
     blocks = {name: cartridge[name] for name in ("LayerBlock", "TensorEntry", "CartridgeHeader")}
