@@ -1,18 +1,31 @@
-"""`awm-crank export SESSION -o FILE`: writes a session's match file from its records on chain."""
+"""`awm-crank export SESSION -o FILE`: writes a session's match file from its records on chain.
+
+`--frames` writes the frames alone, which is what other visualizers open. SESSION may then be a match file, too.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import common, output
 from .parser import Parser
 
+if TYPE_CHECKING:
+    from ..match.file import MatchFile
+
 
 def configure(parser: Parser) -> None:
-    """Adds the session and the file."""
-    parser.add_argument("session", metavar="SESSION", help="the session's address")
+    """Adds the session, the file, and what to write."""
+    parser.add_argument(
+        "session", metavar="SESSION", help="the session's address, or a match file (.json) with --frames"
+    )
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="write the match file to FILE")
+    parser.add_argument(
+        "--frames", action="store_true",
+        help="write a plain JSON array of frames, which the prototype's visualizers open, instead of a match file",
+    )  # fmt: skip
     parser.add_argument("--follow", action="store_true", help="keep recording until the session ends, then write")
     common.add_rpc(parser)
     common.add_base_rpc(parser)
@@ -24,11 +37,24 @@ async def execute(args: argparse.Namespace) -> int:
 
     Raises:
         AccountError: there is no such session, or its ring no longer has the first frames; names those it has.
+        MatchFileError: SESSION is a file, but not a match file.
     """
+    from ..match import file, outcome
+
+    path = Path(args.session)
+    if args.frames and path.suffix == ".json":
+        match = file.parse(common.read(path), source=str(path))
+    else:
+        match = await _recorded(args)
+    output.write(args.output, match.encode_frames() if args.frames else match.encode())
+    output.result(args, {"file": str(args.output)} | outcome.summary(match))
+    return 0
+
+
+async def _recorded(args: argparse.Namespace) -> MatchFile:
     from ..client import session
     from ..client.chain import Chain
     from ..client.recorder import Recorder
-    from ..match import outcome
     from ..net.rpc import RpcClient
     from ..wire.accounts import ModelManifest
 
@@ -41,7 +67,4 @@ async def execute(args: argparse.Namespace) -> int:
         if args.follow:
             async with output.waiting(f"recording session {address} until it ends"):
                 await recorder.follow()
-        match = await recorder.match_file(manifest.cartridge_hash)
-    output.write(args.output, match.encode())
-    output.result(args, {"file": str(args.output)} | outcome.summary(match))
-    return 0
+        return await recorder.match_file(manifest.cartridge_hash)

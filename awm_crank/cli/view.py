@@ -53,7 +53,7 @@ async def execute(args: argparse.Namespace) -> None:
             PageServer(rpc=args.rpc, ws=ws, session=session, host=args.host, port=args.port, names=args.name)
         )
         feed = await stack.enter_async_context(
-            Feed(ws, session=session, host=args.host, port=args.feed_port, names=args.name)
+            Feed(ws, rpc=args.rpc, session=session, host=args.host, port=args.feed_port, names=args.name)
         )
         output.say(f"live view   {page.url}")
         output.say(f"frame feed  {feed.url}")

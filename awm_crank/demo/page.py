@@ -59,7 +59,7 @@ async def run_page(
             open_arena(folder, cartridge, say, crank=Config()) as arena,
             PlayerConnection(arena.http, arena.ws) as connection,
             PageServer(rpc=arena.http, ws=arena.ws, port=port) as page,
-            Feed(arena.ws, port=feed_port) as feed,
+            Feed(arena.ws, rpc=arena.http, port=feed_port) as feed,
         ):
             say(f"watch and play in a browser: {page.url} (frame feed: {feed.url}); Ctrl-C ends it")
             # Two entities made by one key at the same moment would be the same transaction.

@@ -88,6 +88,10 @@ class MatchFile(msgspec.Struct, frozen=True, kw_only=True):
         """The file's bytes (JSON)."""
         return msgspec.json.encode(self)
 
+    def encode_frames(self) -> bytes:
+        """The frames alone as a plain JSON array, which the prototype's visualizers open."""
+        return msgspec.json.encode(self.frames)
+
 
 def player_object(state: bytes) -> dict[str, float | int]:
     """A PlayerState (32 bytes) as visualizers read it: positions, shield and speeds in game units."""

@@ -1,7 +1,8 @@
-"""The plain frame feed for spectator pages: a WebSocket on which each message is one frame of the match JSON.
+"""The frame feed for spectator pages: a WebSocket that sends one match after another.
 
-A message is `{"players": [...], "stage": n}` (docs/formats.md, "Match file"). Whoever connects gets the last frame that
-was seen at once, and then every later one. A reader who falls behind misses the oldest.
+Each match is a `match_start`, then its frames, then a `match_end` (match/spectator.py). A frame is
+`{"players": [...], "stage": n}` as in a match file (docs/formats.md). A new reader first gets the `match_start` and the
+last frame of the match that is on. A reader who falls behind loses the oldest frames, but no start and no end.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -19,6 +21,7 @@ from solders.pubkey import Pubkey
 
 from ..endpoint import Endpoint
 from ..errors import AwmError, ConfigError, RpcError
+from ..match import spectator
 from ..match.file import frame_object
 from ..net.lag import StreamLag
 from ..net.pubsub import AccountChanged, Event, PubSub
@@ -33,13 +36,16 @@ _BACKLOG = 120
 """Messages that wait for a slow reader: two seconds' worth."""
 MAX_READERS = 256
 _MAX_SAID_BYTES = 1024
+_LIFECYCLE = b'{"type":'
+"""How a `match_start` or a `match_end` begins, and no frame does."""
 
 
 class Follower:
-    """Picks the session to show out of all that change, and gives each of its frames once.
+    """Chooses the session to show, and turns its changes into the feed's messages.
 
     Args:
-        session: the one to show, base58; empty takes an active one, and the next when that has ended.
+        session: the session to show, in base58. If it is empty, the follower takes an active session, and the next one
+            when that has ended.
     """
 
     def __init__(self, session: str = "") -> None:
@@ -47,24 +53,74 @@ class Follower:
         self.frame = -1
         self._named = bool(session)
         self._over = not session
+        self._matches = 0
+        self._start = self._last = self._end = b""
+        self._state: SessionState | None = None
 
-    def take(self, key: str, data: bytes) -> bytes | None:
-        """Takes a changed session account; returns the message of a new frame, None when there is none."""
+    def greeting(self) -> list[bytes]:
+        """What a new reader gets: the start of the match that is on, its last frame, and its end once it is over."""
+        return [message for message in (self._start, self._last, self._end) if message]
+
+    def take(self, key: str, data: bytes) -> list[bytes]:
+        """Takes a changed session account, and returns the messages that follow from it, in order."""
         try:
             state = SessionState.decode(data)
+            frame = msgspec.json.encode(frame_object(state.players, state.stage))
         except AwmError:
-            return None
+            return []
         if key != self.session:
             if self._named or not self._over or state.status != ACTIVE:
-                return None
+                return []
             self.session, self.frame, self._over = key, -1, False
         if state.status not in (ACTIVE, ENDED):
-            return None
-        self._over = state.status == ENDED
-        if state.frame <= self.frame:
-            return None
-        self.frame = state.frame
-        return msgspec.json.encode(frame_object(state.players, state.stage))
+            return []
+        messages = [self._begin(key, state)] if self.frame < 0 else []
+        if state.frame > self.frame:
+            self.frame, self._last, self._state = state.frame, frame, state
+            messages.append(frame)
+        if state.status == ENDED and not self._end:
+            messages.append(self._finish(state))
+        return messages
+
+    def gone(self) -> list[bytes]:
+        """Ends the match whose session no longer exists: its end was missed, and its account is closed."""
+        if self._end or self._state is None:
+            return []
+        return [self._finish(self._state)]
+
+    def _begin(self, key: str, state: SessionState) -> bytes:
+        self._matches += 1
+        self._end = b""
+        self._start = msgspec.json.encode(spectator.match_start(state, key, self._matches))
+        return self._start
+
+    def _finish(self, state: SessionState) -> bytes:
+        self._over = True
+        self._end = msgspec.json.encode(spectator.match_end(state, self._matches))
+        return self._end
+
+
+class Backlog:
+    """Messages that wait for one reader."""
+
+    def __init__(self) -> None:
+        self._messages: deque[bytes] = deque()
+        self._filled = asyncio.Event()
+
+    def put(self, message: bytes) -> None:
+        """Adds a message. When too many wait, the oldest frame is dropped."""
+        if len(self._messages) >= _BACKLOG:
+            oldest = next((at for at, each in enumerate(self._messages) if not each.startswith(_LIFECYCLE)), 0)
+            del self._messages[oldest]
+        self._messages.append(message)
+        self._filled.set()
+
+    async def get(self) -> bytes:
+        """The next message, as soon as there is one."""
+        while not self._messages:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._messages.popleft()
 
 
 class Feed:
@@ -97,9 +153,8 @@ class Feed:
             self._pubsub.account(session, tag=session)
         else:
             self._pubsub.program(str(ids.SESSION_STATE), filters=[{"dataSize": SessionState.LAYOUT.size}])
-        self._last = b""
         self._heard_at = 0.0
-        self._readers: set[asyncio.Queue[bytes]] = set()
+        self._readers: set[Backlog] = set()
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> Self:
@@ -140,14 +195,14 @@ class Feed:
             self._take(event.key or event.tag, event.data)
 
     def _take(self, key: str, data: bytes) -> None:
-        message = self._follower.take(key, data)
-        if message is None:
-            return
-        self._last, self._heard_at = message, time.monotonic()
+        self._tell(self._follower.take(key, data))
+
+    def _tell(self, messages: list[bytes]) -> None:
+        if messages:
+            self._heard_at = time.monotonic()
         for reader in self._readers:
-            if reader.full():
-                reader.get_nowait()
-            reader.put_nowait(message)
+            for message in messages:
+                reader.put(message)
 
     async def _reread(self, rpc: RpcClient) -> None:
         """Reads the session while nothing is heard of it: a subscription can die while slots keep flowing."""
@@ -158,7 +213,9 @@ class Feed:
             key = self._follower.session
             with contextlib.suppress(RpcError):
                 found = (await rpc.ask(jsonrpc.get_account_info(Pubkey.from_string(key)), patience_s=0)).value
-                if found is not None:
+                if found is None:
+                    self._tell(self._follower.gone())
+                else:
                     self._take(key, found.raw)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -169,22 +226,22 @@ class Feed:
             return web.Response(text="too many readers", status=503)
         socket = web.WebSocketResponse(heartbeat=20, max_msg_size=_MAX_SAID_BYTES)
         await socket.prepare(request)
-        queue: asyncio.Queue[bytes] = asyncio.Queue(_BACKLOG)
-        if self._last:
-            queue.put_nowait(self._last)
-        self._readers.add(queue)
-        sending = asyncio.create_task(_send(socket, queue))
+        backlog = Backlog()
+        for message in self._follower.greeting():
+            backlog.put(message)
+        self._readers.add(backlog)
+        sending = asyncio.create_task(_send(socket, backlog))
         try:
             # What readers say does not matter; that they go away, or say too much, does.
             while (await socket.receive()).type in (WSMsgType.TEXT, WSMsgType.BINARY):
                 pass
         finally:
-            self._readers.discard(queue)
+            self._readers.discard(backlog)
             sending.cancel()
         return socket
 
 
-async def _send(socket: web.WebSocketResponse, queue: asyncio.Queue[bytes]) -> None:
+async def _send(socket: web.WebSocketResponse, backlog: Backlog) -> None:
     with contextlib.suppress(ConnectionError):
         while True:
-            await socket.send_str((await queue.get()).decode())
+            await socket.send_str((await backlog.get()).decode())

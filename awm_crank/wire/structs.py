@@ -189,7 +189,7 @@ class ModelManifest(Account, frozen=True, gc=False):
     shard_sizes: tuple[int, ...]  # bytes
     layer_input_scales: tuple[int, ...]
     layer_output_scales: tuple[int, ...]
-    luts: bytes  # SiLU, softplus, rsqrt, exp_neg; 256 bytes each
+    luts: bytes  # this project's `SIG`, `LOG`, `RSQ`, `EXP`, 256 bytes each (numerics.md): not the SiLU, softplus, rsqrt and exp_neg tables that the prototype keeps under this name
     num_continuous: int
     num_action_states: int
     num_binary: int

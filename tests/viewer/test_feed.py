@@ -1,4 +1,4 @@
-"""The frame feed sends each frame of one session once, in order, as the match file has it."""
+"""The frame feed sends each match with its start, each of its frames once and in order, and its end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from solders.pubkey import Pubkey
 from awm_crank.errors import ConfigError
 from awm_crank.match.file import frame_object
 from awm_crank.viewer import feed as feed_module
-from awm_crank.viewer.feed import Feed, Follower
+from awm_crank.viewer.feed import Backlog, Feed, Follower
 from awm_crank.wire import ids
 from awm_crank.wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, SessionState
 from awm_crank.wire.start import start_players
@@ -40,43 +40,90 @@ def session(frame: int, status: int = ACTIVE) -> bytes:
 
 @dataclass
 class Case:
-    """The accounts that are seen, and the frames that are sent."""
+    """The accounts that are seen, and what is sent: each frame's number, between the starts and ends of matches."""
 
     named: str
     seen: list[tuple[str, int, int]]
-    told: list[tuple[str, int]]
+    sent: list[str | int]
 
 
 @pytest.mark.parametrize(
     "case",
     [
-        Case("", [(ONE, 1, ACTIVE), (ONE, 1, ACTIVE), (ONE, 2, ACTIVE)], [(ONE, 1), (ONE, 2)]),
-        Case("", [(ONE, 5, ACTIVE), (OTHER, 9, ACTIVE), (ONE, 6, ACTIVE)], [(ONE, 5), (ONE, 6)]),
-        Case("", [(ONE, 5, ACTIVE), (ONE, 6, ENDED), (OTHER, 1, ACTIVE)], [(ONE, 5), (ONE, 6), (OTHER, 1)]),
+        Case("", [(ONE, 1, ACTIVE), (ONE, 1, ACTIVE), (ONE, 2, ACTIVE)], [f"start {ONE}", 1, 2]),
+        Case("", [(ONE, 5, ACTIVE), (OTHER, 9, ACTIVE), (ONE, 6, ACTIVE)], [f"start {ONE}", 5, 6]),
+        Case(
+            "", [(ONE, 5, ACTIVE), (ONE, 6, ENDED), (ONE, 6, ENDED), (OTHER, 1, ACTIVE)],
+            [f"start {ONE}", 5, 6, "end 6", f"start {OTHER}", 1],
+        ),
         Case("", [(ONE, 0, WAITING_PLAYERS), (OTHER, 3, ENDED)], []),
-        Case(OTHER, [(ONE, 5, ACTIVE), (OTHER, 2, ACTIVE), (OTHER, 3, ENDED)], [(OTHER, 2), (OTHER, 3)]),
-        Case("", [(ONE, 5, ACTIVE), (ONE, 4, ACTIVE)], [(ONE, 5)]),
+        Case(
+            OTHER, [(ONE, 5, ACTIVE), (OTHER, 2, ACTIVE), (OTHER, 2, ENDED), (OTHER, 3, ENDED)],
+            [f"start {OTHER}", 2, "end 2", 3],
+        ),
+        Case(OTHER, [(OTHER, 7, ENDED)], [f"start {OTHER}", 7, "end 7"]),
+        Case("", [(ONE, 5, ACTIVE), (ONE, 4, ACTIVE)], [f"start {ONE}", 5]),
     ],
-)
+)  # fmt: skip
 def test_one_session_is_followed(case: Case) -> None:
     """The feed follows the named session, or the live one and then the next.
 
-    No frame comes twice, or after a later one.
+    A match begins and ends once, and no frame comes twice, or after a later one.
     """
     follower = Follower(case.named)
-    told = []
+    sent: list[str | int] = []
     for key, frame, status in case.seen:
-        message = follower.take(key, session(frame, status))
-        if message is not None:
-            assert msgspec.json.decode(message) == frame_object(start_players(1, 2), 32)
-            told.append((follower.session, follower.frame))
-    assert told == case.told
+        for message in map(msgspec.json.decode, follower.take(key, session(frame, status))):
+            if message.get("type") == "match_start":
+                sent.append(f"start {message['meta']['session']}")
+            elif message.get("type") == "match_end":
+                sent.append(f"end {message['total_frames']}")
+            else:
+                assert message == frame_object(start_players(1, 2), 32)
+                sent.append(follower.frame)
+    assert sent == case.sent
+
+
+def test_new_reader_is_told_the_match() -> None:
+    """A reader that comes later gets the start, the last frame and, when the match is over, its end."""
+    follower = Follower()
+    assert follower.greeting() == []
+    first = follower.take(ONE, session(4))
+    assert follower.greeting() == first
+    (frame,) = follower.take(ONE, session(5))
+    (end,) = follower.take(ONE, session(5, ENDED))
+    assert follower.greeting() == [first[0], frame, end]
+    assert [b'"match_id":1' in message for message in follower.greeting()] == [True, False, True]
+    assert b'"match_id":2' in follower.take(OTHER, session(1))[0]
+
+
+def test_closed_session_ends_its_match() -> None:
+    """When the account is gone before its end was seen, the match ends, and the next one is followed."""
+    follower = Follower()
+    assert follower.gone() == []
+    follower.take(ONE, session(4))
+    (end,) = follower.gone()
+    assert (msgspec.json.decode(end)["total_frames"], follower.gone()) == (4, [])
+    assert len(follower.take(OTHER, session(1))) == 2
+
+
+async def test_slow_reader_loses_frames_only() -> None:
+    """A reader that is behind misses the oldest frames, and no start and no end."""
+    backlog = Backlog()
+    backlog.put(b'{"type":"match_start"}')
+    for number in range(200):
+        backlog.put(b'{"players":%d}' % number)
+    backlog.put(b'{"type":"match_end"}')
+    got = [await backlog.get() for _ in range(120)]
+    assert got[0] == b'{"type":"match_start"}'
+    assert got[1] == b'{"players":82}'
+    assert got[-2:] == [b'{"players":199}', b'{"type":"match_end"}']
 
 
 @pytest.mark.parametrize("data", [b"", bytes(266), session(1)[:-1]])
 def test_what_is_no_session_is_left_alone(data: bytes) -> None:
     """Other accounts, closed ones and other layouts send nothing."""
-    assert Follower().take(ONE, data) is None
+    assert Follower().take(ONE, data) == []
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +135,7 @@ def arena() -> Iterator[Arena]:
 
 async def test_spectators_get_each_frame(arena: Arena) -> None:
     """Over a real chain, every frame's players arrive in order as JSON, and a second reader begins with the
-    last frame.
+    match's start and its last frame.
     """
     async with (
         Feed(arena.net.ws, port=0) as feed, arena.chain() as chain, aiohttp.ClientSession() as http,
@@ -97,21 +144,24 @@ async def test_spectators_get_each_frame(arena: Arena) -> None:
         playing = asyncio.create_task(arena.played(chain, 5))
         frames: list[Any] = []
         async with asyncio.timeout(60):
+            start = json.loads((await first.receive()).data)
             while len(frames) < 6:
                 frames.append(json.loads((await first.receive()).data))
         made, crank, *_ = await playing
+        assert (start["type"], start["meta"]["session"]) == ("match_start", str(made.session))
         assert frames[0] == frame_object(start_players(2, 20), 32)
         (data,) = await chain.accounts([made.session])
         assert data is not None
         last = frame_object(SessionState.decode(data.data).players, 32)
         assert frames[5] == last
         async with http.ws_connect(feed.url + "any/path") as second, asyncio.timeout(10):
+            assert json.loads((await second.receive()).data) == start
             assert json.loads((await second.receive()).data) == last
             await crank.frames(1)
             assert json.loads((await first.receive()).data) == json.loads((await second.receive()).data) != last
 
 
-async def test_taken_port_is_told() -> None:
+async def test_taken_port() -> None:
     """The message about a port in use names the option to change it."""
     async with Feed("ws://127.0.0.1:9", port=0) as feed:
         port = int(feed.url.rstrip("/").rpartition(":")[2])
@@ -177,6 +227,7 @@ async def test_silent_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.timeout(10), Feed("ws://127.0.0.1:9", rpc=rpc, session=ONE, port=0) as feed,
         aiohttp.ClientSession() as http, http.ws_connect(feed.url) as reader,
     ):  # fmt: skip
+        assert (await reader.receive_json())["type"] == "match_start"
         assert (await reader.receive_json())["stage"] == 32
         frame = 4
         assert (await reader.receive_json())["stage"] == 32

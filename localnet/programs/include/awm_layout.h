@@ -295,7 +295,7 @@ typedef struct PACKED {
     u32 shard_sizes[4]; /* bytes */
     u16 layer_input_scales[16];
     u16 layer_output_scales[16];
-    u8 luts[1024]; /* SiLU, softplus, rsqrt, exp_neg; 256 bytes each */
+    u8 luts[1024]; /* this project's `SIG`, `LOG`, `RSQ`, `EXP`, 256 bytes each (numerics.md): not the SiLU, softplus, rsqrt and exp_neg tables that the prototype keeps under this name */
     u8 num_continuous;
     u16 num_action_states;
     u8 num_binary;
