@@ -24,7 +24,7 @@ from awm_crank.wire import bolt, ids
 from awm_crank.wire.accounts import ACTIVE, InputBuffer, SessionState, peek_inputs, peek_session
 from awm_crank.wire.args import FrameArgs
 from awm_crank.wire.start import start_players
-from awm_crank.wire.transaction import Signer, Template, args_slot
+from awm_crank.wire.transaction import Signer, Template, args_range
 
 _ENTITY = Pubkey.from_bytes(bytes(range(32)))
 _PLAYERS = start_players(1, 2)
@@ -99,7 +99,7 @@ class OurWriter:
 
     def __init__(self, keypair: Keypair, apply: Instruction) -> None:
         self._signer = Signer(bytes(keypair))
-        self._template = Template([apply], self._signer.pubkey, slot=args_slot(0, FrameArgs.LAYOUT.size))
+        self._template = Template([apply], self._signer.pubkey, patch=args_range(0, FrameArgs.LAYOUT.size))
 
     def write(self, frame: FrameArgs, blockhash: bytes) -> bytes:
         """The transaction in base64."""

@@ -20,7 +20,7 @@ from awm_crank.net.rpc import RpcClient
 from awm_crank.wire import bolt, ids, jsonrpc, programs
 from awm_crank.wire.accounts import RECORD_SIZE, SessionState, peek_session
 from awm_crank.wire.args import FrameArgs, Input
-from awm_crank.wire.transaction import Signer, Template, args_slot
+from awm_crank.wire.transaction import Signer, Template, args_range
 
 GROUP = 8
 """Sessions in one batch: 16 inputs, then 8 frames."""
@@ -60,13 +60,13 @@ class _Session:
         self._inputs = [
             Template(
                 [bolt.apply_entity(ids.SUBMIT_INPUT, each.pubkey, place.world, entity, _PAIR, self._input(each, 1))],
-                each.pubkey, slot=args_slot(0, Input.LAYOUT.size), compute_units=_UNITS,
+                each.pubkey, patch=args_range(0, Input.LAYOUT.size), compute_units=_UNITS,
             )
             for each in self._players
         ]  # fmt: skip
         args = self._frame(1)
         apply = bolt.apply_entity(ids.RUN_INFERENCE, writer.pubkey, place.world, entity, ids.SESSION_COMPONENTS, args)
-        self._run = Template([apply], writer.pubkey, slot=args_slot(0, len(args)), compute_units=_UNITS)
+        self._run = Template([apply], writer.pubkey, patch=args_range(0, len(args)), compute_units=_UNITS)
 
     def _input(self, player: Signer, frame: int) -> bytes:
         return Input(player.pubkey, bytes(8), frame).to_binary()

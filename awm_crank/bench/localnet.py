@@ -28,7 +28,7 @@ from ..localnet.rig import EmbeddedLocalnet
 from ..wire import bolt, ids, layouts, programs
 from ..wire.args import FrameArgs, Input, Lifecycle
 from ..wire.start import start_players
-from ..wire.transaction import Signer, Template, args_slot, sign_once
+from ..wire.transaction import Signer, Template, args_range, sign_once
 
 _UNITS = 1_000_000
 _CAPACITY = 256
@@ -80,7 +80,7 @@ class _Match:
             Template(
                 [self._apply(ids.SUBMIT_INPUT, player.pubkey(), _INPUT_COMPONENTS, args)],
                 player.pubkey(),
-                slot=args_slot(0, len(args)),
+                patch=args_range(0, len(args)),
             )
             for player, args in zip(self.players, inputs, strict=True)
         ]
@@ -88,7 +88,7 @@ class _Match:
             Template(
                 [self._apply(ids.RUN_INFERENCE, self.writer.pubkey(), ids.SESSION_COMPONENTS, frame)],
                 self.writer.pubkey(),
-                slot=args_slot(0, len(frame)),
+                patch=args_range(0, len(frame)),
                 compute_units=_UNITS,
             )
         )

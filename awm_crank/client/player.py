@@ -28,7 +28,7 @@ from ..net.sender import DEADLINE_S, batches
 from ..wire import bolt, ids, jsonrpc
 from ..wire.accounts import ACTIVE, ENDED, SessionState, peek_inputs, peek_session
 from ..wire.args import Input
-from ..wire.transaction import Signed, Signer, Template, args_slot
+from ..wire.transaction import Signed, Signer, Template, args_range
 
 _PLAYERS = SessionState.LAYOUT.span("players")
 _PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
@@ -325,7 +325,7 @@ class PlayedSession:
 def _template(player: Pubkey, world: Pubkey, entity: Pubkey) -> Template:
     args = Input(player, bytes(8), 1).to_binary()
     submit = bolt.apply_entity(ids.SUBMIT_INPUT, player, world, entity, _PAIR, args)
-    return Template([submit], player, slot=args_slot(0, _ARGS_SIZE))
+    return Template([submit], player, patch=args_range(0, _ARGS_SIZE))
 
 
 # the names before 0.1.0, for scripts that import them

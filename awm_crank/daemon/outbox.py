@@ -23,7 +23,7 @@ from ..session.events import Refusal
 from ..telemetry.stats import Stats
 from ..wire import bolt, ids
 from ..wire.args import FrameArgs
-from ..wire.transaction import Signed, Template, args_slot
+from ..wire.transaction import Signed, Template, args_range
 from .fault_points import FaultPoints
 from .session import ServedSession
 
@@ -100,7 +100,7 @@ class Outbox:
         instruction = bolt.apply_entity(ids.RUN_INFERENCE, self._me, world, served.entity, ids.SESSION_COMPONENTS, args)
         served.world = world
         served.template = Template(
-            [instruction], self._me, slot=args_slot(0, len(args)), compute_units=_FRAME_COMPUTE_UNITS
+            [instruction], self._me, patch=args_range(0, len(args)), compute_units=_FRAME_COMPUTE_UNITS
         )
         return served.template
 

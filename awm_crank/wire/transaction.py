@@ -89,7 +89,7 @@ class Signed(NamedTuple):
         return binascii.b2a_base64(self.wire, newline=False)
 
 
-class Slot(NamedTuple):
+class PatchRange(NamedTuple):
     """A range of an instruction's data that is patched each time it is signed."""
 
     instruction: int
@@ -97,9 +97,9 @@ class Slot(NamedTuple):
     size: int
 
 
-def args_slot(instruction: int, size: int) -> Slot:
-    """The slot of a World apply's args; `instruction` is its index among those given to the template."""
-    return Slot(instruction, _ARGS_AT, size)
+def args_range(instruction: int, size: int) -> PatchRange:
+    """The range of a World apply's args; `instruction` is its index among those given to the template."""
+    return PatchRange(instruction, _ARGS_AT, size)
 
 
 class Template:
@@ -108,12 +108,12 @@ class Template:
     Args:
         instructions: in order.
         payer: pays the fee, signs first.
-        slot: the range that `sign(args=…)` replaces, None for none.
+        patch: the range that `sign(args=…)` replaces, None for none.
         compute_units: sets the compute limit by an instruction in front; `attempt` needs it.
         unit_price: priority fee in micro-lamports for each unit; 0 leaves the instruction out.
 
     Raises:
-        LayoutError: the transaction is over 1,232 bytes, or the slot is outside its instruction's data.
+        LayoutError: the transaction is over 1,232 bytes, or the range is outside its instruction's data.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Template:
         instructions: Sequence[Instruction],
         payer: Pubkey,
         *,
-        slot: Slot | None = None,
+        patch: PatchRange | None = None,
         compute_units: int | None = None,
         unit_price: int = 0,
     ) -> None:
@@ -139,19 +139,19 @@ class Template:
         if self.size > PACKET_SIZE:
             raise LayoutError("transaction", expected=f"at most {PACKET_SIZE} bytes", found=f"{self.size} bytes")
         self._limit_at = None if compute_units is None else data_at[0][0] + 1
-        self._slot: tuple[int, int] | None = None
-        if slot is not None:
-            start, length = data_at[len(front) + slot.instruction]
-            if slot.offset < 0 or slot.size < 0 or slot.offset + slot.size > length:
-                raise LayoutError("template slot", expected=f"within {length} bytes of instruction data", found=slot)
-            self._slot = (start + slot.offset, slot.size)
+        self._patch: tuple[int, int] | None = None
+        if patch is not None:
+            start, length = data_at[len(front) + patch.instruction]
+            if patch.offset < 0 or patch.size < 0 or patch.offset + patch.size > length:
+                raise LayoutError("template range", expected=f"within {length} bytes of instruction data", found=patch)
+            self._patch = (start + patch.offset, patch.size)
 
     def message(self, blockhash: bytes, args: bytes | None = None, attempt: int = 0) -> bytes:
         """The message to sign.
 
         Args:
             blockhash: 32 bytes.
-            args: the new content of the slot; None keeps the last one.
+            args: the new content of the range; None keeps the last one.
             attempt: added to the compute limit, so that a retry under the same blockhash has other bytes. Identical
                 bytes would be dropped as already processed (reference/practice.md).
 
@@ -163,13 +163,13 @@ class Template:
             raise LayoutError("blockhash", expected="32 bytes", found=f"{len(blockhash)} bytes")
         message[self._blockhash_at : self._blockhash_at + 32] = blockhash
         if args is not None:
-            if self._slot is None or len(args) != self._slot[1]:
+            if self._patch is None or len(args) != self._patch[1]:
                 raise LayoutError(
                     "args of template",
-                    expected="none" if self._slot is None else f"{self._slot[1]} bytes",
+                    expected="none" if self._patch is None else f"{self._patch[1]} bytes",
                     found=f"{len(args)} bytes",
                 )
-            message[self._slot[0] : self._slot[0] + self._slot[1]] = args
+            message[self._patch[0] : self._patch[0] + self._patch[1]] = args
         if self._limit_at is not None and self.compute_units is not None:
             message[self._limit_at : self._limit_at + 4] = _unsigned("compute units", self.compute_units + attempt, 4)
         elif attempt:

@@ -18,7 +18,7 @@ from wire.strategies import KEYS, exactly
 
 from awm_crank.errors import LayoutError
 from awm_crank.wire import bolt, ids, transaction
-from awm_crank.wire.transaction import Signer, Slot, Template, args_slot, sign_once, verify
+from awm_crank.wire.transaction import Signer, PatchRange, Template, args_range, sign_once, verify
 
 SEEDS = [bytes([n]) * 32 for n in (1, 2, 3)]
 KEYPAIRS = [Keypair.from_seed(seed) for seed in SEEDS]
@@ -56,7 +56,7 @@ def test_bytes_are_solders(instructions: list[Instruction], blockhash: bytes, mo
 @given(st.lists(st.tuples(exactly(32), exactly(107)), min_size=1, max_size=4), st.integers(0, 3))
 def test_patched_bytes_are_solders(frames: list[tuple[bytes, bytes]], attempt: int) -> None:
     """A template that is patched again and again gives what building from the start gives."""
-    template = Template([frame_apply(bytes(107))], PAYER, slot=args_slot(0, 107), compute_units=200_000, unit_price=5)
+    template = Template([frame_apply(bytes(107))], PAYER, patch=args_range(0, 107), compute_units=200_000, unit_price=5)
     for blockhash, args in frames:
         signed = template.sign(blockhash, SIGNERS[:1], args, attempt)
         front = [set_compute_unit_limit(200_000 + attempt), set_compute_unit_price(5)]
@@ -68,7 +68,7 @@ def test_patched_bytes_are_solders(frames: list[tuple[bytes, bytes]], attempt: i
 
 def test_retries_are_distinct() -> None:
     """Attempts under one blockhash differ in bytes and signature, and each verifies."""
-    template = Template([frame_apply(bytes(107))], PAYER, slot=args_slot(0, 107), compute_units=200_000)
+    template = Template([frame_apply(bytes(107))], PAYER, patch=args_range(0, 107), compute_units=200_000)
     signed = [template.sign(bytes(32), SIGNERS[:1], b"a" * 107, attempt) for attempt in range(5)]
     assert len({each.wire for each in signed}) == len({each.signature for each in signed}) == 5
     assert all(verify(each.wire, [PAYER]) for each in signed)
@@ -106,17 +106,17 @@ def test_wrong_signers_are_refused() -> None:
 
 
 def test_wrong_parts_are_refused() -> None:
-    """A blockhash or args of another size, or a slot outside the data, is refused."""
-    template = Template([frame_apply(bytes(107))], PAYER, slot=args_slot(0, 107))
+    """A blockhash or args of another size, or a range outside the data, is refused."""
+    template = Template([frame_apply(bytes(107))], PAYER, patch=args_range(0, 107))
     with pytest.raises(LayoutError, match="blockhash; expected 32 bytes, found 31"):
         template.message(bytes(31))
     with pytest.raises(LayoutError, match="args of template; expected 107 bytes, found 106"):
         template.message(bytes(32), bytes(106))
     with pytest.raises(LayoutError, match="expected none, found 3 bytes"):
         Template([frame_apply(b"")], PAYER).message(bytes(32), b"abc")
-    for slot in (Slot(0, 12, 108), Slot(0, -1, 5)):
-        with pytest.raises(LayoutError, match="template slot"):
-            Template([frame_apply(bytes(107))], PAYER, slot=slot)
+    for patch in (PatchRange(0, 12, 108), PatchRange(0, -1, 5)):
+        with pytest.raises(LayoutError, match="template range"):
+            Template([frame_apply(bytes(107))], PAYER, patch=patch)
 
 
 def test_too_large_transactions_are_refused() -> None:
