@@ -241,10 +241,10 @@ async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
         deposit = Deposit.decode(account.data, owner=account.owner, address=account.key)
         instructions.append(deposits.deposit_close(key, entity, deposit.depositor, writer))
         to_writer += (view.hidden.frame - deposit.paid_frames) * deposit.frame_lamports
-    for slot, checkpoint in enumerate(view.checkpoints):
+    for side, checkpoint in enumerate(view.checkpoints):
         if checkpoint is not None:
-            instructions.append(programs.checkpoint_close(key, entity, slot, checkpoint.payer))
-            to_writer += view.lamports[4 + slot] if checkpoint.payer == writer else 0
+            instructions.append(programs.checkpoint_close(key, entity, side, checkpoint.payer))
+            to_writer += view.lamports[4 + side] if checkpoint.payer == writer else 0
     if view.log is not None and view.log_size > FrameLog.LAYOUT.size:
         payer = view.log.ring_payer if view.log.ring_lamports else key
         instructions.append(programs.ring_shrink(key, entity, payer))

@@ -66,7 +66,7 @@ class Collector:
         payers: list[Pubkey | None] = [None, None]
         if hidden.holds and collecting.is_settled(state, now_s):
             # a checkpoint is as large as the model's state: it is read once, in the end
-            checkpoints = await self._read([programs.checkpoint_pda(entity, slot) for slot in (0, 1)])
+            checkpoints = await self._read([programs.checkpoint_pda(entity, side) for side in (0, 1)])
             payers = [None if each is None else Checkpoint.decode_head(each).payer for each in checkpoints]
         found = collecting.Found(
             state,

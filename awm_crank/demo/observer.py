@@ -182,6 +182,6 @@ class Observer:
                     hint="read the crank's log with --keep DIR",
                 )
             await asyncio.sleep(_POLL_S)
-        key = programs.checkpoint_pda(entity, hidden.checkpoint_slot)
+        key = programs.checkpoint_pda(entity, hidden.checkpoint_side)
         (data,) = await self.accounts([key])
         return final_state_sha256(session, hidden, Checkpoint.decode(data, owner=None, address=key))

@@ -231,7 +231,7 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
         raise VerifyError(f"session {snapshot.address} never began", hint="verify it once player 2 has joined")
     held = log.holds()
     finalized = sorted(
-        (each.frame, slot) for slot, each in enumerate(snapshot.checkpoints) if each is not None and each.finalized
+        (each.frame, side) for side, each in enumerate(snapshot.checkpoints) if each is not None and each.finalized
     )
     if session.frame and not log.capacity:
         raise VerifyError(f"session {snapshot.address}: its ring is gone", hint="verify a match file of it instead")
@@ -240,12 +240,12 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
     try:
         _same(session.frame, "hidden state", "frame", session.frame, snapshot.hidden.frame)
         _same(session.frame, "frame log", "total_frames", session.frame, log.total_frames)
-        for _, slot in finalized:
-            _check_checkpoint(snapshot, slot)
+        for _, side in finalized:
+            _check_checkpoint(snapshot, side)
         if held.start <= 1:
             replay = _from_start(snapshot, engine)
         else:
-            usable = [slot for frame, slot in finalized if held.start - 1 <= frame <= session.frame]
+            usable = [side for frame, side in finalized if held.start - 1 <= frame <= session.frame]
             if not usable:
                 raise VerifyError(
                     f"session {snapshot.address}: no finalized checkpoint that the ring still follows",
@@ -258,9 +258,9 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
         for frame in range(start, session.frame + 1):
             if frame > start:
                 replay.step(_record(log, frame), session.max_frames)
-            for checkpoint_frame, slot in finalized:
+            for checkpoint_frame, side in finalized:
                 if checkpoint_frame == frame:
-                    replay.compare_checkpoint(_checkpoint(snapshot, slot), f"checkpoint {'AB'[slot]}")
+                    replay.compare_checkpoint(_checkpoint(snapshot, side), f"checkpoint {'AB'[side]}")
             if progress is not None:
                 progress(frame, session.frame)
         _check_end(snapshot, replay)
@@ -269,20 +269,20 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
     return Verdict(start, replay.frame, replay.chain_hash, None)
 
 
-def _checkpoint(snapshot: Snapshot, slot: int) -> CheckpointAccount:
-    checkpoint = snapshot.checkpoints[slot]
+def _checkpoint(snapshot: Snapshot, side: int) -> CheckpointAccount:
+    checkpoint = snapshot.checkpoints[side]
     assert checkpoint is not None
     return checkpoint
 
 
-def _check_checkpoint(snapshot: Snapshot, slot: int) -> None:
-    """Checks a finalized checkpoint's own hash, entity and slot, and the hidden state's fields about the last one."""
-    checkpoint, hidden, place = _checkpoint(snapshot, slot), snapshot.hidden, f"checkpoint {'AB'[slot]}"
+def _check_checkpoint(snapshot: Snapshot, side: int) -> None:
+    """Checks a finalized checkpoint's own hash, entity and side, and the hidden state's fields about the last one."""
+    checkpoint, hidden, place = _checkpoint(snapshot, side), snapshot.hidden, f"checkpoint {'AB'[side]}"
     frame = checkpoint.frame
     _same(frame, place, "data_hash", sha256(checkpoint.hashed).digest(), checkpoint.data_hash)
     _same(frame, place, "entity", snapshot.session.entity, checkpoint.entity)
-    _same(frame, place, "slot", slot, checkpoint.slot)
-    if hidden.initialized and hidden.checkpoint_slot == slot:
+    _same(frame, place, "side", side, checkpoint.side)
+    if hidden.initialized and hidden.checkpoint_side == side:
         _same(frame, "hidden state", "checkpoint_frame", frame, hidden.checkpoint_frame)
         _same(frame, "hidden state", "checkpoint_hash", checkpoint.data_hash, hidden.checkpoint_hash)
 
@@ -296,8 +296,8 @@ def _from_start(snapshot: Snapshot, engine: Engine) -> Replay:
     return Replay.from_start(engine, snapshot.start_players, session.stage, genesis)
 
 
-def _from_checkpoint(snapshot: Snapshot, slot: int, engine: Engine) -> Replay:
-    checkpoint = _checkpoint(snapshot, slot)
+def _from_checkpoint(snapshot: Snapshot, side: int, engine: Engine) -> Replay:
+    checkpoint = _checkpoint(snapshot, side)
     block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, snapshot.session.stage)
     position = Position(checkpoint.frame, block, checkpoint.chain_hash)
     replay = Replay(Game(engine, engine.load(checkpoint.state), position), (None, None))

@@ -9,7 +9,7 @@ from solders.instruction import Instruction
 
 from ..errors import AwmError, RpcError
 from ..wire import jsonrpc
-from ..wire.transaction import Signed, Signer, Slot, Template
+from ..wire.transaction import PatchRange, Signed, Signer, Template
 from .blockhash import BlockhashKeeper
 from .rpc import RpcClient
 
@@ -61,7 +61,7 @@ class Sender:
             if len(self._templates) > 4096:
                 self._templates.clear()
             template_or_none = self._templates[key] = Template(
-                instructions, self._signer.pubkey, slot=Slot(0, 0, len(data)), compute_units=_COMPUTE_UNITS
+                instructions, self._signer.pubkey, patch=PatchRange(0, 0, len(data)), compute_units=_COMPUTE_UNITS
             )
         return self.sign_template(template_or_none, data)
 

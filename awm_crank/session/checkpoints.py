@@ -143,7 +143,7 @@ class CheckpointWriter:
         else:
             data = self.state[what : what + self._size]
             proto = self._prototype
-            # discriminator, slot, then Borsh: offset u32, bytes
+            # discriminator, side, then Borsh: offset u32, bytes
             body = proto.data[:9] + what.to_bytes(4, "little") + len(data).to_bytes(4, "little") + data
             instruction = Instruction(proto.program_id, body, proto.accounts)
         return Transaction(ticket, point, (instruction,), preflight)

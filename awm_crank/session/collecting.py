@@ -64,9 +64,9 @@ def steps(found: Found, me: Pubkey, world: Pubkey, now_s: float) -> list[Instruc
     elif deposit is not None and found.hidden.frame - deposit.paid_frames >= _DRAW_FRAMES:
         made.append(deposits.deposit_draw(me, entity))
     if is_settled(session, now_s):
-        for slot, payer in enumerate(found.checkpoint_payers):
+        for side, payer in enumerate(found.checkpoint_payers):
             if payer == me:
-                made.append(programs.checkpoint_close(me, entity, slot, me))
+                made.append(programs.checkpoint_close(me, entity, side, me))
         if found.log is not None and found.log.ring_lamports and found.log.ring_payer == me:
             made.append(programs.ring_shrink(me, entity, me))
     return made

@@ -42,7 +42,7 @@ class CheckpointKeeper:
         hidden = opened.hidden
         self._initialized = hidden.initialized
         self._good_frame = hidden.checkpoint_frame
-        self._good_side = hidden.checkpoint_slot if hidden.initialized else 1
+        self._good_side = hidden.checkpoint_side if hidden.initialized else 1
         self._next_frame = self.saved_frame + opened.cadence.interval
 
     @property
@@ -123,7 +123,7 @@ class CheckpointKeeper:
             return not self._initialized
         writer = self._writer
         return hidden.checkpoint_frame == self.saved_frame or (
-            writer is not None and (hidden.checkpoint_frame, hidden.checkpoint_slot) == (writer.frame, writer.side)
+            writer is not None and (hidden.checkpoint_frame, hidden.checkpoint_side) == (writer.frame, writer.side)
         )
 
     def seen(self, hidden: HiddenState) -> None:
@@ -132,7 +132,7 @@ class CheckpointKeeper:
             return
         effects, writer = self._effects, self._writer
         self._initialized, self._comparisons, self._pause_until = True, 0, 0
-        self._good_frame, self._good_side = hidden.checkpoint_frame, hidden.checkpoint_slot
+        self._good_frame, self._good_side = hidden.checkpoint_frame, hidden.checkpoint_side
         self._next_frame = hidden.checkpoint_frame + self._opened.cadence.interval
         effects.counters.checkpoints += 1
         effects.log("debug", "checkpoint finalized", frame=hidden.checkpoint_frame)

@@ -82,7 +82,7 @@ def locate_saved(accounts: dict[Role, bytes | None], saved: tuple[Position, byte
 
 
 def _role(hidden: HiddenState) -> Role:
-    return "checkpoint_b" if hidden.checkpoint_slot else "checkpoint_a"
+    return "checkpoint_b" if hidden.checkpoint_side else "checkpoint_a"
 
 
 def _vanished(accounts: dict[Role, bytes | None], hidden: HiddenState) -> bool:
@@ -92,7 +92,7 @@ def _vanished(accounts: dict[Role, bytes | None], hidden: HiddenState) -> bool:
 
 
 def _good_checkpoint(accounts: dict[Role, bytes | None], hidden: HiddenState) -> Checkpoint:
-    name = "AB"[hidden.checkpoint_slot]
+    name = "AB"[hidden.checkpoint_side]
     what = f"checkpoint {name} of {hidden.entity}"
     data = accounts[_role(hidden)]
     if data is None:

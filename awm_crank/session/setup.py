@@ -63,23 +63,23 @@ def missing(
         if in_rollup
         else (on_chain, programs.checkpoint_grow)
     )
-    for slot, role in enumerate(_CHECKPOINTS):
+    for side, role in enumerate(_CHECKPOINTS):
         data = accounts[role]
         target = layouts.CHECKPOINT.size + state_size
         length = len(data) if data else 0
         if not length:
-            create.append(make(writer, entity, slot, state_size))
+            create.append(make(writer, entity, side, state_size))
             length = min(target, programs.GROWTH)
         else:
             size = int.from_bytes(layouts.CHECKPOINT.cut(data or b"", "data_size"), "little")
             if size != state_size:
                 raise AccountError(
-                    f"checkpoint {'AB'[slot]} of {entity}",
+                    f"checkpoint {'AB'[side]} of {entity}",
                     expected=f"a state of {state_size} bytes, as the model has",
                     found=f"{size} bytes",
                     hint="end the session; it was prepared for another model",
                 )
-        steps += [grow(writer, entity, slot)] * _growths(length, target)
+        steps += [grow(writer, entity, side)] * _growths(length, target)
     data = accounts["log"]
     log = FrameLog.decode_head(data or b"", address=entity)
     if not log.capacity:

@@ -30,10 +30,10 @@ def deposit(depositor: Pubkey, entity: Pubkey, lamports: int, frame_lamports: in
     return _HIDDEN.build("deposit", {"depositor": depositor, **_session(entity)}, lamports, frame_lamports)
 
 
-def checkpoint_create_deposited(writer: Pubkey, entity: Pubkey, slot: int, data_size: int) -> Instruction:
+def checkpoint_create_deposited(writer: Pubkey, entity: Pubkey, side: int, data_size: int) -> Instruction:
     """As `programs.checkpoint_create`; the deposit pays, for the account's full size."""
-    accounts = {"writer": writer, **_session(entity), "checkpoint": checkpoint_pda(entity, slot)}
-    return _HIDDEN.build("checkpoint_create_deposited", accounts, slot, data_size)
+    accounts = {"writer": writer, **_session(entity), "checkpoint": checkpoint_pda(entity, side)}
+    return _HIDDEN.build("checkpoint_create_deposited", accounts, side, data_size)
 
 
 def ring_fund(writer: Pubkey, entity: Pubkey, capacity: int) -> Instruction:

@@ -29,11 +29,11 @@ _SHARD = load("weight_shard")
 
 
 @lru_cache(maxsize=8192)
-def checkpoint_pda(entity: Pubkey, slot: int) -> Pubkey:
-    """The address of a session's checkpoint account; slot 0 (A) or 1 (B). Raises LayoutError for another slot."""
-    if slot not in (0, 1):
-        raise LayoutError("checkpoint slot", expected="0 or 1", found=slot)
-    return Pubkey.find_program_address([SEEDS["checkpoint"], bytes(entity), bytes((slot,))], ids.HIDDEN_STATE)[0]
+def checkpoint_pda(entity: Pubkey, side: int) -> Pubkey:
+    """The address of a session's checkpoint account; side 0 (A) or 1 (B). Raises LayoutError for another side."""
+    if side not in (0, 1):
+        raise LayoutError("checkpoint side", expected="0 or 1", found=side)
+    return Pubkey.find_program_address([SEEDS["checkpoint"], bytes(entity), bytes((side,))], ids.HIDDEN_STATE)[0]
 
 
 def receipt_pda(program: Pubkey, entity: Pubkey) -> Pubkey:
@@ -79,27 +79,27 @@ def pin_cartridge(writer: Pubkey, entity: Pubkey, model: Pubkey) -> Instruction:
     return _HIDDEN.build("pin_cartridge", accounts)
 
 
-def checkpoint_create(writer: Pubkey, entity: Pubkey, slot: int, data_size: int) -> Instruction:
+def checkpoint_create(writer: Pubkey, entity: Pubkey, side: int, data_size: int) -> Instruction:
     """Creates a checkpoint account of up to 10,240 bytes for `data_size` bytes of recurrent state; `writer` pays."""
     accounts = {
         "writer": writer,
         "hidden_state": _hidden(entity),
         "session_state": _session(entity),
-        "checkpoint": checkpoint_pda(entity, slot),
+        "checkpoint": checkpoint_pda(entity, side),
     }
-    return _HIDDEN.build("checkpoint_create", accounts, slot, data_size)
+    return _HIDDEN.build("checkpoint_create", accounts, side, data_size)
 
 
-def checkpoint_grow(writer: Pubkey, entity: Pubkey, slot: int) -> Instruction:
+def checkpoint_grow(writer: Pubkey, entity: Pubkey, side: int) -> Instruction:
     """Grows a checkpoint account by at most 10,240 bytes."""
-    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
-    return _HIDDEN.build("checkpoint_grow", accounts, slot)
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, side)}
+    return _HIDDEN.build("checkpoint_grow", accounts, side)
 
 
 def checkpoint_begin(
     writer: Pubkey,
     entity: Pubkey,
-    slot: int,
+    side: int,
     frame: int,
     inputs: bytes,
     players: bytes,
@@ -107,37 +107,37 @@ def checkpoint_begin(
     chain_hash: bytes,
 ) -> Instruction:
     """Opens a checkpoint of frame `frame`, with that frame's inputs (16), players (64), feedback (16) and hash (32)."""
-    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
-    return _HIDDEN.build("checkpoint_begin", accounts, slot, frame, inputs, players, feedback, chain_hash)
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, side)}
+    return _HIDDEN.build("checkpoint_begin", accounts, side, frame, inputs, players, feedback, chain_hash)
 
 
-def checkpoint_write(writer: Pubkey, entity: Pubkey, slot: int, offset: int, data: bytes) -> Instruction:
+def checkpoint_write(writer: Pubkey, entity: Pubkey, side: int, offset: int, data: bytes) -> Instruction:
     """Writes bytes of the recurrent state; `offset` counts within it."""
-    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, slot)}
-    return _HIDDEN.build("checkpoint_write", accounts, slot, offset, data)
+    accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, side)}
+    return _HIDDEN.build("checkpoint_write", accounts, side, offset, data)
 
 
-def checkpoint_finalize(writer: Pubkey, entity: Pubkey, slot: int, data_hash: bytes) -> Instruction:
+def checkpoint_finalize(writer: Pubkey, entity: Pubkey, side: int, data_hash: bytes) -> Instruction:
     """Makes the program hash the checkpoint; the result must be `data_hash` (32 bytes)."""
     accounts = {
         "writer": writer,
         "hidden_state": _hidden(entity),
-        "checkpoint": checkpoint_pda(entity, slot),
+        "checkpoint": checkpoint_pda(entity, side),
         "frame_log": _log(entity),
     }
-    return _HIDDEN.build("checkpoint_finalize", accounts, slot, data_hash)
+    return _HIDDEN.build("checkpoint_finalize", accounts, side, data_hash)
 
 
-def checkpoint_close(signer: Pubkey, entity: Pubkey, slot: int, payer: Pubkey) -> Instruction:
+def checkpoint_close(signer: Pubkey, entity: Pubkey, side: int, payer: Pubkey) -> Instruction:
     """Closes a checkpoint of a settled session. The lamports go to `payer`, who paid for it. Anyone may sign."""
     accounts = {
         "signer": signer,
         "hidden_state": _hidden(entity),
         "session_state": _session(entity),
-        "checkpoint": checkpoint_pda(entity, slot),
+        "checkpoint": checkpoint_pda(entity, side),
         "payer": payer,
     }
-    return _HIDDEN.build("checkpoint_close", accounts, slot)
+    return _HIDDEN.build("checkpoint_close", accounts, side)
 
 
 def close_hidden_state(signer: Pubkey, entity: Pubkey, payer: Pubkey | None = None) -> Instruction:

@@ -39,25 +39,25 @@ def ephemeral_cost(size: int) -> int:
     return (size + _OVERHEAD) * LAMPORTS_PER_BYTE
 
 
-def checkpoint_create_ephemeral(writer: Pubkey, entity: Pubkey, slot: int, data_size: int) -> Instruction:
+def checkpoint_create_ephemeral(writer: Pubkey, entity: Pubkey, side: int, data_size: int) -> Instruction:
     """Creates a checkpoint in a rollup, up to 10,240 bytes of it; the hidden state pays."""
-    return _HIDDEN.build("checkpoint_create_ephemeral", _ephemeral("writer", writer, entity, slot), slot, data_size)
+    return _HIDDEN.build("checkpoint_create_ephemeral", _ephemeral("writer", writer, entity, side), side, data_size)
 
 
-def checkpoint_grow_ephemeral(writer: Pubkey, entity: Pubkey, slot: int) -> Instruction:
+def checkpoint_grow_ephemeral(writer: Pubkey, entity: Pubkey, side: int) -> Instruction:
     """Grows a checkpoint in a rollup by 10,240 bytes at most; nothing at full size."""
-    return _HIDDEN.build("checkpoint_grow_ephemeral", _ephemeral("writer", writer, entity, slot), slot)
+    return _HIDDEN.build("checkpoint_grow_ephemeral", _ephemeral("writer", writer, entity, side), side)
 
 
-def checkpoint_close_ephemeral(signer: Pubkey, entity: Pubkey, slot: int) -> Instruction:
+def checkpoint_close_ephemeral(signer: Pubkey, entity: Pubkey, side: int) -> Instruction:
     """Closes a checkpoint in a rollup, of an ended session; the hidden state gets its lamports back."""
-    accounts = {**_ephemeral("signer", signer, entity, slot), "session_state": component_pda(ids.SESSION_STATE, entity)}
-    return _HIDDEN.build("checkpoint_close_ephemeral", accounts, slot)
+    accounts = {**_ephemeral("signer", signer, entity, side), "session_state": component_pda(ids.SESSION_STATE, entity)}
+    return _HIDDEN.build("checkpoint_close_ephemeral", accounts, side)
 
 
-def _ephemeral(role: str, signer: Pubkey, entity: Pubkey, slot: int) -> dict[str, Pubkey]:
+def _ephemeral(role: str, signer: Pubkey, entity: Pubkey, side: int) -> dict[str, Pubkey]:
     hidden = component_pda(ids.HIDDEN_STATE, entity)
-    return {role: signer, "hidden_state": hidden, "checkpoint": checkpoint_pda(entity, slot)}
+    return {role: signer, "hidden_state": hidden, "checkpoint": checkpoint_pda(entity, side)}
 
 
 def delegate(

@@ -132,7 +132,7 @@ class HiddenState(Account, frozen=True, gc=False):
     feedback: bytes  # of `frame`
     checkpoint_frame: int  # frame of the last finalized checkpoint
     checkpoint_hash: bytes  # its data_hash
-    checkpoint_slot: int  # 0..1; 0 A, 1 B
+    checkpoint_side: int  # 0..1; 0 A, 1 B
     payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
     cartridge_hash: bytes  # SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
     holds: int  # bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first
@@ -227,7 +227,7 @@ class Checkpoint(TailAccount, frozen=True, gc=False):
 
     LAYOUT: ClassVar[Layout] = layouts.CHECKPOINT
     entity: Pubkey
-    slot: int  # 0..1; 0 A, 1 B
+    side: int  # 0..1; 0 A, 1 B
     finalized: bool
     reserved: int  # reserved, 0
     data_size: int  # bytes of recurrent state

@@ -26,7 +26,7 @@ class MiniCrank:
         self, net: Chain, writer: Keypair, world: Pubkey, accounts: session.SessionAccounts, engine: ReferenceEngine
     ) -> None:
         self.net, self.writer, self.world, self.accounts, self.engine = net, writer, world, accounts, engine
-        self.slot = 0
+        self.side = 0
 
     async def open(self, capacity: int = 256) -> None:
         """Claims the session, and makes the ring and both checkpoint accounts."""
@@ -44,9 +44,9 @@ class MiniCrank:
         grows = [programs.ring_grow(key, entity, capacity)] * -(-RECORD_SIZE * capacity // programs.GROWTH)
         await self.net.send(grows, self.writer)
         data_size = self.engine.state_size
-        for slot in (0, 1):
-            grows = [programs.checkpoint_grow(key, entity, slot)] * (data_size // programs.GROWTH + 1)
-            await self.net.send([programs.checkpoint_create(key, entity, slot, data_size), *grows], self.writer)
+        for side in (0, 1):
+            grows = [programs.checkpoint_grow(key, entity, side)] * (data_size // programs.GROWTH + 1)
+            await self.net.send([programs.checkpoint_create(key, entity, side, data_size), *grows], self.writer)
 
     async def frames(self, count: int) -> None:
         """Writes this many frames, and holds a player's last input where no new one came."""
@@ -89,18 +89,18 @@ class MiniCrank:
         )
 
     async def checkpoint(self) -> None:
-        """Writes and finalizes a checkpoint of the current frame, in the free slot."""
-        key, entity, slot = self.writer.pubkey(), self.accounts.entity, self.slot
+        """Writes and finalizes a checkpoint of the current frame, on the free side."""
+        key, entity, side = self.writer.pubkey(), self.accounts.entity, self.side
         data = self.engine.dump(self.state)
         block = self.block
         head = self.frame.to_bytes(4, "little") + block[80:96] + block[:80] + self.chain_hash + bytes(4)
         begin = programs.checkpoint_begin(
-            key, entity, slot, self.frame, block[80:96], block[:64], block[64:80], self.chain_hash
+            key, entity, side, self.frame, block[80:96], block[:64], block[64:80], self.chain_hash
         )
         await self.net.send([begin], self.writer)
         for at in range(0, len(data), 900):
-            write = programs.checkpoint_write(key, entity, slot, at, data[at : at + 900])
+            write = programs.checkpoint_write(key, entity, side, at, data[at : at + 900])
             await self.net.send([write], self.writer)
-        finalize = programs.checkpoint_finalize(key, entity, slot, sha256(head + data).digest())
+        finalize = programs.checkpoint_finalize(key, entity, side, sha256(head + data).digest())
         await self.net.send([compute_unit_limit(1_400_000), finalize], self.writer)
-        self.slot = 1 - slot
+        self.side = 1 - side

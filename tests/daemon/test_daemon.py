@@ -48,7 +48,7 @@ async def test_a_match(place: Place) -> None:
     assert time.monotonic() - began >= 149 / 60
     view = await place.when(match, finished)
     assert records(view) == expected_records(lasting(), view, 150)
-    checkpoint = view.checkpoints[view.hidden.checkpoint_slot if view.hidden else 0]
+    checkpoint = view.checkpoints[view.hidden.checkpoint_side if view.hidden else 0]
     assert checkpoint is not None
     assert checkpoint.frame == 150
     await until(lambda: bool(crank.lines("released")))
@@ -315,7 +315,7 @@ async def test_end_by_a_player(place: Place) -> None:
     await session.end(place.chain, place.players[1], place.world, match.session)
     view = await place.when(match, finished)
     assert view.hidden is not None
-    checkpoint = view.checkpoints[view.hidden.checkpoint_slot]
+    checkpoint = view.checkpoints[view.hidden.checkpoint_side]
     assert checkpoint is not None
     assert final_state_sha256(checkpoint.frame, view.session.players, checkpoint.state, view.hidden.feedback)
 

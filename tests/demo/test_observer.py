@@ -103,7 +103,7 @@ def final(**changes: Any) -> tuple[SessionState, HiddenState, Checkpoint]:
     hidden = HiddenState(
         num_layers=2, d_inner=256, d_state=16, data_size=5, frame=9, initialized=True, entity=ENTITY, writer=zero,
         epoch=1, chain_hash=bytes(32), feedback=feedback, checkpoint_frame=9,
-        checkpoint_hash=hashlib.sha256(good.hashed).digest(), checkpoint_slot=1, payer=zero,
+        checkpoint_hash=hashlib.sha256(good.hashed).digest(), checkpoint_side=1, payer=zero,
         cartridge_hash=bytes(32), holds=2, bolt_metadata=zero,
     )  # fmt: skip
     return session(9, ENDED), hidden, msgspec.structs.replace(good, **changes)

@@ -103,11 +103,11 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
         if frame in checkpoints:
             saved[frame] = (engine.dump(state), block, chain_hash)
     accounts: list[Checkpoint | None] = []
-    for slot, frame in enumerate(checkpoints):
+    for side, frame in enumerate(checkpoints):
         if frame:
             data, at, hashed = saved[frame]
             parts: dict[str, Any] = {"frame": frame, "inputs": at[80:96], "players": at[:64], "feedback": at[64:80]}
-            empty = Checkpoint(entity=entity, slot=slot, finalized=True, reserved=0, data_size=len(data), payer=writer,
+            empty = Checkpoint(entity=entity, side=side, finalized=True, reserved=0, data_size=len(data), payer=writer,
                                data_hash=bytes(32), chain_hash=hashed, reserved2=0, state=data, **parts)  # fmt: skip
             accounts.append(seal(empty))
         else:

@@ -153,8 +153,8 @@ class FakeChain:
     def log(self) -> FrameLog:
         return FrameLog.decode(self.accounts["log"] or b"")
 
-    def checkpoint(self, slot: int) -> Checkpoint:
-        return Checkpoint.decode(self.accounts[_slot(slot)] or b"")
+    def checkpoint(self, side: int) -> Checkpoint:
+        return Checkpoint.decode(self.accounts[_side(side)] or b"")
 
     def put(self, role: Role, **changes: Any) -> None:
         view: Any = {
@@ -289,12 +289,12 @@ class FakeChain:
             head = Checkpoint(
                 ENTITY, args[0], False, 0, size, bytes(32), ME, 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
             ).encode()
-            self.accounts[_slot(args[0])] = head + bytes(min(size, 10_240 - len(head)))
+            self.accounts[_side(args[0])] = head + bytes(min(size, 10_240 - len(head)))
             self.put("hidden", data_size=size)
         elif name == "checkpoint_grow":
-            account = self.accounts[_slot(args[0])] or b""
+            account = self.accounts[_side(args[0])] or b""
             size = layouts.CHECKPOINT.size + self.hidden.data_size
-            self.accounts[_slot(args[0])] = account + bytes(min(10_240, size - len(account)))
+            self.accounts[_side(args[0])] = account + bytes(min(10_240, size - len(account)))
         else:
             return self._checkpoint(name, args, changed)
         return None
@@ -303,30 +303,30 @@ class FakeChain:
         return FrameLog.decode_head(self.accounts["log"] or b"").capacity
 
     def _checkpoint(self, name: str, args: bytes, changed: list[Role]) -> int | None:
-        hidden, slot = self.hidden, args[0]
-        account = self.accounts[_slot(slot)] or b""
+        hidden, side = self.hidden, args[0]
+        account = self.accounts[_side(side)] or b""
         head = layouts.CHECKPOINT.size
         if len(account) < head:
             return Code.INVALID_ACCOUNT
         if name == "checkpoint_begin":
-            if hidden.initialized and hidden.checkpoint_slot == slot:
+            if hidden.initialized and hidden.checkpoint_side == side:
                 return Code.CHECKPOINT_ACTIVE
             self.put(
-                _slot(slot), finalized=False, frame=int.from_bytes(args[1:5], "little"), inputs=args[5:21],
+                _side(side), finalized=False, frame=int.from_bytes(args[1:5], "little"), inputs=args[5:21],
                 players=args[21:85], feedback=args[85:101], chain_hash=args[101:133],
             )  # fmt: skip
         elif name == "checkpoint_write":
             if account[41]:
                 return Code.CHECKPOINT_FINALIZED
             at, data = int.from_bytes(args[1:5], "little"), args[9:]
-            self.accounts[_slot(slot)] = account[: head + at] + data + account[head + at + len(data) :]
+            self.accounts[_side(side)] = account[: head + at] + data + account[head + at + len(data) :]
         elif name == "checkpoint_finalize":
-            checkpoint = self.checkpoint(slot)
+            checkpoint = self.checkpoint(side)
             if sha256(checkpoint.hashed).digest() != args[1:]:
                 return Code.HASH_MISMATCH
-            self.put(_slot(slot), finalized=True, data_hash=args[1:])
+            self.put(_side(side), finalized=True, data_hash=args[1:])
             self.put(
-                "hidden", initialized=True, checkpoint_slot=slot, checkpoint_frame=checkpoint.frame,
+                "hidden", initialized=True, checkpoint_side=side, checkpoint_frame=checkpoint.frame,
                 checkpoint_hash=args[1:],
             )  # fmt: skip
             changed.append("hidden")
@@ -335,8 +335,8 @@ class FakeChain:
         return None
 
 
-def _slot(slot: int) -> Role:
-    return "checkpoint_b" if slot else "checkpoint_a"
+def _side(side: int) -> Role:
+    return "checkpoint_b" if side else "checkpoint_a"
 
 
 def _discriminators() -> dict[bytes, str]:

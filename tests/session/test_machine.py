@@ -299,7 +299,7 @@ def test_crash_in_a_checkpoint() -> None:
     second = begin(chain, FakeEngine(state_size=20_000), now=10_000_000 * MS, chunks_per_frame=4)
     assert second.machine.frame == 86
     second.play(30)
-    assert chain.hidden.checkpoint_slot == 1
+    assert chain.hidden.checkpoint_side == 1
     assert chain.hidden.checkpoint_frame > 80
 
 

@@ -495,4 +495,4 @@ def test_vanished_checkpoints(seen: bool, refused: int) -> None:
     assert chain.hidden.checkpoint_frame >= 200
     assert script.said("checkpoints have vanished: making them again")
     assert chain.session.frame == 300
-    assert chain.checkpoint(chain.hidden.checkpoint_slot).finalized
+    assert chain.checkpoint(chain.hidden.checkpoint_side).finalized

@@ -85,7 +85,7 @@ def test_in_a_rollup() -> None:
     plan = setup.missing(
         chain.accounts, writer=ME, entity=ENTITY, state_size=50_000, cadence=CADENCE, in_rollup=True
     )  # fmt: skip
-    made = [rollup.checkpoint_create_ephemeral(ME, ENTITY, slot, 50_000) for slot in (0, 1)]
+    made = [rollup.checkpoint_create_ephemeral(ME, ENTITY, side, 50_000) for side in (0, 1)]
     assert plan == [tuple(made)]
     assert setup.cost(50_000, 300, in_rollup=True) == 0
     chain.join()

@@ -107,7 +107,7 @@ class Sequence:
         self.entity, self.epoch = entity, 0
         accounts = [self.match.at(program) for program in COMPONENTS]
         accounts += [programs.receipt_pda(program, entity) for program in COMPONENTS]
-        accounts += [programs.checkpoint_pda(entity, slot) for slot in (0, 1)] + [deposits.deposit_pda(entity)]
+        accounts += [programs.checkpoint_pda(entity, side) for side in (0, 1)] + [deposits.deposit_pda(entity)]
         for at in accounts[:4]:
             for seed_ in (b"delegation", b"delegation-metadata"):
                 accounts.append(Pubkey.find_program_address([seed_, bytes(at)], ids.DELEGATION)[0])
@@ -315,10 +315,10 @@ class Sequence:
                     self.try_("initialize", bolt.initialize_component(stranger, e, program), "stranger")
             self.try_("end", self.match.lifecycle(2, self.keys["stranger"]), "stranger")
         self.chain.warp(70_000)
-        for slot in (0, 1):
-            if data := self.chain.data(programs.checkpoint_pda(e, slot)):
+        for side in (0, 1):
+            if data := self.chain.data(programs.checkpoint_pda(e, side)):
                 payer = Pubkey.from_bytes(layouts.CHECKPOINT.cut(data, "payer"))
-                self.try_("checkpoint_close", programs.checkpoint_close(stranger, e, slot, payer), "stranger")
+                self.try_("checkpoint_close", programs.checkpoint_close(stranger, e, side, payer), "stranger")
         hidden = self.match.data(ids.HIDDEN_STATE)
         if data := self.chain.data(deposits.deposit_pda(e)):
             owner = Pubkey.from_bytes(layouts.DEPOSIT.cut(data, "depositor"))

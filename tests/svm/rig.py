@@ -328,12 +328,12 @@ class Session:
         for _ in range(-(-capacity * RECORD_SIZE // 10_240)):
             self.chain.ok(programs.ring_grow(self.w, self.entity, capacity), signers=[self.writer])
 
-    def create_checkpoint(self, slot: int, size: int) -> Pubkey:
+    def create_checkpoint(self, side: int, size: int) -> Pubkey:
         """Makes a checkpoint account of full size."""
-        self.chain.ok(programs.checkpoint_create(self.w, self.entity, slot, size), signers=[self.writer])
+        self.chain.ok(programs.checkpoint_create(self.w, self.entity, side, size), signers=[self.writer])
         for _ in range(-(-(layouts.CHECKPOINT.size + size) // 10_240) - 1):
-            self.chain.ok(programs.checkpoint_grow(self.w, self.entity, slot), signers=[self.writer])
-        return programs.checkpoint_pda(self.entity, slot)
+            self.chain.ok(programs.checkpoint_grow(self.w, self.entity, side), signers=[self.writer])
+        return programs.checkpoint_pda(self.entity, side)
 
     def settle(self) -> None:
         """Ends the match by player 1, and lets its challenge time pass."""
@@ -351,25 +351,25 @@ class Session:
         )
         return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
 
-    def begin(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:
+    def begin(self, side: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:
         """A checkpoint_begin instruction."""
-        return programs.checkpoint_begin(self.w, self.entity, slot, *header)
+        return programs.checkpoint_begin(self.w, self.entity, side, *header)
 
-    def write_checkpoint(self, slot: int, header: tuple[int, bytes, bytes, bytes, bytes], data: bytes) -> bytes:
+    def write_checkpoint(self, side: int, header: tuple[int, bytes, bytes, bytes, bytes], data: bytes) -> bytes:
         """Begins a checkpoint, writes all chunks, and returns the hash to finalize with."""
-        self.chain.ok(self.begin(slot, header), signers=[self.writer])
+        self.chain.ok(self.begin(side, header), signers=[self.writer])
         for at in range(0, len(data), 800):
-            chunk = programs.checkpoint_write(self.w, self.entity, slot, at, data[at : at + 800])
+            chunk = programs.checkpoint_write(self.w, self.entity, side, at, data[at : at + 800])
             self.chain.ok(chunk, signers=[self.writer])
         frame, *rest = header
         return hashlib.sha256(frame.to_bytes(4, "little") + b"".join(rest) + bytes(4) + data).digest()
 
-    def finalize(self, slot: int, digest: bytes) -> Instruction:
+    def finalize(self, side: int, digest: bytes) -> Instruction:
         """A checkpoint_finalize instruction."""
-        return programs.checkpoint_finalize(self.w, self.entity, slot, digest)
+        return programs.checkpoint_finalize(self.w, self.entity, side, digest)
 
-    def checkpoint(self, slot: int, data: bytes) -> bytes:
+    def checkpoint(self, side: int, data: bytes) -> bytes:
         """Makes a finalized checkpoint of the current frame, and returns its hash."""
-        digest = self.write_checkpoint(slot, self.header(), data)
-        self.chain.ok(self.finalize(slot, digest), signers=[self.writer])
+        digest = self.write_checkpoint(side, self.header(), data)
+        self.chain.ok(self.finalize(side, digest), signers=[self.writer])
         return digest

@@ -1,4 +1,4 @@
-"""Checkpoints in two slots are grown, written in chunks and finalized on chain,
+"""Checkpoints on two sides are grown, written in chunks and finalized on chain,
 and the last good one is never harmed.
 """
 
@@ -19,16 +19,16 @@ STATE = random.Random(1).randbytes(SIZE)
 
 @pytest.fixture
 def ready(session: Session) -> Session:
-    """A session with three frames and both slots at full size."""
-    for slot in range(2):
-        session.create_checkpoint(slot, SIZE)
+    """A session with three frames and both sides at full size."""
+    for side in range(2):
+        session.create_checkpoint(side, SIZE)
     for _ in range(3):
         session.step()
     return session
 
 
 def header_fields(s: Session) -> tuple[bool, int, bytes, int]:
-    """initialized, checkpoint frame, hash and slot of the hidden-state header."""
+    """initialized, checkpoint frame, hash and side of the hidden-state header."""
     data = s.data(ids.HIDDEN_STATE)
     return bool(data[21]), int.from_bytes(data[138:142], "little"), data[142:174], data[174]
 
@@ -36,14 +36,14 @@ def header_fields(s: Session) -> tuple[bool, int, bytes, int]:
 def test_slots_in_turn(ready: Session) -> None:
     """Slots A, B and A are finalized in turn. Header and account agree, and the bytes are the state."""
     frame = 3
-    for slot in (0, 1, 0):
-        digest = ready.checkpoint(slot, STATE[slot:] + STATE[:slot])
-        account = ready.chain.data(programs.checkpoint_pda(ready.entity, slot))
+    for side in (0, 1, 0):
+        digest = ready.checkpoint(side, STATE[side:] + STATE[:side])
+        account = ready.chain.data(programs.checkpoint_pda(ready.entity, side))
         assert len(account) == 248 + SIZE
-        assert (account[40], account[41]) == (slot, 1)
+        assert (account[40], account[41]) == (side, 1)
         assert account[48:80] == hashlib.sha256(account[112:]).digest() == digest
-        assert account[248:] == STATE[slot:] + STATE[:slot]
-        assert header_fields(ready) == (True, frame, digest, slot)
+        assert account[248:] == STATE[side:] + STATE[:side]
+        assert header_fields(ready) == (True, frame, digest, side)
         ready.step()
         frame += 1
 
@@ -59,9 +59,9 @@ def test_creation_and_growth(chain: Chain, session: Session) -> None:
         chain.ok(programs.checkpoint_grow(s.w, s.entity, 1), signers=[s.writer])
     assert int.from_bytes(s.data(ids.HIDDEN_STATE)[13:17], "little") == SIZE
     chain.refused(Error.AlreadyCreated, programs.checkpoint_create(s.w, s.entity, 1, SIZE), signers=[s.writer])
-    for slot, size in ((2, SIZE), (0, 0), (0, 2_700_000)):
+    for side, size in ((2, SIZE), (0, 0), (0, 2_700_000)):
         ix = programs.checkpoint_create(s.w, s.entity, 0, size)
-        data = bytes([*ix.data[:8], slot, *ix.data[9:]])
+        data = bytes([*ix.data[:8], side, *ix.data[9:]])
         ix = type(ix)(ix.program_id, data, ix.accounts)
         chain.refused(Error.OutOfRange, ix, signers=[s.writer])
     chain.refused(Error.WriterMismatch, programs.checkpoint_create(s.p1, s.entity, 0, SIZE), signers=[s.player1])

@@ -30,15 +30,15 @@ def test_all_rent_returns(chain: Chain) -> None:
     s.grow_ring(256)
     s.claim()
     s.pin()
-    for slot in range(2):
-        s.create_checkpoint(slot, 30_000)
+    for side in range(2):
+        s.create_checkpoint(side, 30_000)
     s.step()
     s.checkpoint(0, bytes(30_000))
     chain.ok(s.lifecycle(2, s.player2), signers=[s.player2])
     chain.warp(CHALLENGE_S)
     assert before[2] - chain.lamports(s.w) == 2 * rent(30_248) + 256 * RECORD_SIZE * 6960
-    for slot, signer in ((0, s.writer), (1, s.player2)):
-        ix = programs.checkpoint_close(signer.pubkey(), s.entity, slot, s.w)
+    for side, signer in ((0, s.writer), (1, s.player2)):
+        ix = programs.checkpoint_close(signer.pubkey(), s.entity, side, s.w)
         chain.ok(ix, signers=[signer])
     chain.ok(programs.ring_shrink(s.p1, s.entity, s.w), signers=[s.player1])
     assert len(s.data(ids.FRAME_LOG)) == 184

@@ -182,8 +182,8 @@ def test_ephemeral_checkpoints(chain: Chain) -> None:
     good = rollup.checkpoint_create_ephemeral(session.w, session.entity, 0, 9000)
     theirs = rollup.checkpoint_create_ephemeral(session.p1, session.entity, 0, 9000)
     chain.refused(Error.WriterMismatch, theirs, signers=[session.player1])
-    for slot, size in ((0, 0), (0, 2_699_785), (1, 2**32 - 1)):
-        wrong = rollup.checkpoint_create_ephemeral(session.w, session.entity, slot, size)
+    for side, size in ((0, 0), (0, 2_699_785), (1, 2**32 - 1)):
+        wrong = rollup.checkpoint_create_ephemeral(session.w, session.entity, side, size)
         chain.refused(Error.OutOfRange, wrong, signers=[session.writer])
     for place, key in ((2, session.at(ids.FRAME_LOG)), (3, ids.WORLD), (4, ids.WORLD)):
         chain.refused(Error.InvalidAccount, exchanged(good, place, key), signers=[session.writer])

@@ -165,9 +165,9 @@ def test_deposit_pays_for_all(chain: Chain) -> None:
     before, player = chain.lamports(session.w), chain.lamports(session.p1)
     amount = 2 * (128 + 30_248) * 6960 + 256 * 96 * 6960 + 10 * price
     chain.ok(deposits.deposit(session.p1, session.entity, amount, price), signers=[session.player1])
-    for slot in (0, 1):
-        create = deposits.checkpoint_create_deposited(session.w, session.entity, slot, 30_000)
-        grow = programs.checkpoint_grow(session.w, session.entity, slot)
+    for side in (0, 1):
+        create = deposits.checkpoint_create_deposited(session.w, session.entity, side, 30_000)
+        grow = programs.checkpoint_grow(session.w, session.entity, side)
         chain.ok(create, *[grow] * 2, signers=[session.writer])
     chain.ok(deposits.ring_fund(session.w, session.entity, 256), signers=[session.writer])
     session.grow_ring(256)
@@ -190,10 +190,10 @@ def test_deposit_pays_for_all(chain: Chain) -> None:
     hidden = programs.close_hidden_state(session.p1, session.entity)
     chain.refused(Error.StillOpen, hidden, signers=[session.player1])
     chain.ok(close, signers=[stranger])
-    for slot in (0, 1):
-        theirs = programs.checkpoint_close(session.w, session.entity, slot, session.w)
+    for side in (0, 1):
+        theirs = programs.checkpoint_close(session.w, session.entity, side, session.w)
         chain.refused(Error.PayerMismatch, theirs, signers=[session.writer])
-        chain.ok(programs.checkpoint_close(session.w, session.entity, slot, session.p1), signers=[session.writer])
+        chain.ok(programs.checkpoint_close(session.w, session.entity, side, session.p1), signers=[session.writer])
     chain.ok(programs.ring_shrink(session.w, session.entity, session.w), signers=[session.writer])
     chain.ok(programs.close_frame_log(stranger.pubkey(), session.entity, session.p1), signers=[stranger])
     assert chain.lamports(session.w) == before + frames * price

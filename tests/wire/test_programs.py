@@ -99,8 +99,8 @@ def test_every_direct_instruction_has_its_function() -> None:
 
 
 def test_checkpoint_address() -> None:
-    """A checkpoint is the PDA of "checkpoint", entity and slot under hidden-state, and there are two."""
+    """A checkpoint is the PDA of "checkpoint", entity and side under hidden-state, and there are two."""
     seeds = [b"checkpoint", bytes(ENTITY), b"\x01"]
     assert Pubkey.find_program_address(seeds, ids.HIDDEN_STATE)[0] == B
-    with pytest.raises(LayoutError, match="slot; expected 0 or 1, found 2"):
+    with pytest.raises(LayoutError, match="side; expected 0 or 1, found 2"):
         programs.checkpoint_pda(ENTITY, 2)

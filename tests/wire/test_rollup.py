@@ -65,7 +65,7 @@ def test_undelegate(program: Pubkey) -> None:
     session, hidden = (bolt.component_pda(each, ENTITY) for each in (ids.SESSION_STATE, ids.HIDDEN_STATE))
     expected = [PAYER, bolt.component_pda(program, ENTITY), ids.MAGIC_CONTEXT, ids.MAGIC_PROGRAM, session, hidden]
     if program == ids.HIDDEN_STATE:
-        expected += [programs.checkpoint_pda(ENTITY, slot) for slot in (0, 1)]
+        expected += [programs.checkpoint_pda(ENTITY, side) for side in (0, 1)]
     assert [meta.pubkey for meta in made.accounts] == expected
 
 

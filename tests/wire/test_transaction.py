@@ -18,7 +18,7 @@ from wire.strategies import KEYS, exactly
 
 from awm_crank.errors import LayoutError
 from awm_crank.wire import bolt, ids, transaction
-from awm_crank.wire.transaction import Signer, PatchRange, Template, args_range, sign_once, verify
+from awm_crank.wire.transaction import PatchRange, Signer, Template, args_range, sign_once, verify
 
 SEEDS = [bytes([n]) * 32 for n in (1, 2, 3)]
 KEYPAIRS = [Keypair.from_seed(seed) for seed in SEEDS]

@@ -257,7 +257,7 @@ export const SessionState = {
  * @property {Uint8Array} feedback of `frame`
  * @property {number} checkpoint_frame frame of the last finalized checkpoint
  * @property {Uint8Array} checkpoint_hash its data_hash
- * @property {number} checkpoint_slot 0..1; 0 A, 1 B
+ * @property {number} checkpoint_side 0..1; 0 A, 1 B
  * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
  * @property {Uint8Array} cartridge_hash SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
  * @property {number} holds bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first
@@ -266,7 +266,7 @@ export const SessionState = {
 
 export const HiddenState = {
   name: "HiddenState", size: 272, discriminator: Uint8Array.of(232, 143, 101, 71, 30, 140, 154, 167),
-  fields: ["num_layers", "d_inner", "d_state", "data_size", "frame", "initialized", "entity", "writer", "epoch", "chain_hash", "feedback", "checkpoint_frame", "checkpoint_hash", "checkpoint_slot", "payer", "cartridge_hash", "holds", "bolt_metadata"],
+  fields: ["num_layers", "d_inner", "d_state", "data_size", "frame", "initialized", "entity", "writer", "epoch", "chain_hash", "feedback", "checkpoint_frame", "checkpoint_hash", "checkpoint_side", "payer", "cartridge_hash", "holds", "bolt_metadata"],
   /** @returns {HiddenState} */
   read(view, data) {
     return {
@@ -283,7 +283,7 @@ export const HiddenState = {
       feedback: data.subarray(122, 138),
       checkpoint_frame: view.getUint32(138, true),
       checkpoint_hash: data.subarray(142, 174),
-      checkpoint_slot: view.getUint8(174),
+      checkpoint_side: view.getUint8(174),
       payer: data.subarray(175, 207),
       cartridge_hash: data.subarray(207, 239),
       holds: view.getUint8(239),
@@ -305,7 +305,7 @@ export const HiddenState = {
     if (values.feedback !== undefined) put(data, 122, 16, values.feedback, "feedback");
     if (values.checkpoint_frame !== undefined) view.setUint32(138, values.checkpoint_frame, true);
     if (values.checkpoint_hash !== undefined) put(data, 142, 32, values.checkpoint_hash, "checkpoint_hash");
-    if (values.checkpoint_slot !== undefined) view.setUint8(174, values.checkpoint_slot);
+    if (values.checkpoint_side !== undefined) view.setUint8(174, values.checkpoint_side);
     if (values.payer !== undefined) put(data, 175, 32, values.payer, "payer");
     if (values.cartridge_hash !== undefined) put(data, 207, 32, values.cartridge_hash, "cartridge_hash");
     if (values.holds !== undefined) view.setUint8(239, values.holds);

@@ -62,7 +62,7 @@ NOINLINE u64 take(const Account *from, const Account *hidden, const Account *acc
     return 0;
 }
 
-/* checkpoint_create_deposited(slot u8, data_size u32): writer s, hidden_state w, session_state, checkpoint w, deposit w,
+/* checkpoint_create_deposited(side u8, data_size u32): writer s, hidden_state w, session_state, checkpoint w, deposit w,
  * system_program. Like checkpoint_create, but the deposit pays, and the lamports stay the depositor's. */
 NOINLINE u64 checkpoint_create_deposited(Account *accounts, const Input *input) {
     NEED(6, 5);
@@ -71,13 +71,13 @@ NOINLINE u64 checkpoint_create_deposited(Account *accounts, const Input *input) 
     TRY(check_writer(writer, hidden));
     TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
     TRY(check_deposit(account, hidden));
-    u8 slot = ARGS[0];
+    u8 side = ARGS[0];
     u32 data_size = ld32(ARGS + 1);
-    TRY(check_creation(hidden, checkpoint, slot, data_size));
+    TRY(check_creation(hidden, checkpoint, side, data_size));
     REQUIRE(checkpoint->is_writable && key_eq(checkpoint->owner, ID_SYSTEM_PROGRAM), InvalidAccount);
     TRY(take(account, hidden, checkpoint, rent_minimum(sizeof(Checkpoint) + data_size)));
-    TRY(make_checkpoint(account, hidden, checkpoint, slot, data_size));
-    begin_checkpoint(hidden, checkpoint, DP(account, depositor), slot, data_size);
+    TRY(make_checkpoint(account, hidden, checkpoint, side, data_size));
+    begin_checkpoint(hidden, checkpoint, DP(account, depositor), side, data_size);
     return 0;
 }
 

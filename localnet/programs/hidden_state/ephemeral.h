@@ -7,12 +7,12 @@
 
 /* Calls the Magic program for a checkpoint that exists in the rollup only. The hidden state pays 32 lamports for each
  * byte, and gets them back at the end. accounts: hidden_state w, checkpoint w, vault w, magic_program. */
-NOINLINE u64 magic(Account *accounts, u8 slot, u32 instruction, u32 len) {
+NOINLINE u64 magic(Account *accounts, u8 side, u32 instruction, u32 len) {
     Account *hidden = &accounts[0], *checkpoint = &accounts[1];
     REQUIRE(hidden->is_writable && checkpoint->is_writable, InvalidAccount);
     REQUIRE(key_eq(accounts[2].key, ID_MAGIC_VAULT) && key_eq(accounts[3].key, ID_MAGIC_PROGRAM), InvalidAccount);
     u8 bump, pda[32], data[8];
-    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {HS(hidden, entity), 32}, {&slot, 1}, {&bump, 1}};
+    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {HS(hidden, entity), 32}, {&side, 1}, {&bump, 1}};
     sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
     REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
     u8 payer_bump;
@@ -26,7 +26,7 @@ NOINLINE u64 magic(Account *accounts, u8 slot, u32 instruction, u32 len) {
     return sol_invoke_signed_c(&ix, accounts, 4, signers, 2);
 }
 
-/* checkpoint_create_ephemeral(slot u8, data_size u32): writer s, hidden_state w, checkpoint w, vault w,
+/* checkpoint_create_ephemeral(side u8, data_size u32): writer s, hidden_state w, checkpoint w, vault w,
  * magic_program. */
 NOINLINE u64 checkpoint_create_ephemeral(Account *accounts, const Input *input) {
     NEED(5, 5);
@@ -40,7 +40,7 @@ NOINLINE u64 checkpoint_create_ephemeral(Account *accounts, const Input *input) 
     return 0;
 }
 
-/* checkpoint_grow_ephemeral(slot u8): writer s, hidden_state w, checkpoint w, vault w, magic_program. */
+/* checkpoint_grow_ephemeral(side u8): writer s, hidden_state w, checkpoint w, vault w, magic_program. */
 NOINLINE u64 checkpoint_grow_ephemeral(Account *accounts, const Input *input) {
     NEED(5, 1);
     Account *hidden = &accounts[1], *checkpoint = &accounts[2];
@@ -52,7 +52,7 @@ NOINLINE u64 checkpoint_grow_ephemeral(Account *accounts, const Input *input) {
     return magic(accounts + 1, ARGS[0], MAGIC_RESIZE, len);
 }
 
-/* checkpoint_close_ephemeral(slot u8): signer s, hidden_state w, checkpoint w, vault w, magic_program, session_state. */
+/* checkpoint_close_ephemeral(side u8): signer s, hidden_state w, checkpoint w, vault w, magic_program, session_state. */
 NOINLINE u64 checkpoint_close_ephemeral(Account *accounts, const Input *input) {
     NEED(6, 1);
     Account *hidden = &accounts[1], *checkpoint = &accounts[2];

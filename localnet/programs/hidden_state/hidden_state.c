@@ -12,7 +12,7 @@
 #define HS(account, field) ((account)->data + OFF(HiddenState, field))
 
 /* HiddenState.holds: bits for other accounts that were paid for, and must be closed before the component. */
-#define HOLDS_CHECKPOINT(slot) (1 << (slot))
+#define HOLDS_CHECKPOINT(side) (1 << (side))
 #define HOLDS_DEPOSIT 4
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
@@ -77,11 +77,11 @@ NOINLINE u64 pin_cartridge(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* Checks that the account is this entity's checkpoint in the slot that the arguments begin with. */
-NOINLINE u64 check_checkpoint(const Account *checkpoint, const Account *hidden, u8 slot) {
+/* Checks that the account is this entity's checkpoint on the side that the arguments begin with. */
+NOINLINE u64 check_checkpoint(const Account *checkpoint, const Account *hidden, u8 side) {
     TRY(check_foreign(checkpoint, COMPONENT_ID, DISC_Checkpoint, sizeof(Checkpoint)));
     REQUIRE(key_eq(CP(checkpoint, entity), hidden->data + ENTITY), EntityMismatch);
-    REQUIRE(*CP(checkpoint, slot) == slot, InvalidAccount);
+    REQUIRE(*CP(checkpoint, side) == side, InvalidAccount);
     return 0;
 }
 
@@ -93,28 +93,28 @@ INLINE bool is_full(const Account *checkpoint) {
 INLINE bool is_begun(const Account *checkpoint) { return !key_zero(CP(checkpoint, chain_hash)); }
 
 /* Checks that a checkpoint of that size may be created. */
-NOINLINE u64 check_creation(const Account *hidden, const Account *checkpoint, u8 slot, u32 data_size) {
-    REQUIRE(slot <= 1 && data_size && data_size <= MAX_STATE_BYTES, OutOfRange);
+NOINLINE u64 check_creation(const Account *hidden, const Account *checkpoint, u8 side, u32 data_size) {
+    REQUIRE(side <= 1 && data_size && data_size <= MAX_STATE_BYTES, OutOfRange);
     REQUIRE(!*HS(hidden, initialized) || data_size == ld32(HS(hidden, data_size)), OutOfRange);
     REQUIRE(!key_eq(checkpoint->owner, COMPONENT_ID), AlreadyCreated);
     return 0;
 }
 
 /* Fills in a checkpoint that was just created; its lamports belong to `payer`. */
-NOINLINE void begin_checkpoint(Account *hidden, Account *checkpoint, const u8 *payer, u8 slot, u32 data_size) {
+NOINLINE void begin_checkpoint(Account *hidden, Account *checkpoint, const u8 *payer, u8 side, u32 data_size) {
     st64(checkpoint->data, DISC_Checkpoint);
     copy(CP(checkpoint, entity), hidden->data + ENTITY, 32);
-    *CP(checkpoint, slot) = slot;
+    *CP(checkpoint, side) = side;
     copy(CP(checkpoint, payer), payer, 32);
-    *HS(hidden, holds) |= HOLDS_CHECKPOINT(slot);
+    *HS(hidden, holds) |= HOLDS_CHECKPOINT(side);
     st32(CP(checkpoint, data_size), data_size);
     st32(HS(hidden, data_size), data_size);
 }
 
 /* Creates the checkpoint's account. `payer` pays its first part, or is the deposit, which has paid everything. */
-NOINLINE u64 make_checkpoint(const Account *payer, const Account *hidden, Account *checkpoint, u8 slot, u32 data_size) {
+NOINLINE u64 make_checkpoint(const Account *payer, const Account *hidden, Account *checkpoint, u8 side, u32 data_size) {
     u8 bump, pda[32];
-    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}, {&bump, 1}};
+    Slice seeds[4] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&side, 1}, {&bump, 1}};
     sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
     REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
     SignerSeeds signer = {seeds, 4};
@@ -123,7 +123,7 @@ NOINLINE u64 make_checkpoint(const Account *payer, const Account *hidden, Accoun
                                               : create(payer, checkpoint, len, COMPONENT_ID, &signer);
 }
 
-/* checkpoint_create(slot u8, data_size u32): writer ws, hidden_state w, session_state, checkpoint w, system_program. */
+/* checkpoint_create(side u8, data_size u32): writer ws, hidden_state w, session_state, checkpoint w, system_program. */
 NOINLINE u64 checkpoint_create(Account *accounts, const Input *input) {
     NEED(5, 5);
     Account *writer = &accounts[0], *hidden = &accounts[1], *checkpoint = &accounts[3];
@@ -131,15 +131,15 @@ NOINLINE u64 checkpoint_create(Account *accounts, const Input *input) {
     TRY(check_writer(writer, hidden));
     /* a session that is in a rollup could not be ended here */
     TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, hidden->data + ENTITY));
-    u8 slot = ARGS[0];
+    u8 side = ARGS[0];
     u32 data_size = ld32(ARGS + 1);
-    TRY(check_creation(hidden, checkpoint, slot, data_size));
-    TRY(make_checkpoint(writer, hidden, checkpoint, slot, data_size));
-    begin_checkpoint(hidden, checkpoint, writer->key, slot, data_size);
+    TRY(check_creation(hidden, checkpoint, side, data_size));
+    TRY(make_checkpoint(writer, hidden, checkpoint, side, data_size));
+    begin_checkpoint(hidden, checkpoint, writer->key, side, data_size);
     return 0;
 }
 
-/* checkpoint_grow(slot u8): writer ws, hidden_state, checkpoint w, system_program. */
+/* checkpoint_grow(side u8): writer ws, hidden_state, checkpoint w, system_program. */
 NOINLINE u64 checkpoint_grow(Account *accounts, const Input *input) {
     NEED(4, 1);
     Account *writer = &accounts[0], *hidden = &accounts[1], *checkpoint = &accounts[2];
@@ -157,7 +157,7 @@ NOINLINE u64 checkpoint_grow(Account *accounts, const Input *input) {
 #define HEADER OFF(Checkpoint, frame)                    /* data_hash covers the account from here on */
 #define HEADER_ARGS (OFF(Checkpoint, reserved2) - HEADER) /* frame .. chain_hash */
 
-/* checkpoint_begin(slot u8, frame u32, inputs 16, players 64, feedback 16, chain_hash 32): writer s, hidden_state,
+/* checkpoint_begin(side u8, frame u32, inputs 16, players 64, feedback 16, chain_hash 32): writer s, hidden_state,
  * checkpoint w. */
 NOINLINE u64 checkpoint_begin(Account *accounts, const Input *input) {
     NEED(3, 1 + HEADER_ARGS);
@@ -166,7 +166,7 @@ NOINLINE u64 checkpoint_begin(Account *accounts, const Input *input) {
     TRY(check_writer(&accounts[0], hidden));
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
     REQUIRE(is_full(checkpoint), CheckpointIncomplete);
-    REQUIRE(!*HS(hidden, initialized) || *HS(hidden, checkpoint_slot) != ARGS[0], CheckpointActive);
+    REQUIRE(!*HS(hidden, initialized) || *HS(hidden, checkpoint_side) != ARGS[0], CheckpointActive);
     REQUIRE(!key_zero(ARGS + 1 + HEADER_ARGS - 32), InvalidArguments);
     *CP(checkpoint, finalized) = 0;
     zero(CP(checkpoint, data_hash), 32);
@@ -174,7 +174,7 @@ NOINLINE u64 checkpoint_begin(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* checkpoint_write(slot u8, offset u32, bytes): writer s, hidden_state, checkpoint w. */
+/* checkpoint_write(side u8, offset u32, bytes): writer s, hidden_state, checkpoint w. */
 NOINLINE u64 checkpoint_write(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 3, InvalidAccount);
     REQUIRE(input->len >= 17, InvalidArguments);
@@ -212,7 +212,7 @@ NOINLINE u64 check_against_log(const Account *checkpoint, const Account *hidden,
     return 0;
 }
 
-/* checkpoint_finalize(slot u8, data_hash 32): writer s, hidden_state w, checkpoint w, frame_log. */
+/* checkpoint_finalize(side u8, data_hash 32): writer s, hidden_state w, checkpoint w, frame_log. */
 NOINLINE u64 checkpoint_finalize(Account *accounts, const Input *input) {
     NEED(4, 33);
     Account *hidden = &accounts[1], *checkpoint = &accounts[2], *log = &accounts[3];
@@ -233,13 +233,13 @@ NOINLINE u64 checkpoint_finalize(Account *accounts, const Input *input) {
     copy(CP(checkpoint, data_hash), hash, 32);
     *CP(checkpoint, finalized) = 1;
     *HS(hidden, initialized) = 1;
-    *HS(hidden, checkpoint_slot) = ARGS[0];
+    *HS(hidden, checkpoint_side) = ARGS[0];
     st32(HS(hidden, checkpoint_frame), ld32(CP(checkpoint, frame)));
     copy(HS(hidden, checkpoint_hash), hash, 32);
     return 0;
 }
 
-/* checkpoint_close(slot u8): signer s, hidden_state w, session_state, checkpoint w, payer w. */
+/* checkpoint_close(side u8): signer s, hidden_state w, session_state, checkpoint w, payer w. */
 NOINLINE u64 checkpoint_close(Account *accounts, const Input *input) {
     NEED(5, 1);
     Account *hidden = &accounts[1], *session = &accounts[2], *checkpoint = &accounts[3], *payer = &accounts[4];
@@ -255,9 +255,9 @@ NOINLINE u64 checkpoint_close(Account *accounts, const Input *input) {
 
 /* Checks that checkpoints A and B no longer exist. */
 NOINLINE u64 check_checkpoints_gone(const Account *checkpoints, const Account *hidden) {
-    for (u8 slot = 0; slot < 2; slot++) {
-        Slice seeds[3] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&slot, 1}};
-        TRY(check_gone(&checkpoints[slot], COMPONENT_ID, seeds, 3));
+    for (u8 side = 0; side < 2; side++) {
+        Slice seeds[3] = {LITERAL(SEED_CHECKPOINT), {hidden->data + ENTITY, 32}, {&side, 1}};
+        TRY(check_gone(&checkpoints[side], COMPONENT_ID, seeds, 3));
     }
     return 0;
 }

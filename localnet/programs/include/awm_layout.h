@@ -197,7 +197,7 @@ typedef struct PACKED {
     Feedback feedback[2]; /* of `frame` */
     u32 checkpoint_frame; /* frame of the last finalized checkpoint */
     u8 checkpoint_hash[32]; /* its data_hash */
-    u8 checkpoint_slot; /* 0 A, 1 B */
+    u8 checkpoint_side; /* 0 A, 1 B */
     u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
     u8 cartridge_hash[32]; /* SHA-256 of the cartridge that the match plays; zero until `pin_cartridge` */
     u8 holds; /* further accounts that have to be closed first */
@@ -217,7 +217,7 @@ AT(HiddenState, chain_hash, 90, 32);
 AT(HiddenState, feedback, 122, 16);
 AT(HiddenState, checkpoint_frame, 138, 4);
 AT(HiddenState, checkpoint_hash, 142, 32);
-AT(HiddenState, checkpoint_slot, 174, 1);
+AT(HiddenState, checkpoint_side, 174, 1);
 AT(HiddenState, payer, 175, 32);
 AT(HiddenState, cartridge_hash, 207, 32);
 AT(HiddenState, holds, 239, 1);
@@ -370,7 +370,7 @@ SIZE(WeightShard, 432);
 typedef struct PACKED {
     u8 discriminator[8];
     u8 entity[32];
-    u8 slot; /* 0 A, 1 B */
+    u8 side; /* 0 A, 1 B */
     u8 finalized;
     u16 reserved; /* reserved, 0 */
     u32 data_size; /* bytes of recurrent state */
@@ -385,7 +385,7 @@ typedef struct PACKED {
 } Checkpoint;
 AT(Checkpoint, discriminator, 0, 8);
 AT(Checkpoint, entity, 8, 32);
-AT(Checkpoint, slot, 40, 1);
+AT(Checkpoint, side, 40, 1);
 AT(Checkpoint, finalized, 41, 1);
 AT(Checkpoint, reserved, 42, 2);
 AT(Checkpoint, data_size, 44, 4);

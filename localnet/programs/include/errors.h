@@ -36,7 +36,7 @@ enum AwmError {
     CheckpointFinalized = 6042, /* The checkpoint is finalized */
     HashMismatch = 6043, /* The data does not have this hash */
     CheckpointContradictsLog = 6044, /* The checkpoint's frame differs from its record in the log */
-    OutOfRange = 6045, /* An offset, size, slot or capacity is out of range */
+    OutOfRange = 6045, /* An offset, size, side or capacity is out of range */
     StillOpen = 6046, /* Other accounts of this entity have to be closed first */
     PayerMismatch = 6047, /* Another key paid for this */
     ChallengeOpen = 6048, /* The session's challenge time is not over */
