@@ -39,7 +39,7 @@ async def execute(args: argparse.Namespace) -> int:
 
 
 def _file(args: argparse.Namespace, path: Path) -> None:
-    from ..match import outcome, view
+    from ..match import describe, outcome
 
     data = common.read(path)
     if data[:8] == common.CARTRIDGE_MAGIC:
@@ -51,7 +51,7 @@ def _file(args: argparse.Namespace, path: Path) -> None:
             figures |= {"parameters": found.total_params, "state_bytes": found.state_size}
             output.result(args, {"kind": "Cartridge", "file": str(path), **figures})
         else:
-            output.say(f"Cartridge {path}\n{view.cartridge(found)}")
+            output.say(f"Cartridge {path}\n{describe.cartridge(found)}")
         return
     from ..match.file import parse
 
@@ -62,21 +62,21 @@ def _file(args: argparse.Namespace, path: Path) -> None:
         about = msgspec.structs.asdict(match.meta) | outcome.summary(match)
         output.result(args, {"kind": "Match", "file": str(path), **about})
     else:
-        output.say(f"Match {path}\n{view.match(match)}")
+        output.say(f"Match {path}\n{describe.match(match)}")
 
 
 async def _account(args: argparse.Namespace, address: Pubkey) -> None:
     from ..client.chain import Chain
-    from ..match import view
+    from ..match import describe
 
     async with Chain(args.rpc) as chain:
         account = await chain.need(address, "account")
-        kind, found = view.account(account.data, account.owner, address)
+        kind, found = describe.account(account.data, account.owner, address)
         if args.json:
-            values = {"kind": kind, "address": str(address), "lamports": account.lamports, **view.values(found)}
+            values = {"kind": kind, "address": str(address), "lamports": account.lamports, **describe.values(found)}
             output.result(args, values)
             return
-        text = view.struct(found)
+        text = describe.struct(found)
         if kind == "ModelManifest":
             text += await _lineage(chain, account.data)
     output.say(f"{kind} {address}\n{text}{'balance':<24}{shown.sol(account.lamports)}")
@@ -84,9 +84,9 @@ async def _account(args: argparse.Namespace, address: Pubkey) -> None:
 
 async def _lineage(chain: Chain, data: bytes) -> str:
     from ..client import fork
-    from ..match import view
+    from ..match import describe
     from ..wire.accounts import ModelManifest
 
     manifest = ModelManifest.decode(data)
     ancestors = await fork.lineage(chain, manifest)
-    return view.lineage(manifest, [(each.model, each.manifest) for each in ancestors])
+    return describe.lineage(manifest, [(each.model, each.manifest) for each in ancestors])

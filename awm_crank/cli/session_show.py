@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 async def show(args: argparse.Namespace, chain: Chain) -> None:
     """Prints a session's accounts, or its main figures as JSON."""
     from ..client import session
-    from ..match import outcome
-    from ..match import view as render
+    from ..match import describe, outcome
 
     view = await session.show(chain, args.session)
     if args.json:
@@ -25,10 +24,10 @@ async def show(args: argparse.Namespace, chain: Chain) -> None:
         return
     for found, key in zip(_accounts(view), view.accounts.all(), strict=True):
         if found is not None:
-            output.say(f"{type(found).__name__} {key}\n{render.struct(found)}")
+            output.say(f"{type(found).__name__} {key}\n{describe.struct(found)}")
     won = outcome.winner(view.session.players, view.session.frame, view.session.max_frames)
     output.say(
-        render.render(
+        describe.render(
             iter(
                 (
                     ("duration", shown.duration(view.session.frame)),
@@ -61,11 +60,10 @@ def _figures(view: SessionView) -> dict[str, Any]:
 
 def summary(state: SessionState) -> dict[str, Any]:
     """What `session show` and `session list` both say of a session."""
-    from ..match import outcome, stages
-    from ..match import view as render
+    from ..match import describe, outcome, stages
 
     return {
-        "status": render.STATUS[state.status],
+        "status": describe.STATUS[state.status],
         "frame": state.frame,
         "max_frames": state.max_frames,
         "duration_s": round(state.frame / outcome.FRAMES_PER_SECOND, 3),

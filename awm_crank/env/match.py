@@ -11,7 +11,7 @@ from ..engine import choose
 from ..engine.cartridge import Cartridge
 from ..engine.position import out_of_stocks
 from ..errors import ConfigError
-from ..match import view
+from ..match import describe
 from ..match.game import Game
 from ..match.stages import FINAL_DESTINATION
 from ..wire.accounts import FRESH
@@ -150,7 +150,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         if self.render_mode is None:
             return None
         players = self._game.players
-        return f"frame {self.frame}\n1: {view.player(players[:32])}\n2: {view.player(players[32:])}"
+        return f"frame {self.frame}\n1: {describe.player(players[:32])}\n2: {describe.player(players[32:])}"
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -12,7 +12,7 @@ from awm_crank.client import fork, publish
 from awm_crank.client.chain import Chain
 from awm_crank.engine import Cartridge
 from awm_crank.errors import AccountError, CartridgeError, ConfigError
-from awm_crank.match import view
+from awm_crank.match import describe
 from awm_crank.wire import ids
 from awm_crank.wire.accounts import ModelManifest
 
@@ -184,7 +184,7 @@ async def test_lineage(arena: Arena) -> None:
         manifest = await manifest_of(chain, grandchild.published.model)
         ancestors = await fork.lineage(chain, manifest)
         assert [each.model for each in ancestors] == [child.published.model, parent.model]
-        text = view.lineage(manifest, [(each.model, each.manifest) for each in ancestors]).splitlines()
+        text = describe.lineage(manifest, [(each.model, each.manifest) for each in ancestors]).splitlines()
         kept = ", ".join(map(str, grandchild.shared))
         assert text[0].split(None, 2)[2] == (
             f"{child.published.model}, {made.name} version {made.version} by {second.pubkey()}; shares shards {kept}"
@@ -193,7 +193,7 @@ async def test_lineage(arena: Arena) -> None:
         await publish.unpublish(chain, first, parent.model, force=True)
         ancestors = await fork.lineage(chain, manifest)
         assert [each.manifest is None for each in ancestors] == [False, True]
-        now = view.lineage(manifest, [(each.model, each.manifest) for each in ancestors])
+        now = describe.lineage(manifest, [(each.model, each.manifest) for each in ancestors])
         assert now.splitlines()[1].endswith(f"{parent.model}, which is not on this chain")
         assert await fork.lineage(chain, await manifest_of(chain, arena.model)) == []
 

@@ -67,7 +67,7 @@ def test_latency_starts_with_the_last_input() -> None:
     assert watch.accounting.judged[0].latency_s == 0.25
 
 
-def test_input_that_waited_in_the_next_slot_counts_from_when_it_came() -> None:
+def test_input_that_waited_for_the_next_frame_counts_from_when_it_came() -> None:
     """An input for the next frame counts from its own notification, not from its frame."""
     watch, clock = watched()
     clock.now = 1.2
@@ -95,7 +95,7 @@ def final(**changes: Any) -> tuple[SessionState, HiddenState, Checkpoint]:
     zero = Pubkey.default()
     feedback = bytes(range(16))
     values: dict[str, Any] = {
-        "entity": ENTITY, "slot": 1, "finalized": True, "reserved": 0, "data_size": 5, "data_hash": bytes(32),
+        "entity": ENTITY, "side": 1, "finalized": True, "reserved": 0, "data_size": 5, "data_hash": bytes(32),
         "payer": zero, "frame": 9, "inputs": bytes(16), "players": PLAYERS, "feedback": feedback,
         "chain_hash": bytes(32), "reserved2": 0, "state": b"state",
     }  # fmt: skip

@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from awm_crank.engine import Shape
 from awm_crank.engine.seeded import cartridge
 from awm_crank.errors import AccountError, LayoutError
-from awm_crank.match import view
+from awm_crank.match import describe
 from awm_crank.match.players import SHIELD, A, X, controller
 from awm_crank.wire import ids
 from awm_crank.wire.start import start_players
@@ -22,13 +22,13 @@ KEY = Pubkey(bytes([9] * 32))
 
 def shown(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, str]:
     """An account's kind, and the text that inspect prints of it."""
-    kind, found = view.account(data, owner, address)
-    return kind, view.struct(found)
+    kind, found = describe.account(data, owner, address)
+    return kind, describe.struct(found)
 
 
 def test_player_line() -> None:
     """A PlayerState is shown in game units and words."""
-    assert view.player(start_players(2, 20)[32:]) == (
+    assert describe.player(start_players(2, 20)[32:]) == (
         "x 30.00 y 0.00, 0 %, 4 stocks, wait (action 14, 0 frames), left, ground, shield 60.0, 2 jumps, character 20"
     )
 
@@ -43,7 +43,7 @@ def test_player_line() -> None:
 )
 def test_controller_line(given_input: bytes, text: str) -> None:
     """A ControllerInput names the sticks, triggers and buttons in use."""
-    assert view.controller(given_input) == text
+    assert describe.controller(given_input) == text
 
 
 def test_session_account() -> None:
@@ -67,17 +67,17 @@ def test_ring() -> None:
 
 def test_match_and_cartridge() -> None:
     """A match file shows its meta and last record; a cartridge its hash and sizes."""
-    text = view.match(MATCH.file)
+    text = describe.match(MATCH.file)
     assert f"chain hash              {MATCH.file.meta.chain_hash}\n" in text
     assert "frame 30, chain hash " in text
     made = cartridge(Shape(d_model=32, d_inner=64, d_state=16, headdim=32, num_layers=1), 1)
-    assert f"bytes                   {len(made.data):,}\n" in view.cartridge(made)
+    assert f"bytes                   {len(made.data):,}\n" in describe.cartridge(made)
 
 
 def test_unknown_account() -> None:
     """An account of an unknown kind is refused with owner and size."""
     with pytest.raises(AccountError, match=f"not one that awm-crank knows; found owner {KEY}, 5 bytes"):
-        view.account(bytes(5), KEY, KEY)
+        describe.account(bytes(5), KEY, KEY)
 
 
 @given(
@@ -99,15 +99,15 @@ def test_any_bytes_of_a_known_kind(account: object, data: st.DataObject) -> None
 
 def test_a_name_from_a_chain_cannot_control_the_terminal() -> None:
     """A value stays on its line, and its escape sequences are shown as text."""
-    shown = view.render(iter([("name", "evil\x1b[2J\nsession  forged"), ("", "two\nlines")]))
+    shown = describe.render(iter([("name", "evil\x1b[2J\nsession  forged"), ("", "two\nlines")]))
     assert shown == f"{'name':<24}evil\\x1b[2J\\nsession  forged\ntwo\nlines\n"
 
 
 def test_values_for_json() -> None:
     """Keys are base58 and bytes hex; of long bytes only the number is given."""
     snapshot = MATCH.snapshot
-    values = view.values(snapshot.session)
+    values = describe.values(snapshot.session)
     assert values["player1"] == str(snapshot.session.player1)
     assert values["players"] == snapshot.session.players.hex()
     assert values["frame"] == snapshot.session.frame
-    assert view.values(snapshot.log)["ring"] == {"bytes": len(snapshot.log.ring)}
+    assert describe.values(snapshot.log)["ring"] == {"bytes": len(snapshot.log.ring)}
