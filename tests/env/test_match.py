@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
 import numpy as np
 import pytest
 from demo.cartridges import enduring, knockout
+from gymnasium.error import ResetNeeded
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from awm_crank.engine import ReferenceEngine
@@ -113,3 +118,61 @@ def test_settings_that_are_none() -> None:
         MatchEnv(enduring(), max_frames=0)
     with pytest.raises(ConfigError, match="render_mode"):
         MatchEnv(enduring(), render_mode="human")
+
+
+COPIES: dict[str, Callable[[MatchEnv], MatchEnv]] = {
+    "pickle": lambda env: pickle.loads(pickle.dumps(env)),
+    "cloudpickle": lambda env: pickle.loads(cloudpickle.dumps(env)),
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_copies_continue_the_match(how: str, engine: str) -> None:
+    """A copy made in the middle of a match continues it byte for byte, and leaves the original where it is."""
+    env = MatchEnv(enduring(), engine=engine, max_frames=20)
+    env.reset()
+    for _ in range(5):
+        env.step(NEUTRAL)
+    twin = COPIES[how](env)
+    assert (twin.frame, twin.block) == (5, env.block)
+    run = {player: np.array([8, 4, 1, 1, 0, *[0] * 8]) for player in env.possible_agents}
+    twin.step(run)
+    assert env.frame == 5
+    env.step(run)
+    assert twin.block == env.block
+    assert twin.observation_space("player_0") == env.observation_space("player_0")
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_copies_before_reset(how: str) -> None:
+    """A copy of an environment that has no match yet is as good as a new one."""
+    twin = COPIES[how](MatchEnv(enduring(), max_frames=20))
+    twin.reset()
+    assert twin.frame == 0
+
+
+def test_box_observation() -> None:
+    """`box` gives the same observation as one array of its space, and PettingZoo's checker accepts it."""
+    box, parts = MatchEnv(enduring(), observation="box", max_frames=30), MatchEnv(enduring(), max_frames=30)
+    flat, _ = box.reset()
+    seen, _ = parts.reset()
+    space = box.observation_space("player_1")
+    assert (space.shape, space.dtype) == ((2 * (15 + sum(coding.CATEGORY_SIZES)),), np.float32)
+    for player in box.agents:
+        assert flat[player] in space
+        assert flat[player][-30:].tolist() == seen[player]["numbers"].ravel().tolist()
+        assert np.flatnonzero(flat[player][:-30]).tolist()[0] == seen[player]["categories"][0, 0]
+    parallel_api_test(box, num_cycles=100)
+    with pytest.raises(ConfigError, match="observation; expected dict or box, found image"):
+        MatchEnv(enduring(), observation="image")
+
+
+@pytest.mark.parametrize("error", [ResetNeeded, AssertionError])
+def test_before_reset(error: type[Exception]) -> None:
+    """Before the first reset, render, step and frame raise what gymnasium and PettingZoo raise there."""
+    env = MatchEnv(enduring(), render_mode="ansi")
+    for ask in (env.render, lambda: env.step(NEUTRAL), lambda: env.frame, lambda: env.block):
+        with pytest.raises(error, match=r"reset\(\) needs to be called before (render|step|frame|block)"):
+            ask()
