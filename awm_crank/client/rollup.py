@@ -74,7 +74,7 @@ async def delegate(
         await _writable(base, roll, player, accounts)
         return accounts
     wanted = {
-        accounts.log: (layouts.FRAME_LOG.size + ring_records * layouts.FRAME_RECORD.size + 128) * _RENT_PER_BYTE,
+        accounts.log: (layouts.FRAME_LOG_BYTES + ring_records * layouts.FRAME_RECORD.size + 128) * _RENT_PER_BYTE,
         accounts.hidden: (layouts.HIDDEN_STATE.size + 128) * _RENT_PER_BYTE
         # twice, because a rollup that restarts loses them together with what was paid for them
         + 2 * 2 * rollup.ephemeral_cost(layouts.CHECKPOINT.size + checkpoint_bytes),

@@ -16,7 +16,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError, AwmError, CartridgeError
-from ..wire import bolt, deposits, ids, programs
+from ..wire import bolt, deposits, ids, layouts, programs
 from ..wire.accounts import (
     ACTIVE,
     ENDED,
@@ -229,7 +229,7 @@ async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
                 f"session {session} can only be closed by its player 1", expected=state.player1, found=key
             )
         # the programs close checkpoints, ring and deposit only after END
-        if any(view.lamports[4:]) or view.log_size > FrameLog.LAYOUT.size or (view.hidden and view.hidden.holds):
+        if any(view.lamports[4:]) or view.log_size > layouts.FRAME_LOG_BYTES or (view.hidden and view.hidden.holds):
             raise AccountError(
                 f"session {session} was prepared by its writer already", hint=f"awm-crank session end {session}"
             )
@@ -245,10 +245,11 @@ async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
         if checkpoint is not None:
             instructions.append(programs.checkpoint_close(key, entity, side, checkpoint.payer))
             to_writer += view.lamports[4 + side] if checkpoint.payer == writer else 0
-    if view.log is not None and view.log_size > FrameLog.LAYOUT.size:
-        payer = view.log.ring_payer if view.log.ring_lamports else key
+    if view.log is not None and view.log_size > layouts.FRAME_LOG_BYTES:
+        paid = view.log.payments
+        payer = paid.ring_payer if paid.ring_lamports else key
         instructions.append(programs.ring_shrink(key, entity, payer))
-        to_writer += view.log.ring_lamports if payer == writer else 0
+        to_writer += paid.ring_lamports if payer == writer else 0
     for component, closing in (
         (view.log, programs.close_frame_log),
         (view.inputs, programs.close_input_buffer),

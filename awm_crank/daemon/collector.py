@@ -71,7 +71,7 @@ class Collector:
         found = collecting.Found(
             state,
             hidden,
-            None if log is None else FrameLog.decode_head(log),
+            None if log is None else FrameLog.decode(log),
             (payers[0], payers[1]),
             None if deposit is None else Deposit.decode(deposit),
         )

@@ -70,7 +70,11 @@ def account(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, Any]:
 
 def values(found: Any) -> dict[str, Any]:
     """A decoded account for JSON: keys in base58 and bytes in hex; of more than 256 bytes only the number is given."""
-    return {name: _value(value) for name, value in msgspec.structs.asdict(found).items()}
+    fields = msgspec.structs.asdict(found)
+    if isinstance(found, FrameLog):
+        del fields["trailer"]
+        fields |= msgspec.structs.asdict(found.payments)
+    return {name: _value(value) for name, value in fields.items()}
 
 
 def _value(value: Any) -> Any:
@@ -246,6 +250,13 @@ def _ring(_: str, __: Any, found: FrameLog) -> Lines:
         yield "", record(found.record(held.stop - 1))
 
 
+def _payments(_: str, __: Any, found: FrameLog) -> Lines:
+    paid = found.payments
+    yield "payer", str(paid.payer)
+    if paid.ring_lamports:
+        yield "ring payer", f"{paid.ring_payer}, {paid.ring_lamports:,} lamports"
+
+
 def _title(name: str, _: Any, found: ModelManifest) -> Lines:
     yield name, found.title
 
@@ -280,6 +291,7 @@ _SPECIAL: dict[tuple[type | None, str], Callable[[str, Any, Any], Lines]] = {
     (InputBuffer, "next_player1"): _input,
     (InputBuffer, "next_player2"): _input,
     (FrameLog, "ring"): _ring,
+    (FrameLog, "trailer"): _payments,
     (ModelManifest, "name"): _title,
     (ModelManifest, "luts"): _bytes,
     (WeightShard, "frontier"): _bytes,

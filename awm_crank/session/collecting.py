@@ -67,6 +67,7 @@ def steps(found: Found, me: Pubkey, world: Pubkey, now_s: float) -> list[Instruc
         for side, payer in enumerate(found.checkpoint_payers):
             if payer == me:
                 made.append(programs.checkpoint_close(me, entity, side, me))
-        if found.log is not None and found.log.ring_lamports and found.log.ring_payer == me:
+        paid = None if found.log is None else found.log.payments
+        if paid is not None and paid.ring_lamports and paid.ring_payer == me:
             made.append(programs.ring_shrink(me, entity, me))
     return made

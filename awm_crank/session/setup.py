@@ -81,14 +81,14 @@ def missing(
                 )
         steps += [grow(writer, entity, side)] * _growths(length, target)
     data = accounts["log"]
-    log = FrameLog.decode_head(data or b"", address=entity)
+    log = FrameLog.decode(data or b"", address=entity)
     if not log.capacity:
         if log.total_frames:
             raise AccountError(
                 f"frame log of {entity}", expected="a ring", found=f"none after {log.total_frames} frames",
                 hint="the match cannot be continued: end it",
             )  # fmt: skip
-        target = layouts.FRAME_LOG.size + cadence.capacity * layouts.FRAME_RECORD.size
+        target = layouts.FRAME_LOG_BYTES + cadence.capacity * layouts.FRAME_RECORD.size
         length = len(data or b"")
         # a ring of exactly that size without capacity lacks the last instruction only
         steps += [programs.ring_grow(writer, entity, cadence.capacity)] * max(1, _growths(length, target))

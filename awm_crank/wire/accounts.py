@@ -24,6 +24,7 @@ from .structs import ControllerInput as ControllerInput
 from .structs import Deposit as Deposit
 from .structs import Feedback as Feedback
 from .structs import HiddenState as HiddenState
+from .structs import LogPayments as LogPayments
 from .structs import PlayerState as PlayerState
 from .worlds import Entity as Entity
 from .worlds import Registry as Registry
@@ -79,6 +80,16 @@ class InputBuffer(structs.InputBuffer, frozen=True, gc=False):
 
 class FrameLog(structs.FrameLog, frozen=True, gc=False):
     """The ring of the last `capacity` frames. `capacity` is 0 until the ring is whole."""
+
+    @property
+    def payments(self) -> structs.LogPayments:
+        """Who paid for the account and its ring."""
+        return structs.LogPayments.decode(self.trailer)
+
+    @property
+    def payer(self) -> Pubkey:
+        """Who paid the account's rent; the zero key after a rollup."""
+        return self.payments.payer
 
     def _check_tail(self, address: object) -> None:
         if not self.capacity:

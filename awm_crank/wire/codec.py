@@ -63,26 +63,32 @@ class Account(msgspec.Struct, frozen=True, gc=False):
 
 
 class TailAccount(Account, frozen=True, gc=False):
-    """An account with bytes after its struct. The last field holds them."""
+    """An account with bytes after its struct: a tail and, where the class has a TRAILER, one more struct."""
+
+    TRAILER: ClassVar[Layout | None] = None
 
     @classmethod
     def decode(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
         """Reads an account's data as `Account.decode` does, and checks that the tail fits the struct's own words."""
-        cls.LAYOUT.check_account(data, owner, address, tail=True)
-        account = cls(*cls.LAYOUT.unpack(data, address), bytes(data[cls.LAYOUT.size :]))
+        trailer = cls.TRAILER.size if cls.TRAILER else 0
+        cls.LAYOUT.check_account(data, owner, address, tail=True, trailer=trailer)
+        end = len(data) - trailer
+        rest = (bytes(data[cls.LAYOUT.size : end]), *((bytes(data[end:]),) if trailer else ()))
+        account = cls(*cls.LAYOUT.unpack(data, address), *rest)
         account._check_tail(address)
         return account
 
     @classmethod
     def decode_head(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
-        """Reads the struct alone, from data fetched with a dataSlice. The last field is empty whatever follows."""
+        """Reads the struct alone, from data fetched with a dataSlice. Tail and trailer are empty whatever follows."""
         cls.LAYOUT.check_account(data, owner, address, tail=True)
-        return cls(*cls.LAYOUT.unpack(data, address), b"")
+        return cls(*cls.LAYOUT.unpack(data, address), *((b"", b"") if cls.TRAILER else (b"",)))
 
     def encode(self) -> bytes:
-        """The account's data, tail included."""
-        *head, tail = msgspec.structs.astuple(self)
-        return self.LAYOUT.pack(head) + bytes(tail)
+        """The account's data, tail and trailer included."""
+        values = msgspec.structs.astuple(self)
+        fields = len(self.LAYOUT.names)
+        return self.LAYOUT.pack(values[:fields]) + b"".join(values[fields:])
 
     def _check_tail(self, address: object) -> None:
         raise NotImplementedError

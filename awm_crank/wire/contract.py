@@ -265,16 +265,20 @@ STRUCTS: Final = {
     )),
     "FrameLog": Struct(
         "FrameLog", "frame_log", bytes.fromhex("52c1c7702ec95e82"),
-        184, "<HI32s32sH32s32sQ32s", (
+        112, "<HI32s32sH32s", (
         Field("write_index", "u16", 8, 2),
         Field("total_frames", "u32", 10, 4),
         Field("session", "pubkey", 14, 32),
         Field("entity", "pubkey", 46, 32),
         Field("capacity", "u16", 78, 2),
-        Field("payer", "pubkey", 80, 32),
-        Field("ring_payer", "pubkey", 112, 32),
-        Field("ring_lamports", "u64", 144, 8),
-        Field("bolt_metadata", "pubkey", 152, 32),
+        Field("bolt_metadata", "pubkey", 80, 32),
+    )),
+    "LogPayments": Struct(
+        "LogPayments", "", bytes.fromhex(""),
+        72, "<32s32sQ", (
+        Field("payer", "pubkey", 0, 32),
+        Field("ring_payer", "pubkey", 32, 32),
+        Field("ring_lamports", "u64", 64, 8),
     )),
     "ModelManifest": Struct(
         "ModelManifest", "model_manifest", bytes.fromhex("82a4607bcc6c3daf"),

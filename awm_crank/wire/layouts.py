@@ -117,7 +117,9 @@ class Layout:
             raise LayoutError(f"{self.name}.{field}", expected=f"at least {offset + size} bytes", found=len(data))
         return bytes(data[offset : offset + size])
 
-    def check_account(self, data: Buffer, owner: Pubkey | None, address: object, *, tail: bool = False) -> None:
+    def check_account(
+        self, data: Buffer, owner: Pubkey | None, address: object, *, tail: bool = False, trailer: int = 0
+    ) -> None:
         """Refuse an account of another program, kind or size.
 
         Args:
@@ -125,6 +127,7 @@ class Layout:
             owner: its owner, None when not known.
             address: its address, for errors.
             tail: bytes may follow the struct.
+            trailer: bytes that the account has at its end besides.
 
         Raises:
             AccountError: wrong owner or discriminator.
@@ -142,10 +145,11 @@ class Layout:
                 found=head.hex() or "no data",
                 hint="the account is of another kind, or not initialized: check the address",
             )
-        if len(data) < self.size or (len(data) > self.size and not tail):
+        least = self.size + trailer
+        if len(data) < least or (len(data) > least and not tail):
             raise LayoutError(
                 f"{self.where(address)}: length",
-                expected=f"{self.size} bytes" + (" or more" if tail else ""),
+                expected=f"{least} bytes" + (" or more" if tail else ""),
                 found=f"{len(data)} bytes",
                 hint="the programs may be of another version: see docs/formats.md",
             )
@@ -283,6 +287,9 @@ SESSION_STATE = Layout(STRUCTS["SessionState"])
 HIDDEN_STATE = Layout(STRUCTS["HiddenState"])
 INPUT_BUFFER = Layout(STRUCTS["InputBuffer"])
 FRAME_LOG = Layout(STRUCTS["FrameLog"])
+LOG_PAYMENTS = Layout(STRUCTS["LogPayments"])
+FRAME_LOG_BYTES = FRAME_LOG.size + LOG_PAYMENTS.size
+"""Bytes of a frame-log without a ring."""
 MODEL_MANIFEST = Layout(STRUCTS["ModelManifest"])
 WEIGHT_SHARD = Layout(STRUCTS["WeightShard"])
 CHECKPOINT = Layout(STRUCTS["Checkpoint"])

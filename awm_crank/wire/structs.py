@@ -161,16 +161,24 @@ class FrameLog(TailAccount, frozen=True, gc=False):
     """A ring of the last frames' records."""
 
     LAYOUT: ClassVar[Layout] = layouts.FRAME_LOG
+    TRAILER: ClassVar[Layout | None] = layouts.LOG_PAYMENTS
     write_index: int  # where the next record goes
     total_frames: int
     session: Pubkey  # the SessionState account
     entity: Pubkey
     capacity: int  # records in the ring; 0 = no ring yet
+    bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
+    ring: bytes
+    trailer: bytes  # a LogPayments, the account's last bytes
+
+
+class LogPayments(Block, frozen=True, gc=False):
+    """Who paid for a frame-log and its ring: the account's last bytes, behind the ring."""
+
+    LAYOUT: ClassVar[Layout] = layouts.LOG_PAYMENTS
     payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
     ring_payer: Pubkey  # who paid for the ring; zero = the account's own lamports did
     ring_lamports: int  # how much; exactly that goes back to ring_payer
-    bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
-    ring: bytes
 
 
 class ModelManifest(Account, frozen=True, gc=False):

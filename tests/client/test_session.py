@@ -13,8 +13,8 @@ from solders.pubkey import Pubkey
 from awm_crank.client import session
 from awm_crank.client.chain import ChainAccount
 from awm_crank.errors import AccountError, ProgramError
-from awm_crank.wire import deposits
-from awm_crank.wire.accounts import ENDED, FrameLog
+from awm_crank.wire import deposits, layouts
+from awm_crank.wire.accounts import ENDED
 from awm_crank.wire.failures import Code
 
 FEE = 5000
@@ -79,7 +79,7 @@ async def test_close_returns_every_lamport(arena: Arena) -> None:
         closed = await session.close(chain, player1, made.session)
         after = [await chain.balance(key) for key in (player1.pubkey(), crank.writer.pubkey())]
         left = await chain.accounts(made.all())
-        ring = view.lamports[3] - await chain.rent(FrameLog.LAYOUT.size)
+        ring = view.lamports[3] - await chain.rent(layouts.FRAME_LOG_BYTES)
     assert left == [None] * 6
     assert closed.to_player + closed.to_writer == sum(view.lamports)
     assert closed.to_writer == view.lamports[4] + view.lamports[5] + ring

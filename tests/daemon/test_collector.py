@@ -8,7 +8,7 @@ from daemon.rig import Place, finished
 
 from awm_crank.client import session
 from awm_crank.client.chain import Chain
-from awm_crank.wire.accounts import FrameLog
+from awm_crank.wire import layouts
 
 
 async def test_rent_comes_home(place: Place) -> None:
@@ -25,10 +25,10 @@ async def test_rent_comes_home(place: Place) -> None:
     async with Chain(place.net.http, commitment="processed") as chain:
         for _ in range(200):
             view = await session.show(chain, match.session)
-            if view.checkpoints == (None, None) and view.log_size == FrameLog.LAYOUT.size:
+            if view.checkpoints == (None, None) and view.log_size == layouts.FRAME_LOG_BYTES:
                 break
             await asyncio.sleep(0.1)
         assert view.checkpoints == (None, None)
-        assert view.log_size == FrameLog.LAYOUT.size
+        assert view.log_size == layouts.FRAME_LOG_BYTES
         assert view.hidden is not None
         assert (view.session.frame, view.hidden.holds) == (10, 0)

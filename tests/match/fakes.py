@@ -18,6 +18,7 @@ from awm_crank.wire.accounts import (
     FrameLog,
     HiddenState,
     InputBuffer,
+    LogPayments,
     PlayerState,
     SessionState,
 )
@@ -126,8 +127,8 @@ def play(frames: int, *, capacity: int = 512, checkpoints: tuple[int, int] = (0,
                     CARTRIDGE, 3, ids.WORLD),
         InputBuffer(frames + 1, bytes(8), bytes(8), False, False, entity, bytes(8), bytes(8), False, False, player1,
                     ids.WORLD),
-        FrameLog(frames % capacity, frames, session, entity, capacity, player1, writer, 96 * 6960 * capacity,
-                 ids.WORLD, bytes(ring)),
+        FrameLog(frames % capacity, frames, session, entity, capacity, ids.WORLD, bytes(ring),
+                 LogPayments(player1, writer, 96 * 6960 * capacity).encode()),
         (accounts[0], accounts[1]),
         start,
     )  # fmt: skip

@@ -36,6 +36,7 @@ from awm_crank.wire.accounts import (
     FrameLog,
     HiddenState,
     InputBuffer,
+    LogPayments,
     SessionState,
 )
 from awm_crank.wire.bolt import component_pda
@@ -128,7 +129,7 @@ class FakeChain:
         inputs = InputBuffer(
             0, bytes(8), bytes(8), False, False, ENTITY, bytes(8), bytes(8), False, False, OTHER, ids.WORLD
         )
-        log = FrameLog(0, 0, zero, ENTITY, 0, OTHER, zero, 0, ids.WORLD, b"")
+        log = FrameLog(0, 0, zero, ENTITY, 0, ids.WORLD, b"", LogPayments(OTHER, zero, 0).encode())
         self.accounts = {
             "session": session.encode(), "hidden": hidden.encode(), "inputs": inputs.encode(), "log": log.encode(),
             "checkpoint_a": None, "checkpoint_b": None, "deposit": None,
@@ -278,8 +279,9 @@ class FakeChain:
             log, capacity = self.accounts["log"] or b"", int.from_bytes(args, "little")
             if self.log_capacity():
                 return Code.ALREADY_CREATED
-            target = layouts.FRAME_LOG.size + RECORD_SIZE * capacity
-            data = log + bytes(min(10_240, target - len(log)))
+            target = layouts.FRAME_LOG_BYTES + RECORD_SIZE * capacity
+            payments = log[-layouts.LOG_PAYMENTS.size :]
+            data = log[: -len(payments)] + bytes(min(10_240, target - len(log))) + payments
             if len(data) == target:
                 at = layouts.FRAME_LOG.offset("capacity")
                 data = data[:at] + capacity.to_bytes(2, "little") + data[at + 2 :]

@@ -10,7 +10,7 @@ from session.script import ENTITY, ME, OTHER, FakeChain
 from solders.pubkey import Pubkey
 
 from awm_crank.session import collecting
-from awm_crank.wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, Deposit
+from awm_crank.wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, Deposit, LogPayments
 
 WORLD = Pubkey.from_bytes(bytes([77] * 32))
 NOW = 1_000_000.0
@@ -19,7 +19,7 @@ NOW = 1_000_000.0
 def found(deposit: Deposit | None = None, payers: Any = (ME, OTHER), **session: Any) -> collecting.Found:
     """A session whose checkpoint A and ring the writer paid for."""
     chain = FakeChain()
-    chain.put("log", ring_payer=ME, ring_lamports=9)
+    chain.put("log", trailer=LogPayments(OTHER, ME, 9).encode())
     state = msgspec.structs.replace(chain.session, last_update=int(NOW) - 100, **session)
     return collecting.Found(state, msgspec.structs.replace(chain.hidden, frame=state.frame), chain.log, payers, deposit)
 

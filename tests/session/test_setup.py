@@ -67,7 +67,7 @@ def test_cost_is_the_rent() -> None:
     """The cost is the rent of both checkpoints and of the ring beyond the log's own size."""
     state, capacity = 1_000, 256
     accounts = 2 * setup.rent(layouts.CHECKPOINT.size + state)
-    ring = setup.rent(layouts.FRAME_LOG.size + capacity * RECORD_SIZE) - setup.rent(layouts.FRAME_LOG.size)
+    ring = setup.rent(layouts.FRAME_LOG_BYTES + capacity * RECORD_SIZE) - setup.rent(layouts.FRAME_LOG_BYTES)
     assert setup.cost(state, capacity) == accounts + ring
     assert setup.rent(0) == 890_880
 

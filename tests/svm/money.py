@@ -25,6 +25,7 @@ from solders.transaction_metadata import TransactionMetadata
 from svm.rig import CARTRIDGE, COMPONENTS, MODEL, SOL, Chain, Session
 
 from awm_crank.wire import bolt, deposits, ids, layouts, programs, rollup
+from awm_crank.wire.accounts import LogPayments
 from awm_crank.wire.idl import load
 
 PARTIES = ("player1", "player2", "writer", "stranger", "validator")
@@ -210,7 +211,7 @@ class Sequence:
     def forge(self, program: Pubkey, data: bytearray) -> None:
         """Other values in fields that lamports could depend on."""
         layout, mine = _OWN[program], bytes(self.keys["validator"].pubkey())
-        values = {"payer": mine, "bolt_metadata": mine, "ring_payer": mine, "ring_lamports": SOL.to_bytes(8, "little"),
+        values = {"payer": mine, "bolt_metadata": mine,
                   "writer": mine, "player1": mine, "player2": mine, "status": bytes([self.random.randrange(256)]),
                   "last_update": (2**62).to_bytes(8, "little"), "challenge_s": b"\xff\xff", "holds": b"\xff",
                   "capacity": b"\x01\x00", "frame": b"\xff\xff\xff\x7f", "cartridge_hash": mine,
@@ -219,6 +220,9 @@ class Sequence:
             if name in layout.fields and layout.span(name).size == len(value) and self.random.random() < 0.5:
                 at = layout.offset(name)
                 data[at : at + len(value)] = value
+        if program == ids.FRAME_LOG and self.random.random() < 0.5:
+            payments = LogPayments(Pubkey.from_bytes(mine), Pubkey.from_bytes(mine), SOL).encode()
+            data[-len(payments) :] = payments
 
     def actions(self) -> dict[str, Callable[[], object]]:
         """Everything that can be tried, by name."""
@@ -325,7 +329,7 @@ class Sequence:
             writer = Pubkey.from_bytes(layouts.HIDDEN_STATE.cut(hidden, "writer"))
             self.try_("deposit_close", deposits.deposit_close(stranger, e, owner, writer), "stranger")
         if data := self.match.data(ids.FRAME_LOG):
-            payer = Pubkey.from_bytes(layouts.FRAME_LOG.cut(data, "ring_payer"))
+            payer = LogPayments.decode(data[-layouts.LOG_PAYMENTS.size :]).ring_payer
             payer = stranger if payer == ids.ZERO_KEY else payer
             self.try_("ring_shrink", programs.ring_shrink(stranger, e, payer), "stranger")
         for program, closing in (

@@ -30,8 +30,8 @@ def test_frame_writes_everything(session: Session) -> None:
     assert hidden[17:21] == b"\1\0\0\0"
     assert hidden[90:138] == digest + feedback
     assert log[8:14] == b"\1\0\1\0\0\0"
-    assert log[184:280] == struct.pack("<I", 1) + A + NEUTRAL + b"\0\1" + b"\x20\0" + after + digest[:8]
-    assert log[184 + RECORD_SIZE :] == bytes(255 * RECORD_SIZE)
+    assert log[112:208] == struct.pack("<I", 1) + A + NEUTRAL + b"\0\1" + b"\x20\0" + after + digest[:8]
+    assert log[112 + RECORD_SIZE : -72] == bytes(255 * RECORD_SIZE)
 
 
 def test_held_and_neutral(session: Session) -> None:
@@ -40,7 +40,7 @@ def test_held_and_neutral(session: Session) -> None:
     session.step()
     session.step(inputs=A + NEUTRAL, sources=b"\1\2")
     session.step(inputs=NEUTRAL * 2, sources=b"\2\1")
-    assert session.data(ids.FRAME_LOG)[184 + 2 * RECORD_SIZE + 4 :][:18] == NEUTRAL * 2 + b"\2\1"
+    assert session.data(ids.FRAME_LOG)[112 + 2 * RECORD_SIZE + 4 :][:18] == NEUTRAL * 2 + b"\2\1"
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_ring(chain: Chain) -> None:
     s.checkpoint(0, bytes(100))
     s.step()
     log = s.data(ids.FRAME_LOG)
-    frames = [struct.unpack_from("<I", log, 184 + RECORD_SIZE * i)[0] for i in range(256)]
+    frames = [struct.unpack_from("<I", log, 112 + RECORD_SIZE * i)[0] for i in range(256)]
     assert frames == [257, *range(2, 257)]
     assert struct.unpack_from("<HI", log, 8) == (1, 257)
     for i, frame in enumerate(frames):
         assert (
-            log[184 + RECORD_SIZE * i + CHAIN_HASH : 184 + RECORD_SIZE * i + CHAIN_HASH + 8]
+            log[112 + RECORD_SIZE * i + CHAIN_HASH : 112 + RECORD_SIZE * i + CHAIN_HASH + 8]
             == s.chain_hashes[frame - 1][:8]
         )
 
@@ -202,3 +202,25 @@ def test_compute_units(session: Session) -> None:
     spent["end"] = session.chain.ok(session.lifecycle(2, session.player1), signers=[session.player1])
     units = {name: meta.compute_units_consumed() for name, meta in spent.items()}
     assert max(units.values()) < 15_000, units
+
+
+def test_payments_follow_the_ring(chain: Chain) -> None:
+    """The ring begins at byte 112 for every reader; who paid stays in the last 72 bytes while it grows and when it goes."""
+    s = Session.active(chain, capacity=0)
+    payer = LogPayments.decode(s.data(ids.FRAME_LOG)[112:])
+    assert payer == LogPayments(s.p1, ids.ZERO_KEY, 0)
+    for length in (184 + 10_240, 184 + 20_480, 184 + 300 * RECORD_SIZE):
+        chain.ok(programs.ring_grow(s.w, s.entity, 300), signers=[s.writer])
+        log = s.data(ids.FRAME_LOG)
+        assert len(log) == length
+        assert log[112:-72] == bytes(length - 184)
+        paid = LogPayments.decode(log[-72:])
+        assert (paid.payer, paid.ring_payer) == (s.p1, s.w)
+        assert paid.ring_lamports == (length - 184) * 6960
+    s.step()
+    assert struct.unpack_from("<I", s.data(ids.FRAME_LOG), 112) == (1,)
+    assert LogPayments.decode(s.data(ids.FRAME_LOG)[-72:]) == paid
+    chain.ok(s.lifecycle(2, s.player1), signers=[s.player1])
+    s.settle()
+    chain.ok(programs.ring_shrink(s.p1, s.entity, s.w), signers=[s.player1])
+    assert LogPayments.decode(s.data(ids.FRAME_LOG)[112:]) == payer

@@ -177,7 +177,7 @@ def test_execute_is_bolt_execute(chain: Chain) -> None:
         data = disc + len(args).to_bytes(4, "little") + args
         returned.append(bytes(chain.ok(Instruction(ids.SESSION_LIFECYCLE, data, metas)).return_data().data))
     assert returned[0] == returned[1]
-    assert len(returned[0]) == 4 + 4 * 4 + 328 + 264 + 136 + 176
+    assert len(returned[0]) == 4 + 4 * 4 + 328 + 264 + 136 + 104
     chain.refused(Error.InstructionUnknown, Instruction(ids.SESSION_LIFECYCLE, bytes(20), metas))
 
 

@@ -89,7 +89,7 @@ def test_other_systems_and_pairs(loose: Session) -> None:
 def test_lists(loose: Session) -> None:
     """hidden-state and frame-log refuse submit-input, because that system works on other pairs."""
     for program in (ids.HIDDEN_STATE, ids.FRAME_LOG):
-        data = bytes_arg(loose.data(program)[8:][:264] if program == ids.HIDDEN_STATE else loose.data(program)[8:184])
+        data = bytes_arg(loose.data(program)[8:][:264] if program == ids.HIDDEN_STATE else loose.data(program)[8:112])
         ix = update(loose, data, ids.SUBMIT_INPUT, programs=(program, ids.INPUT_BUFFER))
         loose.chain.refused(Error.InvalidCaller, ix, signers=[loose.player2])
 
@@ -107,7 +107,7 @@ def test_struct_of_another_length(loose: Session, data: bytes) -> None:
 
 def test_records_of_another_shape(loose: Session) -> None:
     """frame-log accepts its struct alone, or its struct and exactly one record of a frame if the ring exists."""
-    s, struct_bytes = loose, loose.data(ids.FRAME_LOG)[8:184]
+    s, struct_bytes = loose, loose.data(ids.FRAME_LOG)[8:112]
     record = struct.pack("<I", 300) + bytes(range(92))
 
     def log(data: bytes) -> Instruction:
@@ -122,7 +122,7 @@ def test_records_of_another_shape(loose: Session) -> None:
         s.chain.refused(Error.InvalidArguments, log(data), signers=[s.player2])
     s.chain.refused(Error.FrameMismatch, log(struct_bytes + bytes(RECORD_SIZE)), signers=[s.player2])
     s.chain.ok(log(struct_bytes + record), signers=[s.player2])
-    assert s.data(ids.FRAME_LOG)[184 + 43 * RECORD_SIZE : 184 + 44 * RECORD_SIZE] == record
+    assert s.data(ids.FRAME_LOG)[112 + 43 * RECORD_SIZE : 112 + 44 * RECORD_SIZE] == record
     for capacity in (0, 257):
         data = struct_bytes[:70] + struct.pack("<H", capacity) + struct_bytes[72:]
         s.chain.refused(Error.RingMissing, log(data + record), signers=[s.player2])

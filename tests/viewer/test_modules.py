@@ -68,9 +68,7 @@ def ring(total: int, capacity: int) -> bytes:
     slots = [b"\0" * RECORD_SIZE] * capacity
     for frame in range(1, total + 1):
         slots[(frame - 1) % capacity] = record(frame)
-    return FrameLog(
-        total % capacity, total, key(1), key(2), capacity, key(3), key(4), 96, ids.WORLD, b"".join(slots)
-    ).encode()
+    return FrameLog(total % capacity, total, key(1), key(2), capacity, ids.WORLD, b"".join(slots), bytes(72)).encode()
 
 
 def signed(instructions: list[Instruction], payer: Keypair) -> str:

@@ -52,7 +52,7 @@ def frame_logs(draw: st.DrawFn) -> bytes:
     values: list[Any] = layouts.FRAME_LOG.unpack(draw(raw(layouts.FRAME_LOG)))
     values[0] = draw(st.integers(0, max(0, capacity - 1)))
     values[4] = capacity
-    return layouts.FRAME_LOG.pack(values) + draw(exactly(capacity * accounts.RECORD_SIZE))
+    return layouts.FRAME_LOG.pack(values) + draw(exactly(capacity * accounts.RECORD_SIZE + layouts.LOG_PAYMENTS.size))
 
 
 @st.composite

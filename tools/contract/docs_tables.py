@@ -27,6 +27,7 @@ def _table(head: str, rows: list[list[str]]) -> list[str]:
 def _struct(contract: Contract, name: str) -> list[str]:
     struct = contract.structs[name]
     tail = f", then `{struct.tail['name']}`" if struct.tail else ""
+    tail += f" and {struct.trailer}" if struct.trailer else ""
     lines = [f"### {struct.name} — {struct.size:,} bytes{tail}", "", struct.about, ""]
     if struct.account and not struct.component:
         seeds = next((each["seeds"] for key, each in contract.pdas.items() if key == name.lower()), None)
@@ -52,6 +53,9 @@ def _fields(contract: Contract, struct: StructSpec) -> list[str]:
         rows.append(
             [str(struct.size), bytes_of_it, struct.tail["name"], f"[{kind}]" if kind else "", struct.tail["note"]]
         )
+    if struct.trailer:
+        last = contract.structs[struct.trailer]
+        rows.append([f"−{last.size}", str(last.size), "payments", last.name, "the account's last bytes"])
     return _table("offset | size | field | type | meaning", rows)
 
 

@@ -46,6 +46,8 @@ def _struct(struct: StructSpec) -> Json:
     docs = [struct.about]
     if struct.tail:
         docs.append(f"{struct.tail['name']} follows: {struct.tail['note']}".replace("**", ""))
+    if struct.trailer:
+        docs.append(f"The account's last bytes are a {struct.trailer}.")
     fields = [_field(each) for each in struct.fields if each.origin != "anchor"]
     return {"name": struct.name, "docs": docs, "type": {"kind": "struct", "fields": fields}}
 
@@ -121,6 +123,7 @@ def _types(contract: Contract, program: str) -> list[StructSpec]:
     first.sort(key=lambda each: (not each.component, each.name))
     names = [each.name for each in first]
     names += [each.tail["of"] for each in first if "of" in each.tail]
+    names += [each.trailer for each in first if each.trailer]
     for each in contract.instructions_of(program):
         names += [name for text in each.args.values() for name in _named(parse_type(text))]
     found: list[str] = []

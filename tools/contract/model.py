@@ -85,6 +85,8 @@ class StructSpec:
     component: bool
     args_of: str | None
     tail: dict[str, str]
+    trailer: str
+    """The struct in the account's last bytes, behind the tail; "" where there is none."""
     fields: tuple[FieldSpec, ...]
     size: int | None
 
@@ -198,7 +200,7 @@ def _struct(name: str, raw: dict[str, Any], structs: dict[str, StructSpec], enum
         add("bolt_metadata", "pubkey", "bolt", note="BOLT's metadata: the authority's key")
     return StructSpec(
         name, raw["about"], account, raw.get("component", False), raw.get("args_of"), raw.get("tail", {}),
-        tuple(fields), at,
+        raw.get("trailer", ""), tuple(fields), at,
     )  # fmt: skip
 
 

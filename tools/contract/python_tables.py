@@ -238,12 +238,16 @@ def _class(struct: StructSpec) -> list[str]:
     plain = all(_annotation(each.type) == "int" for each in body(struct))
     lines = ["", "", f"class {struct.name}({base}, frozen=True, gc=False):", f'    """{struct.about}"""', ""]
     lines.append(f"    LAYOUT: ClassVar[Layout] = layouts.{upper(struct.name)}")
+    if struct.trailer:
+        lines.append(f"    TRAILER: ClassVar[Layout | None] = layouts.{upper(struct.trailer)}")
     for each in body(struct):
         note = describe(each).replace("**", "")
         tail = f"  # {note}" if note else ""
         lines.append(f"    {each.name}: {_annotation(each.type)}{' = 0' if plain else ''}{tail}")
     if struct.tail:
         lines.append(f"    {struct.tail['name']}: bytes")
+    if struct.trailer:
+        lines.append(f"    trailer: bytes  # a {struct.trailer}, the account's last bytes")
     return lines
 
 

@@ -373,15 +373,12 @@ export const InputBuffer = {
  * @property {Uint8Array} session the SessionState account
  * @property {Uint8Array} entity
  * @property {number} capacity records in the ring; 0 = no ring yet
- * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
- * @property {Uint8Array} ring_payer who paid for the ring; zero = the account's own lamports did
- * @property {bigint} ring_lamports how much; exactly that goes back to ring_payer
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 
 export const FrameLog = {
-  name: "FrameLog", size: 184, discriminator: Uint8Array.of(82, 193, 199, 112, 46, 201, 94, 130),
-  fields: ["write_index", "total_frames", "session", "entity", "capacity", "payer", "ring_payer", "ring_lamports", "bolt_metadata"],
+  name: "FrameLog", size: 112, discriminator: Uint8Array.of(82, 193, 199, 112, 46, 201, 94, 130),
+  fields: ["write_index", "total_frames", "session", "entity", "capacity", "bolt_metadata"],
   /** @returns {FrameLog} */
   read(view, data) {
     return {
@@ -390,10 +387,7 @@ export const FrameLog = {
       session: data.subarray(14, 46),
       entity: data.subarray(46, 78),
       capacity: view.getUint16(78, true),
-      payer: data.subarray(80, 112),
-      ring_payer: data.subarray(112, 144),
-      ring_lamports: view.getBigUint64(144, true),
-      bolt_metadata: data.subarray(152, 184),
+      bolt_metadata: data.subarray(80, 112),
     };
   },
   /** @param {Partial<FrameLog>} values unnamed fields stay zero; `put` copies bytes */
@@ -403,10 +397,7 @@ export const FrameLog = {
     if (values.session !== undefined) put(data, 14, 32, values.session, "session");
     if (values.entity !== undefined) put(data, 46, 32, values.entity, "entity");
     if (values.capacity !== undefined) view.setUint16(78, values.capacity, true);
-    if (values.payer !== undefined) put(data, 80, 32, values.payer, "payer");
-    if (values.ring_payer !== undefined) put(data, 112, 32, values.ring_payer, "ring_payer");
-    if (values.ring_lamports !== undefined) view.setBigUint64(144, values.ring_lamports, true);
-    if (values.bolt_metadata !== undefined) put(data, 152, 32, values.bolt_metadata, "bolt_metadata");
+    if (values.bolt_metadata !== undefined) put(data, 80, 32, values.bolt_metadata, "bolt_metadata");
   },
 };
 

@@ -4,22 +4,20 @@
 #define COMPONENT_ID ID_FRAME_LOG
 #define COMPONENT_DISC DISC_FrameLog
 #define METADATA OFF(FrameLog, bolt_metadata)
-#define PAYER OFF(FrameLog, payer)
+#define TRAILER LogPayments
+#define PAYER(account) PAYMENTS(account, payer)
 #define SESSION_COMPONENT
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
-    bool record = len == COMPONENT_SIZE - 8 + sizeof(FrameRecord);
-    REQUIRE(record || len == COMPONENT_SIZE - 8, InvalidArguments);
-    /* a system must not change who paid for the ring, or how much */
-    const u8 *paid = component->data + OFF(FrameLog, ring_payer);
-    REQUIRE(same(paid, data + OFF(FrameLog, ring_payer) - 8, 40), StructChanged);
+    bool record = len == STRUCT_SIZE - 8 + sizeof(FrameRecord);
+    REQUIRE(record || len == STRUCT_SIZE - 8, InvalidArguments);
     TRY(replace(component, data));
     if (record) {
-        data += COMPONENT_SIZE - 8;
+        data += STRUCT_SIZE - 8;
         u64 capacity = ld16(component->data + OFF(FrameLog, capacity)), frame = ld32(data);
-        REQUIRE(capacity && component->data_len >= sizeof(FrameLog) + capacity * sizeof(FrameRecord), RingMissing);
+        REQUIRE(capacity && component->data_len >= COMPONENT_SIZE + capacity * sizeof(FrameRecord), RingMissing);
         REQUIRE(frame, FrameMismatch);
         copy(component->data + sizeof(FrameLog) + (frame - 1) % capacity * sizeof(FrameRecord), data, sizeof(FrameRecord));
     }
@@ -34,6 +32,15 @@ static u64 check_unused(const Account *component) {
 
 #define FL(account, field) ((account)->data + OFF(FrameLog, field))
 
+/* Changes the ring's size. The payments, behind the ring, move along; the bytes that they leave become ring. */
+NOINLINE void move_payments(Account *log, u64 len) {
+    u8 payments[sizeof(LogPayments)], *old = PAYMENTS(log, payer);
+    copy(payments, old, sizeof payments);
+    zero(old, sizeof payments);
+    resize(log, len);
+    copy(PAYMENTS(log, payer), payments, sizeof payments);
+}
+
 /* ring_grow(capacity u16): writer ws, hidden_state, session_state, frame_log w, system_program. What the writer pays is
  * counted, so that it gets exactly that back. */
 NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
@@ -45,15 +52,16 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
     TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, log->data + ENTITY));
     TRY(check_writer(writer, hidden));
     u16 capacity = ld16(ARGS);
-    u64 target = sizeof(FrameLog) + capacity * sizeof(FrameRecord);
+    u64 target = COMPONENT_SIZE + capacity * sizeof(FrameRecord);
     REQUIRE(capacity >= RING_MIN_CAPACITY && log->data_len <= target, OutOfRange);
     REQUIRE(ld32(FL(log, total_frames)) == 0 && ld16(FL(log, capacity)) == 0, AlreadyCreated);
-    REQUIRE(ld64(FL(log, ring_lamports)) == 0 || key_eq(FL(log, ring_payer), writer->key), PayerMismatch);
-    u64 before = *log->lamports;
-    TRY(grow(writer, log, next_len(log->data_len, target)));
+    REQUIRE(ld64(PAYMENTS(log, ring_lamports)) == 0 || key_eq(PAYMENTS(log, ring_payer), writer->key), PayerMismatch);
+    u64 before = *log->lamports, len = next_len(log->data_len, target);
+    TRY(pay_rent(writer, log, len));
+    move_payments(log, len);
     if (*log->lamports != before) {
-        copy(FL(log, ring_payer), writer->key, 32);
-        st64(FL(log, ring_lamports), ld64(FL(log, ring_lamports)) + *log->lamports - before);
+        copy(PAYMENTS(log, ring_payer), writer->key, 32);
+        st64(PAYMENTS(log, ring_lamports), ld64(PAYMENTS(log, ring_lamports)) + *log->lamports - before);
     }
     if (log->data_len == target) st16(FL(log, capacity), capacity);
     return 0;
@@ -62,8 +70,8 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
 /* Empties the log of its ring, in which nobody has a share any more. */
 INLINE void drop_ring(Account *log) {
     st16(FL(log, capacity), 0);
-    zero(FL(log, ring_payer), 40);
-    resize(log, COMPONENT_SIZE);
+    move_payments(log, COMPONENT_SIZE);
+    zero(PAYMENTS(log, ring_payer), sizeof(LogPayments) - OFF(LogPayments, ring_payer));
 }
 
 /* ring_shrink: signer s, session_state, frame_log w, payer w. */
@@ -74,9 +82,9 @@ NOINLINE u64 ring_shrink(Account *accounts, const Input *input) {
     TRY(SIBLING(session, SessionState, ID_SESSION_STATE, log->data + ENTITY));
     TRY(check_returning(&accounts[0], session));
     REQUIRE(log->is_writable && payer->is_writable && !key_eq(log->key, payer->key), InvalidAccount);
-    u64 paid = ld64(FL(log, ring_lamports));
+    u64 paid = ld64(PAYMENTS(log, ring_lamports));
     if (paid) {
-        REQUIRE(key_eq(payer->key, FL(log, ring_payer)), PayerMismatch);
+        REQUIRE(key_eq(payer->key, PAYMENTS(log, ring_payer)), PayerMismatch);
         move(log, payer, paid);
     }
     drop_ring(log);

@@ -92,8 +92,9 @@ NOINLINE u64 ring_fund(Account *accounts, const Input *input) {
     TRY(check_deposit(account, hidden));
     TRY(SIBLING(log, FrameLog, ID_FRAME_LOG, hidden->data + ENTITY));
     REQUIRE(log->is_writable, InvalidAccount);
-    REQUIRE(key_eq(log->data + OFF(FrameLog, payer), DP(account, depositor)), PayerMismatch);
-    return take(account, hidden, log, rent_minimum(sizeof(FrameLog) + ld16(ARGS) * sizeof(FrameRecord)));
+    REQUIRE(log->data_len >= LOG_WITHOUT_RING, InvalidAccount);
+    REQUIRE(key_eq(PAYMENTS(log, payer), DP(account, depositor)), PayerMismatch);
+    return take(account, hidden, log, rent_minimum(LOG_WITHOUT_RING + ld16(ARGS) * sizeof(FrameRecord)));
 }
 
 /* Pays the writer for the frames since the last payment. Where the writer's account would stay below its rent, nothing

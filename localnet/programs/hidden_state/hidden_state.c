@@ -4,7 +4,7 @@
 #define COMPONENT_ID ID_HIDDEN_STATE
 #define COMPONENT_DISC DISC_HiddenState
 #define METADATA OFF(HiddenState, bolt_metadata)
-#define PAYER OFF(HiddenState, payer)
+#define PAYER(account) ((account)->data + OFF(HiddenState, payer))
 #define SESSION_COMPONENT
 #include "delegation.h"
 
@@ -17,7 +17,7 @@
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
-    REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
+    REQUIRE(len == STRUCT_SIZE - 8, InvalidArguments);
     /* a system must not change what was paid for */
     REQUIRE(data[OFF(HiddenState, holds) - 8] == *HS(component, holds), StructChanged);
     return replace(component, data);

@@ -93,11 +93,16 @@ NOINLINE u64 create(const Account *payer, Account *account, u64 len, const u8 *o
     return 0;
 }
 
-/* Grows an account of the running program to `len`. `payer`, which signs, pays the rent. */
-NOINLINE u64 grow(const Account *payer, Account *account, u64 len) {
+/* `payer`, which signs, pays what an account of the running program lacks to be `len` bytes long. */
+NOINLINE u64 pay_rent(const Account *payer, const Account *account, u64 len) {
     REQUIRE(account->is_writable, InvalidAccount);
     u64 minimum = rent_minimum(len);
-    if (*account->lamports < minimum) TRY(transfer(payer, account, minimum - *account->lamports));
+    return *account->lamports < minimum ? transfer(payer, account, minimum - *account->lamports) : 0;
+}
+
+/* Grows an account of the running program to `len`. `payer`, which signs, pays the rent. */
+INLINE u64 grow(const Account *payer, Account *account, u64 len) {
+    TRY(pay_rent(payer, account, len));
     resize(account, len);
     return 0;
 }

@@ -263,9 +263,6 @@ typedef struct PACKED {
     u8 session[32]; /* the SessionState account */
     u8 entity[32];
     u16 capacity; /* records in the ring; 0 = no ring yet */
-    u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
-    u8 ring_payer[32]; /* who paid for the ring; zero = the account's own lamports did */
-    u64 ring_lamports; /* how much; exactly that goes back to ring_payer */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } FrameLog;
 AT(FrameLog, discriminator, 0, 8);
@@ -274,11 +271,19 @@ AT(FrameLog, total_frames, 10, 4);
 AT(FrameLog, session, 14, 32);
 AT(FrameLog, entity, 46, 32);
 AT(FrameLog, capacity, 78, 2);
-AT(FrameLog, payer, 80, 32);
-AT(FrameLog, ring_payer, 112, 32);
-AT(FrameLog, ring_lamports, 144, 8);
-AT(FrameLog, bolt_metadata, 152, 32);
-SIZE(FrameLog, 184);
+AT(FrameLog, bolt_metadata, 80, 32);
+SIZE(FrameLog, 112);
+
+/* Who paid for a frame-log and its ring: the account's last bytes, behind the ring. */
+typedef struct PACKED {
+    u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
+    u8 ring_payer[32]; /* who paid for the ring; zero = the account's own lamports did */
+    u64 ring_lamports; /* how much; exactly that goes back to ring_payer */
+} LogPayments;
+AT(LogPayments, payer, 0, 32);
+AT(LogPayments, ring_payer, 32, 32);
+AT(LogPayments, ring_lamports, 64, 8);
+SIZE(LogPayments, 72);
 
 /* What a cartridge is and where its shards are. */
 typedef struct PACKED {

@@ -2,7 +2,8 @@
  * of direct instructions. A component defines, before it includes this:
  *   COMPONENT       its struct, COMPONENT_ID its program id, COMPONENT_DISC its account discriminator
  *   METADATA        offset of BOLT's metadata
- *   PAYER           offset of the key that paid the account's rent, and gets its lamports back
+ *   PAYER(account)  address of the key that paid the account's rent, and gets its lamports back
+ *   TRAILER         (optional) the struct in the account's last bytes, where PAYER is then
  *   SESSION_COMPONENT  (optional) for a component of a match: World alone is its authority
  * and, after it, policy(): what a listed system may do, check_unused(): whether destroy() may take the component, and
  * direct(): its own instructions. Delegation to a rollup is in delegation.h. */
@@ -12,8 +13,17 @@
 
 typedef enum { SYSTEM_NONE, SYSTEM_LIFECYCLE, SYSTEM_INPUT, SYSTEM_INFERENCE } System;
 
-#define COMPONENT_SIZE sizeof(COMPONENT)
+#define STRUCT_SIZE sizeof(COMPONENT)
+#ifdef TRAILER
+#define COMPONENT_SIZE (STRUCT_SIZE + sizeof(TRAILER))
+#else
+#define COMPONENT_SIZE STRUCT_SIZE
+#endif
 #define ENTITY OFF(COMPONENT, entity)
+
+/* The last bytes of a frame-log, and how long one without a ring is. */
+#define PAYMENTS(account, field) ((account)->data + (account)->data_len - sizeof(LogPayments) + OFF(LogPayments, field))
+#define LOG_WITHOUT_RING (sizeof(FrameLog) + sizeof(LogPayments))
 
 /* Checks that the account is an initialized one of this component. */
 INLINE u64 check_component(const Account *a) {
@@ -83,10 +93,13 @@ static u64 check_unused(const Account *component);
 
 /* Replaces the struct. A system must not change entity, payer and metadata. */
 INLINE u64 replace(Account *component, const u8 *data) {
-    REQUIRE(key_eq(component->data + ENTITY, data + ENTITY - 8) && key_eq(component->data + PAYER, data + PAYER - 8) &&
+    REQUIRE(key_eq(component->data + ENTITY, data + ENTITY - 8) &&
                 key_eq(component->data + METADATA, data + METADATA - 8),
             StructChanged);
-    copy(component->data + 8, data, COMPONENT_SIZE - 8);
+#ifndef TRAILER
+    REQUIRE(key_eq(PAYER(component), data + (PAYER(component) - component->data) - 8), StructChanged);
+#endif
+    copy(component->data + 8, data, STRUCT_SIZE - 8);
     return 0;
 }
 
@@ -143,7 +156,7 @@ NOINLINE u64 initialize(Account *accounts, const Input *input) {
     st64(data->data, COMPONENT_DISC);
     copy(data->data + ENTITY, entity->key, 32);
     copy(data->data + METADATA, accounts[3].key, 32);
-    copy(data->data + PAYER, payer->key, 32);
+    copy(PAYER(data), payer->key, 32);
     return 0;
 }
 
@@ -168,7 +181,7 @@ NOINLINE u64 destroy(Account *accounts, const Input *input) {
     TRY(top_instruction(&accounts[5], &top));
     REQUIRE(top.disc == IX_DESTROY_COMPONENT && top.n >= 6 && key_eq(top_key(&top, 2), COMPONENT_ID), InvalidCaller);
     TRY(check_unused(component));
-    REQUIRE(key_eq(accounts[1].key, component->data + PAYER), PayerMismatch);
+    REQUIRE(key_eq(accounts[1].key, PAYER(component)), PayerMismatch);
     return close_account(component, &accounts[1]);
 }
 

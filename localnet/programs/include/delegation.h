@@ -32,9 +32,9 @@ NOINLINE u64 component_bump(const Account *component, const u8 *entity, u8 *bump
  * are in a rollup, only the validator that player 1 chose could return a checkpoint or ring. */
 NOINLINE u64 check_nothing_stranded(const Account *hidden, const Account *log, const u8 *entity) {
     TRY(check_sibling_anywhere(hidden, ID_HIDDEN_STATE, DISC_HiddenState, sizeof(HiddenState), entity));
-    TRY(check_sibling_anywhere(log, ID_FRAME_LOG, DISC_FrameLog, sizeof(FrameLog), entity));
+    TRY(check_sibling_anywhere(log, ID_FRAME_LOG, DISC_FrameLog, LOG_WITHOUT_RING, entity));
     REQUIRE(key_eq(hidden->owner, ID_DELEGATION) || hidden->data[OFF(HiddenState, holds)] == 0, StillOpen);
-    REQUIRE(key_eq(log->owner, ID_DELEGATION) || log->data_len == sizeof(FrameLog), StillOpen);
+    REQUIRE(key_eq(log->owner, ID_DELEGATION) || log->data_len == LOG_WITHOUT_RING, StillOpen);
     return 0;
 }
 
@@ -88,7 +88,7 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     copy(buffer->data, component->data, COMPONENT_SIZE);
     /* the receipt has the payer from here on. The delegation program takes back only what process_undelegation leaves as
      * the rollup committed it, so the field is zero on the way there, and again when it comes back */
-    zero(buffer->data + PAYER, 32);
+    zero(PAYER(buffer), 32);
     /* only an empty account can be given away; the delegation program fills it again from the buffer */
     zero(component->data, COMPONENT_SIZE);
     copy(component->owner, ID_SYSTEM_PROGRAM, 32);
@@ -151,7 +151,7 @@ NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
     copy(component->data, buffer->data, COMPONENT_SIZE);
     /* The validator wrote these bytes, so they must not say who owns the lamports (the receipt does). Nobody owns a
      * match, and nothing depends on the component, since nothing did when it was handed over. */
-    zero(component->data + PAYER, 32);
+    zero(PAYER(component), 32);
     copy(component->data + METADATA, ID_WORLD, 32);
     returned(component);
     return 0;

@@ -74,7 +74,7 @@ NOINLINE u64 read_payer(const Account *component, const Account *receipt, u8 *pa
     Slice seeds[2] = {LITERAL(SEED_RECEIPT), {entity, 32}};
     TRY(check_pda(receipt, COMPONENT_ID, seeds, 2));
     bool written = has_receipt(receipt);
-    const u8 *key = component->data + PAYER;
+    const u8 *key = PAYER(component);
     REQUIRE(written || !key_zero(key), InvalidAccount);
     copy(payer, written ? receipt->data + OFF(Receipt, payer) : key, 32);
     return 0;

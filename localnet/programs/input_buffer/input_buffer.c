@@ -4,13 +4,13 @@
 #define COMPONENT_ID ID_INPUT_BUFFER
 #define COMPONENT_DISC DISC_InputBuffer
 #define METADATA OFF(InputBuffer, bolt_metadata)
-#define PAYER OFF(InputBuffer, payer)
+#define PAYER(account) ((account)->data + OFF(InputBuffer, payer))
 #define SESSION_COMPONENT
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     (void)system; /* all three write inputs */
-    REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
+    REQUIRE(len == STRUCT_SIZE - 8, InvalidArguments);
     return replace(component, data);
 }
 

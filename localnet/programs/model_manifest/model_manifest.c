@@ -4,7 +4,7 @@
 #define COMPONENT_ID ID_MODEL_MANIFEST
 #define COMPONENT_DISC DISC_ModelManifest
 #define METADATA OFF(ModelManifest, bolt_metadata)
-#define PAYER OFF(ModelManifest, authority)
+#define PAYER(account) ((account)->data + OFF(ModelManifest, authority))
 #include "cartridge_component.h"
 
 #define MM(account, field) ((account)->data + OFF(ModelManifest, field))

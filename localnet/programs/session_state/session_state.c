@@ -4,12 +4,12 @@
 #define COMPONENT_ID ID_SESSION_STATE
 #define COMPONENT_DISC DISC_SessionState
 #define METADATA OFF(SessionState, bolt_metadata)
-#define PAYER OFF(SessionState, payer)
+#define PAYER(account) ((account)->data + OFF(SessionState, payer))
 #define SESSION_COMPONENT
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
-    REQUIRE(len == COMPONENT_SIZE - 8, InvalidArguments);
+    REQUIRE(len == STRUCT_SIZE - 8, InvalidArguments);
     if (system == SYSTEM_INPUT) {
         /* World writes every pair back, so submit-input, which only reads the session, may return it unchanged. */
         REQUIRE(same(component->data + 8, data, len), StructChanged);

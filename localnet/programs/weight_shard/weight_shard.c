@@ -4,7 +4,7 @@
 #define COMPONENT_ID ID_WEIGHT_SHARD
 #define COMPONENT_DISC DISC_WeightShard
 #define METADATA OFF(WeightShard, bolt_metadata)
-#define PAYER OFF(WeightShard, authority)
+#define PAYER(account) ((account)->data + OFF(WeightShard, authority))
 #include "cartridge_component.h"
 
 #define WS(account, field) ((account)->data + OFF(WeightShard, field))
