@@ -10,7 +10,7 @@ import pytest
 from svm.rig import COMPONENTS, NEUTRAL, Chain, Error, Session, players
 
 from awm_crank.wire import ids, layouts, programs
-from awm_crank.wire.accounts import RECORD_SIZE
+from awm_crank.wire.accounts import RECORD_SIZE, LogPayments
 
 CHAIN_HASH = layouts.FRAME_RECORD.offset("chain_hash")
 A = bytes([80, 0, 0, 0, 0, 0, 1, 0])
@@ -205,7 +205,7 @@ def test_compute_units(session: Session) -> None:
 
 
 def test_payments_follow_the_ring(chain: Chain) -> None:
-    """The ring begins at byte 112 for every reader; who paid stays in the last 72 bytes while it grows and when it goes."""
+    """The ring begins at byte 112. Who paid stays in the last 72 bytes while the ring grows, and when it goes."""
     s = Session.active(chain, capacity=0)
     payer = LogPayments.decode(s.data(ids.FRAME_LOG)[112:])
     assert payer == LogPayments(s.p1, ids.ZERO_KEY, 0)
@@ -220,7 +220,6 @@ def test_payments_follow_the_ring(chain: Chain) -> None:
     s.step()
     assert struct.unpack_from("<I", s.data(ids.FRAME_LOG), 112) == (1,)
     assert LogPayments.decode(s.data(ids.FRAME_LOG)[-72:]) == paid
-    chain.ok(s.lifecycle(2, s.player1), signers=[s.player1])
     s.settle()
     chain.ok(programs.ring_shrink(s.p1, s.entity, s.w), signers=[s.player1])
     assert LogPayments.decode(s.data(ids.FRAME_LOG)[112:]) == payer
