@@ -55,7 +55,7 @@ def _fields(contract: Contract, struct: StructSpec) -> list[str]:
         )
     if struct.trailer:
         last = contract.structs[struct.trailer]
-        rows.append([f"−{last.size}", str(last.size), "payments", last.name, "the account's last bytes"])
+        rows.append(["the end", f"{last.size} bytes", "payments", last.name, "the account's last bytes"])
     return _table("offset | size | field | type | meaning", rows)
 
 
