@@ -53,6 +53,7 @@ class Sandbox:
     def __init__(self, made: Cartridge, code: bytes) -> None:
         engine = NativeEngine(made, "plain")
         self.sizes = engine.sizes()
+        self.block_size = engine.cartridge.shape.encoding.block_size
         budget = ComputeBudget(False)
         budget.compute_unit_limit = LIMIT
         self.svm = LiteSVM().with_compute_budget(budget).with_sigverify(False).with_blockhash_check(False)
@@ -71,12 +72,12 @@ class Sandbox:
     def _put(self, key: Pubkey, data: bytes) -> None:
         self.svm.set_account(key, Account(RENT, data, self.program_id))
 
-    def run(self, mode: int, block: bytes = bytes(97), inputs: bytes = bytes(16)) -> int:
+    def run(self, mode: int, block: bytes | None = None, inputs: bytes = bytes(16)) -> int:
         """Compute units of one instruction. Raises RuntimeError if the program refuses it."""
         metas = [AccountMeta(self.image, False, False), AccountMeta(self.work, False, True)]
         if mode == PACKED:
             metas.append(AccountMeta(self.matrix, False, False))
-        instruction = Instruction(self.program_id, bytes([mode]) + block + inputs, metas)
+        instruction = Instruction(self.program_id, bytes([mode]) + (block or bytes(self.block_size)) + inputs, metas)
         message = Message([instruction], self.payer.pubkey())
         done = self.svm.send_transaction(Transaction([self.payer], message, self.svm.latest_blockhash()))
         if not isinstance(done, TransactionMetadata):
@@ -96,7 +97,7 @@ class Sandbox:
         return self._work(self.at_context, 2 * d_model)
 
     def next_block(self) -> bytes:
-        return self._work(self.at_next, 97)
+        return self._work(self.at_next, self.block_size)
 
     def packed(self, w: NDArray[np.integer], a: NDArray[np.integer]) -> tuple[int, NDArray[np.int32]]:
         """Compute units and sums of the packed loop over `w` (rows by 2, columns by 8) and activations."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from awm_crank.engine import bounds, layout
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Formats, LayerFormats, Shape
 from awm_crank.errors import CartridgeError
+from awm_crank.wire import contract
 
 Array = NDArray[np.integer]
 _DTYPES: dict[str, np.dtype[Any]] = {"i8": np.dtype("i1"), "i16": np.dtype("<i2"), "i32": np.dtype("<i4")}
@@ -117,9 +119,11 @@ class Cartridge:
             layer_input_scales=_scales(each.f_in for each in formats.layers),
             layer_output_scales=_scales(each.f_out for each in formats.layers),
             luts=luts, num_continuous=cls.num_continuous, num_action_states=cls.num_action_states,
-            num_binary=cls.num_binary, input_size=shape.frame_dim, extra_size=shape.extra_size,
-            total_params=total_params,
-            total_weight_bytes=sum(spec.size for spec in specs), **scalars, head_frac=bytes(formats.head_frac),
+            num_binary=cls.num_binary, input_size=shape.frame_dim, extra_size=shape.encoding.extra_size,
+            stick_range=shape.encoding.stick_range, total_params=total_params,
+            total_weight_bytes=sum(spec.size for spec in specs), **scalars,
+            head_frac=bytes(formats.head_frac[: layout.REGRESSION_ROWS]),
+            hitstun_frac=bytes(formats.head_frac[layout.REGRESSION_ROWS :]).ljust(2, b"\0"),
             tensor_count=len(specs), directory_offset=layout.HEADER_SIZE,
             layers=blocks.ljust(layout.HEADER.span("layers").size, b"\0"),
         )  # fmt: skip
@@ -134,7 +138,7 @@ class Cartridge:
     @property
     def extra_size(self) -> int:
         """Bytes a player of the extra feedback: a frame block ends with twice as many (0 for most worlds)."""
-        return self.shape.extra_size
+        return self.shape.encoding.extra_size
 
     @property
     def layer_input_scales(self) -> tuple[int, ...]:
@@ -211,20 +215,19 @@ def _parse_header(data: bytes) -> tuple[str, int, Shape, Formats, bytes, int, in
     if found != h["digest"]:
         raise _bad(f"digest at offset {digest.offset}", h["digest"].hex(), found.hex())
     _check_constant(h, "d_conv")
-    if h["flags"] > 3:
-        raise _bad(f"flags at offset {layout.HEADER.offset('flags')}", "0..3", h["flags"])
-    shape = Shape(
-        h["d_model"], h["d_inner"], h["d_state"], h["headdim"], h["num_layers"], bool(h["flags"] & 1),
-        bool(h["flags"] & 2),
-    )  # fmt: skip
+    _check_range(h, "flags")
+    _check_range(h, "stick_range")
+    encoding = Encoding.of_flags(h["flags"], h["stick_range"])
+    shape = Shape(h["d_model"], h["d_inner"], h["d_state"], h["headdim"], h["num_layers"], encoding=encoding)
+    shape = replace(shape, row_gains=h["flags"] != shape.flags)
     bounds.check_shape(shape)
     for name in ("num_continuous", "num_action_states", "num_binary", "directory_offset"):
         _check_constant(h, name)
     specs = layout.tensors(shape)
     expected = {
         "num_heads": shape.num_heads, "frame_dim": shape.frame_dim, "input_size": shape.frame_dim,
-        "extra_size": shape.extra_size, "tensor_count": len(specs),
-       "total_weight_bytes": sum(spec.size for spec in specs),
+        "extra_size": shape.encoding.extra_size, "tensor_count": len(specs),
+        "total_weight_bytes": sum(spec.size for spec in specs),
     }  # fmt: skip
     for name, want in expected.items():
         if want != h[name]:
@@ -236,7 +239,10 @@ def _parse_header(data: bytes) -> tuple[str, int, Shape, Formats, bytes, int, in
         raise _bad("reserved bytes of the header", "zero", "other bytes")
     layers = tuple(LayerFormats(**{name: block[name] for name in _LAYER_FIELDS}) for block in blocks)
     scalars = {name: h[name] for name in _FORMAT_FIELDS}
-    formats = Formats(**scalars, head_frac=tuple(h["head_frac"]), layers=layers)
+    if not encoding.hitstun and any(h["hitstun_frac"]):
+        raise _bad("hitstun_frac", "zero without the flag hitstun", h["hitstun_frac"])
+    head_frac = (*h["head_frac"], *(h["hitstun_frac"] if encoding.hitstun else ()))
+    formats = Formats(**scalars, head_frac=head_frac, layers=layers)
     for field, fracs in (
         ("layer_input_scales", [each.f_in for each in layers]),
         ("layer_output_scales", [each.f_out for each in layers]),
@@ -254,6 +260,12 @@ def _parse_header(data: bytes) -> tuple[str, int, Shape, Formats, bytes, int, in
 def _check_constant(header: dict[str, Any], name: str, hint: str = "fetch or quantize it again") -> None:
     if header[name] != layout.constant(name):
         raise _bad(f"{name} at offset {layout.HEADER.offset(name)}", layout.constant(name), header[name], hint)
+
+
+def _check_range(header: dict[str, Any], name: str) -> None:
+    low, high = contract.STRUCTS["CartridgeHeader"](name).range or (0, 255)
+    if not low <= header[name] <= high:
+        raise _bad(f"{name} at offset {layout.HEADER.offset(name)}", f"{low}..{high}", header[name])
 
 
 def _reserved(values: dict[str, Any]) -> bool:

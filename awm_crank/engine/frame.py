@@ -5,8 +5,9 @@ Integers only (docs/numerics.md, sections 6.1, 7, 9); the block's bytes are docs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from awm_crank.engine.encoding import AXES, PLAIN, PROJECTILE_VALUES, STATE_FLAGS, THRESHOLD, Encoding
 from awm_crank.engine.layout import BINARY_ROWS, CLASSES, EMBEDDINGS, REGRESSION_ROWS
 from awm_crank.errors import StateError
 from awm_crank.wire import layouts
@@ -14,6 +15,7 @@ from awm_crank.wire.contract import OUTPUTS, STRUCTS
 from awm_crank.wire.start import start_players
 
 BLOCK_SIZE = layouts.FRAME_BLOCK.size
+"""Bytes of a frame block without extra feedback (`Encoding.block_size` counts it in)."""
 PLAYER = layouts.PLAYER_STATE.body
 FEEDBACK = layouts.FEEDBACK.body
 CONTROLLER = layouts.CONTROLLER_INPUT.body
@@ -33,23 +35,63 @@ PERCENT_MAX = _CLAMPS["percent"][1] * 256
 _OLDEST = EMBEDDINGS["state_age_embed"][0] - 1
 
 
+HITSTUN_MAX = 255
+_PROJECTILES = tuple(f"projectile_{name}" for name in ("x", "y", "count"))
+assert len(_PROJECTILES) == PROJECTILE_VALUES
+
+
 class Player(dict[str, int]):
-    """One player's PlayerState and Feedback fields under the names of docs/formats.md."""
+    """One player's PlayerState and Feedback fields under the names of docs/formats.md, and its extra feedback:
+    `state_flags` (bit i is flag i), `hitstun` (frames), `projectile_x`, `projectile_y`, `projectile_count` (× 256).
+    """
 
 
-def start_block(stage: int, characters: tuple[int, int]) -> bytes:
-    """Frame 0 of a session (docs/formats.md, JOIN): both players at their start position, neutral inputs."""
+def start_block(stage: int, characters: tuple[int, int], extra_size: int = 0) -> bytes:
+    """Frame 0 of a session (docs/formats.md, JOIN): both players at their start position, neutral inputs.
+
+    `extra_size` is the cartridge's (bytes a player of extra feedback, all zero at frame 0).
+    """
     neutral = bytes(INPUTS_SIZE)
-    return layouts.FRAME_BLOCK.pack((start_players(*characters), bytes(_FEEDBACK.size), neutral, stage))
+    block = layouts.FRAME_BLOCK.pack((start_players(*characters), bytes(_FEEDBACK.size), neutral, stage))
+    return block + bytes(2 * extra_size)
 
 
-def unpack(block: bytes) -> tuple[Player, Player, int]:
-    """Read and check a frame block: both players and the stage.
+def _read_extra(data: bytes, encoding: Encoding) -> dict[str, int]:
+    """One player's extra feedback, `encoding.extra_size` bytes."""
+    out, at = {}, 0
+    if encoding.state_flags:
+        out["state_flags"] = int.from_bytes(data[: STATE_FLAGS // 8], "little")
+        at = STATE_FLAGS // 8
+    if encoding.hitstun:
+        out["hitstun"] = data[at]
+        at += 1
+    if encoding.projectiles:
+        for i, name in enumerate(_PROJECTILES):
+            out[name] = int.from_bytes(data[at + 2 * i : at + 2 * i + 2], "little", signed=True)
+    return out
+
+
+def _write_extra(player: Mapping[str, int], encoding: Encoding) -> bytes:
+    out = b""
+    if encoding.state_flags:
+        out += player["state_flags"].to_bytes(STATE_FLAGS // 8, "little")
+    if encoding.hitstun:
+        out += bytes((player["hitstun"],))
+    if encoding.projectiles:
+        out += b"".join(player[name].to_bytes(2, "little", signed=True) for name in _PROJECTILES)
+    return out
+
+
+def unpack(block: bytes, encoding: Encoding = PLAIN) -> tuple[Player, Player, int]:
+    """Read and check a frame block of `encoding.block_size` bytes: both players and the stage.
 
     Raises StateError naming the field that is out of range (numerics.md, section 9), or the length.
     """
-    if len(block) != BLOCK_SIZE:
-        raise StateError("frame block length", expected=BLOCK_SIZE, found=len(block), hint="see docs/formats.md")
+    if len(block) != encoding.block_size:
+        raise StateError(
+            "frame block length", expected=encoding.block_size, found=len(block),
+            hint="hand in a block of this cartridge's own size (docs/formats.md)",
+        )  # fmt: skip
     players = []
     for i in range(2):
         player = Player(zip(layouts.PLAYER_STATE.names, PLAYER.unpack_from(block, PLAYER.size * i), strict=True))
@@ -63,6 +105,8 @@ def unpack(block: bytes) -> tuple[Player, Player, int]:
                     found=player[field],
                     hint="resync the session from chain",
                 )
+        at = BLOCK_SIZE + encoding.extra_size * i
+        player.update(_read_extra(block[at : at + encoding.extra_size], encoding))
         players.append(player)
     stage = block[STAGE_OFFSET]
     low, high = _STAGES
@@ -87,25 +131,63 @@ def block_stocks(block: bytes) -> tuple[int, int]:
     return block[at], block[PLAYER.size + at]
 
 
-def controls(raw: bytes) -> list[int]:
-    """The 13 raw controller integers of one ControllerInput (8 bytes): sticks + 128, shoulder, A B X Y Z L R D-up."""
+def controls(raw: bytes, stick_range: int = 0) -> list[int]:
+    """The 13 raw controller integers of one ControllerInput (8 bytes): four sticks, shoulder, A B X Y Z L R D-up.
+
+    A stick is 0..255 (v + 128), or 0..2 · `stick_range` where the encoding names a range (v + range, clamped).
+    """
     x, y, cx, cy, left, right, buttons, ext = CONTROLLER.unpack(raw)
+    sticks = [x, y, cx, cy]
+    if stick_range:
+        sticks = [min(max(v, -stick_range), stick_range) + stick_range for v in sticks]
+    else:
+        sticks = [v + 128 for v in sticks]
     held = [buttons >> bit & 1 for bit in range(5)]
-    return [x + 128, y + 128, cx + 128, cy + 128, max(left, right), *held, ext >> 2 & 1, ext >> 3 & 1, ext & 1]
+    return [*sticks, max(left, right), *held, ext >> 2 & 1, ext >> 3 & 1, ext & 1]
 
 
-def player_raws(player: Player, state_age_as_embed: bool) -> list[int]:
-    """The 15 or 16 raw integers of one player that come before the controller's (numerics.md 6.1, 0..15)."""
+def spans(stick_range: int) -> list[int]:
+    """What each of the five axes of `controls` is at full tilt."""
+    return [2 * stick_range or 255] * (AXES - 1) + [255]
+
+
+def conditions(before: bytes, inputs: bytes, encoding: Encoding) -> list[int]:
+    """The raw integers of ctrl_proj's columns (numerics.md, section 7).
+
+    Args:
+        before: 16 bytes, what both players held in frame n.
+        inputs: 16 bytes, what they hold in frame n + 1.
+        encoding: the model's.
+    """
+    size, stick_range = CONTROLLER.size, encoding.stick_range
+    now = [controls(inputs[size * i : size * (i + 1)], stick_range) for i in (0, 1)]
+    out = [*now[0], *now[1]]
+    if encoding.press_events:
+        for i, each in enumerate(now):
+            old = controls(before[size * i : size * (i + 1)])
+            out += [int(new and not was) for new, was in zip(each[AXES:], old[AXES:], strict=True)]
+    if encoding.ctrl_threshold_features:
+        part, whole = THRESHOLD
+        for each in now:
+            out += [int(whole * v > part * span) for v, span in zip(each[:AXES], spans(stick_range), strict=True)]
+    return out
+
+
+def player_raws(player: Mapping[str, int], encoding: Encoding) -> list[int]:
+    """The raw integers of one player's floats that come before the controller's (numerics.md 6.1)."""
     p = player
-    age = [] if state_age_as_embed else [p["state_age"]]
+    age = [] if encoding.state_age_as_embed else [p["state_age"]]
+    hitstun = [p["hitstun"]] if encoding.hitstun else []
+    projectiles = [p[name] for name in _PROJECTILES] if encoding.projectiles else []
+    flags = [p["state_flags"] >> bit & 1 for bit in range(STATE_FLAGS)] if encoding.state_flags else []
     return [
         p["percent"] * 256 + p["percent_frac"], p["x"], p["y"], p["shield_strength"], p["speed_air_x"], p["speed_y"],
-        p["speed_ground_x"], p["speed_attack_x"], p["speed_attack_y"], *age, p["hitlag"], p["stocks"], p["combo_count"],
-        p["facing"], p["invulnerable"], p["on_ground"],
+        p["speed_ground_x"], p["speed_attack_x"], p["speed_attack_y"], *age, p["hitlag"], p["stocks"], *hitstun,
+        p["combo_count"], *projectiles, p["facing"], p["invulnerable"], p["on_ground"], *flags,
     ]  # fmt: skip
 
 
-def embedding_rows(player: Player, state_age_as_embed: bool) -> list[int]:
+def embedding_rows(player: Mapping[str, int], encoding: Encoding) -> list[int]:
     """The rows that one player takes from its embedding tables, in column order."""
     p = player
     rows = [
@@ -117,7 +199,7 @@ def embedding_rows(player: Player, state_age_as_embed: bool) -> list[int]:
         p["ground"],
         p["last_attack"],
     ]
-    return [*rows, min(p["state_age"], _OLDEST)] if state_age_as_embed else rows
+    return [*rows, min(p["state_age"], _OLDEST)] if encoding.state_age_as_embed else rows
 
 
 def _output_rows() -> dict[tuple[str, int], range]:
@@ -139,16 +221,19 @@ def _clamp(field: str, value: int) -> int:
 
 
 def decode(
-    block: bytes, outputs: Sequence[int], classes: Sequence[int], head_frac: Sequence[int], inputs: bytes
-) -> bytes:
+    block: bytes, outputs: Sequence[int], classes: Sequence[int], head_frac: Sequence[int], inputs: bytes,
+    encoding: Encoding = PLAIN,
+) -> bytes:  # fmt: skip
     """Turn predictions into the next frame's block (numerics.md, section 7).
 
     Args:
-        block: 97 bytes, frame n.
-        outputs: the first 30 head outputs: 24 regressions with `head_frac` fraction bits, 6 binary logits.
+        block: frame n, `encoding.block_size` bytes.
+        outputs: the head outputs that choose no class, in the order of `encoding.number_rows`: 24 regressions with
+            `head_frac` fraction bits, 6 binary logits, then hitstun's 2 regressions and the 80 state flags' logits.
         classes: the argmax of each categorical head, p0's six, then p1's six, in the order of `CLASSES`.
-        head_frac: 24 fraction bits.
+        head_frac: fraction bits of the regressions, 24 or 26 (`encoding.regression_rows`).
         inputs: 16 bytes, what both players hold in frame n + 1.
+        encoding: the model's.
 
     Raises StateError for a block or inputs that are none.
     """
@@ -156,9 +241,9 @@ def decode(
         raise StateError(
             "inputs length", expected=INPUTS_SIZE, found=len(inputs), hint="two ControllerInputs of 8 bytes"
         )
-    first, second, stage = unpack(block)
+    first, second, stage = unpack(block, encoding)
     delta = [(int(outputs[i]) + (1 << head_frac[i] - 1)) >> head_frac[i] for i in range(REGRESSION_ROWS)]
-    states, feedbacks = [], []
+    states, feedbacks, extras = [], [], []
     for i, p in enumerate((first, second)):
         percent, x, y, shield = (delta[k] for k in _ROWS["continuous", i])
         speeds = [delta[k] for k in _ROWS["velocity", i]]
@@ -191,7 +276,22 @@ def decode(
         }
         states.append(PLAYER.pack(*(after[name] for name in layouts.PLAYER_STATE.names)))
         feedbacks.append(FEEDBACK.pack(*(after[name] for name in layouts.FEEDBACK.names)))
-    return b"".join((*states, *feedbacks, bytes(inputs), bytes((stage,))))
+        extras.append(_write_extra(p | _extra_after(outputs, head_frac, i, encoding), encoding))
+    return b"".join((*states, *feedbacks, bytes(inputs), bytes((stage,)), *extras))
+
+
+def _extra_after(outputs: Sequence[int], head_frac: Sequence[int], player: int, encoding: Encoding) -> dict[str, int]:
+    """What is predicted of a player's extra feedback; the projectiles stay as they are."""
+    out, at = {}, REGRESSION_ROWS + BINARY_ROWS
+    if encoding.hitstun:
+        frac = head_frac[REGRESSION_ROWS + player]
+        value = (int(outputs[at + player]) + (1 << frac - 1)) >> frac
+        out["hitstun"] = min(max(value, 0), HITSTUN_MAX)
+        at += 2
+    if encoding.state_flags:
+        at += STATE_FLAGS * player
+        out["state_flags"] = sum(int(outputs[at + bit] > 0) << bit for bit in range(STATE_FLAGS))
+    return out
 
 
 def categorical_rows() -> list[tuple[str, int, int]]:

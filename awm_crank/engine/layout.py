@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from awm_crank.engine import encoding
+from awm_crank.engine.encoding import PLAIN, Encoding
 from awm_crank.wire import contract
 from awm_crank.wire.layouts import Layout
 
@@ -29,7 +31,7 @@ MAX_SHARDS = contract.MAX_SHARDS
 MAX_SHARD_SIZE = contract.MAX_ACCOUNT_BYTES
 CTRL_DIM = contract.CTRL_DIM
 PLAYER_FLOATS = contract.PLAYER_FLOATS
-"""Floats of one player in the frame vector, state_age among them."""
+"""Floats of one player in the frame vector of a world without flags, state_age among them."""
 PLAYER_CONTROLS = contract.PLAYER_CONTROLS
 LOW_BITS = 7
 """Bits of a frame-vector float below those that a 15-bit activation holds (numerics.md 6.1)."""
@@ -38,24 +40,23 @@ CLASSES = contract.CLASSES
 """The categorical heads of one player, in the order of their rows, and their classes."""
 REGRESSION_ROWS = contract.REGRESSION_ROWS
 BINARY_ROWS = contract.BINARY_ROWS
-HEAD_ROWS = REGRESSION_ROWS + BINARY_ROWS + 2 * sum(CLASSES.values())
-
-EMBEDDINGS = {each.name: (int(each.shape[0]), int(each.shape[1])) for each in contract.TENSORS if "embed" in each.name}
-"""Embedding tables, (rows, width), in the cartridge's order: a player's columns, then the stage's for both players."""
+HEAD_ROWS = encoding.BASE_ROWS + encoding.CLASS_ROWS
+"""Rows of `heads` that every world has."""
+EMBEDDINGS = encoding.EMBEDDINGS
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of one model. All others follow from these."""
+    """The sizes of one model, and the encoding that its inputs and outputs have. All other sizes follow from these."""
 
     d_model: int
     d_inner: int
     d_state: int
     headdim: int
     num_layers: int
-    state_age_as_embed: bool = False
     row_gains: bool = False
     """Whether each row of the recurrent state has a gain of its own (numerics.md 6.3)."""
+    encoding: Encoding = PLAIN
 
     @property
     def num_heads(self) -> int:
@@ -72,18 +73,20 @@ class Shape:
         return 2 * self.d_inner + 2 * self.d_state + self.num_heads
 
     @property
+    def state_age_as_embed(self) -> bool:
+        return self.encoding.state_age_as_embed
+
+    @property
     def player_floats(self) -> int:
-        return PLAYER_FLOATS - self.state_age_as_embed
+        return self.encoding.player_floats
 
     @property
     def player_embeddings(self) -> list[str]:
-        """Names of a player's embedding tables, in column order."""
-        return [n for n in EMBEDDINGS if n != "stage_embed" and (n != "state_age_embed" or self.state_age_as_embed)]
+        return self.encoding.player_embeddings
 
     @property
     def frame_dim(self) -> int:
-        columns = sum(EMBEDDINGS[n][1] for n in self.player_embeddings)
-        return 2 * (self.player_floats + columns) + EMBEDDINGS["stage_embed"][1]
+        return self.encoding.frame_dim
 
     @property
     def state_values(self) -> int:
@@ -97,13 +100,8 @@ class Shape:
 
     @property
     def flags(self) -> int:
-        """The `flags` byte of the cartridge header: bit 0 is state_age_as_embed, bit 1 is row_gains."""
-        return self.state_age_as_embed | self.row_gains << 1
-
-    @property
-    def extra_size(self) -> int:
-        """Bytes a player of the extra feedback, which ends a frame block: none, as no encoding here needs any."""
-        return 0
+        """The `flags` byte of the cartridge header."""
+        return self.encoding.flags | self.row_gains << contract.BITS["flags"].index("row_gains")
 
     @property
     def read_shift(self) -> int:
@@ -147,6 +145,7 @@ class Formats:
     s_heads: int
     eps_res: int
     head_frac: tuple[int, ...]
+    """Fraction bits of the rows that predict numbers (`Encoding.regression_rows`): 24, or 26 with hitstun."""
     layers: tuple[LayerFormats, ...]
 
 
@@ -174,12 +173,13 @@ def tensors(shape: Shape) -> list[TensorSpec]:
     """All tensors of a cartridge of this shape, in the order of the directory."""
     sizes = {
         "D": shape.d_model, "V": shape.frame_dim, "I": shape.d_inner, "N": shape.d_state, "H": shape.num_heads,
-        "C": shape.conv_dim, "R": shape.proj_rows, "F": shape.player_floats,
+        "C": shape.conv_dim, "R": shape.proj_rows, "F": shape.player_floats, "J": shape.encoding.player_controls,
+        "K": shape.encoding.ctrl_dim, "W": shape.encoding.head_rows,
     }  # fmt: skip
 
     def spec(each: contract.Tensor, prefix: str = "") -> TensorSpec:
         dims = [sizes[part] if isinstance(part, str) else part for part in each.shape]
-        if each.needs and not getattr(shape, each.needs):
+        if each.needs and not shape.flags >> contract.BITS["flags"].index(each.needs) & 1:
             dims[0] = 0
         return TensorSpec(prefix + each.name, each.type, tuple(dims))
 

@@ -98,7 +98,9 @@ class ReferenceEngine:
             for name, shift in (("frame_proj", f.s_frame_proj), ("ctrl_proj", f.s_ctrl_proj), ("heads", f.s_heads))
         )
         self._feature_mul = np.tile(arrays["feature_mul"].astype(np.int64), 2)
-        self._ctrl_mul = np.tile(arrays["ctrl_mul"].astype(np.int64), 2)
+        self._encoding = shape.encoding
+        self._ctrl_mul = arrays["ctrl_mul"].astype(np.int64)[shape.encoding.control_columns]
+        self._numbers = shape.encoding.number_rows
         self._embeddings = {name: arrays[name].astype(np.int32) for name in EMBEDDINGS}
         self._categorical = [(begin, end) for _, begin, end in frame.categorical_rows()]
         self._lane_n = np.arange(shape.d_state, dtype=np.int32) % 16 * 2048
@@ -128,22 +130,28 @@ class ReferenceEngine:
         state.step = (state.step + 1) & 0xFFFFFFFF
         return ReferenceContext(self._tables.norm(residual, self._final_norm, f.eps_res, f.f_final_w, f.f_final))
 
-    def outputs(self, ctx: ReferenceContext, inputs: bytes) -> I64:
-        """All 1,050 head outputs (numerics.md, section 7, `o`) for the 16 input bytes of the next frame."""
+    def outputs(self, ctx: ReferenceContext, before: bytes, inputs: bytes) -> I64:
+        """All head outputs (numerics.md, section 7, `o`).
+
+        Args:
+            ctx: what `backbone` returned.
+            before: the 16 input bytes of the frame that it consumed.
+            inputs: those of the next frame.
+        """
         f = self._f
         if len(inputs) != frame.INPUTS_SIZE:
             raise StateError(
                 "inputs length", expected=frame.INPUTS_SIZE, found=len(inputs), hint="two ControllerInputs"
             )
-        raw = np.array(frame.controls(inputs[:8]) + frame.controls(inputs[8:]), np.int64)
+        raw = np.array(frame.conditions(before, inputs, self._encoding), np.int64)
         cv = _sat15(requantize(raw, self._ctrl_mul, f.s_ctrl))
         return self._heads(_sat15(ctx.values + self._ctrl_proj(cv)))
 
     def heads(self, ctx: ReferenceContext, block: bytes, inputs: bytes) -> bytes:
         """See `Engine.heads`."""
-        o = self.outputs(ctx, inputs)
+        o = self.outputs(ctx, frame.block_inputs(block), inputs)
         classes = [int(o[begin:end].argmax()) for begin, end in self._categorical]
-        return frame.decode(block, o[:30].tolist(), classes, self._f.head_frac, inputs)
+        return frame.decode(block, o[self._numbers].tolist(), classes, self._f.head_frac, inputs, self._encoding)
 
     def dump(self, state: ReferenceState) -> bytes:
         """See `Engine.dump`."""
@@ -178,13 +186,14 @@ class ReferenceEngine:
 
     def frame_vector(self, block: bytes) -> tuple[I32, I32]:
         """Section 6.1: `hi`, `frame_dim` values in Q(f_frame), and `lo` of the floats, the next seven bits."""
-        first, second, stage = frame.unpack(block)
-        age_embed = self._shape.state_age_as_embed
+        encoding = self._encoding
+        first, second, stage = frame.unpack(block, encoding)
         raws: list[int] = []
         rows: list[NDArray[np.int32]] = []
         for i, player in enumerate((first, second)):
-            raws += frame.player_raws(player, age_embed) + frame.controls(frame.block_inputs(block, i))
-            for name, row in zip(self._shape.player_embeddings, frame.embedding_rows(player, age_embed), strict=True):
+            raws += frame.player_raws(player, encoding)
+            raws += frame.controls(frame.block_inputs(block, i), encoding.stick_range)
+            for name, row in zip(encoding.player_embeddings, frame.embedding_rows(player, encoding), strict=True):
                 rows.append(self._embeddings[name][row])
         wide = requantize(np.array(raws, np.int64), self._feature_mul, self._f.s_frame)
         wide = np.minimum(np.maximum(wide, -16383 * 128), 16383 * 128 + 127).astype(np.int32)

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from awm_crank.engine import frame, layout, tables
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.layout import CTRL_DIM, EMBEDDINGS, HEAD_ROWS, LOW_BITS, Formats, LayerFormats, Shape
+from awm_crank.engine.encoding import BUTTONS, STATE_FLAGS, Encoding
+from awm_crank.engine.layout import EMBEDDINGS, LOW_BITS, Formats, LayerFormats, Shape
 
 SHAPES = {
     "tiny": Shape(d_model=32, d_inner=64, d_state=8, headdim=16, num_layers=2),
     "demo": Shape(d_model=128, d_inner=256, d_state=16, headdim=64, num_layers=2),
     "4.3M": Shape(d_model=384, d_inner=768, d_state=64, headdim=64, num_layers=4),
+    "15.8M": Shape(d_model=768, d_inner=1536, d_state=64, headdim=64, num_layers=4),
     "19.9M": Shape(d_model=512, d_inner=1024, d_state=16, headdim=64, num_layers=12),
 }
 """The shapes that golden vectors and benches name."""
@@ -52,11 +54,15 @@ class Stream:
         return sums.reshape(dims)
 
 
-def _feature_muls(s: int, f: int, player_floats: int) -> tuple[list[int], list[int]]:
+def _feature_muls(s: int, f: int, encoding: Encoding) -> tuple[list[int], list[int]]:
     scales = [Fraction(1, 25600), Fraction(1, 5120), Fraction(1, 5120), Fraction(1, 25600)] + [Fraction(1, 5120)] * 5
-    scales += [Fraction(1, 100)] * (player_floats - 28) + [Fraction(1, 10), Fraction(1, 4), Fraction(1, 10)]
-    controls = [Fraction(1, 255)] * 5 + [Fraction(1)] * 8
-    muls = [round(v * 2 ** (s + f)) for v in [*scales, Fraction(1), Fraction(1), Fraction(1), *controls]]
+    scales += [Fraction(1, 100)] * (not encoding.state_age_as_embed) + [Fraction(1, 10), Fraction(1, 4)]
+    scales += [Fraction(1, 50)] * encoding.hitstun + [Fraction(1, 10)]
+    scales += [Fraction(1, 5120), Fraction(1, 5120), Fraction(1, 2560)] * encoding.projectiles
+    binary = [Fraction(1)] * (3 + STATE_FLAGS * encoding.state_flags)
+    controls = [Fraction(1, span) for span in frame.spans(encoding.stick_range)] + [Fraction(1)] * BUTTONS
+    muls = [round(v * 2 ** (s + f)) for v in [*scales, *binary, *controls]]
+    controls += [Fraction(1)] * (encoding.player_controls - len(controls))
     return muls, [round(v * 2**29) for v in controls]
 
 
@@ -68,7 +74,7 @@ def formats(shape: Shape) -> Formats:
     )  # fmt: skip
     return Formats(
         f_frame=10, s_frame=13, f_ctrl=13, s_ctrl=16, f_res=16, f_final=11, f_final_w=9, s_frame_proj=24,
-        s_ctrl_proj=24, s_heads=24, eps_res=shape.d_model * 42950, head_frac=(8,) * 24,
+        s_ctrl_proj=24, s_heads=24, eps_res=shape.d_model * 42950, head_frac=(8,) * len(shape.encoding.regression_rows),
         layers=(layer,) * shape.num_layers,
     )  # fmt: skip
 
@@ -81,7 +87,7 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
     draw = Stream(seed)
     f = formats(shape)
     d, i, h, c = shape.d_model, shape.d_inner, shape.num_heads, shape.conv_dim
-    feature_mul, ctrl_mul = _feature_muls(f.s_frame, f.f_frame + LOW_BITS, shape.player_floats)
+    feature_mul, ctrl_mul = _feature_muls(f.s_frame, f.f_frame + LOW_BITS, shape.encoding)
     arrays: dict[str, NDArray[np.int64]] = {"feature_mul": np.array(feature_mul), "ctrl_mul": np.array(ctrl_mul)}
     for table, dims in EMBEDDINGS.items():
         if table != "state_age_embed" or shape.state_age_as_embed:
@@ -101,12 +107,12 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
     def norm(at: str, k: int) -> None:
         arrays[at] = draw.uniform(at, (k,), 384, 640) * math.isqrt(k * 65536) // 256
 
-    logits = np.full(HEAD_ROWS, 2 << 16)
-    logits[:24] = 64 << 8
+    logits = np.full(shape.encoding.head_rows, 2 << 16)
+    logits[shape.encoding.regression_rows] = 64 << 8
     biased("frame_proj", d, shape.frame_dim, 1 << 16, 900)
     norm("final_norm", d)
-    biased("ctrl_proj", d, CTRL_DIM, 600, 4096)
-    biased("heads", HEAD_ROWS, d, logits, 2100)
+    biased("ctrl_proj", d, shape.encoding.ctrl_dim, 600, 4096)
+    biased("heads", shape.encoding.head_rows, d, logits, 2100)
     for n in range(shape.num_layers):
         at = f"layers.{n}."
         rows = np.full(shape.proj_rows, 1 << 12)

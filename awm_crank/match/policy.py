@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import frame
-from ..engine.layout import EMBEDDINGS, PLAYER_FLOATS
+from ..engine.layout import EMBEDDINGS
 from ..engine.offline import checkpoint, files
 from ..errors import CheckpointError
 from ..wire import frame_records
@@ -63,18 +63,22 @@ class Policy:
     """
 
     def __init__(self, weights: Mapping[str, NDArray[np.floating]], encoding: object, context_len: object) -> None:
-        scales, self._age_embed = checkpoint.parse_encoding(encoding)
+        scales, self._encoding = checkpoint.parse_encoding(encoding)
+        if self._encoding.extra_size:
+            raise CheckpointError(
+                "policy encoding_config", expected="no state_flags, hitstun or projectiles", found="one of them",
+                hint="a player sees only both PlayerStates, which hold none of these",
+            )  # fmt: skip
         if not isinstance(context_len, int) or isinstance(context_len, bool) or not 1 <= context_len <= MAX_CONTEXT:
             raise CheckpointError("policy context_len", expected=f"1..{MAX_CONTEXT}", found=context_len)
         self.context_len = context_len
         self.encoding = encoding
-        embeddings = {n: s for n, s in EMBEDDINGS.items() if n != "state_age_embed" or self._age_embed}
-        self._player_tables = [n for n in embeddings if n != "stage_embed"]
-        columns = sum(embeddings[n][1] for n in self._player_tables)
-        self.frame_dim = 2 * (PLAYER_FLOATS - self._age_embed + columns) + embeddings["stage_embed"][1]
+        self._player_tables = self._encoding.player_embeddings
+        embeddings = {n: EMBEDDINGS[n] for n in [*self._player_tables, "stage_embed"]}
+        self.frame_dim = self._encoding.frame_dim
         tables = {f"{name}.weight": size for name, size in embeddings.items()}
         self.weights = _checked(weights, tables, self.frame_dim * context_len)
-        self._units = checkpoint.float_units(scales, self._age_embed).astype(np.float32)
+        self._units = checkpoint.float_units(scales, self._encoding).astype(np.float32)
 
     @classmethod
     def read(cls, data: bytes) -> Policy:
@@ -133,10 +137,10 @@ class Policy:
             players = players[32:] + players[:32]
         first, second, at = frame.unpack(frame_records.block(players, _NO_FEEDBACK, _NO_INPUTS, stage))
         neutral = frame.controls(bytes(8))
-        raws = [[*frame.player_raws(each, self._age_embed), *neutral] for each in (first, second)]
+        raws = [[*frame.player_raws(each, self._encoding), *neutral] for each in (first, second)]
         parts = [np.array(each, np.float32) * self._units for each in raws]
         for each in (first, second):
-            rows = frame.embedding_rows(each, self._age_embed)
+            rows = frame.embedding_rows(each, self._encoding)
             parts += [self.weights[f"{n}.weight"][row] for n, row in zip(self._player_tables, rows, strict=True)]
         return np.concatenate([*parts, self.weights["stage_embed.weight"][at]])
 

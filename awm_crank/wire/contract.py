@@ -430,7 +430,7 @@ STRUCTS: Final = {
     )),
     "CartridgeHeader": Struct(
         "CartridgeHeader", "", bytes.fromhex(""),
-        2048, "<8sHHI32s32sHHHHBBHBBH32s32s1024sBHBHBBIIbBbBbbbBBB6sQ24sII8s640s144s", (
+        2048, "<8sHHI32s32sHHHHBBHBBH32s32s1024sBHBHBBIIbBbBbbbBBB2s4sQ24sII8s640s144s", (
         Field("magic", "[u8; 8]", 0, 8),
         Field("format_version", "u16", 8, 2, range=(1, 1), engine=(1, 1), clamp=(1, 1)),
         Field("header_size", "u16", 10, 2, range=(2048, 2048), engine=(2048, 2048), clamp=(2048, 2048)),
@@ -445,7 +445,7 @@ STRUCTS: Final = {
         Field("num_heads", "u8", 89, 1),
         Field("headdim", "u16", 90, 2),
         Field("d_conv", "u8", 92, 1, range=(4, 4), engine=(4, 4), clamp=(4, 4)),
-        Field("flags", "u8", 93, 1, range=(0, 3), engine=(0, 3), clamp=(0, 3)),
+        Field("flags", "u8", 93, 1, range=(0, 127), engine=(0, 127), clamp=(0, 127)),
         Field("frame_dim", "u16", 94, 2),
         Field("layer_input_scales", "[u16; 16]", 96, 32),
         Field("layer_output_scales", "[u16; 16]", 128, 32),
@@ -455,7 +455,7 @@ STRUCTS: Final = {
         Field("num_binary", "u8", 1187, 1, range=(3, 3), engine=(3, 3), clamp=(3, 3)),
         Field("input_size", "u16", 1188, 2),
         Field("extra_size", "u8", 1190, 1, range=(0, 12), engine=(0, 12), clamp=(0, 12)),
-        Field("reserved", "u8", 1191, 1, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("stick_range", "u8", 1191, 1, range=(0, 127), engine=(0, 127), clamp=(0, 127)),
         Field("total_params", "u32", 1192, 4),
         Field("total_weight_bytes", "u32", 1196, 4),
         Field("f_frame", "i8", 1200, 1),
@@ -468,7 +468,8 @@ STRUCTS: Final = {
         Field("s_frame_proj", "u8", 1207, 1, range=(1, 25), engine=(1, 25), clamp=(1, 25)),
         Field("s_ctrl_proj", "u8", 1208, 1, range=(1, 32), engine=(1, 32), clamp=(1, 32)),
         Field("s_heads", "u8", 1209, 1, range=(1, 32), engine=(1, 32), clamp=(1, 32)),
-        Field("reserved2", "[u8; 6]", 1210, 6, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("hitstun_frac", "[u8; 2]", 1210, 2),
+        Field("reserved2", "[u8; 4]", 1212, 4, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
         Field("eps_res", "u64", 1216, 8),
         Field("head_frac", "[u8; 24]", 1224, 24, range=(1, 24), engine=(1, 24), clamp=(1, 24)),
         Field("tensor_count", "u32", 1248, 4),
@@ -640,12 +641,12 @@ BITS: Final = {
     'buttons': ('A', 'B', 'X', 'Y', 'Z', 'Start', 'D-left', 'D-right'),
     'buttons_ext': ('D-up', 'D-down', 'L', 'R'),
     'holds': ('checkpoint A', 'checkpoint B', 'deposit'),
-    'flags': ('state_age_as_embed', 'row_gains'),
+    'flags': ('state_age_as_embed', 'row_gains', 'state_flags', 'hitstun', 'projectiles', 'press_events', 'ctrl_threshold_features'),
 }
 
 TENSORS: Final = (
     Tensor("feature_mul", "i32", ('F',), None),
-    Tensor("ctrl_mul", "i32", (13,), None),
+    Tensor("ctrl_mul", "i32", ('J',), None),
     Tensor("action_embed", "i16", (400, 32), None),
     Tensor("jumps_embed", "i16", (8, 4), None),
     Tensor("character_embed", "i16", (33, 8), None),
@@ -657,8 +658,8 @@ TENSORS: Final = (
     Tensor("stage_embed", "i16", (33, 4), None),
     Tensor("frame_proj", "matrix", ('D', 'V'), None),
     Tensor("final_norm", "i16", ('D',), None),
-    Tensor("ctrl_proj", "matrix", ('D', 26), None),
-    Tensor("heads", "matrix", (1050, 'D'), None),
+    Tensor("ctrl_proj", "matrix", ('D', 'K'), None),
+    Tensor("heads", "matrix", ('W', 'D'), None),
     Tensor("reserved", "i8", (0,), None),
 )
 
@@ -687,8 +688,16 @@ PLAYER_FLOATS: Final = 29
 """floats of one player in the frame vector, state_age among them"""
 PLAYER_CONTROLS: Final = 13
 """controller features of one player"""
+AXES: Final = 5
+"""of a player's controller features, the first: four sticks and the shoulder"""
+BUTTONS: Final = 8
+"""of a player's controller features, behind the axes"""
 CTRL_DIM: Final = 26
-"""columns of ctrl_proj: both players' controller features"""
+"""both players' controller features: columns of ctrl_proj in a world without flags"""
+PROJECTILE_VALUES: Final = 3
+"""floats of one player that the flag projectiles adds"""
+STATE_FLAGS: Final = 40
+"""floats of one player that the flag state_flags adds; 5 bytes of the extra feedback"""
 MAX_COLUMNS: Final = 2048
 """columns of the widest matrix"""
 MAX_STATE: Final = 256

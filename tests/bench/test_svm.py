@@ -23,13 +23,13 @@ def test_program_is_what_the_sources_build() -> None:
     assert build() == program()
 
 
-@pytest.mark.parametrize("name", ["tiny", "odd", "demo"])
+@pytest.mark.parametrize("name", ["tiny", "odd", "demo", *(name for name in golden.RUNS if name.startswith("flags"))])
 def test_golden_in_the_svm(name: str) -> None:
     """The first frames of a golden run, executed by the VM, give the committed run's blocks, contexts and state."""
     made, (_, seed, _) = golden.make(name), golden.RUNS[name]
     engine = NativeEngine(made, "plain")
     box = Sandbox(made, program())
-    block = start_block(32, (seed, 20))
+    block = golden.start(made, seed)
     for _ in range(9):
         box.run(FRAME, block)
     state = engine.start_state(block)

@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from awm_crank.engine.api import Engine
 from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.encoding import FLAGS, Encoding
 from awm_crank.engine.frame import start_block
 from awm_crank.engine.layout import Shape
+from awm_crank.engine.native import NativeEngine
+from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.engine.seeded import SHAPES, Stream, cartridge
 
 FOLDER = Path(__file__).resolve().parent.parent / "golden"
 PATH = FOLDER / "engine.json"
+
+BASE_BUILD = Encoding(state_age_as_embed=True, state_flags=True, hitstun=True, ctrl_threshold_features=True)
+"""The flags of the prototype's two base builds."""
+ALL = Encoding(**dict.fromkeys(FLAGS, True))
+ENCODINGS = {name: Encoding(**{name: True}) for name in FLAGS if name != "state_age_as_embed"} | {
+    "stick range": Encoding(stick_range=80),
+    "base build": BASE_BUILD,
+    "published": Encoding(state_age_as_embed=True, state_flags=True, hitstun=True, projectiles=True),
+    "all": replace(ALL, stick_range=80),
+}
+"""Flag sets of the golden runs: each flag alone, and what the prototype's models set."""
 
 RUNS: dict[str, tuple[Shape, int, int]] = {
     "tiny": (SHAPES["tiny"], 1, 256),
@@ -28,8 +42,13 @@ RUNS: dict[str, tuple[Shape, int, int]] = {
     "4.3M": (SHAPES["4.3M"], 3, 64),
     "19.9M": (SHAPES["19.9M"], 4, 32),
     "odd": (Shape(d_model=37, d_inner=51, d_state=10, headdim=17, num_layers=3), 5, 64),
-    "state_age embedded": (Shape(64, 96, 34, 24, 2, state_age_as_embed=True), 6, 64),
-    "row gains": (Shape(70, 120, 18, 40, 2, state_age_as_embed=True, row_gains=True), 7, 64),
+    "state_age embedded": (Shape(64, 96, 34, 24, 2, encoding=Encoding(state_age_as_embed=True)), 6, 64),
+    "row gains": (Shape(70, 120, 18, 40, 2, row_gains=True, encoding=Encoding(state_age_as_embed=True)), 7, 64),
+    "15.8M": (SHAPES["15.8M"], 8, 16),
+}
+RUNS |= {
+    f"flags: {name}": (Shape(48, 96, 10, 24, 2, row_gains=True, encoding=encoding), seed, 64)
+    for seed, (name, encoding) in enumerate(ENCODINGS.items(), 9)
 }
 """Maps a name to shape, seed and number of frames."""
 
@@ -51,12 +70,17 @@ def inputs(seed: int, frames: int) -> list[bytes]:
     return [row.tobytes() for row in noise]
 
 
-def run(engine: Engine, name: str) -> dict[str, Any]:
+def start(made: Cartridge, seed: int) -> bytes:
+    """Frame 0 of a run. Its extra feedback has any value: nothing predicts projectiles, which would stay 0."""
+    return start_block(32, (seed, 20)) + bytes(37 * i + 11 & 255 for i in range(2 * made.extra_size))
+
+
+def run(engine: ReferenceEngine | NativeEngine, name: str) -> dict[str, Any]:
     """Plays a run. Returns SHA-256 chained over every frame's block, and of the state at powers of two and at
     the end.
     """
     _, seed, frames = RUNS[name]
-    block = start_block(32, (seed, 20))
+    block = start(engine.cartridge, seed)
     state = engine.start_state(block)
     states = {"0": hashlib.sha256(engine.dump(state)).hexdigest()}
     chain = b""

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.layout import HEAD_ROWS, Shape
+from awm_crank.engine.encoding import FLAGS, Encoding
+from awm_crank.engine.layout import Shape
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.seeded import cartridge
 from awm_crank.wire import layouts
@@ -30,19 +31,26 @@ WASM = [
 ]  # fmt: skip
 SHAPES = [
     Shape(128, 256, 16, 64, 2),
-    Shape(40, 72, 10, 24, 2, state_age_as_embed=True),
+    Shape(40, 72, 10, 24, 2, encoding=Encoding(state_age_as_embed=True)),
     Shape(17, 35, 6, 7, 1, row_gains=True),
     Shape(33, 130, 18, 65, 1),
     Shape(1, 1, 2, 1, 1),
     Shape(70, 80, 2, 8, 2, row_gains=True),
     Shape(64, 128, 16, 64, 1, row_gains=True),
     Shape(130, 192, 256, 96, 1),
+    Shape(40, 72, 10, 24, 1, encoding=Encoding(**dict.fromkeys(FLAGS, True))),
+    Shape(33, 64, 6, 16, 1, encoding=Encoding(state_flags=True, press_events=True, stick_range=80)),
+    Shape(17, 35, 6, 7, 1, row_gains=True, encoding=Encoding(hitstun=True, projectiles=True, stick_range=127)),
+    Shape(30, 60, 4, 20, 1, encoding=Encoding(ctrl_threshold_features=True, stick_range=1)),
 ]
 """Even and odd sizes of everything: with a rest for every vector width, and heads wider than one or of one value."""
 
 
-def block(rng: random.Random) -> bytes:
-    """A random frame block that section 9 of docs/numerics.md allows, often with extreme values."""
+def block(rng: random.Random, extra_size: int = 0) -> bytes:
+    """A random frame block that section 9 of docs/numerics.md allows, often with extreme values.
+
+    It has `extra_size` bytes of extra feedback a player.
+    """
 
     def pick(low: int, high: int) -> int:
         return rng.choice((low, high, rng.randint(low, high)))
@@ -56,7 +64,8 @@ def block(rng: random.Random) -> bytes:
         )  # fmt: skip
     for _ in range(2):
         out += bytes(pick(0, high) for high in (255, 1, 255, 2, 2, 31, 63, 0))
-    return out + bytes(pick(0, 255) for _ in range(16)) + bytes([pick(0, 32)])
+    out += bytes(pick(0, 255) for _ in range(16)) + bytes([pick(0, 32)])
+    return out + bytes(pick(0, 255) for _ in range(2 * extra_size))
 
 
 def state(rng: random.Random, size: int) -> bytes:
@@ -117,7 +126,7 @@ def extreme(shape: Shape, seed: int) -> Cartridge:
         fill(at + "d", -32768, 32767)
         low = max(11 + 2 * lf.f_c + lf.sh_b - 30, 1 - lf.f_c + shape.read_shift + lf.f_y)
         fill(at + "hs", low, min(11 + 2 * lf.f_c - 14, low + 20))
-    assert arrays["heads.b"].size == HEAD_ROWS
+    assert arrays["heads.b"].size == shape.encoding.head_rows
     return Cartridge.build(
         name="extreme", version=1, shape=shape, formats=f, luts=base.luts, arrays=arrays, total_params=1
     )
@@ -133,7 +142,7 @@ def script(made: Cartridge, sessions: int, frames: int, seed: int) -> tuple[byte
     wanted = b""
     for _ in range(frames):
         for s in states:
-            frame, inputs = block(rng), rng.randbytes(16)
+            frame, inputs = block(rng, made.extra_size), rng.randbytes(16)
             given += frame + inputs
             context = engine.backbone(s, frame)
             wanted += context[: 2 * made.shape.d_model] + engine.heads(context, frame, inputs)

@@ -86,8 +86,11 @@ def test_random(builds: dict[str, list[str]], name: str, make: object) -> None:
         assert kernels.output(builds[name], given) == wanted, shape
 
 
+FLAGGED = [name for name in golden.RUNS if name.startswith("flags")]
+
+
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("run", ["tiny", "odd", "4.3M", "19.9M"])
+@pytest.mark.parametrize("run", ["tiny", "odd", "4.3M", "15.8M", "19.9M", *FLAGGED])
 def test_golden(builds: dict[str, list[str]], name: str, run: str) -> None:
     """Each build gives the frames of a golden run, which the committed hashes fix."""
     made, (_, seed, frames) = golden.make(run), golden.RUNS[run]
@@ -99,9 +102,7 @@ def test_golden(builds: dict[str, list[str]], name: str, run: str) -> None:
 
 def golden_script(data: bytes, engine: NativeEngine, run: str, seed: int, frames: int) -> tuple[bytes, bytes]:
     """The first frames of a golden run as a script for the runner."""
-    from awm_crank.engine.frame import start_block
-
-    block = start_block(32, (seed, 20))
+    block = golden.start(engine.cartridge, seed)
     state = engine.start_state(block)
     given = struct.pack("<I", len(data)) + data + struct.pack("<II", 1, frames) + engine.dump(state)
     wanted = b""

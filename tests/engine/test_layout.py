@@ -1,6 +1,7 @@
 """Sizes and offsets of a cartridge."""
 
 from awm_crank.engine import layout
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import HEADER, HEADER_SIZE, LAYER, Shape
 from awm_crank.engine.seeded import SHAPES
 
@@ -23,7 +24,7 @@ def test_derived_sizes_of_the_trained_shape() -> None:
 
 def test_state_age_as_embed_moves_a_column() -> None:
     """With the flag, a player has one float less and eight embedding columns more."""
-    assert Shape(64, 128, 16, 64, 1, state_age_as_embed=True).frame_dim == 196
+    assert Shape(64, 128, 16, 64, 1, encoding=Encoding(state_age_as_embed=True)).frame_dim == 196
 
 
 def test_readout_shift_keeps_the_sum_in_int32() -> None:

@@ -40,7 +40,11 @@ class TestPath:
         reference, engine = ReferenceEngine(made), NativeEngine(made, path)
         rng = random.Random(hash((path, str(shape))) & 0xFFFF)
         for _ in range(12):
-            data, block, inputs = kernels.state(rng, made.state_size), kernels.block(rng), rng.randbytes(16)
+            data, block, inputs = (
+                kernels.state(rng, made.state_size),
+                kernels.block(rng, made.extra_size),
+                rng.randbytes(16),
+            )
             ours, theirs = engine.load(data), reference.load(data)
             assert engine.dump(ours) == data
             for _ in range(2):

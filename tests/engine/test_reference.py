@@ -162,7 +162,7 @@ def test_bad_block_changes_nothing() -> None:
         ENGINE.backbone(state, START[:60] + b"\xff\xff" + START[62:])
     assert ENGINE.dump(state) == before
     with pytest.raises(StateError, match="inputs length"):
-        ENGINE.outputs(ENGINE.backbone(state, START), bytes(3))
+        ENGINE.outputs(ENGINE.backbone(state, START), bytes(16), bytes(3))
 
 
 def silent(decay_alpha: int) -> Cartridge:

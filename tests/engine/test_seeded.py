@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from awm_crank.engine import frame
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.engine.seeded import SHAPES, Stream, cartridge, random_inputs
@@ -21,7 +22,13 @@ def test_stream_is_named_and_uniform() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [SHAPES["tiny"], Shape(33, 45, 6, 15, 1), Shape(64, 64, 256, 64, 1), Shape(16, 16, 2, 1, 2, True)]
+    "shape",
+    [
+        SHAPES["tiny"],
+        Shape(33, 45, 6, 15, 1),
+        Shape(64, 64, 256, 64, 1),
+        Shape(16, 16, 2, 1, 2, encoding=Encoding(state_age_as_embed=True)),
+    ],
 )
 def test_activations_stay_alive(shape: Shape) -> None:
     """Seeded models neither die nor stick: frames keep changing, and the state is neither zero nor saturated."""

@@ -108,7 +108,7 @@ def _tensors(contract: Contract) -> list[str]:
         f"static const u32 EMBED_WIDTH[EMBED_COUNT] = {{{', '.join(str(width) for _, width in embeds.values())}}};",
         "",
         "/* The dimensions that docs/cartridge.md names. */",
-        "typedef struct { u32 D, V, I, N, H, C, R, F, flags; } awm_dims;",
+        "typedef struct { u32 D, V, I, N, H, C, R, F, J, K, W, flags; } awm_dims;",
         "#define AWM_ROUND(n, to) (((n) + (to) - 1u) / (to) * (to))",
         "#define AWM_MATRIX_BYTES(rows, columns) (AWM_ROUND((rows) * (columns), AWM_ALIGN) + 8 * (rows))",
         "/* Write each tensor's bytes in order; return the end. */",

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "world"))
 from players import StyledPlayers
 from simulator import Fighters, start, step
 
+from awm_crank.engine.encoding import PLAIN
 from awm_crank.engine.layout import EMBEDDINGS
 from awm_crank.engine.offline import checkpoint
 from awm_crank.env.coding import PLAYER
@@ -60,7 +61,7 @@ def records(s: Fighters) -> NDArray[np.void]:
 
 def features(states: NDArray[np.void]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(…, 2) records, the policy's own fighter first, to floats (…, 58) and embedding rows (…, 14)."""
-    units = checkpoint.float_units(checkpoint.SCALES, state_age_as_embed=False)
+    units = checkpoint.float_units(checkpoint.SCALES, PLAIN)
     zero = np.zeros(states.shape)
     columns = [states[name] * float(RAW_SCALE.get(name, 1)) if name else zero for name in FLOATS]
     columns += [zero + value for value in NEUTRAL]

@@ -11,6 +11,7 @@ from model import FrameStackMamba2
 from torch import Tensor
 from torch.func import functional_call
 
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.offline import balance
 
@@ -52,7 +53,7 @@ def _gains(
 ) -> dict[str, tuple[Tensor, Tensor | None]]:
     """Name to its weight and, where that is a matrix, its columns' gains, as `like` asks for them."""
     s = model.shape
-    shape = Shape(s.d_model, s.d_inner, s.d_state, s.headdim, s.layers, state_age_as_embed=True)
+    shape = Shape(s.d_model, s.d_inner, s.d_state, s.headdim, s.layers, encoding=Encoding(state_age_as_embed=True))
     numbers = {name: w.detach().double().numpy() for name, w in like.items()}
     out: dict[str, tuple[Tensor, Tensor | None]] = {}
     for name, w in weights.items():

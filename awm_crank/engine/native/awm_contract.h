@@ -39,7 +39,11 @@ AWM_INLINE void put_32(u8 *p, i32 v) { put_16(p, v); put_16(p + 2, v >> 16); }
 #define AWM_MAX_SHARDS 4u
 #define AWM_PLAYER_FLOATS 29u /* floats of one player in the frame vector, state_age among them */
 #define AWM_PLAYER_CONTROLS 13u /* controller features of one player */
-#define AWM_CTRL_DIM 26u /* columns of ctrl_proj: both players' controller features */
+#define AWM_AXES 5u /* of a player's controller features, the first: four sticks and the shoulder */
+#define AWM_BUTTONS 8u /* of a player's controller features, behind the axes */
+#define AWM_CTRL_DIM 26u /* both players' controller features: columns of ctrl_proj in a world without flags */
+#define AWM_PROJECTILE_VALUES 3u /* floats of one player that the flag projectiles adds */
+#define AWM_STATE_FLAGS 40u /* floats of one player that the flag state_flags adds; 5 bytes of the extra feedback */
 #define AWM_MAX_COLUMNS 2048u /* columns of the widest matrix */
 #define AWM_MAX_STATE 256u /* largest d_state */
 #define AWM_MAX_ROW_GAIN 10u /* largest row_gain */
@@ -52,6 +56,11 @@ AWM_INLINE void put_32(u8 *p, i32 v) { put_16(p, v); put_16(p + 2, v >> 16); }
 #define IS_DIRECTORY_OFFSET 2048u
 #define FLAG_STATE_AGE_AS_EMBED 1u
 #define FLAG_ROW_GAINS 2u
+#define FLAG_STATE_FLAGS 4u
+#define FLAG_HITSTUN 8u
+#define FLAG_PROJECTILES 16u
+#define FLAG_PRESS_EVENTS 32u
+#define FLAG_CTRL_THRESHOLD_FEATURES 64u
 
 /* One player at one frame. */
 typedef struct PACKED {
@@ -253,12 +262,12 @@ typedef struct PACKED {
     u16 layer_input_scales[16]; /* 2^f_in of each layer, then 0 */
     u16 layer_output_scales[16]; /* 2^f_out of each layer, then 0 */
     u8 luts[1024]; /* `SIG`, `LOG`, `RSQ`, `EXP`, 256 bytes each; the manifest's `luts` */
-    u8 num_continuous; /* predicted numbers of a player: percent … combo, state_age by rule */
+    u8 num_continuous; /* numbers of a player that every world predicts: percent … combo, state_age by rule */
     u16 num_action_states;
-    u8 num_binary; /* of a player */
+    u8 num_binary; /* of a player, without the state flags */
     u16 input_size; /* equals frame_dim */
     u8 extra_size; /* bytes a player of the extra feedback at the end of a frame block */
-    u8 reserved; /* reserved, 0 */
+    u8 stick_range; /* the stick's byte at full tilt; 0: a byte v means (v + 128) / 255 */
     u32 total_params; /* parameters of the checkpoint */
     u32 total_weight_bytes; /* sum of the tensors' sizes */
     i8 f_frame;
@@ -271,7 +280,8 @@ typedef struct PACKED {
     u8 s_frame_proj; /* RQ shift */
     u8 s_ctrl_proj; /* RQ shift */
     u8 s_heads; /* RQ shift */
-    u8 reserved2[6]; /* reserved, 0 */
+    u8 hitstun_frac[2]; /* as head_frac, of both players' hitstun; 0 without the flag */
+    u8 reserved2[4]; /* reserved, 0 */
     u64 eps_res; /* E of the layer norms and the final norm */
     u8 head_frac[24];
     u32 tensor_count; /* 16 + 14 · num_layers */
@@ -304,7 +314,7 @@ PLACE(CartridgeHeader, num_action_states, 1185, 2);
 PLACE(CartridgeHeader, num_binary, 1187, 1);
 PLACE(CartridgeHeader, input_size, 1188, 2);
 PLACE(CartridgeHeader, extra_size, 1190, 1);
-PLACE(CartridgeHeader, reserved, 1191, 1);
+PLACE(CartridgeHeader, stick_range, 1191, 1);
 PLACE(CartridgeHeader, total_params, 1192, 4);
 PLACE(CartridgeHeader, total_weight_bytes, 1196, 4);
 PLACE(CartridgeHeader, f_frame, 1200, 1);
@@ -317,7 +327,8 @@ PLACE(CartridgeHeader, f_final_w, 1206, 1);
 PLACE(CartridgeHeader, s_frame_proj, 1207, 1);
 PLACE(CartridgeHeader, s_ctrl_proj, 1208, 1);
 PLACE(CartridgeHeader, s_heads, 1209, 1);
-PLACE(CartridgeHeader, reserved2, 1210, 6);
+PLACE(CartridgeHeader, hitstun_frac, 1210, 2);
+PLACE(CartridgeHeader, reserved2, 1212, 4);
 PLACE(CartridgeHeader, eps_res, 1216, 8);
 PLACE(CartridgeHeader, head_frac, 1224, 24);
 PLACE(CartridgeHeader, tensor_count, 1248, 4);
@@ -330,11 +341,12 @@ WHOLE(CartridgeHeader, 2048);
 #define LIMITS_CartridgeHeader_header_size 2048, 2048
 #define LIMITS_CartridgeHeader_num_layers 1, 16
 #define LIMITS_CartridgeHeader_d_conv 4, 4
-#define LIMITS_CartridgeHeader_flags 0, 3
+#define LIMITS_CartridgeHeader_flags 0, 127
 #define LIMITS_CartridgeHeader_num_continuous 13, 13
 #define LIMITS_CartridgeHeader_num_action_states 400, 400
 #define LIMITS_CartridgeHeader_num_binary 3, 3
 #define LIMITS_CartridgeHeader_extra_size 0, 12
+#define LIMITS_CartridgeHeader_stick_range 0, 127
 #define LIMITS_CartridgeHeader_s_frame 1, 30
 #define LIMITS_CartridgeHeader_s_ctrl 1, 30
 #define LIMITS_CartridgeHeader_s_frame_proj 1, 25
@@ -372,14 +384,14 @@ static const u32 EMBED_ROWS[EMBED_COUNT] = {400, 8, 33, 3, 3, 32, 64, 150, 33};
 static const u32 EMBED_WIDTH[EMBED_COUNT] = {32, 4, 8, 2, 2, 4, 8, 8, 4};
 
 /* The dimensions that docs/cartridge.md names. */
-typedef struct { u32 D, V, I, N, H, C, R, F, flags; } awm_dims;
+typedef struct { u32 D, V, I, N, H, C, R, F, J, K, W, flags; } awm_dims;
 #define AWM_ROUND(n, to) (((n) + (to) - 1u) / (to) * (to))
 #define AWM_MATRIX_BYTES(rows, columns) (AWM_ROUND((rows) * (columns), AWM_ALIGN) + 8 * (rows))
 /* Write each tensor's bytes in order; return the end. */
 AWM_INLINE u64 *awm_tensor_bytes(const awm_dims *s, u64 *to)
 {
     *to++ = 4 * (u64)s->F; /* feature_mul */
-    *to++ = 4 * 13; /* ctrl_mul */
+    *to++ = 4 * (u64)s->J; /* ctrl_mul */
     *to++ = 2 * 400 * 32; /* action_embed */
     *to++ = 2 * 8 * 4; /* jumps_embed */
     *to++ = 2 * 33 * 8; /* character_embed */
@@ -391,8 +403,8 @@ AWM_INLINE u64 *awm_tensor_bytes(const awm_dims *s, u64 *to)
     *to++ = 2 * 33 * 4; /* stage_embed */
     *to++ = AWM_MATRIX_BYTES((u64)s->D, (u64)s->V); /* frame_proj */
     *to++ = 2 * (u64)s->D; /* final_norm */
-    *to++ = AWM_MATRIX_BYTES((u64)s->D, 26); /* ctrl_proj */
-    *to++ = AWM_MATRIX_BYTES(1050, (u64)s->D); /* heads */
+    *to++ = AWM_MATRIX_BYTES((u64)s->D, (u64)s->K); /* ctrl_proj */
+    *to++ = AWM_MATRIX_BYTES((u64)s->W, (u64)s->D); /* heads */
     *to++ = 1 * 0; /* reserved */
     return to;
 }

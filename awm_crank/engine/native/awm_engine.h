@@ -11,7 +11,8 @@
  * All three are aligned to 64 bytes. A call may be made by a team of threads: each calls with the same arguments and its
  * own `id`, and `barrier` returns when all have reached it. Alone: count 1, barrier unused.
  *
- * Blocks are 97 bytes, inputs 16, a context is d_model int16 (padded to AWM_PAD values). */
+ * Blocks are awm_image.block_bytes (97, and the world's extra feedback), inputs 16, a context is d_model int16 (padded to
+ * AWM_PAD values). */
 #ifndef AWM_ENGINE_H
 #define AWM_ENGINE_H
 #include "awm_contract.h"
@@ -49,6 +50,9 @@ typedef struct {
 typedef struct {
     u32 magic, path, bytes, k_group;
     u32 d_model, d_inner, d_state, heads, headdim, layers, channels, rows, frame_dim, flags;
+    u32 floats, controls, head_rows;           /* of one player: floats, features that condition; rows of the heads */
+    u32 block_bytes, extra_bytes;              /* of a frame block; of one player's extra feedback at its end */
+    i32 stick_range;                           /* a stick's byte at full tilt; 0: 255 steps from -128 on */
     u32 headdim_pad, channels_pad;             /* of the state's layout */
     u32 layer_bytes, tail_offset, state_bytes; /* of a session's state: layer l at l * layer_bytes, its tail behind h */
     u32 dump_bytes;                            /* 2 * B + 4 of section 5 */
@@ -60,7 +64,7 @@ typedef struct {
     u32 act_bytes;                             /* of one session's activation in the path's format, any matrix */
     u64 eps_res;
     awm_matrix frame_proj, ctrl_proj, head;
-    u8 head_frac[REGRESSION_ROWS];
+    u8 head_frac[REGRESSION_ROWS], hitstun_frac[2];
     awm_layer layer[AWM_MAX_LAYERS];
 } awm_image;
 
@@ -112,7 +116,8 @@ u64 awm_scratch_bytes(const awm_image *image, u32 sessions);
 void awm_state_dump(const awm_image *image, const void *state, u8 *out);
 void awm_state_load(const awm_image *image, void *state, const u8 *in);
 
-/* 0, or 1 + the offset in the block of the first field that section 9 does not allow. */
+/* Checks the 97 bytes that every block has; every value of the extra feedback is allowed.
+ * 0, or 1 + the offset in the block of the first field that section 9 does not allow. */
 u32 awm_block_check(const u8 *block);
 
 #endif

@@ -9,13 +9,20 @@
 #define SPEED(ps, i) ((ps) + OFF(PlayerState, speed_air_x) + 2 * (i))
 _Static_assert(OFF(PlayerState, state_age) - OFF(PlayerState, speed_air_x) == 2 * OUT_VELOCITY_EACH, "speeds");
 
+/* One player's extra feedback, at the block's end: state flags, hitstun, projectiles, each only with its flag. */
+#define EXTRAS(im, block, player) ((block) + AWM_BLOCK + (im)->extra_bytes * (player))
+#define HITSTUN_AT(im) ((im)->flags & FLAG_STATE_FLAGS ? AWM_STATE_FLAGS / 8 : 0)
+
+/* 0..255, or 0..2 * range, everything beyond a full tilt being one. */
+AWM_INLINE i32 stick_raw(i32 v, i32 range) { return range ? clamp32(v, -range, range) + range : v + 128; }
+
 /* The 13 controller features, raw. */
-AWM_INLINE i32 *controller_raw(i32 *to, const u8 *input)
+AWM_INLINE i32 *controller_raw(i32 *to, const u8 *input, i32 range)
 {
-    *to++ = GET(ControllerInput, stick_x, input) + 128;
-    *to++ = GET(ControllerInput, stick_y, input) + 128;
-    *to++ = GET(ControllerInput, c_stick_x, input) + 128;
-    *to++ = GET(ControllerInput, c_stick_y, input) + 128;
+    *to++ = stick_raw(GET(ControllerInput, stick_x, input), range);
+    *to++ = stick_raw(GET(ControllerInput, stick_y, input), range);
+    *to++ = stick_raw(GET(ControllerInput, c_stick_x, input), range);
+    *to++ = stick_raw(GET(ControllerInput, c_stick_y, input), range);
     *to++ = MAX(GET(ControllerInput, trigger_l, input), GET(ControllerInput, trigger_r, input));
     const i32 buttons = GET(ControllerInput, buttons, input), ext = GET(ControllerInput, buttons_ext, input);
     for (int i = 0; i < 5; i++) /* A B X Y Z */
@@ -38,14 +45,14 @@ AWM_INLINE i16 *embed_row(i16 *to, const awm_image *im, u32 table, i32 row)
 /* hi: frame_dim int16; lo: the next seven bits of the floats, which come first, then 0 up to the padding. */
 AWM_FN void frame_vector(const awm_image *im, const u8 *block, i16 *hi, i16 *lo)
 {
-    for (u32 i = 0; i < AWM_PAD; i++)
+    for (u32 i = 0; i < AWM_ROUND(2 * im->floats, AWM_PAD); i++)
         lo[i] = 0;
-
     const i32 *mul = AT(im, const i32 *, im->feature_mul);
     const u32 age_embed = im->flags & FLAG_STATE_AGE_AS_EMBED;
     for (u32 player = 0; player < 2; player++) {
         const u8 *ps = PLAYERS(block) + player * sizeof(PlayerState), *fb = FEEDBACKS(block) + player * sizeof(Feedback);
-        i32 raw[AWM_PLAYER_FLOATS], *r = raw;
+        const u8 *extra = EXTRAS(im, block, player);
+        i32 raw[AWM_PLAYER_FLOATS + 1 + AWM_PROJECTILE_VALUES + AWM_STATE_FLAGS], *r = raw;
         *r++ = GET(PlayerState, percent, ps) * 256 + GET(Feedback, percent_frac, fb);
         *r++ = GET(PlayerState, x, ps);
         *r++ = GET(PlayerState, y, ps);
@@ -56,11 +63,19 @@ AWM_FN void frame_vector(const awm_image *im, const u8 *block, i16 *hi, i16 *lo)
             *r++ = GET(PlayerState, state_age, ps);
         *r++ = GET(PlayerState, hitlag, ps);
         *r++ = GET(PlayerState, stocks, ps);
+        if (im->flags & FLAG_HITSTUN)
+            *r++ = extra[HITSTUN_AT(im)];
         *r++ = GET(Feedback, combo_count, fb);
+        if (im->flags & FLAG_PROJECTILES)
+            for (u32 i = 0; i < AWM_PROJECTILE_VALUES; i++)
+                *r++ = get_i16(extra + im->extra_bytes - 2 * (AWM_PROJECTILE_VALUES - i));
         *r++ = GET(PlayerState, facing, ps);
         *r++ = GET(Feedback, invulnerable, fb);
         *r++ = GET(PlayerState, on_ground, ps);
-        r = controller_raw(r, block + OFF(FrameBlock, inputs) + player * sizeof(ControllerInput));
+        if (im->flags & FLAG_STATE_FLAGS)
+            for (u32 i = 0; i < AWM_STATE_FLAGS; i++)
+                *r++ = extra[i / 8] >> (i % 8) & 1;
+        r = controller_raw(r, block + OFF(FrameBlock, inputs) + player * sizeof(ControllerInput), im->stick_range);
         const u32 count = (u32)(r - raw);
         for (u32 i = 0; i < count; i++) {
             const i32 wide = (i32)clamp64(rs64((i64)raw[i] * mul[i], im->s_frame), -16383 * 128, 16383 * 128 + 127);
@@ -83,16 +98,35 @@ AWM_FN void frame_vector(const awm_image *im, const u8 *block, i16 *hi, i16 *lo)
     embed_row(hi, im, EMBED_STAGE, GET(FrameBlock, stage, block));
 }
 
-/* cv: 26 int16. */
-AWM_FN void controller_vector(const awm_image *im, const u8 *inputs, i16 *cv)
+/* cv: 2 * controls int16 (section 7), in groups of both players: the controllers, which buttons are down now and were not
+ * in `block`, which axes are tilted by more than three tenths of their span. */
+AWM_FN void controller_vector(const awm_image *im, const u8 *block, const u8 *inputs, i16 *cv)
 {
     const i32 *mul = AT(im, const i32 *, im->ctrl_mul);
+    i32 raw[2][AWM_PLAYER_CONTROLS];
     for (u32 player = 0; player < 2; player++) {
-        i32 raw[AWM_PLAYER_CONTROLS];
-        controller_raw(raw, inputs + player * sizeof(ControllerInput));
+        controller_raw(raw[player], inputs + player * sizeof(ControllerInput), im->stick_range);
         for (u32 i = 0; i < AWM_PLAYER_CONTROLS; i++)
-            *cv++ = (i16)sat15(rs64((i64)raw[i] * mul[i], im->s_ctrl));
+            *cv++ = (i16)sat15(rs64((i64)raw[player][i] * mul[i], im->s_ctrl));
     }
+    mul += AWM_PLAYER_CONTROLS;
+    if (im->flags & FLAG_PRESS_EVENTS) {
+        for (u32 player = 0; player < 2; player++) {
+            i32 before[AWM_PLAYER_CONTROLS];
+            controller_raw(before, block + OFF(FrameBlock, inputs) + player * sizeof(ControllerInput), 0);
+            for (u32 i = 0; i < AWM_BUTTONS; i++) {
+                const i32 pressed = raw[player][AWM_AXES + i] & ~before[AWM_AXES + i];
+                *cv++ = (i16)sat15(rs64((i64)pressed * mul[i], im->s_ctrl));
+            }
+        }
+        mul += AWM_BUTTONS;
+    }
+    if (im->flags & FLAG_CTRL_THRESHOLD_FEATURES)
+        for (u32 player = 0; player < 2; player++)
+            for (u32 i = 0; i < AWM_AXES; i++) {
+                const i32 span = i < AWM_AXES - 1 && im->stick_range ? 2 * im->stick_range : 255;
+                *cv++ = (i16)sat15(rs64(10 * raw[player][i] > 3 * span ? mul[i] : 0, im->s_ctrl));
+            }
 }
 
 AWM_INLINE u32 argmax(const i32 *o, u32 n)
@@ -110,11 +144,26 @@ AWM_INLINE u32 argmax(const i32 *o, u32 n)
 #define CLAMPED(T, f, value) (i32)CLAMPED_((i64)(value), CLAMP_##T##_##f)
 #define CLAMPED_(value, limits) clamp64(value, limits)
 
-/* o: HEAD_ROWS int32 in the order of section 7. */
+/* What is predicted of one player's extra feedback; nothing predicts projectiles. o: the rows behind every world's. */
+AWM_FN void next_extra(const awm_image *im, const i32 *o, u32 player, u8 *extra)
+{
+    if (im->flags & FLAG_HITSTUN) {
+        extra[HITSTUN_AT(im)] = (u8)clamp32(rs32(o[player], im->hitstun_frac[player]), 0, 255);
+        o += 2;
+    }
+    if (im->flags & FLAG_STATE_FLAGS) {
+        for (u32 i = 0; i < AWM_STATE_FLAGS / 8; i++)
+            extra[i] = 0;
+        for (u32 i = 0; i < AWM_STATE_FLAGS; i++)
+            extra[i / 8] |= (u8)((o[AWM_STATE_FLAGS * player + i] > 0) << (i % 8));
+    }
+}
+
+/* o: head_rows int32 in the order of section 7. */
 AWM_FN void next_block(const awm_image *im, const i32 *o, const u8 *block, const u8 *inputs, u8 *next)
 {
-    u8 out[AWM_BLOCK];
-    for (u32 i = 0; i < AWM_BLOCK; i++)
+    u8 out[AWM_BLOCK + 2 * MAX_OF(LIMITS_CartridgeHeader_extra_size)];
+    for (u32 i = 0; i < im->block_bytes; i++)
         out[i] = block[i];
     i32 delta[REGRESSION_ROWS];
     for (u32 i = 0; i < REGRESSION_ROWS; i++)
@@ -151,10 +200,11 @@ AWM_FN void next_block(const awm_image *im, const i32 *o, const u8 *block, const
         PUT(Feedback, ground, fb, (i32)argmax(choice + CHOICE_GROUND, CLASSES_GROUND));
         PUT(Feedback, last_attack, fb, (i32)argmax(choice + CHOICE_LAST_ATTACK, CLASSES_LAST_ATTACK));
         PUT(Feedback, reserved, fb, 0);
+        next_extra(im, o + AWM_HEAD_ROWS, player, EXTRAS(im, out, player));
     }
     for (u32 i = 0; i < AWM_INPUTS; i++)
         out[OFF(FrameBlock, inputs) + i] = inputs[i];
-    for (u32 i = 0; i < AWM_BLOCK; i++)
+    for (u32 i = 0; i < im->block_bytes; i++)
         next[i] = out[i];
 }
 

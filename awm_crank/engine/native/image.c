@@ -135,6 +135,22 @@ static void put_layer(writer *out, reader *in, const awm_path *path, const u8 *b
     }
 }
 
+/* What follows from the flags (docs/numerics.md, 6.1 and 7): floats and controller features of one player, rows of the
+ * heads, bytes of one player's extra feedback. */
+typedef struct { u32 floats, controls, head_rows, extra_bytes; } awm_encoding;
+static awm_encoding encoding_of(u32 flags)
+{
+    const u32 bits = flags & FLAG_STATE_FLAGS ? AWM_STATE_FLAGS : 0, hitstun = flags & FLAG_HITSTUN ? 1 : 0;
+    const u32 projectiles = flags & FLAG_PROJECTILES ? AWM_PROJECTILE_VALUES : 0;
+    awm_encoding e;
+    e.floats = AWM_PLAYER_FLOATS - (flags & FLAG_STATE_AGE_AS_EMBED ? 1 : 0) + hitstun + projectiles + bits;
+    e.controls = AWM_PLAYER_CONTROLS + (flags & FLAG_PRESS_EVENTS ? AWM_BUTTONS : 0) +
+                 (flags & FLAG_CTRL_THRESHOLD_FEATURES ? AWM_AXES : 0);
+    e.head_rows = AWM_HEAD_ROWS + 2 * hitstun + 2 * bits;
+    e.extra_bytes = bits / 8 + hitstun + 2 * projectiles;
+    return e;
+}
+
 /* Fills `im` and, where out->base is set, the bytes behind it. */
 static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im)
 {
@@ -154,6 +170,13 @@ static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im
     im->headdim = (u32)HEAD(headdim, c);
     im->flags = (u32)HEAD(flags, c);
     im->frame_dim = (u32)HEAD(frame_dim, c);
+    const awm_encoding encoding = encoding_of(im->flags);
+    im->floats = encoding.floats;
+    im->controls = encoding.controls;
+    im->head_rows = encoding.head_rows;
+    im->extra_bytes = encoding.extra_bytes;
+    im->block_bytes = AWM_BLOCK + 2 * im->extra_bytes;
+    im->stick_range = HEAD(stick_range, c);
     im->channels = im->d_inner + 2 * im->d_state;
     im->rows = im->d_inner + im->channels + im->heads;
     im->headdim_pad = AWM_ROUND(im->headdim, 16u);
@@ -172,6 +195,8 @@ static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im
     im->eps_res = HEAD(eps_res, c);
     for (u32 i = 0; i < REGRESSION_ROWS; i++)
         im->head_frac[i] = c[OFF(CartridgeHeader, head_frac) + i];
+    for (u32 i = 0; i < 2; i++)
+        im->hitstun_frac[i] = c[OFF(CartridgeHeader, hitstun_frac) + i];
     const u32 widest = MAX(MAX(im->d_model, im->d_inner), im->frame_dim);
     im->act_bytes = 2 * AWM_ROUND(widest, AWM_PAD);
 
@@ -187,14 +212,14 @@ static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im
         }
     }
     const u32 age = im->flags & FLAG_STATE_AGE_AS_EMBED;
-    im->feature_mul = put_values(out, tensor(&in), AWM_PLAYER_FLOATS - !!age, 4);
-    im->ctrl_mul = put_values(out, tensor(&in), AWM_PLAYER_CONTROLS, 4);
+    im->feature_mul = put_values(out, tensor(&in), im->floats, 4);
+    im->ctrl_mul = put_values(out, tensor(&in), im->controls, 4);
     for (u32 i = 0; i < EMBED_COUNT; i++)
         im->embed[i] = put_values(out, tensor(&in), (i == EMBED_STATE_AGE && !age ? 0 : EMBED_ROWS[i]) * EMBED_WIDTH[i], 2);
     im->frame_proj = put_biased(out, path, tensor(&in), im->d_model, im->frame_dim, (u32)HEAD(s_frame_proj, c));
     im->final_w = put_values(out, tensor(&in), im->d_model, 2);
-    im->ctrl_proj = put_biased(out, path, tensor(&in), im->d_model, AWM_CTRL_DIM, (u32)HEAD(s_ctrl_proj, c));
-    im->head = put_biased(out, path, tensor(&in), AWM_HEAD_ROWS, im->d_model, (u32)HEAD(s_heads, c));
+    im->ctrl_proj = put_biased(out, path, tensor(&in), im->d_model, 2 * im->controls, (u32)HEAD(s_ctrl_proj, c));
+    im->head = put_biased(out, path, tensor(&in), im->head_rows, im->d_model, (u32)HEAD(s_heads, c));
     tensor(&in);
     for (u32 l = 0; l < im->layers; l++)
         put_layer(out, &in, path, BLOCK(c, l), im, &im->layer[l]);
@@ -261,9 +286,9 @@ static i32 check_directory(const u8 *c, u64 size, const awm_dims *s, u32 layers)
 }
 
 /* Frame vector: both players' floats and embeddings, then the stage's. */
-static u32 frame_dim_of(u32 age)
+static u32 frame_dim_of(u32 floats, u32 age)
 {
-    u32 each = AWM_PLAYER_FLOATS - !!age;
+    u32 each = floats;
     for (u32 k = 0; k < EMBED_COUNT; k++)
         if (k != EMBED_STAGE && (k != EMBED_STATE_AGE || age))
             each += EMBED_WIDTH[k];
@@ -277,17 +302,23 @@ static i32 check_shape(const u8 *c, awm_dims *s)
     const u32 age = flags & FLAG_STATE_AGE_AS_EMBED;
     CHECK(d && i && n && heads && p && HEAD_OK(num_layers, c) && HEAD_OK(d_conv, c) && HEAD_OK(flags, c), AWM_BAD_SHAPE);
     CHECK(d <= AWM_MAX_COLUMNS && i <= AWM_MAX_COLUMNS && heads * p == i && n <= AWM_MAX_STATE && n % 2 == 0, AWM_BAD_SHAPE);
-    CHECK(v == frame_dim_of(age), AWM_BAD_SHAPE);
-    *s = (awm_dims){d, v, i, n, heads, i + 2 * n, 2 * i + 2 * n + heads, AWM_PLAYER_FLOATS - !!age, flags};
+    const awm_encoding e = encoding_of(flags);
+    CHECK(v == frame_dim_of(e.floats, age) && HEAD(extra_size, c) == (i32)e.extra_bytes && HEAD_OK(stick_range, c), AWM_BAD_SHAPE);
+    const u32 columns = i + 2 * n, rows = 2 * i + 2 * n + heads;
+    *s = (awm_dims){d, v, i, n, heads, columns, rows, e.floats, e.controls, 2 * e.controls, e.head_rows, flags};
     return AWM_OK;
 }
 
-static i32 check_shifts(const u8 *c, u32 d)
+static i32 check_shifts(const u8 *c, u32 d, u32 flags)
 {
     CHECK(HEAD_OK(s_frame, c) && HEAD_OK(s_ctrl, c), AWM_BAD_SHIFT);
     CHECK(HEAD_OK(s_frame_proj, c) && HEAD_OK(s_ctrl_proj, c) && HEAD_OK(s_heads, c), AWM_BAD_SHIFT);
     for (u32 k = 0; k < REGRESSION_ROWS; k++)
         CHECK(WITHIN_(c[OFF(CartridgeHeader, head_frac) + k], LIMITS_CartridgeHeader_head_frac), AWM_BAD_SHIFT);
+    for (u32 k = 0; k < 2; k++) {
+        const u8 frac = c[OFF(CartridgeHeader, hitstun_frac) + k];
+        CHECK(flags & FLAG_HITSTUN ? WITHIN_(frac, LIMITS_CartridgeHeader_head_frac) : frac == 0, AWM_BAD_SHIFT);
+    }
     CHECK(norm_shifts_ok(HEAD(eps_res, c), d, HEAD(f_final_w, c), HEAD(f_final, c)), AWM_BAD_SHIFT);
     return AWM_OK;
 }
@@ -305,10 +336,10 @@ static i32 check(const u8 *c, u64 size)
     TRY(check_shape(c, &s));
     const u32 layers = (u32)HEAD(num_layers, c);
     TRY(check_directory(c, size, &s, layers));
-    TRY(check_shifts(c, s.D));
+    TRY(check_shifts(c, s.D, s.flags));
     TRY(check_weights(tensor_at(c, TENSOR_FRAME_PROJ), (u64)s.D * s.V));
-    TRY(check_weights(tensor_at(c, TENSOR_CTRL_PROJ), (u64)s.D * AWM_CTRL_DIM));
-    TRY(check_weights(tensor_at(c, TENSOR_HEADS), (u64)AWM_HEAD_ROWS * s.D));
+    TRY(check_weights(tensor_at(c, TENSOR_CTRL_PROJ), (u64)s.D * s.K));
+    TRY(check_weights(tensor_at(c, TENSOR_HEADS), (u64)s.W * s.D));
     for (u32 l = 0; l < layers; l++) {
         const u8 *b = BLOCK(c, l);
         const u32 first = TENSOR_COUNT + LAYER_COUNT * l;

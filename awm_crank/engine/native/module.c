@@ -102,9 +102,9 @@ static int bytes_of(PyObject *object, const char *what, Py_ssize_t size, const u
     return 0;
 }
 
-static int block_of(PyObject *object, const u8 **out)
+static int block_of(const Engine *self, PyObject *object, const u8 **out)
 {
-    if (bytes_of(object, "block", AWM_BLOCK, out) < 0)
+    if (bytes_of(object, "block", self->image->block_bytes, out) < 0)
         return -1;
     const u32 bad = awm_block_check(*out);
     if (bad) {
@@ -275,7 +275,7 @@ static PyObject *engine_backbone(PyObject *object, PyObject *const *args, Py_ssi
     State *state;
     const u8 *block;
     i16 *context;
-    if (arity(nargs, 2) < 0 || !(state = as_state(self, args[0])) || block_of(args[1], &block) < 0 || claim(state) < 0)
+    if (arity(nargs, 2) < 0 || !(state = as_state(self, args[0])) || block_of(self, args[1], &block) < 0 || claim(state) < 0)
         return 0;
     void *bytes = state->bytes;
     PyObject *out = new_bytes(context_size(self), &context);
@@ -292,10 +292,10 @@ static PyObject *engine_heads(PyObject *object, PyObject *const *args, Py_ssize_
     const u8 *context, *block, *inputs;
     u8 *next;
     if (arity(nargs, 3) < 0 || bytes_of(args[0], "context", context_size(self), &context) < 0 ||
-        block_of(args[1], &block) < 0 || bytes_of(args[2], "inputs", AWM_INPUTS, &inputs) < 0)
+        block_of(self, args[1], &block) < 0 || bytes_of(args[2], "inputs", AWM_INPUTS, &inputs) < 0)
         return 0;
     const i16 *values = (const i16 *)(const void *)context;
-    PyObject *out = new_bytes(AWM_BLOCK, &next);
+    PyObject *out = new_bytes(self->image->block_bytes, &next);
     job j = {.self = self, .sessions = 1, .contexts = &values, .blocks = &block, .inputs = &inputs, .next = &next};
     if (out && run(&j, run_heads, 0) < 0)
         Py_CLEAR(out);
@@ -347,7 +347,7 @@ static PyObject *engine_backbone_batch(PyObject *object, PyObject *const *args, 
     for (u32 i = 0; ok && i < n; i++) {
         State *state = as_state(self, PyTuple_GetItem(states, i));
         PyObject *context = 0;
-        ok = state && block_of(PyTuple_GetItem(blocks, i), &j.blocks[i]) == 0 &&
+        ok = state && block_of(self, PyTuple_GetItem(blocks, i), &j.blocks[i]) == 0 &&
              (context = new_bytes(context_size(self), &j.contexts_out[i])) && PyList_SetItem(out, i, context) == 0 &&
              claim(state) == 0;
         if (ok) {
@@ -387,9 +387,9 @@ static PyObject *engine_heads_batch(PyObject *object, PyObject *const *args, Py_
     for (u32 i = 0; ok && i < n; i++) {
         PyObject *block = 0;
         ok = bytes_of(PyTuple_GetItem(contexts, i), "context", context_size(self), (const u8 **)&j.contexts[i]) == 0 &&
-             block_of(PyTuple_GetItem(blocks, i), &j.blocks[i]) == 0 &&
+             block_of(self, PyTuple_GetItem(blocks, i), &j.blocks[i]) == 0 &&
              bytes_of(PyTuple_GetItem(inputs, i), "inputs", AWM_INPUTS, &j.inputs[i]) == 0 &&
-             (block = new_bytes(AWM_BLOCK, &j.next[i])) && PyList_SetItem(out, i, block) == 0;
+             (block = new_bytes(self->image->block_bytes, &j.next[i])) && PyList_SetItem(out, i, block) == 0;
     }
     ok = ok && run(&j, run_heads, 0) == 0;
     free(pointers);

@@ -19,6 +19,7 @@ EXPORT(image_bytes) i32 image_bytes(const u8 *cartridge, u32 size)
 
 EXPORT(image_build) void image_build(void *image, const u8 *cartridge) { awm_image_build(image, cartridge, &PATH); }
 EXPORT(d_model) u32 d_model(const awm_image *image) { return image->d_model; }
+EXPORT(block_bytes) u32 block_bytes(const awm_image *image) { return image->block_bytes; }
 EXPORT(state_bytes) u32 state_bytes(const awm_image *image) { return image->state_bytes; }
 EXPORT(serialized_bytes) u32 serialized_bytes(const awm_image *image) { return image->dump_bytes; }
 EXPORT(scratch_bytes) u32 scratch_bytes(const awm_image *image) { return (u32)awm_scratch_bytes(image, 1); }

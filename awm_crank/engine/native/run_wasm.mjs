@@ -40,16 +40,17 @@ for (let s = 0; s < sessions; s++) {
   wasm.state_load(image, states[s], serialized);
 }
 const contextSize = 2 * wasm.d_model(image);
-const [context, block, inputs, next] = [place(contextSize + 128), place(97), place(16), place(97)];
+const blockSize = wasm.block_bytes(image);
+const [context, block, inputs, next] = [place(contextSize + 128), place(blockSize), place(16), place(blockSize)];
 const scratch = place(wasm.scratch_bytes(image));
 const out = [];
 for (let i = 0; i < frames * sessions; i++) {
-  put(block, take(97));
+  put(block, take(blockSize));
   put(inputs, take(16));
   if (wasm.block_check(block)) process.exit(20);
   wasm.backbone(image, states[i % sessions], block, context, scratch);
   wasm.heads(image, context, block, inputs, next, scratch);
-  out.push(Buffer.from(bytes(context, contextSize)), Buffer.from(bytes(next, 97)));
+  out.push(Buffer.from(bytes(context, contextSize)), Buffer.from(bytes(next, blockSize)));
 }
 const dumped = place(wasm.serialized_bytes(image));
 for (const state of states) {

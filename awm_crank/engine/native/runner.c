@@ -2,8 +2,8 @@
  * emulated (qemu-user), for the emulated AMX tiles, and under the sanitizers. Little-endian machines.
  *
  * in:  u32 cartridge size, cartridge, u32 sessions, u32 frames, sessions x serialized state,
- *      frames x sessions x (block 97, inputs 16)
- * out: frames x sessions x (context d_model x i16, next block 97), sessions x serialized state
+ *      frames x sessions x (block_bytes, inputs 16)
+ * out: frames x sessions x (context d_model x i16, next block), sessions x serialized state
  * Exit status: 2 the input ends early, 3 no such path here, 10 + AWM_BAD_* the cartridge is refused, 20 a block is. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,17 +67,17 @@ int main(int argc, char **argv)
         awm_state_load(image, states[s], data);
         free(data);
         contexts[s] = aligned_alloc(64, 2 * AWM_ROUND(image->d_model, AWM_PAD));
-        next[s] = malloc(AWM_BLOCK);
+        next[s] = malloc(image->block_bytes);
     }
     const u64 scratch_bytes = awm_scratch_bytes(image, n);
     void *scratch = aligned_alloc(64, AWM_ROUND(scratch_bytes, 64u));
     memset(scratch, 0, scratch_bytes);
     const awm_team alone = {0, 1, 0, 0};
     for (u32 f = 0; f < frames; f++) {
-        u8 *data = read_bytes((size_t)n * (AWM_BLOCK + AWM_INPUTS));
+        u8 *data = read_bytes((size_t)n * (image->block_bytes + AWM_INPUTS));
         for (u32 s = 0; s < n; s++) {
-            blocks[s] = data + (size_t)s * (AWM_BLOCK + AWM_INPUTS);
-            inputs[s] = blocks[s] + AWM_BLOCK;
+            blocks[s] = data + (size_t)s * (image->block_bytes + AWM_INPUTS);
+            inputs[s] = blocks[s] + image->block_bytes;
             if (awm_block_check(blocks[s]))
                 return 20;
         }
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         path->heads(image, (const i16 *const *)contexts, blocks, inputs, next, n, scratch, &alone);
         for (u32 s = 0; s < n; s++) {
             fwrite(contexts[s], 2, image->d_model, stdout);
-            fwrite(next[s], 1, AWM_BLOCK, stdout);
+            fwrite(next[s], 1, image->block_bytes, stdout);
         }
         free(data);
     }

@@ -1,6 +1,6 @@
 /* The kernel as an on-chain program: one session, the plain path, the image built by the host. Accounts: 0 the image, 1
  * the work area (writable): state, context, next block in 128 bytes, scratch; each rounded up to 64; 2 for mode 4 only, the
- * packed matrix. Instruction data: mode, block (97), inputs (16).
+ * packed matrix. Instruction data: mode, block (block_bytes), inputs (16).
  *
  * Modes: 0 a whole frame, 1 backbone, 2 heads, 3 the projections' matrix loop alone, 4 the packed matrix loop alone, 5
  * nothing. Programs have at most 5 arguments to a call, which is why everything is inlined here (AWM_SBF). */
@@ -45,11 +45,11 @@ __attribute__((visibility("default"))) u64 entrypoint(const u8 *input)
         at += 88 + AWM_ROUND(accounts[i].size, 8) + 10240 + 8;
     }
     const u8 *data = at + 8;
-    if (get(at) != 1 + AWM_BLOCK + AWM_INPUTS)
-        return 3;
     const awm_image *im = (const awm_image *)(const void *)accounts[0].data;
     if (im->magic != AWM_IMAGE_MAGIC || im->path != AWM_PLAIN || accounts[0].size < im->bytes)
         return 4;
+    if (get(at) != 1 + im->block_bytes + AWM_INPUTS)
+        return 3;
     u8 *work = accounts[1].data;
     void *state = work;
     i16 *context = (i16 *)(void *)(work + AWM_ROUND(im->state_bytes, 64u));
@@ -57,7 +57,7 @@ __attribute__((visibility("default"))) u64 entrypoint(const u8 *input)
     if ((u64)(scratch - work) + awm_scratch_bytes(im, 1) > accounts[1].size)
         return 5;
     const awm_team alone = {0, 1, 0, 0};
-    const u8 *block = data + 1, *inputs = block + AWM_BLOCK;
+    const u8 *block = data + 1, *inputs = block + im->block_bytes;
     const i16 *read = context;
     const u8 mode = *data;
     if (mode < 2)

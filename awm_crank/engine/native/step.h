@@ -49,7 +49,7 @@ AWM_FN work_map work_at(const awm_image *im, const scratch_map *sc, u32 thread)
 AWM_FN scratch_map scratch_at(const awm_image *im, void *memory, u32 sessions)
 {
     scratch_map sc;
-    sc.acc_stride = AWM_ROUND(MAX(MAX(im->rows, AWM_HEAD_ROWS), im->d_model), AWM_PAD) + AWM_PAD;
+    sc.acc_stride = AWM_ROUND(MAX(MAX(im->rows, im->head_rows), im->d_model), AWM_PAD) + AWM_PAD;
     sc.act_stride = AWM_ROUND(im->act_bytes, 64u) + 64; /* not a multiple of 4,096: sessions would share cache sets */
     sc.res_stride = AWM_ROUND(im->d_model, AWM_PAD);
     sc.work_stride = AWM_ROUND(work_bytes(im), 64u);
@@ -152,8 +152,7 @@ AWM_FN void backbone(const awm_image *im, void *const *states, const u8 *const *
     const work_map w = work_at(im, &sc, MIN(team->id, sessions - 1));
     const u32 d = im->d_model;
     /* the low parts of the frame vectors go through frame_proj's first columns as so many sessions more */
-    const u32 floats = 2 * (AWM_PLAYER_FLOATS - !!(im->flags & FLAG_STATE_AGE_AS_EMBED));
-    const u32 low_columns = AWM_ROUND(floats, (u32)AWM_K_PAD);
+    const u32 low_columns = AWM_ROUND(2 * im->floats, (u32)AWM_K_PAD);
     awm_matrix low_proj = im->frame_proj;
     low_proj.corr = im->zeros;
     SESSIONS_OF(team, s) {
@@ -212,8 +211,8 @@ AWM_FN void heads(const awm_image *im, const i16 *const *contexts, const u8 *con
     const work_map w = work_at(im, &sc, MIN(team->id, sessions - 1));
     const u32 d = im->d_model;
     SESSIONS_OF(team, s) {
-        controller_vector(im, inputs[s], w.u);
-        e_act(sc.act + (uptr)s * sc.act_stride, w.u, AWM_CTRL_DIM, im->ctrl_proj.kp);
+        controller_vector(im, blocks[s], inputs[s], w.u);
+        e_act(sc.act + (uptr)s * sc.act_stride, w.u, 2 * im->controls, im->ctrl_proj.kp);
     }
     meet(team);
     project(im, &im->ctrl_proj, &sc, sessions, team);
@@ -230,7 +229,7 @@ AWM_FN void heads(const awm_image *im, const i16 *const *contexts, const u8 *con
     meet(team);
     SESSIONS_OF(team, s) {
         i32 *o = sc.acc + (uptr)s * sc.acc_stride;
-        e_rq_bias(o, o, AT(im, const i32 *, im->head.bias), AT(im, const i32 *, im->head.m), im->head.shift, AWM_HEAD_ROWS);
+        e_rq_bias(o, o, AT(im, const i32 *, im->head.bias), AT(im, const i32 *, im->head.m), im->head.shift, im->head_rows);
         next_block(im, o, blocks[s], inputs[s], next[s]);
     }
 }

@@ -107,12 +107,13 @@ def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: by
         model: the checkpoint's model.
         frames: closed-loop frames of each session, of which there are 24: stages x character pairs x `ROUNDS`.
         seed: of the inputs.
-        blocks: real frames to teacher-force as well: concatenated 97-byte frame blocks, one match in order.
+        blocks: real frames to teacher-force as well: concatenated frame blocks of the world's size, one match in order.
 
     Raises CheckpointError when the activations are not finite, or `blocks` is no whole number of frames.
     """
-    if len(blocks) % frame.BLOCK_SIZE:
-        raise CheckpointError("calibration frames", expected="a multiple of 97 bytes", found=len(blocks))
+    block_size = model.encoding.block_size
+    if len(blocks) % block_size:
+        raise CheckpointError("calibration frames", expected=f"a multiple of {block_size} bytes", found=len(blocks))
     ranges: Ranges = {}
     inner, headdim = model.shape.d_inner, model.shape.headdim
     unit = torch.zeros(0)
@@ -135,14 +136,14 @@ def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: by
     stream = Stream(seed)
     places = [(stage, pair) for stage in STAGES for pair in CHARACTERS]
     names = [f"calibrate {stage} {pair}" + f" {i}" * (i > 0) for i in range(ROUNDS) for stage, pair in places]
-    starts = [frame.start_block(stage, pair) for stage, pair in places] * ROUNDS
+    starts = [frame.start_block(stage, pair, model.encoding.extra_size) for stage, pair in places] * ROUNDS
     model.probe = probe
     try:
         played = rollout(model, starts, [random_inputs(stream, name, frames) for name in names])
         lanes = [[block for i in range(ROUNDS) for block in played[i * len(places) + k]] for k in range(len(places))]
         moments = _Moments()
         _repeat(model, lanes, probe, moments)
-        cut = [blocks[i : i + frame.BLOCK_SIZE] for i in range(0, len(blocks), frame.BLOCK_SIZE)]
+        cut = [blocks[i : i + block_size] for i in range(0, len(blocks), block_size)]
         if len(cut) > 1:
             moments = _Moments()
             each = max(min(len(cut), LANE_FRAMES), len(cut) // LANES)
@@ -185,7 +186,9 @@ def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: 
             rows = range(begin, min(begin + CHUNK, frames))
             vectors = model.frame_vectors([lane[n] for lane in lanes for n in rows])
             ctx = model.advance(state, vectors.reshape(len(lanes), len(rows), -1))
-            model.outputs_batch(ctx.flatten(0, 1), [frame.block_inputs(lane[n + 1]) for lane in lanes for n in rows])
+            before = [frame.block_inputs(lane[n]) for lane in lanes for n in rows]
+            pads = [frame.block_inputs(lane[n + 1]) for lane in lanes for n in rows]
+            model.outputs_batch(ctx.flatten(0, 1), before, pads)
         if not last:
             # a head whose dt never opens has a decay of exactly 1, and neither forgets nor takes in anything
             reach = 1 / (-torch.expm1(logs)).clamp(min=1 / REPEATS)

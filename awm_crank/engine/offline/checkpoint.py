@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from awm_crank.engine.layout import CTRL_DIM, D_CONV, EMBEDDINGS, PLAYER_CONTROLS, Shape
-from awm_crank.engine.offline import files
-from awm_crank.engine.offline.dequantize import HEAD_SLICES
+from awm_crank.engine import frame
+from awm_crank.engine.encoding import BUTTONS, FLAGS, Encoding
+from awm_crank.engine.layout import D_CONV, EMBEDDINGS, MAX_LAYERS, Shape
+from awm_crank.engine.offline import files, sizes
 from awm_crank.errors import CheckpointError
+from awm_crank.wire.contract import MAX_COLUMNS, MAX_STATE, OUTPUTS
 
 Floats = NDArray[np.float64]
 
@@ -28,19 +30,22 @@ SCALES = {
     "hitlag_scale": 0.1,
     "stocks_scale": 0.25,
     "combo_count_scale": 0.1,
+    "hitstun_scale": 0.02,
 }
 """The encoding's scales and what they are where a checkpoint does not name them."""
 
-_EMBEDDING_SIZES = {
-    f"{name.removesuffix('_embed')}_{part}": size
-    for name, sizes in EMBEDDINGS.items()
-    if name != "state_age_embed"
-    for part, size in zip(("vocab", "embed_dim"), sizes, strict=True)
-} | {"state_age_embed_vocab": 150, "state_age_embed_dim": 8}
-_TRAINING_ONLY = {"hitstun_scale", "focal_offset"}
-"""Settings that change nothing in the model that runs (hitstun_scale without the flag `hitstun`)."""
+PROJECTILE_COUNT_SCALE = 0.1
+"""What one projectile weighs; encoding_config has no name for it."""
+TRAINING_ONLY = frozenset((
+    "multi_position", "ctrl_residual_to_action", "character_conditioning", "focal_offset", "action_change_weight",
+    "scheduled_sampling", "ss_true", "ss_anneal_epochs", "self_forcing", "self_forcing_rate", "self_forcing_steps",
+    "dropout", "label_smoothing",
+))  # fmt: skip
+"""Settings of an encoding_config that change nothing in the model that runs. Where one of them changed a tensor after
+all (a head that also reads the controllers), the tensor's dimensions are refused."""
 
 
+_SIZES = sizes.keys()
 _PLAIN = (bool, int, float, str, type(None))
 _OTHER_MODELS = {
     "trunk.": "FrameStackMLP, a model without recurrent state",
@@ -59,6 +64,8 @@ class TrainedCheckpoint:
         weights: state-dict name to float64 array, shaped as PyTorch holds it; exactly the names of `names(shape)`.
         scales: the encoding's scales, under the names of `SCALES`.
         shape: the sizes, read from the tensors.
+        padding: how many numbers of the weights are not the checkpoint's own, but fill up the engine's sizes
+            (`sizes.py`).
         notes: what was changed while reading, in sentences for the person who started the command.
     """
 
@@ -66,18 +73,17 @@ class TrainedCheckpoint:
     scales: dict[str, float]
     shape: Shape
     notes: tuple[str, ...] = ()
+    padding: int = 0
 
     @property
     def total_params(self) -> int:
-        return sum(w.size for w in self.weights.values())
+        return sum(w.size for w in self.weights.values()) - self.padding
 
 
 def names(shape: Shape) -> dict[str, tuple[int, ...]]:
     """Every state-dict entry of a model of this shape, and its dimensions."""
     d, i, h, c = shape.d_model, shape.d_inner, shape.num_heads, shape.conv_dim
-    out: dict[str, tuple[int, ...]] = {
-        f"{n}.weight": s for n, s in EMBEDDINGS.items() if n != "state_age_embed" or shape.state_age_as_embed
-    }
+    out: dict[str, tuple[int, ...]] = {f"{n}.weight": EMBEDDINGS[n] for n in [*shape.player_embeddings, "stage_embed"]}
     out |= {"frame_proj.weight": (d, shape.frame_dim), "frame_proj.bias": (d,)}
     for n in range(shape.num_layers):
         at = f"layers.{n}."
@@ -92,9 +98,9 @@ def names(shape: Shape) -> dict[str, tuple[int, ...]]:
             at + "mamba.norm.weight": (i,),
             at + "mamba.out_proj.weight": (d, i),
         }
-    out |= {"final_norm.weight": (d,), "ctrl_proj.weight": (d, CTRL_DIM), "ctrl_proj.bias": (d,)}
-    for name, (begin, end) in HEAD_SLICES.items():
-        out |= {f"{name}.weight": (end - begin, d), f"{name}.bias": (end - begin,)}
+    out |= {"final_norm.weight": (d,), "ctrl_proj.weight": (d, shape.encoding.ctrl_dim), "ctrl_proj.bias": (d,)}
+    for name, rows in shape.encoding.head_slices().items():
+        out |= {f"{name}.weight": (len(rows), d), f"{name}.bias": (len(rows),)}
     return out
 
 
@@ -112,8 +118,10 @@ def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> Train
 def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedCheckpoint:
     """Make a TrainedCheckpoint of named arrays and an encoding_config. Raises CheckpointError as `read` does."""
     _check_kind(weights)
-    scales, state_age_as_embed = parse_encoding(encoding)
-    shape = _shape(weights, state_age_as_embed)
+    scales, flags = parse_encoding(encoding)
+    assert isinstance(encoding, dict)  # parse_encoding has seen to it
+    own, weights = weights, sizes.filled(weights, flags, sizes.table_sizes(encoding))
+    shape = _shape(weights, flags)
     expected = names(shape)
     for name, dims in expected.items():
         if name not in weights:
@@ -130,13 +138,16 @@ def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedChec
             found=f"{len(left_over)} more",
             hint="this model has parts that the engine does not run",
         )
-    return TrainedCheckpoint({name: np.asarray(weights[name], np.float64) for name in expected}, scales, shape)
+    kept = {name: np.asarray(weights[name], np.float64) for name in expected}
+    padding = sum(kept[name].size - own[name].size for name in expected)
+    return TrainedCheckpoint(kept, scales, shape, padding=padding)
 
 
-def parse_encoding(encoding: object) -> tuple[dict[str, float], bool]:
-    """An encoding_config's scales, under the names of `SCALES`, and whether state_age is an embedding.
+def parse_encoding(encoding: object) -> tuple[dict[str, float], Encoding]:
+    """An encoding_config's scales, under the names of `SCALES`, and its flags.
 
-    Raises CheckpointError for a flag that is not supported, by name, and for a value out of range.
+    Raises CheckpointError for a setting that is not known or cannot run in a live match, by name, and for a value out
+    of range.
     """
     if not isinstance(encoding, dict):
         raise CheckpointError(
@@ -156,28 +167,37 @@ def parse_encoding(encoding: object) -> tuple[dict[str, float], bool]:
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1e-4 <= value <= 1:
                 raise CheckpointError(f"encoding_config {key}", expected="a number within 0.0001..1", found=value)
             scales[key] = float(value)
-        elif key in _EMBEDDING_SIZES:
-            if value != _EMBEDDING_SIZES[key]:
-                raise CheckpointError(f"encoding_config {key}", expected=_EMBEDDING_SIZES[key], found=value)
-        elif key != "state_age_as_embed" and key not in _TRAINING_ONLY and value:
+        elif key == "lookahead":
+            if value:
+                raise CheckpointError(
+                    "encoding_config lookahead: the model reads controllers of frames to come, which a live match does "
+                    "not know yet", expected=0, found=value, hint="train with lookahead 0",
+                )  # fmt: skip
+        elif key not in FLAGS and key not in TRAINING_ONLY and key not in _SIZES and value:
             raise CheckpointError(
                 f"encoding_config flag {key} is not supported",
                 expected="off",
                 found=value,
                 hint="train with this flag off, or with the engine that knows it",
             )
-    return scales, bool(encoding.get("state_age_as_embed"))
+    sizes.table_sizes(encoding)
+    return scales, Encoding(**{name: bool(encoding.get(name)) for name in FLAGS})
 
 
-def float_units(scales: Mapping[str, float], state_age_as_embed: bool) -> Floats:
-    """What one raw unit of a player's floats (engine/frame.py: player_raws, controls) weighs in the encoding: 28 or 29
-    values, the controller's 13 last."""
+def float_units(scales: Mapping[str, float], encoding: Encoding) -> Floats:
+    """What one raw unit of a player's floats (engine/frame.py: player_raws, controls) weighs in the encoding, the
+    controller's 13 last."""
     s = scales
-    units = [s["percent_scale"] / 256, s["xy_scale"] / 256, s["xy_scale"] / 256, s["shield_scale"] / 256]
-    units += [s["velocity_scale"] / 256] * 5
-    units += [] if state_age_as_embed else [s["state_age_scale"]]
-    units += [s["hitlag_scale"], s["stocks_scale"], s["combo_count_scale"], 1.0, 1.0, 1.0]
-    return np.array(units + [1 / 255] * 5 + [1.0] * (PLAYER_CONTROLS - 5))
+    units = {
+        "percent": s["percent_scale"] / 256, "x": s["xy_scale"] / 256, "y": s["xy_scale"] / 256,
+        "shield_strength": s["shield_scale"] / 256, "state_age": s["state_age_scale"], "hitlag": s["hitlag_scale"],
+        "stocks": s["stocks_scale"], "hitstun": s["hitstun_scale"], "combo_count": s["combo_count_scale"],
+        "projectile_x": s["xy_scale"] / 256, "projectile_y": s["xy_scale"] / 256,
+        "projectile_count": PROJECTILE_COUNT_SCALE / 256,
+    }  # fmt: skip
+    units |= dict.fromkeys(OUTPUTS["velocity"], s["velocity_scale"] / 256)
+    axes = [1 / span for span in frame.spans(encoding.stick_range)]
+    return np.array([units.get(name, 1.0) for name in encoding.float_names] + axes + [1.0] * BUTTONS)
 
 
 def _check_kind(weights: Mapping[str, Floats]) -> None:
@@ -196,7 +216,7 @@ def _check_kind(weights: Mapping[str, Floats]) -> None:
     )
 
 
-def _shape(weights: Mapping[str, Floats], state_age_as_embed: bool) -> Shape:
+def _shape(weights: Mapping[str, Floats], encoding: Encoding) -> Shape:
     def dims(name: str, rank: int) -> tuple[int, ...]:
         if name not in weights or weights[name].ndim != rank:
             found = weights[name].shape if name in weights else "none"
@@ -213,4 +233,14 @@ def _shape(weights: Mapping[str, Floats], state_age_as_embed: bool) -> Shape:
             found=f"d_inner {d_inner}, heads {heads}, conv channels {channels}",
         )
     layers = {name.split(".")[1] for name in weights if name.startswith("layers.")}
-    return Shape(d_model, d_inner, (channels - d_inner) // 2, d_inner // heads, len(layers), state_age_as_embed)
+    shape = Shape(
+        d_model, d_inner, (channels - d_inner) // 2, d_inner // heads, len(layers), encoding=encoding
+    )  # fmt: skip
+    for name, most in (("num_layers", MAX_LAYERS), ("d_model", MAX_COLUMNS), ("d_inner", MAX_COLUMNS),
+                       ("d_state", MAX_STATE), ("num_heads", 255)):  # fmt: skip
+        if not 1 <= getattr(shape, name) <= most:
+            raise CheckpointError(
+                f"the model's {name} is outside of what a cartridge holds", expected=f"1..{most}",
+                found=getattr(shape, name), hint="train a model of another shape (docs/cartridge.md)",
+            )  # fmt: skip
+    return shape

@@ -125,7 +125,8 @@ def diverge(
 
 def differ(a: bytes, b: bytes) -> bool:
     """Whether two blocks differ as players see it: an action, or a position by more than one unit."""
-    for one, other in zip(frame.unpack(a)[:2], frame.unpack(b)[:2], strict=True):
+    size = frame.BLOCK_SIZE
+    for one, other in zip(frame.unpack(a[:size])[:2], frame.unpack(b[:size])[:2], strict=True):
         if one["action_state"] != other["action_state"]:
             return True
         if abs(one["x"] - other["x"]) > UNIT or abs(one["y"] - other["y"]) > UNIT:

@@ -8,25 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.layout import CLASSES, EMBEDDINGS, LOW_BITS, Formats, Shape
+from awm_crank.engine.encoding import Encoding
+from awm_crank.engine.layout import EMBEDDINGS, LOW_BITS, Formats, Shape
 
 Floats = NDArray[np.float64]
-
-HEAD_SLICES: dict[str, tuple[int, int]] = {
-    "continuous_head": (0, 8),
-    "velocity_head": (8, 18),
-    "dynamics_head": (18, 24),
-    "binary_head": (24, 30),
-}
-"""Rows of the `heads` matrix that each head of the checkpoint takes."""
-_row = 30
-for _player in ("p0", "p1"):
-    for _name, _classes in CLASSES.items():
-        HEAD_SLICES[f"{_player}_{_name}_head"] = (_row, _row + _classes)
-        _row += _classes
-
-OUTPUT_FEATURES = [0, 1, 2, 3] * 2 + [4, 5, 6, 7, 8] * 2 + [10, 11, 12] * 2
-"""For each regression row the frame-vector float (numerics.md 6.1, state_age counted) whose unit it predicts in."""
 
 
 def feature_units(formats: Formats, feature_mul: NDArray[np.integer]) -> Floats:
@@ -34,16 +19,34 @@ def feature_units(formats: Formats, feature_mul: NDArray[np.integer]) -> Floats:
     return np.ldexp(feature_mul.astype(np.float64), -(formats.s_frame + formats.f_frame + LOW_BITS))
 
 
-def output_units(shape: Shape, units: Floats) -> Floats:
-    """The same for the 24 regression rows: encoded units a block unit."""
-    return np.array([units[i - (shape.state_age_as_embed and i > 9)] for i in OUTPUT_FEATURES])
+def output_units(encoding: Encoding, units: Floats) -> Floats:
+    """The same for the rows of `heads` that predict numbers: encoded units a block unit."""
+    names = encoding.float_names
+    return np.array([units[names.index(name)] for _, name in encoding.regression_names])
+
+
+def joined(parts: Mapping[str, Floats], encoding: Encoding, what: str) -> Floats:
+    """A checkpoint's heads (`what`: weight or bias) as rows of the `heads` matrix."""
+    slices = encoding.head_slices()
+    whole = np.concatenate([np.asarray(parts[f"{name}.{what}"], np.float64) for name in slices])
+    out = np.empty_like(whole)
+    out[np.concatenate([np.array(rows) for rows in slices.values()])] = whole
+    return out
+
+
+def output_scale(cartridge: Cartridge, units: Floats) -> Floats:
+    """What one unit of each output of `heads` is: encoded units, or a logit."""
+    encoding = cartridge.shape.encoding
+    scale = np.full(encoding.head_rows, 2.0**-16)
+    scale[encoding.regression_rows] = np.ldexp(output_units(encoding, units), -np.array(cartridge.formats.head_frac))
+    return scale
 
 
 def dequantize(cartridge: Cartridge) -> dict[str, Floats]:
     """The weights under the checkpoint's state-dict names, shaped as PyTorch holds them, float64.
 
-    Two entries have no counterpart in a checkpoint: `feature_units` (a player's floats) and `ctrl_units` (a player's 13
-    controller floats), what one raw unit weighs.
+    Two entries have no counterpart in a checkpoint: `feature_units` (a player's floats) and `ctrl_units` (a player's
+    controller features), what one raw unit weighs.
     """
     shape, f, arrays = cartridge.shape, cartridge.formats, cartridge.arrays
     units = feature_units(f, arrays["feature_mul"])
@@ -63,12 +66,10 @@ def dequantize(cartridge: Cartridge) -> dict[str, Floats]:
         out[f"{name}.weight"] = np.ldexp(weight, f_in - f_out)
         out[f"{name}.bias"] = np.ldexp(bias, -f_out)
     weight, bias = _affine(arrays, "heads", f.s_heads)
-    frac = np.array([*f.head_frac] + [16] * (weight.shape[0] - len(f.head_frac)))
-    scale = np.ldexp(1.0, -frac)
-    scale[: len(f.head_frac)] *= output_units(shape, units)
-    for name, (begin, end) in HEAD_SLICES.items():
-        out[f"{name}.weight"] = np.ldexp(weight[begin:end], f.f_final) * scale[begin:end, None]
-        out[f"{name}.bias"] = bias[begin:end] * scale[begin:end]
+    scale = output_scale(cartridge, units)
+    for name, rows in shape.encoding.head_slices().items():
+        out[f"{name}.weight"] = np.ldexp(weight[rows], f.f_final) * scale[rows, None]
+        out[f"{name}.bias"] = bias[rows] * scale[rows]
     for n in range(shape.num_layers):
         _layer(n, shape, f, arrays, out)
     return out

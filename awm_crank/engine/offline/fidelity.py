@@ -18,18 +18,12 @@ from awm_crank.engine.bounds import ACT_MAX
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
-from awm_crank.engine.offline.dequantize import dequantize, output_units
+from awm_crank.engine.offline.dequantize import dequantize, output_scale
 from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.reference import ReferenceContext, ReferenceEngine
-from awm_crank.wire.contract import OUTPUTS
 
 Floats = NDArray[np.float64]
-REGRESSION = (
-    [f"p{p} {n}" for p in (0, 1) for n in ("percent", "x", "y", "shield")]
-    + [f"p{p} {n}" for p in (0, 1) for n in OUTPUTS["velocity"]]
-    + [f"p{p} {n}" for p in (0, 1) for n in ("hitlag", "stocks", "combo")]
-)
-BINARY = [f"p{p} {n}" for p in (0, 1) for n in ("facing", "invulnerable", "on_ground")]
+_SHORT = {"shield_strength": "shield", "combo_count": "combo"}
 
 SNR_WINDOW, SNR_STRIDE = 900, 5
 """Frames whose signal-to-noise ratios (dB) are averaged, and how many are left out between two that count: what happens
@@ -135,9 +129,8 @@ def measure(
     tick("integers")
     contexts, states = _integer_run(engine, sessions, kept)
     tick("integer heads")
-    mine, heads = _integer_outputs(cartridge, contexts, pads), frame.categorical_rows()
-    scale = np.ldexp(1.0, -np.array([*cartridge.formats.head_frac] + [16] * (mine.shape[1] - 24)))
-    scale[:24] *= output_units(cartridge.shape, model.units)
+    mine, heads = _integer_outputs(cartridge, contexts, sessions, pads), frame.categorical_rows()
+    scale, encoding = output_scale(cartridge, model.units), cartridge.shape.encoding
     watch = _StateWatch(cartridge, states)
     tick("floating point")
     theirs = _float_run(model, sessions, pads, None if own else watch)
@@ -151,9 +144,10 @@ def measure(
         first, second = -np.partition(-logits, 1, axis=1)[:, :2].T
         chosen = mine[:, begin:end].argmax(1), logits.argmax(1)
         _choice(result, name.replace("_", " ", 1), *chosen, first - second)
-    for k, name in enumerate(BINARY, 24):
-        _choice(result, name, mine[:, k] > 0, theirs[:, k] > 0, np.abs(theirs[:, k]))
-    for k, name in enumerate(REGRESSION):
+    for k, (player, feature) in zip(encoding.binary_rows, encoding.binary_names, strict=True):
+        _choice(result, f"p{player} {feature}", mine[:, k] > 0, theirs[:, k] > 0, np.abs(theirs[:, k]))
+    for k, (player, feature) in zip(encoding.regression_rows, encoding.regression_names, strict=True):
+        name = f"p{player} {_SHORT.get(feature, feature)}"
         rms = float(np.sqrt(((mine[:, k] * scale[k] - theirs[:, k]) ** 2).mean()))
         spread = float(theirs[:, k].std())
         result.regression[name] = rms / spread if spread else float(rms > 0)
@@ -184,14 +178,17 @@ def _integer_run(
 
 
 def _integer_outputs(
-    cartridge: Cartridge, contexts: NDArray[np.int16], pads: Sequence[Sequence[bytes]]
+    cartridge: Cartridge,
+    contexts: NDArray[np.int16],
+    sessions: Sequence[Sequence[bytes]],
+    pads: Sequence[Sequence[bytes]],
 ) -> NDArray[np.int64]:
     """The engine returns only blocks. The oracle, which is equal, gives the outputs of the heads before decoding."""
     oracle = ReferenceEngine(cartridge)
     rows = [
-        oracle.outputs(ReferenceContext(values.astype(np.int32)), given)
-        for session, inputs in zip(contexts, pads, strict=True)
-        for values, given in zip(session, inputs, strict=True)
+        oracle.outputs(ReferenceContext(values.astype(np.int32)), frame.block_inputs(block), given)
+        for session, blocks, inputs in zip(contexts, sessions, pads, strict=True)
+        for values, block, given in zip(session, blocks[:-1], inputs, strict=True)
     ]
     return np.stack(rows)
 
@@ -229,7 +226,7 @@ class _StateWatch:
 def _float_run(
     model: TorchModel, sessions: Sequence[Sequence[bytes]], pads: Sequence[Sequence[bytes]], watch: _StateWatch | None
 ) -> Floats:
-    """Head outputs (sessions x frames, 1050) in encoded units and logits."""
+    """Head outputs (sessions x frames, rows of `heads`) in encoded units and logits."""
     frames = len(pads[0])
     state = model.start_state(*(blocks[0] for blocks in sessions))
     parts = []
@@ -240,8 +237,9 @@ def _float_run(
             rows = range(begin, min(begin + CHUNK, frames))
             vectors = model.frame_vectors([blocks[n] for blocks in sessions for n in rows])
             ctx = model.advance(state, vectors.reshape(len(sessions), len(rows), -1))
+            before = [frame.block_inputs(blocks[n]) for blocks in sessions for n in rows]
             given = [inputs[n] for inputs in pads for n in rows]
-            parts.append(model.outputs_batch(ctx.flatten(0, 1), given).reshape(len(sessions), len(rows), -1))
+            parts.append(model.outputs_batch(ctx.flatten(0, 1), before, given).reshape(len(sessions), len(rows), -1))
     finally:
         model.probe = lambda _name, _value: None
     whole: Floats = torch.cat(parts, 1).flatten(0, 1).double().numpy()

@@ -103,8 +103,8 @@ def build(
         starts: closed loops.
         sessions: teacher-forced sessions; with `recorded` they share its frames out.
         seed: of the inputs.
-        recorded: 97-byte frame blocks in order, matches one behind the other; without them the engine's own matches
-            under random inputs are the frames. Repeated from the beginning where they are too few.
+        recorded: frame blocks of the world's size in order, matches one behind the other; without them the engine's
+            own matches under random inputs are the frames. Repeated from the beginning where they are too few.
         tick: called with what goes on.
 
     Raises:
@@ -122,12 +122,13 @@ def build(
     torch.set_num_threads(1)
     own = fidelity.dequantized_model(cartridge)
     model = fidelity.checkpoint_model(checkpoint) if checkpoint else own
-    blocks = _cut(recorded)
+    encoding = cartridge.shape.encoding
+    blocks = _cut(recorded, encoding.block_size)
     tick("frames to compare on")
     lanes = _recorded_lanes(blocks, sessions, frames) if blocks else _own_lanes(engine, sessions, frames, seed)
     early = min(SNR_EARLY, frames // 2)
     found = fidelity.measure(engine, model, lanes, own=None if model is own else own, report_at=(early,), tick=tick)
-    begun = _recorded_starts(blocks, starts) if blocks else _own_starts(starts, seed)
+    begun = _recorded_starts(blocks, starts) if blocks else _own_starts(starts, seed, encoding.extra_size)
     control = (
         fidelity.checkpoint_model(checkpoint, torch.bfloat16)
         if checkpoint
@@ -176,10 +177,9 @@ def _median(value: float, loops: closed_loop.Divergence) -> str:
     return f"{value:g}" if value <= loops.horizon else f"beyond {loops.horizon}"
 
 
-def _cut(recorded: bytes) -> list[bytes]:
-    size = frame.BLOCK_SIZE
+def _cut(recorded: bytes, size: int) -> list[bytes]:
     if len(recorded) % size:
-        raise CheckpointError("recorded frames", expected="a multiple of 97 bytes", found=len(recorded))
+        raise CheckpointError("recorded frames", expected=f"a multiple of {size} bytes", found=len(recorded))
     blocks = [recorded[i : i + size] for i in range(0, len(recorded), size)]
     if blocks and len(blocks) < 2 * CONTEXT:
         raise CheckpointError("recorded frames", expected=f"{2 * CONTEXT} or more", found=len(blocks))
@@ -189,11 +189,11 @@ def _cut(recorded: bytes) -> list[bytes]:
 def _own_lanes(engine: NativeEngine, sessions: int, frames: int, seed: int) -> list[list[bytes]]:
     stream = Stream(seed)
     inputs = [random_inputs(stream, f"fidelity {i}", frames) for i in range(sessions)]
-    return fidelity.play(engine, [_start(i) for i in range(sessions)], inputs)
+    return fidelity.play(engine, [_start(i, engine.cartridge.extra_size) for i in range(sessions)], inputs)
 
 
-def _start(i: int) -> bytes:
-    return frame.start_block(STAGES[-1 - i % len(STAGES)], CHARACTERS[i % len(CHARACTERS)])
+def _start(i: int, extra_size: int) -> bytes:
+    return frame.start_block(STAGES[-1 - i % len(STAGES)], CHARACTERS[i % len(CHARACTERS)], extra_size)
 
 
 def _recorded_lanes(blocks: list[bytes], sessions: int, frames: int) -> list[list[bytes]]:
@@ -201,9 +201,12 @@ def _recorded_lanes(blocks: list[bytes], sessions: int, frames: int) -> list[lis
     return [[blocks[(begin + n) % len(blocks)] for n in range(frames + 1)] for begin in begins]
 
 
-def _own_starts(count: int, seed: int) -> list[closed_loop.Start]:
+def _own_starts(count: int, seed: int, extra_size: int) -> list[closed_loop.Start]:
     stream = Stream(seed)
-    return [closed_loop.Start([_start(i)], random_inputs(stream, f"closed loop {i}", HORIZON)) for i in range(count)]
+    return [
+        closed_loop.Start([_start(i, extra_size)], random_inputs(stream, f"closed loop {i}", HORIZON))
+        for i in range(count)
+    ]
 
 
 def _recorded_starts(blocks: list[bytes], count: int) -> list[closed_loop.Start]:

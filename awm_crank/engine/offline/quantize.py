@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from awm_crank.engine import layout, tables
+from awm_crank.engine import frame, layout, tables
 from awm_crank.engine.bounds import ACT_MAX, INT32_MAX, RESIDUAL_MAX, ROW_GAIN_MAX
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.layout import LOW_BITS, Formats, LayerFormats
 from awm_crank.engine.offline import balance
 from awm_crank.engine.offline.calibrate import MOST_BITS, Calibration, calibrate
 from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
-from awm_crank.engine.offline.dequantize import HEAD_SLICES, output_units
+from awm_crank.engine.offline.dequantize import joined, output_units
 from awm_crank.engine.offline.rounding import compensated
 from awm_crank.engine.offline.torch_model import EPS, TorchModel, encoding_units
 from awm_crank.errors import CheckpointError
+from awm_crank.wire.contract import OUTPUTS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,7 +109,7 @@ class _Quantizer:
         layers = tuple(self._layer(n, f_res) for n in range(shape.num_layers))
         s_frame_proj = self._affine("frame_proj", f_frame, f_res, self.moments["frame"], shift_max=25)
         s_ctrl_proj = self._affine("ctrl_proj", F_CTRL, f_final, self.moments["ctrl"])
-        head_frac, s_heads = self._heads(output_units(shape, units), f_final)
+        head_frac, s_heads = self._heads(output_units(shape.encoding, units), f_final)
         formats = Formats(
             f_frame=f_frame,
             s_frame=s_frame,
@@ -138,10 +139,15 @@ class _Quantizer:
         """Write feature table and embeddings, balanced against frame_proj's columns; f_frame and s_frame."""
         shape, s = self.shape, self.checkpoint.scales
         gains = balance.frame_gains(self.w["frame_proj.weight"], shape)
-        age = [] if shape.state_age_as_embed else [600 * s["state_age_scale"]]
-        limits = [999 * s["percent_scale"], 300 * s["xy_scale"], 300 * s["xy_scale"], 60 * s["shield_scale"]]
-        limits += [128 * s["velocity_scale"]] * 5 + age
-        limits += [50 * s["hitlag_scale"], 4 * s["stocks_scale"], 50 * s["combo_count_scale"]] + [1.0] * 16
+        reach = {
+            "percent": 999 * s["percent_scale"], "x": 300 * s["xy_scale"], "y": 300 * s["xy_scale"],
+            "shield_strength": 60 * s["shield_scale"], "state_age": 600 * s["state_age_scale"],
+            "hitlag": 50 * s["hitlag_scale"], "stocks": 4 * s["stocks_scale"],
+            "hitstun": frame.HITSTUN_MAX * s["hitstun_scale"], "combo_count": 50 * s["combo_count_scale"],
+            "projectile_x": 128 * s["xy_scale"], "projectile_y": 128 * s["xy_scale"], "projectile_count": 15 * 0.1,
+        }  # fmt: skip
+        reach |= dict.fromkeys(OUTPUTS["velocity"], 128 * s["velocity_scale"])
+        limits = [reach.get(name, 1.0) for name in shape.encoding.float_names] + [1.0] * layout.PLAYER_CONTROLS
         tables_used = [name for name in gains if name != balance.FLOATS]
         largest = [float((np.array(limits) * gains[balance.FLOATS]).max())]
         largest += [float((np.abs(self.w[f"{n}.weight"]) * gains[n]).max()) for n in tables_used]
@@ -239,13 +245,13 @@ class _Quantizer:
         return self._matrix(at, weight, bias, f_in, np.full(rows, f_out), np.ones(rows), moment, shift_max)
 
     def _heads(self, units: Floats, f_final: int) -> tuple[tuple[int, ...], int]:
-        weight = np.concatenate([self.w[f"{name}.weight"] for name in HEAD_SLICES])
-        bias = np.concatenate([self.w[f"{name}.bias"] for name in HEAD_SLICES])
-        count = layout.REGRESSION_ROWS
-        bound = np.abs(weight[:count]).sum(1) * ACT_MAX * 2.0**-f_final + np.abs(bias[:count])
+        encoding = self.shape.encoding
+        weight, bias = (joined(self.w, encoding, what) for what in ("weight", "bias"))
+        rows = encoding.regression_rows
+        bound = np.abs(weight[rows]).sum(1) * ACT_MAX * 2.0**-f_final + np.abs(bias[rows])
         head_frac = tuple(fraction_bits(float(b) * 1.25, 2.0**31, 1, 20) for b in bound / units)
-        f_out = np.array([*head_frac] + [F_LOGIT] * (weight.shape[0] - count))
-        all_units = np.concatenate([units, np.ones(weight.shape[0] - count)])
+        f_out, all_units = np.full(weight.shape[0], F_LOGIT), np.ones(weight.shape[0])
+        f_out[rows], all_units[rows] = head_frac, units
         return head_frac, self._matrix("heads", weight, bias, f_final, f_out, all_units, self.moments["hfin"])
 
     def _layer(self, n: int, f_res: int) -> LayerFormats:

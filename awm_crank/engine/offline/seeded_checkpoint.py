@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from awm_crank.engine.encoding import DYNAMICS, FLAGS, STATE_FLAGS
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.offline.checkpoint import SCALES, names
 from awm_crank.engine.seeded import Stream
@@ -37,7 +38,7 @@ def checkpoint(shape: Shape, seed: int) -> bytes:
     torch.save(
         {
             "model_state_dict": {n: torch.from_numpy(w.astype(np.float32)) for n, w in weights.items()},
-            "encoding_config": {**SCALES, "state_age_as_embed": shape.state_age_as_embed},
+            "encoding_config": {**SCALES, **{name: getattr(shape.encoding, name) for name in FLAGS}},
             "context_len": 10,
         },
         buffer,
@@ -114,9 +115,12 @@ def _write_world(weights: dict[str, Floats], shape: Shape) -> None:
         velocity[5 * player, stick_x] = 0.02
         velocity[5 * player + 1, jump] = 0.04
         velocity[5 * player + 2, stick_x] = 0.03
-        dynamics[3 * player + 1, percent] = -0.2
-        dynamics_bias[3 * player : 3 * player + 3] = 0, 1, 0
-        binary[3 * player, [x, other_x]] = -2, 2
-        binary[3 * player + 2, y] = -4
-        binary_bias[3 * player : 3 * player + 3] = 0, -1.5, 0.5
+        named = shape.encoding.dynamics
+        first = len(named) * player
+        dynamics[first + 1, percent] = -0.2
+        dynamics_bias[[first + named.index(name) for name in DYNAMICS]] = 0, 1, 0
+        first = (3 + STATE_FLAGS * shape.encoding.state_flags) * player
+        binary[first, [x, other_x]] = -2, 2
+        binary[first + 2, y] = -4
+        binary_bias[first : first + 3] = 0, -1.5, 0.5
         weights[f"p{player}_action_head.weight"][list(LIVELY_ACTIONS)] *= 2.5

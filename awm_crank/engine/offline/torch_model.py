@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from awm_crank.engine import frame
 from awm_crank.engine.layout import PLAYER_CONTROLS, Shape
 from awm_crank.engine.offline.checkpoint import TrainedCheckpoint, float_units
-from awm_crank.engine.offline.dequantize import HEAD_SLICES, output_units
+from awm_crank.engine.offline.dequantize import joined, output_units
 
 EPS = 1e-5
 WARMUP_FRAMES = 9
@@ -59,8 +59,9 @@ class TorchModel:
         self.w = {name: torch.from_numpy(np.array(value, np.float64)).to(dtype) for name, value in weights.items()}
         self.units = np.asarray(weights["feature_units"], np.float64)
         self.ctrl_units = np.asarray(weights["ctrl_units"], np.float64)
-        self.head_weight = torch.cat([self.w[f"{name}.weight"] for name in HEAD_SLICES])
-        self.head_bias = torch.cat([self.w[f"{name}.bias"] for name in HEAD_SLICES])
+        self.encoding = shape.encoding
+        self.head_weight = torch.from_numpy(joined(weights, self.encoding, "weight")).to(dtype)
+        self.head_bias = torch.from_numpy(joined(weights, self.encoding, "bias")).to(dtype)
         self.a = [-torch.exp(self.w[f"layers.{n}.mamba.A_log"]) for n in range(shape.num_layers)]
         self.probe: Probe = lambda _name, _value: None
 
@@ -87,13 +88,14 @@ class TorchModel:
 
     def frame_vectors(self, blocks: Sequence[bytes]) -> torch.Tensor:
         """The same for many blocks: (blocks, frame_dim)."""
-        age_embed = self.shape.state_age_as_embed
+        encoding = self.encoding
         raws, rows, stages = [], [], []
         for block in blocks:
-            first, second, stage = frame.unpack(block)
+            first, second, stage = frame.unpack(block, encoding)
             for i, player in enumerate((first, second)):
-                raws.append(frame.player_raws(player, age_embed) + frame.controls(frame.block_inputs(block, i)))
-                rows.append(frame.embedding_rows(player, age_embed))
+                pad = frame.controls(frame.block_inputs(block, i), encoding.stick_range)
+                raws.append(frame.player_raws(player, encoding) + pad)
+                rows.append(frame.embedding_rows(player, encoding))
             stages.append(stage)
         floats = np.clip(np.array(raws, np.float64) * self.units, -self.feature_limit, self.feature_limit)
         parts = [torch.from_numpy(floats).to(self.dtype).reshape(len(blocks), -1)]
@@ -124,14 +126,22 @@ class TorchModel:
         self.probe("final", final)
         return final
 
-    def outputs(self, ctx: torch.Tensor, inputs: bytes) -> torch.Tensor:
-        """All 1,050 head outputs, encoded units and logits."""
-        return self.outputs_batch(ctx[None], [inputs])[0]
+    def outputs(self, ctx: torch.Tensor, before: bytes, inputs: bytes) -> torch.Tensor:
+        """All head outputs, encoded units and logits, in the order of the `heads` matrix."""
+        return self.outputs_batch(ctx[None], [before], [inputs])[0]
 
-    def outputs_batch(self, ctx: torch.Tensor, inputs: Sequence[bytes]) -> torch.Tensor:
-        """The same for rows of contexts: (rows, 1050)."""
-        raw = np.array([[frame.controls(pads[:8]), frame.controls(pads[8:])] for pads in inputs], np.float64)
-        ctrl = torch.from_numpy((raw * self.ctrl_units).reshape(len(inputs), -1)).to(self.dtype)
+    def outputs_batch(self, ctx: torch.Tensor, before: Sequence[bytes], inputs: Sequence[bytes]) -> torch.Tensor:
+        """The same for rows of contexts: (rows, outputs).
+
+        Args:
+            ctx: (rows, d_model).
+            before: for each row the 16 input bytes of the frame that the context ends with.
+            inputs: those of the next frame.
+        """
+        pairs = zip(before, inputs, strict=True)
+        raw = np.array([frame.conditions(old, new, self.encoding) for old, new in pairs], np.float64)
+        units = self.ctrl_units[self.encoding.control_columns]
+        ctrl = torch.from_numpy(raw * units).to(self.dtype)
         self.probe("ctrl", ctrl)
         hfin = ctx + ctrl @ self.w["ctrl_proj.weight"].T + self.w["ctrl_proj.bias"]
         self.probe("hfin", hfin)
@@ -143,17 +153,20 @@ class TorchModel:
 
     def heads_batch(self, ctx: torch.Tensor, blocks: Sequence[bytes], inputs: Sequence[bytes]) -> list[bytes]:
         """The same for rows of contexts."""
-        out = self.outputs_batch(ctx, inputs)
-        raw = np.ldexp(out[:, :30].to(torch.float64).numpy(), 8)
-        raw[:, :24] /= output_units(self.shape, self.units)
+        encoding = self.encoding
+        out = self.outputs_batch(ctx, [frame.block_inputs(block) for block in blocks], inputs)
+        raw = np.ldexp(out.to(torch.float64).numpy(), 8)
+        raw[:, encoding.regression_rows] /= output_units(encoding, self.units)
         # A tiny positive logit must stay positive in integers, and -0.3 must not become 0.
-        raw[:, 24:] = np.sign(raw[:, 24:])
+        raw[:, encoding.binary_rows] = np.sign(raw[:, encoding.binary_rows])
+        raw = raw[:, encoding.number_rows]
         # A model that overflows goes on, so that calibration can name the activation.
         limit = 2.0**40
         integers = np.rint(np.clip(np.nan_to_num(raw), -limit, limit)).astype(np.int64).tolist()
         classes = torch.stack([out[:, begin:end].argmax(1) for _, begin, end in frame.categorical_rows()], 1).tolist()
         rows = zip(blocks, integers, classes, inputs, strict=True)
-        return [frame.decode(block, o, chosen, [8] * 24, pads) for block, o, chosen, pads in rows]
+        frac = [8] * len(encoding.regression_rows)
+        return [frame.decode(block, o, chosen, frac, pads, encoding) for block, o, chosen, pads in rows]
 
     def _layer(self, n: int, residual: torch.Tensor, state: TorchState) -> torch.Tensor:
         s = self.shape
@@ -203,6 +216,8 @@ def rms_norm(v: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def encoding_units(checkpoint: TrainedCheckpoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What one raw unit of a player's floats, and of its 13 controller floats, weighs in the checkpoint's encoding."""
-    units = float_units(checkpoint.scales, checkpoint.shape.state_age_as_embed)
-    return units, units[-PLAYER_CONTROLS:]
+    """What one raw unit of a player's floats, and of its controller features, weighs in the checkpoint's encoding."""
+    encoding = checkpoint.shape.encoding
+    units = float_units(checkpoint.scales, encoding)
+    more = encoding.player_controls - PLAYER_CONTROLS
+    return units, np.concatenate([units[-PLAYER_CONTROLS:], np.ones(more)])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.offline import checkpoint, seeded_checkpoint
 from awm_crank.engine.offline.checkpoint import SCALES
@@ -30,7 +31,7 @@ def test_read_finds_shape_scales_and_weights() -> None:
 
 def test_state_age_embedding_is_read() -> None:
     """The one supported flag adds its table and its columns."""
-    shape = Shape(64, 96, 8, 24, 1, state_age_as_embed=True)
+    shape = Shape(64, 96, 8, 24, 1, encoding=Encoding(state_age_as_embed=True))
     source = checkpoint.read(seeded_checkpoint.checkpoint(shape, 1))
     assert source.shape == shape
     assert source.weights["state_age_embed.weight"].shape == (150, 8)

@@ -1,11 +1,12 @@
 """Dequantized weights: the numbers that a cartridge's integers represent."""
 
-from itertools import pairwise
-
 import numpy as np
+import pytest
+from engine import golden
 
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.offline import checkpoint
-from awm_crank.engine.offline.dequantize import HEAD_SLICES, dequantize, output_units
+from awm_crank.engine.offline.dequantize import dequantize, output_units
 from awm_crank.engine.seeded import SHAPES, cartridge
 
 
@@ -17,11 +18,12 @@ def test_every_checkpoint_name_has_its_weights() -> None:
     assert all(np.isfinite(w).all() for w in dequantize(cart).values())
 
 
-def test_head_slices_cover_all_rows() -> None:
-    """Every row of the heads matrix belongs to exactly one head."""
-    rows = sorted(HEAD_SLICES.values())
-    assert rows[0][0] == 0 and rows[-1][1] == 1050
-    assert all(a[1] == b[0] for a, b in pairwise(rows))
+@pytest.mark.parametrize("encoding", golden.ENCODINGS.values(), ids=golden.ENCODINGS)
+def test_heads_cover_all_rows(encoding: Encoding) -> None:
+    """Every row of the heads matrix belongs to exactly one head of the checkpoint, whatever the flags."""
+    rows = sorted(row for rows in encoding.head_slices().values() for row in rows)
+    assert rows == list(range(encoding.head_rows))
+    assert sorted(encoding.regression_rows + encoding.binary_rows) == encoding.number_rows
 
 
 def test_units_are_the_encoding_s_scales() -> None:
@@ -31,5 +33,5 @@ def test_units_are_the_encoding_s_scales() -> None:
     assert np.allclose(
         units[[0, 1, 4, 9, 10, 11, 13, 16]], [1 / 25600, 1 / 5120, 1 / 5120, 0.01, 0.1, 0.25, 1, 1 / 255]
     )
-    outputs = output_units(cart.shape, units)
+    outputs = output_units(cart.shape.encoding, units)
     assert np.allclose(outputs[[0, 1, 5, 8, 17, 18, 19, 20]], units[[0, 1, 1, 4, 8, 10, 11, 12]])

@@ -9,7 +9,7 @@ from awm_crank.engine import frame
 from awm_crank.engine.layout import CLASSES
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import checkpoint, fidelity, seeded_checkpoint
-from awm_crank.engine.offline.fidelity import BINARY, Fidelity
+from awm_crank.engine.offline.fidelity import Fidelity
 from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.seeded import SHAPES, Stream, random_inputs
 
@@ -56,7 +56,10 @@ def test_numbers_follow(own: Fidelity) -> None:
     error.
     """
     assert max(own.regression.values()) <= 0.03, own.regression
-    assert min(own.agreement[name] for name in BINARY) >= 0.99
+    assert (
+        min(own.agreement[name] for name in own.agreement if name.split()[1] in ("facing", "invulnerable", "on_ground"))
+        >= 0.99
+    )
     assert own.state_snr_db[FRAMES] >= 40
     assert own.state_snr_db[FRAMES] >= own.state_snr_db[100] - 3
 
@@ -98,5 +101,5 @@ def test_sessions_side_by_side_are_what_they_are_alone() -> None:
     for i, lane in enumerate(lanes):
         state = model.start_state(lane[0])
         for n in range(6):
-            out = model.outputs(model.backbone(state, lane[n]), pads[i][n])
+            out = model.outputs(model.backbone(state, lane[n]), frame.block_inputs(lane[n]), pads[i][n])
             assert np.allclose(whole[6 * i + n], out.numpy(), rtol=1e-9, atol=1e-9)

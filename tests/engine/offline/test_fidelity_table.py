@@ -7,6 +7,7 @@ import pytest
 
 from awm_crank.engine import frame
 from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import checkpoint, fidelity_table, seeded_checkpoint
@@ -56,7 +57,9 @@ def test_every_goal_has_its_row(sound: Table) -> None:
 
 def test_state_age_as_embedding() -> None:
     """A checkpoint that embeds state_age passes quantization, integers, floating point and closed loops."""
-    source = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, state_age_as_embed=True), 1))
+    source = checkpoint.read(
+        seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, encoding=Encoding(state_age_as_embed=True)), 1)
+    )
     cart = quantize(source, name="age", frames=200)
     assert cart.arrays["state_age_embed"].any()
     assert not failed(fidelity_table.build(NativeEngine(cart), **FEW))

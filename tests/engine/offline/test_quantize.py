@@ -8,6 +8,7 @@ import torch
 
 from awm_crank.engine import frame, native
 from awm_crank.engine.cartridge import Cartridge
+from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import balance, checkpoint, seeded_checkpoint
@@ -113,7 +114,7 @@ def test_other_encodings_reach_the_feature_table() -> None:
 
 def test_state_age_embedding_quantizes() -> None:
     """A checkpoint with the supported flag gives a cartridge that runs."""
-    shape = Shape(64, 64, 4, 16, 1, state_age_as_embed=True)
+    shape = Shape(64, 64, 4, 16, 1, encoding=Encoding(state_age_as_embed=True))
     cart = quantize(checkpoint.read(seeded_checkpoint.checkpoint(shape, 2)), name="age", frames=4)
     assert cart.shape == replace(shape, row_gains=True)
     assert cart.arrays["state_age_embed"].any()

@@ -84,7 +84,7 @@ def test_inputs_enter_only_through_ctrl_proj() -> None:
     model = TorchModel.of_checkpoint(SOURCE)
     ctx = model.backbone(model.start_state(START), START)
     pads = bytes([100] + [0] * 15)
-    change = model.outputs(ctx, pads) - model.outputs(ctx, bytes(16))
+    change = model.outputs(ctx, bytes(16), pads) - model.outputs(ctx, bytes(16), bytes(16))
     expected = model.head_weight @ (model.w["ctrl_proj.weight"][:, 0] * 100 / 255)
     assert torch.allclose(change, expected)
 
