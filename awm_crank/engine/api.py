@@ -21,18 +21,20 @@ class Engine(Protocol):
     """Bytes of one serialized recurrent state."""
 
     def start_state(self, block: bytes) -> State:
-        """The state of a session that starts from `block` (97 bytes, frame 0): nine synthetic frames are consumed.
+        """The state of a session that starts from `block` (frame 0): nine synthetic frames are consumed.
+
+        A block has 97 bytes, and twice the cartridge's `extra_size` more.
 
         The first `backbone(state, block)` consumes the tenth. Raises StateError for a block that is none.
         """
         ...
 
     def backbone(self, state: State, block: bytes) -> Context:
-        """Consume frame `block` (97 bytes), advancing `state` in place. Raises StateError, changing nothing."""
+        """Consume frame `block`, advancing `state` in place. Raises StateError, changing nothing."""
         ...
 
     def heads(self, ctx: Context, block: bytes, inputs: bytes) -> bytes:
-        """Returns the next frame's block, 97 bytes.
+        """Returns the next frame's block.
 
         Args:
             ctx: what `backbone` returned.

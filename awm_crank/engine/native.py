@@ -149,4 +149,4 @@ class NativeEngine:
 
 
 def _refused(error: Exception) -> StateError:
-    return StateError(str(error), hint="hand in the 97-byte block, 16 input bytes and state of this session")
+    return StateError(str(error), hint="hand in a frame block, 16 input bytes and a state of this cartridge")

@@ -34,7 +34,7 @@ def test_writes_a_cartridge(source: Path, tmp_path: Path, capsys: pytest.Capture
     assert printed["bytes"] == out.stat().st_size
 
 
-@pytest.mark.parametrize("flag", ["projectiles", "never_seen"])
+@pytest.mark.parametrize("flag", ["never_seen", "press_events"])
 def test_unsupported_flag_is_refused_by_its_name(
     flag: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

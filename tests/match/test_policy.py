@@ -173,7 +173,9 @@ def test_refused_weights(change: dict[str, np.ndarray | None], message: str) -> 
 
 def test_refused_settings() -> None:
     """An unsupported flag and an impossible K are refused by name."""
-    with pytest.raises(CheckpointError, match="flag projectiles is not supported"):
+    with pytest.raises(CheckpointError, match="flag never_seen is not supported"):
+        Policy(weights(1, 3), {**ENCODING, "never_seen": True}, 3)
+    with pytest.raises(CheckpointError, match="no state_flags, hitstun or projectiles"):
         Policy(weights(1, 3), {**ENCODING, "projectiles": True}, 3)
     for wrong in (0, True, None, 601, "3"):
         with pytest.raises(CheckpointError, match="policy context_len"):

@@ -127,7 +127,9 @@ def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedChec
         if name not in weights:
             raise CheckpointError(f"checkpoint tensor {name}", expected=dims, found="none")
         if weights[name].shape != dims:
-            raise CheckpointError(f"checkpoint tensor {name}", expected=dims, found=weights[name].shape)
+            on = sorted(key for key, value in encoding.items() if value is True)
+            hint = f"encoding_config sets {', '.join(on)}: are these the settings it was trained with?" if on else ""
+            raise CheckpointError(f"checkpoint tensor {name}", expected=dims, found=weights[name].shape, hint=hint)
         if not np.isfinite(weights[name]).all():
             raise CheckpointError(f"checkpoint tensor {name}", expected="finite numbers", found="inf or nan")
     left_over = sorted(set(weights) - set(expected))

@@ -1,14 +1,16 @@
 """Reading checkpoints: what is accepted, and each refusal by name."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from engine import golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awm_crank.engine.encoding import Encoding
+from awm_crank.engine.encoding import FLAGS, Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.offline import checkpoint, seeded_checkpoint
 from awm_crank.engine.offline.checkpoint import SCALES
@@ -30,7 +32,7 @@ def test_read_finds_shape_scales_and_weights() -> None:
 
 
 def test_state_age_embedding_is_read() -> None:
-    """The one supported flag adds its table and its columns."""
+    """state_age_as_embed adds its table and its columns."""
     shape = Shape(64, 96, 8, 24, 1, encoding=Encoding(state_age_as_embed=True))
     source = checkpoint.read(seeded_checkpoint.checkpoint(shape, 1))
     assert source.shape == shape
@@ -44,23 +46,42 @@ def test_trained_shapes_have_the_described_parameters() -> None:
         assert total == pytest.approx(expected, rel=0.005)
 
 
-@pytest.mark.parametrize(
-    "flag",
-    [
-        "projectiles",
-        "state_flags",
-        "hitstun",
-        "ctrl_threshold_features",
-        "press_events",
-        "multi_position",
-        "never_seen",
-    ],
-)
-def test_unsupported_flags_are_refused_by_name(flag: str) -> None:
-    """A flag that changes the model is refused by its name, unless it is off."""
+@pytest.mark.parametrize("name", golden.ENCODINGS)
+def test_flags_are_read(name: str) -> None:
+    """Every flag set gives its shape, with the tensors that its flags ask for."""
+    shape = replace(SHAPE, encoding=replace(golden.ENCODINGS[name], stick_range=0))
+    assert checkpoint.read(seeded_checkpoint.checkpoint(shape, 1)).shape == shape
+
+
+@pytest.mark.parametrize("flag", [name for name in FLAGS if name != "state_age_as_embed"])
+def test_flag_without_its_tensors_is_refused_by_name(flag: str) -> None:
+    """A flag that the tensors contradict is refused, and the flag is named."""
     with pytest.raises(CheckpointError, match=flag):
         checkpoint.from_weights(SOURCE.weights, {**SCALES, flag: True})
-    assert checkpoint.from_weights(SOURCE.weights, {**SCALES, flag: False}).shape == SHAPE
+
+
+def test_unknown_flags_are_refused_by_name() -> None:
+    """A setting that is not known is refused by its name, unless it is off."""
+    with pytest.raises(CheckpointError, match="never_seen"):
+        checkpoint.from_weights(SOURCE.weights, {**SCALES, "never_seen": True})
+    assert checkpoint.from_weights(SOURCE.weights, {**SCALES, "never_seen": False}).shape == SHAPE
+
+
+def test_training_only_settings_are_accepted() -> None:
+    """Settings that matter only in training change nothing; where one changed a tensor after all, that is refused."""
+    settings_ = {**SCALES, "multi_position": True, "ctrl_residual_to_action": True, "focal_offset": 3}
+    assert checkpoint.from_weights(SOURCE.weights, settings_).shape == SHAPE
+    wide = SOURCE.weights | {"p0_action_head.weight": np.zeros((400, 64 + 26))}
+    with pytest.raises(CheckpointError, match=r"p0_action_head.*ctrl_residual_to_action"):
+        checkpoint.from_weights(wide, settings_)
+
+
+@pytest.mark.parametrize("shape", [replace(SHAPE, num_layers=17), Shape(16, 2064, 2, 8, 1), Shape(16, 32, 258, 8, 1)])
+def test_shapes_that_no_cartridge_holds_are_refused(shape: Shape) -> None:
+    """17 layers, a d_inner beyond 2,048 and a d_state beyond 256 are refused while reading, before any calibration."""
+    weights = {name: np.zeros(dims) for name, dims in checkpoint.names(shape).items()}
+    with pytest.raises(CheckpointError, match=r"num_layers|d_inner|d_state"):
+        checkpoint.from_weights(weights, {})
 
 
 def test_lookahead_of_one_frame_is_refused() -> None:

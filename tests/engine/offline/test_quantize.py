@@ -42,8 +42,8 @@ def test_products_come_back() -> None:
     said = []
     for each in (model, own):
         ctx = each.advance(each.zero_state(), each.frame_vectors(blocks)[None])[0]
-        out = each.outputs_batch(ctx, [block[80:96] for block in blocks]).numpy()
-        out[:, :24] /= output_units(SHAPE, each.units)
+        out = each.outputs_batch(ctx, *[[block[80:96] for block in blocks]] * 2).numpy()
+        out[:, :24] /= output_units(SHAPE.encoding, each.units)
         said.append(out)
     error = ((said[1] - said[0]) ** 2).mean(0)
     share = error / said[0].var(0)
