@@ -229,12 +229,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m awm_crank.bench.localnet")
     parser.add_argument("--frames", type=int, default=_CAPACITY, help="at most 256 (default: %(default)s)")
     parser.add_argument("--fps", type=float, default=60.0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    parser.add_argument("--json", action="store_true", help="print JSON; there is no other form")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON to FILE (default: standard output)")
     args = parser.parse_args()
     figures = asyncio.run(measure(args.frames, args.fps))
-    if args.json is not None:
-        args.json.write_bytes(msgspec.json.encode(figures))
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(figures)).decode() + "\n")
+    shown = msgspec.json.format(msgspec.json.encode(figures)) + b"\n"
+    if args.output is None:
+        sys.stdout.write(shown.decode())
+    else:
+        args.output.write_bytes(shown)
     return 0
 
 

@@ -7,14 +7,14 @@ minute. An endpoint that has never answered, because the URL is wrong or nothing
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 
 import httpx2
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from ..errors import ProgramError, RpcError
+from ..net.http import retry_after
+from ..wire.jsonrpc import TRANSIENT
 
 PATIENCE_S = 60.0
 STRANGER_S = 3.0
@@ -22,9 +22,6 @@ STRANGER_S = 3.0
 _LONGEST_PAUSE_S = 4.0
 _GROWING = wait_random_exponential(multiplier=0.1, max=_LONGEST_PAUSE_S)
 _SIGNINGS = 3
-# how endpoints say in JSON-RPC that they are busy or behind: Agave's node is behind (-32005) and minimum context slot
-# not reached (-32016); the rate limits of providers (-32007, -32429, 429)
-_BUSY_CODES = frozenset((-32005, -32007, -32016, -32429, 429))
 
 
 class BusyError(RpcError):
@@ -46,7 +43,7 @@ class BusyError(RpcError):
 
 def busy_code(code: int | None) -> bool:
     """Whether a JSON-RPC error code says that the endpoint is busy or behind, rather than that it refuses."""
-    return code in _BUSY_CODES
+    return code in TRANSIENT
 
 
 def no_answer(url: str, cause: BaseException | None) -> RpcError:
@@ -62,24 +59,11 @@ def no_answer(url: str, cause: BaseException | None) -> RpcError:
         text = f"{url} answered HTTP {status}"
         if status not in (408, 429) and status < 500:
             return RpcError(text, code=status, hint="check the URL and its access key")
-        wait = retry_after(cause.response.headers.get("retry-after", ""))
+        wait = retry_after(cause.response.headers.get("retry-after", "").encode())
         return BusyError(text, code=status, acted=status >= 500, retry_after_s=wait, hint="run the command again")
     started = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol)
     reason = str(cause) or type(cause).__name__
     return BusyError(f"cannot reach {url}: {reason}", acted=not started, reached=not started, hint="check the URL")
-
-
-def retry_after(value: str) -> float | None:
-    """Seconds of a `Retry-After` header, which holds seconds or a date; None without a usable one."""
-    if value.isascii() and value.isdigit() and len(value) <= 6:
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        return None
-    return max(moment.timestamp() - time.time(), 0.0)
 
 
 def asking(patience_s: float, *, known: Callable[[], bool]) -> AsyncRetrying:

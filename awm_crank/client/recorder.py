@@ -6,15 +6,13 @@ It reads only the slices of the ring that are new, so each record travels once.
 from __future__ import annotations
 
 import asyncio
-from binascii import a2b_base64
-from typing import Any
 
 from solders.pubkey import Pubkey
 
 from ..errors import AccountError, MatchFileError, RpcError
 from ..match import file
 from ..net.rpc import RpcClient
-from ..wire import bolt, ids
+from ..wire import bolt, ids, jsonrpc
 from ..wire.accounts import ENDED, RECORD_SIZE, FrameLog, HiddenState, SessionState
 from ..wire.start import start_players
 
@@ -33,7 +31,7 @@ class Recorder:
     frame when recording began.
     """
 
-    def __init__(self, rpc: RpcClient, entity: Pubkey, *, commitment: str = "processed") -> None:
+    def __init__(self, rpc: RpcClient, entity: Pubkey, *, commitment: jsonrpc.Commitment = "processed") -> None:
         self.session_key, self.hidden_key, _, self.log_key = (
             bolt.component_pda(program, entity) for program in ids.SESSION_COMPONENTS
         )
@@ -122,9 +120,8 @@ class Recorder:
         )  # fmt: skip
 
     async def _pair(self) -> tuple[SessionState, HiddenState]:
-        options = {"encoding": "base64", "commitment": self._commitment}
-        keys = [str(self.session_key), str(self.hidden_key)]
-        values = (await self._rpc.call("getMultipleAccounts", [keys, options]))["value"]
+        keys = [self.session_key, self.hidden_key]
+        values = (await self._rpc.ask(jsonrpc.get_multiple_accounts(keys, self._commitment))).value
         session, hidden = (_data(value, key) for value, key in zip(values, keys, strict=True))
         return (
             SessionState.decode(session, address=self.session_key),
@@ -143,11 +140,10 @@ class Recorder:
         return records if frames == list(range(start, stop + 1)) else None
 
     async def _slice(self, offset: int, length: int) -> bytes:
-        return await self._account(self.log_key, {"dataSlice": {"offset": offset, "length": length}})
+        return await self._account(self.log_key, (offset, length))
 
-    async def _account(self, key: Pubkey, more: dict[str, Any] | None = None) -> bytes:
-        options = {"encoding": "base64", "commitment": self._commitment, **(more or {})}
-        return _data((await self._rpc.call("getAccountInfo", [str(key), options]))["value"], key)
+    async def _account(self, key: Pubkey, part: tuple[int, int] | None = None) -> bytes:
+        return _data((await self._rpc.ask(jsonrpc.get_account_info(key, self._commitment, part))).value, key)
 
 
 def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartridge_sha256: bytes) -> file.MatchFile:
@@ -175,7 +171,7 @@ def build(recorder: Recorder, session: SessionState, hidden: HiddenState, cartri
     )  # fmt: skip
 
 
-def _data(value: dict[str, list[str]] | None, key: object) -> bytes:
-    if value is None:
+def _data(account: jsonrpc.RpcAccount | None, key: Pubkey) -> bytes:
+    if account is None:
         raise AccountError(f"account {key} is gone", hint="check the address and --rpc")
-    return a2b_base64(value["data"][0])
+    return account.raw

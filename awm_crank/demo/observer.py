@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from binascii import a2b_base64
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -20,7 +19,7 @@ from awm_crank.demo.accounting import MatchAccounting
 from awm_crank.errors import AccountError, AwmError, CheckpointError
 from awm_crank.net.pubsub import AccountChanged, Disconnected, Event, PubSub
 from awm_crank.net.rpc import RpcClient
-from awm_crank.wire import bolt, frame_records, ids, layouts, programs
+from awm_crank.wire import bolt, frame_records, ids, jsonrpc, layouts, programs
 from awm_crank.wire.accounts import ENDED, Checkpoint, HiddenState, SessionState, peek_inputs, peek_session
 
 _NEXT_READY = layouts.INPUT_BUFFER.offset("next_p1_ready")
@@ -148,13 +147,11 @@ class Observer:
         Raises:
             AccountError: one of them does not exist.
         """
-        options = {"encoding": "base64", "commitment": "processed"}
-        result = await self.rpc.call("getMultipleAccounts", [[str(key) for key in keys], options])
-        found = []
-        for key, value in zip(keys, result["value"], strict=True):
-            if value is None:
+        found: list[bytes] = []
+        for key, account in zip(keys, (await self.rpc.ask(jsonrpc.get_multiple_accounts(keys))).value, strict=True):
+            if account is None:
                 raise AccountError(f"account {key}", expected="there", found="nothing")
-            found.append(a2b_base64(value["data"][0]))
+            found.append(account.raw)
         return found
 
     async def final_state(self, entity: Pubkey, timeout_s: float = 30.0) -> str:

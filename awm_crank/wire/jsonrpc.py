@@ -25,8 +25,10 @@ Commitment = Literal["processed", "confirmed", "finalized"]
 MAX_ACCOUNTS = 100
 """The most accounts that one getMultipleAccounts may ask for."""
 
-TRANSIENT = frozenset({-32004, -32005, -32014, -32016, -32429, 429})
-"""Error codes that may pass: block or node not ready, minimum slot not reached, too many requests."""
+TRANSIENT = frozenset({-32004, -32005, -32007, -32014, -32016, -32429, 429})
+"""Error codes that may pass, since the endpoint is busy or behind: a block is not ready (-32004, -32014), the node is
+behind (-32005), the minimum context slot is not reached (-32016), or too many requests (-32007, -32429 and 429, as
+providers have it)."""
 
 _MESSAGE_CHARS = 300
 """How much of an endpoint's error message is kept."""

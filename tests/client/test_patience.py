@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
 from typing import Any
 
 import httpx2
@@ -23,14 +22,10 @@ SESSION_TRANSACTIONS = 3
 """create_entity, CREATE, JOIN"""
 
 
-def test_retry_after() -> None:
-    """Retry-After is read as seconds or as a date; any other text counts as no header."""
-    assert patience.retry_after("7") == 7
-    soon = patience.retry_after(formatdate(time.time() + 20, usegmt=True))
-    assert soon is not None and 15 < soon <= 20
-    assert patience.retry_after(formatdate(time.time() - 100, usegmt=True)) == 0
-    for value in ("", "-1", "soon", "1e9", "９", "99999999", "Mon, 99 Foo 2026"):
-        assert patience.retry_after(value) is None
+def test_busy_codes() -> None:
+    """Busy, behind and rate-limited are what the crank too takes for passing; a refusal is not."""
+    assert all(patience.busy_code(code) for code in (-32005, -32007, -32016, -32429, 429))
+    assert not any(patience.busy_code(code) for code in (None, -32002, -32601, -32602))
 
 
 def test_no_answer_shows_no_secret() -> None:

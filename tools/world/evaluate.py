@@ -1,4 +1,5 @@
-"""Judges a world: `python tools/world/evaluate.py (--checkpoint FILE | --cartridge FILE) [--json FILE]`.
+"""Judges a world: `python tools/world/evaluate.py (--checkpoint FILE | --cartridge FILE) [--json]
+[--output FILE]`.
 
 Plays 200 closed-loop matches of at most 3,600 frames with the scripted players and seeds that training never used, and
 compares them with the simulator. Everything is fixed, so two runs of one world print the same figures. With both files
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -238,8 +240,11 @@ def main() -> None:
     parser.add_argument("--cartridge", type=Path)
     parser.add_argument("--matches", type=int, default=MATCHES)
     parser.add_argument("--frames", type=int, default=FRAMES)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON, not as a table")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="with --json: write the JSON to FILE")
     args = parser.parse_args()
+    if args.output and not args.json:
+        parser.error("--output goes with --json")
     reference = play(Simulated(), args.matches, args.frames, SEED)
     result: dict[str, Any] = {"simulator": summary(reference, reference) | probe(Simulated())}
     if args.checkpoint:
@@ -250,6 +255,18 @@ def main() -> None:
     if args.cartridge:
         quantized = Quantized(args.cartridge)
         result["int8"] = summary(play(quantized, args.matches, args.frames, SEED), reference) | probe(quantized)
+    if args.json:
+        shown = json.dumps(result, indent=1) + "\n"
+        if args.output:
+            args.output.write_text(shown)
+        else:
+            sys.stdout.write(shown)
+    if not args.json or args.output:
+        table(result)
+
+
+def table(result: dict[str, Any]) -> None:
+    """Prints a row a figure, a column a world."""
     for name in result["simulator"]:
         row = "  ".join(
             f"{world} {result[world].get(name, float('nan')):10.4f}"
@@ -257,8 +274,6 @@ def main() -> None:
             if world in result
         )
         print(f"{name:28} {row}  {result.get('fp32_interval', {}).get(name, '')}")
-    if args.json:
-        args.json.write_text(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

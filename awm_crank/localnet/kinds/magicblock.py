@@ -52,25 +52,17 @@ def start(plan: LocalnetPlan) -> Running:
     port = plan.first_port(2)
     config = plan.folder / "magicblock.toml"
     config.write_text(configuration(plan, port, free_ports(1)))
-    running = Running()
-    running.at(port)
-    try:
-        validator = Validator(
+    return prepare.one_chain(
+        plan,
+        port,
+        lambda: Validator(
             f"MagicBlock's validator {version}",
             [*libs.command(binary, clamp), str(config)],
             log=plan.folder / "magicblock.log",
             folder=plan.folder,
             environment={"RUST_LOG": "warn", **libs.environment(clamp)},
-        )
-        running.add(validator)
-        validator.wait_healthy(running.http)
-        if not plan.bare:
-            prepare.initialize_registry(running.http)
-        prepare.fund_all(running.http, plan.fund)
-    except BaseException:
-        running.stop()
-        raise
-    return running
+        ),
+    )
 
 
 def configuration(plan: LocalnetPlan, port: int, geyser: int) -> str:

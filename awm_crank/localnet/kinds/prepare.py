@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from solders.hash import Hash
@@ -14,10 +14,38 @@ from ...errors import RpcError, SetupError
 from ...wire import bolt
 from ...wire.transaction import Signer, sign_once
 from .. import rpc
+from .plan import LocalnetPlan, Running
+from .process import Validator
 
 LANDING_S = 30.0
 _ONE_TRY_S = 3.0
 _PROCESSED = {"commitment": "processed"}
+
+
+def one_chain(plan: LocalnetPlan, port: int, start: Callable[[], Validator]) -> Running:
+    """Starts a localnet of one validator; returns once its registry and funded keys exist.
+
+    Args:
+        plan: what is wanted. With `bare` there is no registry.
+        port: of its RPC.
+        start: starts the validator.
+
+    Raises:
+        RpcError, SetupError: it does not come up. Nothing of it runs then.
+    """
+    running = Running()
+    running.at(port)
+    try:
+        validator = start()
+        running.add(validator)
+        validator.wait_healthy(running.http)
+        if not plan.bare:
+            initialize_registry(running.http)
+        fund_all(running.http, plan.fund)
+    except BaseException:
+        running.stop()
+        raise
+    return running
 
 
 def fund(http: str, key: Pubkey, lamports: int) -> None:

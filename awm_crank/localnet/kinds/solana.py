@@ -24,25 +24,17 @@ def start(plan: LocalnetPlan) -> Running:
     """Starts it; returns once programs, registry and funded keys exist. Raises SetupError."""
     executable = find(plan.executable)
     port = plan.first_port(3)
-    running = Running()
-    running.at(port)
-    try:
-        validator = Validator(
+    return prepare.one_chain(
+        plan,
+        port,
+        lambda: Validator(
             EXECUTABLE,
             [str(executable), *arguments(plan, port)],
             log=plan.folder / "solana.log",
             folder=plan.folder,
             environment={"RUST_LOG": "warn"},
-        )
-        running.add(validator)
-        validator.wait_healthy(running.http)
-        if not plan.bare:
-            prepare.initialize_registry(running.http)
-        prepare.fund_all(running.http, plan.fund)
-    except BaseException:
-        running.stop()
-        raise
-    return running
+        ),
+    )
 
 
 def find(executable: Path | None) -> Path:
