@@ -35,8 +35,11 @@ _BUTTONS = tuple(
 """(byte, bit) of each button in a ControllerInput."""
 NEUTRAL_ACTION = (4, 4, 1, 1, 0, *[0] * 8)
 
+STOCK_WEIGHT = 1.0
+"""What a lost stock counts in a reward."""
 DAMAGE_WEIGHT = 0.01
-"""The value of a percent of damage, where a stock is 1."""
+"""What a percent of damage counts. slippi-ai, which trains agents on the game itself, has the same two weights
+(`damage_ratio`), so returns compare."""
 
 
 def fighters(blocks: list[bytes]) -> NDArray[np.void]:
@@ -68,10 +71,13 @@ def inputs(actions: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 
 def rewards(before: NDArray[np.void], after: NDArray[np.void]) -> NDArray[np.float32]:
-    """(…, 2) records before and after a frame to (…, 2) rewards: stocks that the opponent lost less one's own, plus
-    0.01 for each percent dealt less each taken. Zero-sum; the reset of percent with a new stock is nobody's damage."""
+    """(…, 2) records before and after a frame to (…, 2) rewards.
+
+    A reward is what the opponent lost less what the player lost: stocks times `STOCK_WEIGHT` and percent times
+    `DAMAGE_WEIGHT`. The two rewards add up to zero. The percent that a new stock resets is nobody's damage.
+    """
     lost = before["stocks"].astype(np.float32) - after["stocks"]
     damage = np.maximum(after["percent"].astype(np.float32) - before["percent"], 0)
-    cost = np.maximum(lost, 0) + np.float32(DAMAGE_WEIGHT) * damage
+    cost = np.float32(STOCK_WEIGHT) * np.maximum(lost, 0) + np.float32(DAMAGE_WEIGHT) * damage
     gain: NDArray[np.float32] = cost[..., ::-1] - cost
     return gain
