@@ -36,6 +36,7 @@ ELSEWHERE: dict[str, str] = {
     "daemon/readiness.py": "daemon/test_never_silent.py",
     "daemon/roster.py": "daemon/test_daemon.py",
     "daemon/watcher.py": "daemon/test_daemon.py",
+    "daemon/search.py": "daemon/test_rollup.py",
     "daemon/session.py": "daemon/test_daemon.py",
     "wire/codec.py": "wire/test_accounts.py",
     "wire/structs.py": "wire/test_accounts.py",

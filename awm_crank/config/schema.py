@@ -35,10 +35,11 @@ class ChainConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """RPC endpoint of the base chain. The crank reads models from it. Instead of a URL it may be `localhost`, \
 `devnet`, `testnet` or `mainnet-beta`, or `solana-cli` for the endpoint in the Solana CLI's own configuration."""
     base_ws: _OptionalWsUrl = ""
-    """WebSocket endpoint of the base chain. Set it when sessions run on a rollup: the crank then watches the base \
-chain for sessions that are delegated to that rollup. Leave it empty when there is only one chain."""
+    """WebSocket endpoint of the base chain. If there is a rollup, the crank watches the base chain for sessions that \
+are delegated to it. If empty, the host of `base_http` with the port plus one."""
     rollup_http: _OptionalHttpUrl = ""
-    """RPC endpoint of the rollup, where the crank writes frames. If empty, the same as `base_http`."""
+    """RPC endpoint of the rollup, where the crank writes frames. If empty, the same as `base_http`. If they differ, \
+the crank asks both endpoints whether they are one chain or two."""
     rollup_ws: _OptionalWsUrl = ""
     """WebSocket endpoint of the rollup. If empty, the host of `rollup_http` with the port plus one, as Solana's \
 validators have it."""
@@ -232,9 +233,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """The RPC endpoint that the sessions are on."""
         return self.chain.rollup_http or self.chain.base_http
 
-    def in_rollup(self) -> bool:
-        """Whether sessions are delegated from the base chain to a rollup."""
-        return bool(self.chain.base_ws)
+    def base_ws(self) -> str:
+        """The WebSocket endpoint of the base chain. Raises ConfigError when it has to be set."""
+        return self.chain.base_ws or websocket_url(self.chain.base_http, "chain.base_ws")
 
     def rollup_ws(self) -> str:
         """The WebSocket endpoint that the sessions are on. Raises ConfigError when it has to be set."""

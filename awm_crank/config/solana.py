@@ -32,7 +32,7 @@ class Endpoints(NamedTuple):
 
 
 def resolved(chain: ChainConfig, environment: Mapping[str, str]) -> ChainConfig:
-    """The chain's settings with a URL for a name in `base_http`, and its WebSocket endpoint where sessions need that.
+    """The chain's settings with a URL for a name in `base_http`, and its WebSocket endpoint where none is set.
 
     Raises:
         ConfigError: the Solana CLI has no usable configuration.
@@ -41,7 +41,9 @@ def resolved(chain: ChainConfig, environment: Mapping[str, str]) -> ChainConfig:
     if found is None:
         return chain
     alone = not chain.rollup_http and not chain.rollup_ws
-    return msgspec.structs.replace(chain, base_http=found.http, rollup_ws=found.ws if alone else chain.rollup_ws)
+    return msgspec.structs.replace(
+        chain, base_http=found.http, base_ws=chain.base_ws or found.ws, rollup_ws=found.ws if alone else chain.rollup_ws
+    )
 
 
 def named(name: str, environment: Mapping[str, str]) -> Endpoints | None:

@@ -51,8 +51,6 @@ from ..wire.transaction import Signer
 from . import journal, worlds
 from .collector import Collector
 from .compute import Compute
-from .delegated import Delegated
-from .discovery import Discovery
 from .fault_points import FaultPoints
 from .files import write_whole
 from .models import Models
@@ -62,6 +60,7 @@ from .reader import Reader
 from .readiness import Readiness
 from .rent import Rent
 from .roster import Roster
+from .search import Search
 from .session import ServedSession, machine_settings
 from .tasks import Tasks
 from .timers import Timers
@@ -112,13 +111,11 @@ class Daemon:
             lambda served: self._handle(served, events.Begin()),
         )  # fmt: skip
         self._watcher = Watcher(self._pubsub, config.crank.late_policy)
-        self._discovery = Discovery(self._pubsub, self._rpc, writers, self._roster.admit, self._tasks.spawn)
-        self._delegated = (
-            Delegated(self._base, config.chain.base_ws, self._rpc, writers, self._roster.admit)
-            if config.in_rollup()
-            else None
+        self._search = Search(config, self._base, self._rpc, self._pubsub, writers, self._roster, self._tasks)
+        self._discovery = self._search.discovery
+        self._readiness = Readiness(
+            self._search.chains, self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base
         )
-        self._readiness = Readiness(self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base)
         # what carries out the machines' commands
         self._rent = Rent(config.crank, self._rpc, lambda: self._sender.fees, balance=self._balance)
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
@@ -158,14 +155,11 @@ class Daemon:
         )  # fmt: skip
         try:
             await self._telemetry.open()
-            self._discovery.subscribe()
-            tasks.keep(*self._telemetry.jobs(), self._blockhash.keep_fresh(), self._lag.run())
+            tasks.keep(self._search.run(), *self._telemetry.jobs(), self._blockhash.keep_fresh(), self._lag.run())
             tasks.keep(self._world.run(), self._pubsub.run())
-            tasks.keep(self._roster.watch_load(), self._discovery.run(), self._readiness.watch_base(), self._announce())
+            tasks.keep(self._roster.watch_load(), self._readiness.watch_base(), self._announce())
             if self.config.crank.collect_interval_s:
                 tasks.keep(self._collector.run())
-            if self._delegated is not None:
-                tasks.keep(self._delegated.run())
             if self._page is not None:
                 tasks.keep(self._page.run())
             if self.config.log.stats_interval_s:
@@ -257,18 +251,13 @@ class Daemon:
 
     def waiting(self) -> dict[str, int]:
         """Reason → how many sessions wait for it, apart from those whose machines say so."""
-        delegated = 0 if self._delegated is None else len(self._delegated.waiting)
-        word, kept_out = self._roster.kept_out()
-        slow = word == "slow"
-        return {
-            "room": 0 if slow else len(kept_out), "slow": len(kept_out) if slow else 0,
-            "delegation": delegated, "yielded": self._roster.yielded(),
-        }  # fmt: skip
+        limited, kept_out = self._roster.kept_out()
+        out = {"room": 0, "slow": 0, "room" if limited else "slow": len(kept_out)}
+        return {**out, "delegation": self._search.delegated, "yielded": self._roster.yielded()}
 
     def kept_out(self) -> tuple[bool, list[str]]:
         """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
-        word, sentences = self._roster.kept_out()
-        return word != "slow", sentences
+        return self._roster.kept_out()
 
     async def _balance(self) -> int:
         return (await self._rpc.ask(jsonrpc.get_balance(self._me))).value
@@ -403,6 +392,8 @@ class Daemon:
         self._reader.drop(served)
         self.stats.gone(served.machine, error=error)
         self._telemetry.released(served.name, served.machine.frame, command.reason)
-        if command.outcome == "over" and self._journal is not None:
+        if command.outcome == "over" and not error and self._journal is not None:
             self._tasks.spawn(self._journal.forget(served.entity))
+        if command.outcome == "gone":
+            self._discovery.hurry()
         self._roster.release(served, command.outcome)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +21,9 @@ from ..net.rpc import RpcClient
 from ..wire import filters, ids, jsonrpc
 from .patience import hedged, persist
 
-_EVERY_S = 5.0
+_EVERY_S, _OFTEN_S = 5.0, 1.0
+_HURRY_S = 60.0
+"""How long sessions are read more often after one was gone: it may come back with the node that has it."""
 
 
 class Discovery:
@@ -49,6 +52,7 @@ class Discovery:
         self._subscriptions: list[Subscription] = []
         self.read = asyncio.Event()
         """Set once the sessions were read for the first time."""
+        self._hurry_until = 0.0
 
     def subscribe(self) -> None:
         """Subscribes. Call it once."""
@@ -60,6 +64,10 @@ class Discovery:
         """Has the endpoint make the subscriptions again, since notifications were missed."""
         for subscription in self._subscriptions:
             self._pubsub.renew(subscription)
+
+    def hurry(self) -> None:
+        """A session was gone: reads more often for a while."""
+        self._hurry_until = time.monotonic() + _HURRY_S
 
     @property
     def confirmed(self) -> bool:
@@ -77,7 +85,12 @@ class Discovery:
         """Reads the sessions again every few seconds, for ever."""
         await self.read.wait()
         while True:
-            await asyncio.sleep(_EVERY_S)
+            # short sleeps, so that `hurry` counts at once
+            read_at = time.monotonic() + _EVERY_S
+            while (now := time.monotonic()) < read_at:
+                await asyncio.sleep(_OFTEN_S)
+                if now < self._hurry_until:
+                    break
             for writer in self._writers:
                 with contextlib.suppress(AwmError):
                     await hedged(partial(self._read_once, writer), "the sessions", total_s=_EVERY_S)

@@ -10,6 +10,7 @@ from ..net.health import EndpointHealth
 from ..net.pubsub import PubSub
 from ..net.rpc import RpcClient
 from ..wire import jsonrpc
+from .chains import Chains
 from .discovery import Discovery
 from .patience import hedged
 from .worlds import WorldWatch
@@ -28,10 +29,11 @@ class Readiness:
     """
 
     def __init__(
-        self, world: WorldWatch, pubsub: PubSub, discovery: Discovery, endpoint: EndpointHealth,
+        self, chains: Chains, world: WorldWatch, pubsub: PubSub, discovery: Discovery, endpoint: EndpointHealth,
         rollup: RpcClient, base: RpcClient,
     ) -> None:  # fmt: skip
-        self._world, self._pubsub, self._discovery, self._endpoint = world, pubsub, discovery, endpoint
+        self._chains, self._world, self._pubsub = chains, world, pubsub
+        self._discovery, self._endpoint = discovery, endpoint
         self._rollup, self._base = rollup, base
         self._base_failing_since: float | None = None
         self._base_problem = ""
@@ -44,6 +46,8 @@ class Readiness:
             return f"no World seen yet at {self._base.url}"
         if not self._pubsub.connected:
             return f"not connected to {self._pubsub.url}"
+        if self._chains.problem:
+            return self._chains.problem
         if not (self._discovery.read.is_set() and self._discovery.confirmed):
             return f"not subscribed at {self._pubsub.url}"
         if problem := self._endpoint.problem():

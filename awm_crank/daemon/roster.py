@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -28,11 +29,17 @@ _FAULT_PAUSE_S, _LONGEST_FAULT_PAUSE_S = 0.5, 60.0
 """The pause before a session is served again after an exception of ours."""
 
 
+_AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
+"""The pause before another look at a session that was let go without being over. It doubles each time."""
+
+
 class _Left(NamedTuple):
-    """Why a session was let go, and its hidden state then."""
+    """Why a session was let go, its hidden state then, and when it is worth another look though nothing changed."""
 
     outcome: commands.Ending
     hidden: bytes
+    again_at: float = math.inf
+    pause_s: float = _AGAIN_S
 
 
 class Roster:
@@ -74,6 +81,10 @@ class Roster:
     def __iter__(self) -> Iterator[ServedSession]:
         return iter(list(self._served.values()))
 
+    def play_in_rollup(self) -> None:
+        """Sessions that are admitted from now on are in a rollup, which is another chain than the model's."""
+        self._settings = msgspec.structs.replace(self._settings, in_rollup=True)
+
     def find(self, key: Pubkey) -> ServedSession | None:
         """The session of a hidden-state account."""
         return self._served.get(key)
@@ -86,15 +97,15 @@ class Roster:
         """How many sessions wait for room."""
         return len(self._admission.refused)
 
-    def kept_out(self) -> tuple[str, list[str]]:
-        """Why new sessions wait now (a word of `Admission.full`, or "room"), and a sentence for each that waits."""
+    def kept_out(self) -> tuple[bool, list[str]]:
+        """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
         word, why = self._admission.full(self._busy()) or ("room", "it is taken next")
         entities = (_entity(data) for data in self._admission.refused.values())
-        return word, [f"session {entity}: waits for room: {why}" for entity in entities]
+        return word != "slow", [f"session {entity}: waits for room: {why}" for entity in entities]
 
     def yielded(self) -> int:
         """How many sessions another process with this key serves."""
-        return sum(left.outcome == "yielded" for left in self._left.values())
+        return sum(left.outcome == "yielded" and key not in self._served for key, left in self._left.items())
 
     def admit(self, key: Pubkey, data: bytes) -> None:
         """Begins to serve a hidden-state account's session.
@@ -105,7 +116,7 @@ class Roster:
         if self.closed or key in self._served or len(data) != layouts.HIDDEN_STATE.size:
             return
         left = self._left.get(key)
-        if left is not None and not _may_return(left, data):
+        if left is not None and not _may_return(left, data, time.monotonic()):
             return
         entity = _entity(data)
         if bolt.component_pda(ids.HIDDEN_STATE, entity) != key:
@@ -119,7 +130,6 @@ class Roster:
             return
         self._admission.refused.pop(key, None)
         self._admission.took()
-        self._left.pop(key, None)
         settings = msgspec.structs.replace(self._settings, phase=self._phases.take())
         served = self._served[key] = ServedSession(entity, settings)
         served.hidden = data
@@ -133,8 +143,16 @@ class Roster:
             self._phases.give_back(served.phase)
         if not self._served:
             self.empty.set()
-        self._left[key] = _Left(outcome, served.hidden)
+        self._left[key] = self._leaving(key, outcome, served.hidden)
         self._make_room()
+
+    def _leaving(self, key: Pubkey, outcome: commands.Ending, hidden: bytes) -> _Left:
+        if outcome != "elsewhere":
+            return _Left(outcome, hidden)
+        before = self._left.get(key)
+        same = before is not None and (before.outcome, before.hidden) == (outcome, hidden)
+        pause_s = min(2 * before.pause_s, _LONGEST_AGAIN_S) if before is not None and same else _AGAIN_S
+        return _Left(outcome, hidden, time.monotonic() + pause_s, pause_s)
 
     def come_back(self, served: ServedSession) -> None:
         """Serves a session again that was let go for a fault of ours, after a pause that grows."""
@@ -174,12 +192,13 @@ class Roster:
             self._make_room()
 
 
-def _may_return(left: _Left, data: bytes) -> bool:
+def _may_return(left: _Left, data: bytes, now: float) -> bool:
     """Whether a session that was let go is worth another look, now that its hidden state is `data`."""
     if left.outcome == "yielded":
         # the other process raises the epoch; a lower one means that the validator was replaced
         return _epoch(data) < _epoch(left.hidden)
-    return data != left.hidden
+    # what was gone is there again: the endpoint had shown another chain, or none
+    return left.outcome == "gone" or data != left.hidden or now >= left.again_at
 
 
 def _entity(hidden: bytes) -> Pubkey:

@@ -49,7 +49,7 @@ class ServedSession:
 
 
 def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
-    """What every session's machine needs of the configuration. `me` is the crank's own key."""
+    """What every session's machine needs of the configuration, for a single chain. `me` is the crank's own key."""
     crank, checkpoints = settings.crank, settings.checkpoints
     return Settings(
         me=me,
@@ -62,7 +62,7 @@ def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
         min_interval_frames=checkpoints.min_interval_frames,
         chunk_bytes=checkpoints.chunk_bytes,
         chunks_per_frame=checkpoints.chunks_per_frame,
-        in_rollup=settings.in_rollup(),
+        in_rollup=False,
         admission=crank.admission,
         admitted=frozenset(Pubkey.from_string(each) for each in crank.admitted),
         frame_price_lamports=crank.frame_price_lamports,

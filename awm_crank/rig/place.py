@@ -79,9 +79,7 @@ class Place:
         """The crank's settings for where the chains are."""
         net = self.net
         if self.in_rollup:
-            return config.ChainConfig(
-                base_http=net.base_http, base_ws=net.base_ws, rollup_http=net.http, rollup_ws=net.ws
-            )
+            return config.ChainConfig(base_http=net.base_http, rollup_http=net.http, rollup_ws=net.ws)
         return config.ChainConfig(base_http=net.http, rollup_ws=net.ws, world=str(self.world))
 
     def crank(self, settings: config.Config, name: str = "crank") -> CrankProcess:

@@ -158,10 +158,10 @@ class LogLine(Command, frozen=True):
     fields: dict[str, object]
 
 
-Ending = Literal["over", "elsewhere", "yielded", "stopped"]
+Ending = Literal["over", "gone", "elsewhere", "yielded", "stopped"]
 """Why a session is let go.
 
-`over`: the chain says that it has ended or was closed. `elsewhere`: it is not this crank's, or not created yet. Both
+`over`: the chain says that it has ended. `gone`: its accounts are not there, closed or on another chain. `elsewhere`: it is not this crank's, or not created yet. Both
 hold until its hidden state changes. `yielded`: another process with the same key writes it. `stopped`: the crank
 is stopping.
 """

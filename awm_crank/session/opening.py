@@ -140,7 +140,7 @@ class Opening:
         session_data, hidden_data = accounts.get("session"), accounts.get("hidden")
         if not session_data or not hidden_data:
             if effects.confirmed("its accounts are gone", roles, GONE_NS):
-                effects.release("its accounts are gone", "over")
+                effects.release("its accounts are gone", "gone")
             return
         session, hidden = SessionState.decode(session_data), HiddenState.decode(hidden_data)
         complete = hidden.initialized and hidden.checkpoint_frame == session.frame

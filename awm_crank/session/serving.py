@@ -186,7 +186,7 @@ class Serving:
         hidden, session, inputs = accounts["hidden"], accounts["session"], accounts.get("inputs")
         if not hidden or not session:
             if effects.confirmed("its accounts are gone", SMALL, GONE_NS):
-                effects.release("its accounts are gone", "over")
+                effects.release("its accounts are gone", "gone")
             return
         status = peek_session(session)[0]
         if status not in (ACTIVE, ENDED):

@@ -316,3 +316,38 @@ async def test_journal(place: Place, tmp_path: Path) -> None:
         assert saved[0].frame >= 30
         await until(lambda: bool(crank.lines("released")), 60.0)
         await until(lambda: not file.exists())
+
+
+async def test_an_endpoint_that_shows_no_accounts(place: Place) -> None:
+    """An endpoint that shows no account for so long that a session counts as closed, as another chain would, gets its
+    session back about a second after it shows them again.
+    """
+    empty = False
+
+    async def answer(methods: str, body: bytes) -> tuple[int, bytes] | None:
+        request = json.loads(body)
+        if not empty or isinstance(request, list):
+            return None
+        value: Any
+        if methods == "getMultipleAccounts":
+            value = [None] * len(request["params"][0])
+        elif methods == "getProgramAccounts":
+            value = []
+        else:
+            return (503, b"no") if methods == "sendTransaction" else None
+        result = {"context": {"slot": 5}, "value": value}
+        return 200, json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}).encode()
+
+    async with behind_proxy(place) as proxy:
+        proxy.answer = answer
+        proxy.notified = lambda message: None if empty and account_of(message) else message
+        crank = place.crank(settings(place, proxy))
+        await crank.ready()
+        match, players = await playing(place)
+        async with ended(players):
+            await place.when(match, lambda view: view.session.frame >= 20)
+            empty = True
+            await until(lambda: bool(crank.lines("released")))
+            assert crank.lines("released")[0]["reason"] == "its accounts are gone"
+            empty = False
+            await moves(place, match, 3.0)

@@ -206,7 +206,7 @@ def test_closed_while_waiting() -> None:
     assert script.machine.stage == "join"
     script.chain.accounts = {**chain, "session": None, "hidden": None}
     script.sleep(10_000 * MS)
-    assert script.released == commands.Release("its accounts are gone", "over")
+    assert script.released == commands.Release("its accounts are gone", "gone")
 
 
 def test_nothing_is_made_for_nobody() -> None:
