@@ -22,6 +22,10 @@ class MessageProxy:
         self._http, self._ws = http, ws
         self.answer: Callable[[str, bytes], Awaitable[tuple[int, bytes] | None]] | None = None
         self.notified: Notified | None = None
+        self.asked: Notified | None = None
+        """Maps a message to the endpoint's WebSocket; None loses it."""
+        self.subscribed: list[str] = []
+        """The methods of each message to the WebSocket."""
         self.requests: list[str] = []
         """The methods of each request."""
         self._runner: web.AppRunner | None = None
@@ -62,10 +66,14 @@ class MessageProxy:
         self.requests.append(methods)
         instead = None if self.answer is None else await self.answer(methods, body)
         if instead is None:
-            assert self._session is not None
-            async with self._session.post(self._http, data=body, headers={"Content-Type": "application/json"}) as there:
-                instead = there.status, await there.read()
+            instead = await self.forward(body)
         return web.Response(status=instead[0], body=instead[1], content_type="application/json")
+
+    async def forward(self, body: bytes) -> tuple[int, bytes]:
+        """The endpoint's own answer to a request."""
+        assert self._session is not None
+        async with self._session.post(self._http, data=body, headers={"Content-Type": "application/json"}) as there:
+            return there.status, await there.read()
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         here = web.WebSocketResponse(max_msg_size=0)
@@ -75,7 +83,13 @@ class MessageProxy:
 
             async def forth() -> None:
                 async for message in here:
-                    await there.send_str(message.data)
+                    content: dict[str, Any] | None = json.loads(message.data)
+                    assert content is not None
+                    self.subscribed.append(content["method"])
+                    if self.asked is not None:
+                        content = self.asked(content)
+                    if content is not None:
+                        await there.send_str(json.dumps(content))
 
             task = asyncio.create_task(forth())
             try:
@@ -85,6 +99,9 @@ class MessageProxy:
                         content = self.notified(content)
                     if content is not None:
                         await here.send_str(json.dumps(content))
+            except ConnectionError:
+                # the crank has gone
+                pass
             finally:
                 task.cancel()
         return here
