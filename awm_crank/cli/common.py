@@ -37,6 +37,21 @@ def add_base_rpc(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_journal(parser: argparse.ArgumentParser) -> None:
+    """`--journal DIR`: a crank's journal, which has the records that the ring has lost."""
+    parser.add_argument(
+        "--journal", type=Path, metavar="DIR",
+        help="also use the records in this crank's journal (checkpoints.journal), for frames that the ring has lost",
+    )  # fmt: skip
+
+
+def journal(args: argparse.Namespace, entity: Pubkey) -> list[bytes]:
+    """The records of `--journal`; none without it. Raises MatchFileError when they cannot be used."""
+    from ..daemon.journal import records
+
+    return [] if args.journal is None else records(args.journal, entity)
+
+
 def add_ws(parser: argparse.ArgumentParser) -> None:
     """`--ws URL`: the WebSocket endpoint that goes with `--rpc`."""
     parser.add_argument(

@@ -29,6 +29,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--follow", action="store_true", help="keep recording until the session ends, then write")
     common.add_rpc(parser)
     common.add_base_rpc(parser)
+    common.add_journal(parser)
     output.add_json(parser)
 
 
@@ -63,7 +64,7 @@ async def _recorded(args: argparse.Namespace) -> MatchFile:
         state = await session.load_session(chain, address)
         account = await base.need(state.model, "model manifest")
         manifest = ModelManifest.decode(account.data, owner=account.owner, address=state.model)
-        recorder = Recorder(rpc, state.entity)
+        recorder = Recorder(rpc, state.entity, records=common.journal(args, state.entity))
         if args.follow:
             async with output.waiting(f"recording session {address} until it ends"):
                 await recorder.follow()

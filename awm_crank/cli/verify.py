@@ -26,6 +26,7 @@ def configure(parser: Parser) -> None:
         help=f"RPC endpoint (default for a SESSION: {common.LOCALNET}); a FILE is also compared with the chain there",
     )  # fmt: skip
     common.add_base_rpc(parser)
+    common.add_journal(parser)
     common.add_cartridge(parser, "the chain's, or the demo's if the match was played with that")
     common.add_engine(parser)
     output.add_json(parser)
@@ -92,8 +93,9 @@ async def _fetch(args: argparse.Namespace, address: Pubkey) -> tuple[Snapshot, C
             async with Chain(args.base_rpc or rpc) as base:
                 cartridge = await publish.load(base, view.session.model)
     snapshot = verify.Snapshot(
-        address, view.session, view.hidden, view.inputs, view.log, view.checkpoints, view.start_players
-    )
+        address, view.session, view.hidden, view.inputs, view.log, view.checkpoints, view.start_players,
+        journal=tuple(common.journal(args, view.session.entity)),
+    )  # fmt: skip
     return snapshot, cartridge
 
 

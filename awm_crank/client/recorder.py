@@ -6,6 +6,7 @@ It reads only the slices of the ring that are new, so each record travels once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from solders.pubkey import Pubkey
 
@@ -26,17 +27,21 @@ class Recorder:
     Args:
         rpc: the rollup's endpoint.
         entity: the session's entity.
+        records: those of frames 1, 2, … that are known already, from a crank's journal.
 
     `records[i]` is the 96-byte record of frame `first + i`. `first` is 1 unless the ring had already overwritten that
     frame when recording began.
     """
 
-    def __init__(self, rpc: RpcClient, entity: Pubkey, *, commitment: jsonrpc.Commitment = "processed") -> None:
+    def __init__(
+        self, rpc: RpcClient, entity: Pubkey, *, commitment: jsonrpc.Commitment = "processed",
+        records: Sequence[bytes] = (),
+    ) -> None:  # fmt: skip
         self.session_key, self.hidden_key, _, self.log_key = (
             bolt.component_pda(program, entity) for program in ids.SESSION_COMPONENTS
         )
         self.first = 1
-        self.records: list[bytes] = []
+        self.records = list(records)
         self._rpc = rpc
         self._commitment = commitment
 

@@ -134,9 +134,13 @@ between the frames."""
 frequent, but compete with the frames. They go in one request, and validators refuse requests above 50 KiB."""
     journal: str = ""
     """A folder in which to keep the last checkpoint of each session. A match can then go on after a rollup and the \
-crank have restarted together. A relative path starts at the configuration file. Empty: keep none."""
+crank have restarted together. `verify --journal` and `export --journal` read it. A relative path starts at the \
+configuration file. Empty: keep none."""
     journal_fsync: bool = True
     """Wait until each file of the journal is on the disk, so that it survives a power failure."""
+    journal_records: bool = True
+    """Keep every frame's record in the journal too, 96 bytes a frame, so that a match that is older than its ring can \
+be verified and exported. Records stay when the match is over."""
     journal_sessions: _Positive = 1024
     """The most sessions in the journal. The oldest are removed first."""
 

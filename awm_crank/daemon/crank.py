@@ -128,7 +128,7 @@ class Daemon:
             self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
-        self._journal = journal.configured(config.checkpoints)
+        self._journal = journal.configured(config.checkpoints, self._rpc)
         self._models = Models(self._base, config.engine, faults)
         self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
         self._faults = faults

@@ -1,24 +1,35 @@
-"""Keeps the last checkpoint of each session on disk, for when the chain has lost it.
+"""Keeps the last checkpoint and the records of each session on disk, for when the chain has lost them.
 
 A rollup keeps checkpoints in memory only. If it restarts together with the crank, a match that is older than its ring
-could not be continued: the recurrent state of its last frames would be nowhere. With a journal it is in a file.
+could not be continued: the recurrent state of its last frames would be nowhere. Nor could it be verified or exported,
+because the ring holds the latest frames only. With a journal, both are in files.
 
-A file is `<entity>.checkpoint`: 8 bytes of magic, frame u32 little-endian, frame block (97), chain hash (32), SHA-256
-(32) over frame, block, chain hash and state, and the recurrent state. It is replaced as a whole, so a crash leaves the
-old one.
+`<entity>.checkpoint` is 8 bytes of magic, frame u32 little-endian, frame block (97), chain hash (32), SHA-256 (32) over
+frame, block, chain hash and state, and the recurrent state. It is replaced as a whole, so a crash leaves the old one.
+
+`<entity>.records` is the records as the ring has them, 96 bytes each, one after the other. It grows with each
+checkpoint and stays when the session is over. Whoever reads it checks it by replaying it, so it needs no hash.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 from solders.pubkey import Pubkey
 
 from ..config import CheckpointsConfig
 from ..engine.position import Position
+from ..errors import AccountError, AwmError, MatchFileError
+from ..net.rpc import RpcClient
 from ..telemetry import logs
+from ..wire import ids, jsonrpc
+from ..wire.accounts import RECORD_SIZE, FrameLog
+from ..wire.bolt import component_pda
 from .files import replace_whole
 
 _MAGIC = b"awmjrnl1"
@@ -31,21 +42,27 @@ class Journal:
     Args:
         folder: where they are. It is made when it is needed.
         fsync: whether a file is on the disk before it counts, so that it outlives a power failure.
-        limit: how many files are kept; the oldest go first.
+        limit: how many sessions are kept; the oldest go first.
+        read_ring: reads a session's frame log, for its records; None keeps no records.
 
     Nothing here raises: a disk that is full or gone costs the journal, not the match, and is logged.
     """
 
-    def __init__(self, folder: Path, *, fsync: bool, limit: int) -> None:
-        self._folder, self._fsync, self._limit = folder, fsync, limit
+    def __init__(
+        self, folder: Path, *, fsync: bool, limit: int, read_ring: Callable[[Pubkey], Awaitable[bytes]] | None = None
+    ) -> None:
+        self._folder, self._fsync, self._limit, self._read_ring = folder, fsync, limit, read_ring
         self._lock = asyncio.Lock()
 
     async def save(self, entity: Pubkey, position: Position, state: bytes) -> None:
-        """Writes a session's checkpoint, in a thread."""
+        """Writes a session's checkpoint, and the records that its ring has and the journal has not, in a thread."""
         async with self._lock:
             try:
                 await asyncio.to_thread(self._write, entity, position, state)
-            except OSError as error:
+                if self._read_ring is not None:
+                    log = FrameLog.decode(await self._read_ring(entity))
+                    await asyncio.to_thread(self._append, entity, log)
+            except (OSError, AwmError) as error:
                 logs.get().error("cannot write the journal", folder=str(self._folder), problem=str(error))
 
     async def load(self, entity: Pubkey) -> tuple[Position, bytes] | None:
@@ -60,7 +77,7 @@ class Journal:
         return found
 
     async def forget(self, entity: Pubkey) -> None:
-        """Removes a session's file: the session is over."""
+        """Removes a session's checkpoint: the session is over. Its records stay."""
         async with self._lock:
             try:
                 await asyncio.to_thread(self._path(entity).unlink, missing_ok=True)
@@ -70,12 +87,82 @@ class Journal:
     def _path(self, entity: Pubkey) -> Path:
         return self._folder / f"{entity}.checkpoint"
 
+    def _append(self, entity: Pubkey, log: FrameLog) -> None:
+        path, held = records_path(self._folder, entity), log.holds()
+        with path.open("ab+") as file:
+            keep = _agreed(file, log)
+            if keep == 0 and held.start > 1:
+                # the crank did not serve for longer than the ring is
+                logs.get().error("the journal misses frames", entity=str(entity), expected=1, found=held.start)
+            file.truncate(keep)
+            file.seek(keep)
+            start = _frame_at(file, keep) + 1 if keep else held.start
+            file.write(b"".join(log.record(frame) for frame in range(start, held.stop)))
+            if self._fsync:
+                file.flush()
+                os.fsync(file.fileno())
+        self._forget_oldest("*.records")
+
     def _write(self, entity: Pubkey, position: Position, state: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_whole(self._path(entity), encode(position, state), fsync=self._fsync)
-        kept = sorted(self._folder.glob("*.checkpoint"), key=lambda each: each.stat().st_mtime_ns)
+        self._forget_oldest("*.checkpoint")
+
+    def _forget_oldest(self, pattern: str) -> None:
+        kept = sorted(self._folder.glob(pattern), key=lambda each: each.stat().st_mtime_ns)
         for old in kept[: -self._limit]:
             old.unlink(missing_ok=True)
+
+
+def records_path(folder: Path, entity: Pubkey) -> Path:
+    """Where a session's records are."""
+    return folder / f"{entity}.records"
+
+
+def records(folder: Path, entity: Pubkey) -> list[bytes]:
+    """The records that a journal has of a session, from frame 1 on, 96 bytes each.
+
+    Raises:
+        MatchFileError: the journal has none, or they do not begin with frame 1 or are not in order.
+    """
+    path = records_path(folder, entity)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MatchFileError(
+            f"{path} cannot be read: {error.strerror}", hint="name the crank's checkpoints.journal"
+        ) from None
+    # a crash can leave half a record at the end
+    found = [data[at : at + RECORD_SIZE] for at in range(0, len(data) - RECORD_SIZE + 1, RECORD_SIZE)]
+    for number, record in enumerate(found, 1):
+        if int.from_bytes(record[:4], "little") != number:
+            raise MatchFileError(
+                f"{path}: record {number}", expected=f"frame {number}", found=int.from_bytes(record[:4], "little"),
+                hint="the crank was away for longer than the ring holds, so the match cannot be had whole",
+            )  # fmt: skip
+    return found
+
+
+def _agreed(file: BinaryIO, log: FrameLog) -> int:
+    """How many bytes of a file of records the ring continues. 0 when there is a gap between them."""
+    size = file.seek(0, os.SEEK_END) // RECORD_SIZE * RECORD_SIZE
+    held = log.holds()
+    while size:
+        frame = _frame_at(file, size)
+        if frame < held.start:
+            return size if frame == held.start - 1 else 0
+        file.seek(size - RECORD_SIZE)
+        if frame in held and file.read(RECORD_SIZE) == log.record(frame):
+            return size
+        # the chain went back and on in another way
+        size -= RECORD_SIZE
+    return 0
+
+
+def _frame_at(file: BinaryIO, size: int) -> int:
+    """The frame of the record that ends at `size`."""
+    file.seek(size - RECORD_SIZE)
+    return int.from_bytes(file.read(4), "little")
 
 
 def encode(position: Position, state: bytes) -> bytes:
@@ -94,8 +181,19 @@ def decode(data: bytes) -> tuple[Position, bytes] | None:
     return Position(int.from_bytes(body[:4], "little"), body[4:101], body[101:133]), state
 
 
-def configured(settings: CheckpointsConfig) -> Journal | None:
+def configured(settings: CheckpointsConfig, rpc: RpcClient) -> Journal | None:
     """The journal that the configuration asks for, or None when it names no folder."""
     if not settings.journal:
         return None
-    return Journal(Path(settings.journal), fsync=settings.journal_fsync, limit=settings.journal_sessions)
+
+    async def read_ring(entity: Pubkey) -> bytes:
+        key = component_pda(ids.FRAME_LOG, entity)
+        account = (await rpc.ask(jsonrpc.get_account_info(key))).value
+        if account is None:
+            raise AccountError(f"frame log {key} is gone")
+        return account.raw
+
+    return Journal(
+        Path(settings.journal), fsync=settings.journal_fsync, limit=settings.journal_sessions,
+        read_ring=read_ring if settings.journal_records else None,
+    )  # fmt: skip

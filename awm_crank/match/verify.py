@@ -213,14 +213,16 @@ class Snapshot(msgspec.Struct, frozen=True):
     log: FrameLog
     checkpoints: tuple[CheckpointAccount | None, CheckpointAccount | None]
     start_players: bytes
+    journal: tuple[bytes, ...] = ()
+    """Records of frames 1, 2, … that a crank kept; they replace those that the ring no longer has."""
 
 
 def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | None = None) -> Verdict:
     """Recomputes what the chain still holds of a session.
 
-    It begins at frame 0 where the ring still holds the first record. Otherwise it begins at the oldest finalized
-    checkpoint whose following records the ring still holds. It compares every account on the way: records, the later
-    checkpoint, and at the end session, hidden state, inputs and log.
+    It begins at frame 0 where the ring still holds the first record, or the journal has those before it. Otherwise it
+    begins at the oldest finalized checkpoint whose following records the ring still holds. It compares every account on
+    the way: records, the later checkpoint, and at the end session, hidden state, inputs and log.
 
     Raises:
         VerifyError: there is nothing to begin from, or the match has not begun.
@@ -242,7 +244,7 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
         _same(session.frame, "frame log", "total_frames", session.frame, log.total_frames)
         for _, side in finalized:
             _check_checkpoint(snapshot, side)
-        if held.start <= 1:
+        if held.start <= 1 + len(snapshot.journal):
             replay = _from_start(snapshot, engine)
         else:
             usable = [side for frame, side in finalized if held.start - 1 <= frame <= session.frame]
@@ -257,7 +259,7 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
         start = replay.frame
         for frame in range(start, session.frame + 1):
             if frame > start:
-                replay.step(_record(log, frame), session.max_frames)
+                replay.step(_record(snapshot, frame), session.max_frames)
             for checkpoint_frame, side in finalized:
                 if checkpoint_frame == frame:
                     replay.compare_checkpoint(_checkpoint(snapshot, side), f"checkpoint {'AB'[side]}")
@@ -304,16 +306,18 @@ def _from_checkpoint(snapshot: Snapshot, side: int, engine: Engine) -> Replay:
     if checkpoint.frame in snapshot.log.holds():
         # the record of the checkpoint's own frame can only be checked against its header, since earlier frames are
         # unknown
-        record = _record(snapshot.log, checkpoint.frame)
+        record = _record(snapshot, checkpoint.frame)
         difference = RECORD.first(checkpoint.frame, "record", position.record(record[20:22]), record)
         if difference is not None:
             raise _Differs(difference)
     return replay
 
 
-def _record(log: FrameLog, frame: int) -> bytes:
+def _record(snapshot: Snapshot, frame: int) -> bytes:
+    if frame not in snapshot.log.holds() and frame <= len(snapshot.journal):
+        return snapshot.journal[frame - 1]
     try:
-        return log.record(frame)
+        return snapshot.log.record(frame)
     except LayoutError as error:
         raise _Differs(Difference(frame, "frame log", "record", None, f"frame {frame}", str(error.found))) from None
 

@@ -161,9 +161,10 @@ class LogLine(Command, frozen=True):
 Ending = Literal["over", "gone", "elsewhere", "yielded", "stopped"]
 """Why a session is let go.
 
-`over`: the chain says that it has ended. `gone`: its accounts are not there, closed or on another chain. `elsewhere`: it is not this crank's, or not created yet. Both
-hold until its hidden state changes. `yielded`: another process with the same key writes it. `stopped`: the crank
-is stopping.
+`over`: the chain says that it has ended. `gone`: its accounts are not there, because it was closed or because the
+endpoint shows another chain; it is served again if they come back. `elsewhere`: it is not this crank's, or not created
+yet. This holds until its hidden state changes, or for a minute, then two, and so on. `yielded`: another process with
+the same key writes it. `stopped`: the crank is stopping.
 """
 
 

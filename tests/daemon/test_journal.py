@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
-from awm_crank.daemon.journal import Journal, decode, encode
+from awm_crank.daemon.journal import Journal, decode, encode, records, records_path
 from awm_crank.engine.position import Position
+from awm_crank.errors import MatchFileError
+from awm_crank.wire import ids
+from awm_crank.wire.accounts import FrameLog
 
 ENTITY = Pubkey(bytes([7] * 32))
 
@@ -37,6 +41,67 @@ async def test_oldest_go_first(tmp_path: Path) -> None:
     for entity in entities:
         await journal.save(entity, at(1), b"state")
     assert [await journal.load(entity) is not None for entity in entities] == [False, True, True]
+
+
+class Ring:
+    """A session's frame log on chain, and a journal that reads it."""
+
+    def __init__(self, folder: Path, capacity: int = 10) -> None:
+        self.capacity, self.records = capacity, [b""]
+        self.journal = Journal(folder, fsync=False, limit=9, read_ring=self.read)
+
+    def land(self, count: int, content: int = 0) -> None:
+        """Frames land."""
+        for _ in range(count):
+            self.records.append(len(self.records).to_bytes(4, "little") + bytes([content]) * 92)
+
+    async def read(self, _: Pubkey) -> bytes:
+        """The account."""
+        total = len(self.records) - 1
+        ring = bytearray(96 * self.capacity)
+        for frame in range(max(1, total - self.capacity + 1), total + 1):
+            at = (frame - 1) % self.capacity * 96
+            ring[at : at + 96] = self.records[frame]
+        return FrameLog(
+            total % self.capacity, total, ENTITY, ENTITY, self.capacity, ENTITY, ENTITY, 0, ids.WORLD, bytes(ring)
+        ).encode()
+
+    async def save(self) -> None:
+        """A checkpoint."""
+        await self.journal.save(ENTITY, at(len(self.records) - 1), b"state")
+
+
+async def test_records_of_a_long_match(tmp_path: Path) -> None:
+    """With a checkpoint in time, the journal has every record, also those that the ring lost; half a record that a
+    crash left is completed, and records that the chain took back are replaced. They stay when the session is over.
+    """
+    ring = Ring(tmp_path)
+    for _ in range(5):
+        ring.land(7)
+        await ring.save()
+    assert records(tmp_path, ENTITY) == ring.records[1:]
+    path = records_path(tmp_path, ENTITY)
+    path.write_bytes(path.read_bytes()[:-40])
+    assert records(tmp_path, ENTITY) == ring.records[1:-1]
+    del ring.records[33:]
+    ring.land(4, content=1)
+    await ring.save()
+    assert records(tmp_path, ENTITY) == ring.records[1:]
+    await ring.journal.forget(ENTITY)
+    assert records(tmp_path, ENTITY) == ring.records[1:]
+
+
+async def test_records_with_a_gap(tmp_path: Path) -> None:
+    """A match whose frames the ring lost before a checkpoint is refused with the frames that there are."""
+    ring = Ring(tmp_path)
+    ring.land(5)
+    await ring.save()
+    ring.land(20)
+    await ring.save()
+    with pytest.raises(MatchFileError, match="record 1; expected frame 1, found 16"):
+        records(tmp_path, ENTITY)
+    with pytest.raises(MatchFileError, match="cannot be read"):
+        records(tmp_path, Pubkey(bytes(32)))
 
 
 async def test_disk_that_takes_nothing(tmp_path: Path) -> None:

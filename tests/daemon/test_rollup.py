@@ -22,6 +22,7 @@ from awm_crank.client import rollup, session
 from awm_crank.client.keys import write_keypair
 from awm_crank.client.recorder import Recorder
 from awm_crank.client.session import SessionAccounts
+from awm_crank.config import CheckpointsConfig
 from awm_crank.engine import ReferenceEngine
 from awm_crank.errors import AccountError, ProgramError
 from awm_crank.localnet.kinds.process import free_ports
@@ -233,6 +234,47 @@ def _stall(pids: list[int], over: threading.Event) -> None:
         os.kill(pid, signal.SIGSTOP)
         over.wait(chance.choice([0.005, 0.02, 0.05, 0.1, 0.2]))
         os.kill(pid, signal.SIGCONT)
+
+
+async def test_killed_rollup_and_crank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A match that is older than its ring goes on after SIGKILL of rollup and crank at once, from the crank's journal.
+
+    The rollup has lost every checkpoint. Afterwards the match is verified from its start and exported, with the records
+    of the journal, and settles.
+    """
+    port, folder, kept = free_ports(2), tmp_path / "rollup", tmp_path / "journal"
+    frames = 500
+    with EmbeddedLocalnet("--for-rollup", "--cache", str(CACHE)) as base:
+        words = ("--cache", str(CACHE), "--base", base.http, "--folder", str(folder))
+        checkpoints = CheckpointsConfig(ring_capacity=256, min_interval_frames=60, journal=str(kept))
+        with LocalnetProcess("rollup", *words, port=port) as net:
+            place = await Rolled.make(net, tmp_path)
+            crank = place.crank(place.settings(checkpoints=checkpoints))
+            await crank.ready()
+            match = await place.create(max_frames=frames)
+            await place.hand_over(match)
+            await place.join(match)
+            playing = asyncio.create_task(place.play(match))
+            # checkpoints, ring and start are gone from the chain then: only the journal leads to this frame
+            await place.when(match, lambda view: view.session.frame > 320, 60.0)
+            os.kill(net.validators[0], signal.SIGKILL)
+            crank.kill()
+        with LocalnetProcess("rollup", *words, "--resume", port=port) as net:
+            again = place.crank(place.settings(checkpoints=checkpoints), "again")
+            await until(lambda: bool(again.lines("going on from the journal")), 60.0)
+            async with asyncio.timeout(90):
+                await playing
+            await place.when(match, finished)
+            command = ("--rpc", net.http, "--base-rpc", base.http, "--journal", str(kept))
+            assert await asyncio.to_thread(cli.main, ["verify", str(match.session), *command]) == 0
+            assert f"from its start to frame {frames}" in capsys.readouterr().out
+            file = str(tmp_path / "match.json")
+            assert await asyncio.to_thread(cli.main, ["export", str(match.session), *command, "-o", file]) == 0
+            assert await asyncio.to_thread(cli.main, ["verify", file, "--rpc", net.http, "--base-rpc", base.http]) == 0
+            settled = await rollup.undelegate(place.base, place.chain, place.crank_key, match.session)
+            assert settled.view.session.frame == frames
+            assert await again.stop() == 0
+        await place.close()
 
 
 async def test_killed_rollup(tmp_path: Path) -> None:

@@ -184,6 +184,21 @@ def test_nothing_to_begin_from() -> None:
     assert "expected one of frame 32 or later, found frame 20, frame 30. Try: verify a match file" in str(caught.value)
 
 
+def test_records_that_a_crank_kept() -> None:
+    """With the records before the ring's, everything is recomputed from frame 0, without any checkpoint."""
+    match = play(FRAMES, capacity=8, checkpoints=(20, 30))
+    alone = replace(match.snapshot, checkpoints=(None, None))
+    kept = tuple(match.file.records)
+    verdict = verify.verify_session(replace(alone, journal=kept[: FRAMES - 8]), FakeEngine())
+    assert (verdict.start, verdict.last, verdict.difference) == (0, FRAMES, None)
+    with pytest.raises(VerifyError):
+        verify.verify_session(replace(alone, journal=kept[: FRAMES - 9]), FakeEngine())
+    forged = (*kept[:6], altered(kept[6], 30), *kept[7:])
+    difference = verify.verify_session(replace(alone, journal=forged), FakeEngine()).difference
+    assert difference is not None
+    assert difference.frame == 7
+
+
 def test_ring_given_back() -> None:
     """After `session close` has shrunk the ring there is nothing to recompute from."""
     log = replace(RING_MATCH.snapshot.log, capacity=0, ring=b"")
