@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from awm_crank.daemon.journal import Journal, decode, encode, records, records_path
 from awm_crank.engine.position import Position
 from awm_crank.errors import MatchFileError
-from awm_crank.wire import ids
+from awm_crank.wire import ids, layouts
 from awm_crank.wire.accounts import FrameLog
 
 ENTITY = Pubkey(bytes([7] * 32))
@@ -63,8 +63,9 @@ class Ring:
             at = (frame - 1) % self.capacity * 96
             ring[at : at + 96] = self.records[frame]
         return FrameLog(
-            total % self.capacity, total, ENTITY, ENTITY, self.capacity, ENTITY, ENTITY, 0, ids.WORLD, bytes(ring)
-        ).encode()
+            total % self.capacity, total, ENTITY, ENTITY, self.capacity, ids.WORLD, bytes(ring),
+            bytes(layouts.LOG_PAYMENTS.size),
+        ).encode()  # fmt: skip
 
     async def save(self) -> None:
         """A checkpoint."""
