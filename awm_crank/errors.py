@@ -143,5 +143,9 @@ class MatchFileError(AwmError):
     """A match file cannot be read."""
 
 
+class ReplayError(AwmError):
+    """A replay of the game cannot be read, or does not hold what a match needs."""
+
+
 class SetupError(AwmError):
     """A program that a command needs is missing on this machine, or does not start."""

@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "view": "show live sessions in a browser, and serve frames to spectator pages",
     "inspect": "show an account, a cartridge or a match file in words",
     "export": "write a session's match file",
+    "replay": "turn a Slippi replay into frames for calibration and viewers",
     "verify": "recompute a session or a match file and compare every byte",
     "bench": "measure the speed of each part",
     "key": "make a key file",
