@@ -11,6 +11,7 @@ from . import common, output
 from .parser import Parser
 
 if TYPE_CHECKING:
+    from ..engine.encoding import Encoding
     from ..match.replay import Replay
 
 FORMS = ("blocks", "match", "frames")
@@ -32,6 +33,10 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--count", type=common.number(1, 2**32 - 1), default=None, metavar="N", help="take N frames (default: all)"
     )
+    parser.add_argument(
+        "--flags", type=_encoding, default="", metavar="NAMES",
+        help="the world's flags that add to its frame blocks, such as state_flags,hitstun,projectiles (default: none)",
+    )  # fmt: skip
     output.add_json(parser)
 
 
@@ -45,7 +50,7 @@ def execute(args: argparse.Namespace) -> int:
     from ..match import replay
 
     data = common.read(args.replay)
-    found = replay.convert(_parsed(args.replay), start=args.start, count=args.count)
+    found = replay.convert(_parsed(args.replay), encoding=args.flags, start=args.start, count=args.count)
     for note in found.notes:
         output.note(note)
     output.write(args.output, _written(found, args.form, data))
@@ -77,3 +82,13 @@ def _parsed(path: Path) -> Any:
         raise ReplayError(
             f"{path} cannot be read as a replay", expected="a .slp file of Slippi", found=str(error)[:120]
         ) from None
+
+
+def _encoding(text: str) -> Encoding:
+    from ..engine.encoding import FLAGS, Encoding
+
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in FLAGS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(FLAGS)}")
+    return Encoding(**dict.fromkeys(names, True))

@@ -36,8 +36,8 @@ _OLDEST = EMBEDDINGS["state_age_embed"][0] - 1
 
 
 HITSTUN_MAX = 255
-_PROJECTILES = tuple(f"projectile_{name}" for name in ("x", "y", "count"))
-assert len(_PROJECTILES) == PROJECTILE_VALUES
+PROJECTILES = tuple(f"projectile_{name}" for name in ("x", "y", "count"))
+assert len(PROJECTILES) == PROJECTILE_VALUES
 
 
 class Player(dict[str, int]):
@@ -66,19 +66,20 @@ def _read_extra(data: bytes, encoding: Encoding) -> dict[str, int]:
         out["hitstun"] = data[at]
         at += 1
     if encoding.projectiles:
-        for i, name in enumerate(_PROJECTILES):
+        for i, name in enumerate(PROJECTILES):
             out[name] = int.from_bytes(data[at + 2 * i : at + 2 * i + 2], "little", signed=True)
     return out
 
 
-def _write_extra(player: Mapping[str, int], encoding: Encoding) -> bytes:
+def write_extra(player: Mapping[str, int], encoding: Encoding) -> bytes:
+    """One player's extra feedback (`encoding.extra_size` bytes) from the fields that `Player` names."""
     out = b""
     if encoding.state_flags:
         out += player["state_flags"].to_bytes(STATE_FLAGS // 8, "little")
     if encoding.hitstun:
         out += bytes((player["hitstun"],))
     if encoding.projectiles:
-        out += b"".join(player[name].to_bytes(2, "little", signed=True) for name in _PROJECTILES)
+        out += b"".join(player[name].to_bytes(2, "little", signed=True) for name in PROJECTILES)
     return out
 
 
@@ -178,7 +179,7 @@ def player_raws(player: Mapping[str, int], encoding: Encoding) -> list[int]:
     p = player
     age = [] if encoding.state_age_as_embed else [p["state_age"]]
     hitstun = [p["hitstun"]] if encoding.hitstun else []
-    projectiles = [p[name] for name in _PROJECTILES] if encoding.projectiles else []
+    projectiles = [p[name] for name in PROJECTILES] if encoding.projectiles else []
     flags = [p["state_flags"] >> bit & 1 for bit in range(STATE_FLAGS)] if encoding.state_flags else []
     return [
         p["percent"] * 256 + p["percent_frac"], p["x"], p["y"], p["shield_strength"], p["speed_air_x"], p["speed_y"],
@@ -276,7 +277,7 @@ def decode(
         }
         states.append(PLAYER.pack(*(after[name] for name in layouts.PLAYER_STATE.names)))
         feedbacks.append(FEEDBACK.pack(*(after[name] for name in layouts.FEEDBACK.names)))
-        extras.append(_write_extra(p | _extra_after(outputs, head_frac, i, encoding), encoding))
+        extras.append(write_extra(p | _extra_after(outputs, head_frac, i, encoding), encoding))
     return b"".join((*states, *feedbacks, bytes(inputs), bytes((stage,)), *extras))
 
 

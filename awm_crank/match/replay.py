@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from solders.pubkey import Pubkey
 
 from ..engine import frame as blocks
+from ..engine.encoding import PLAIN, Encoding
 from ..errors import ReplayError
 from ..wire import bolt, contract, frame_records, ids
 from ..wire.accounts import FRESH
@@ -34,6 +35,7 @@ _BUTTONS = {
 }
 """Slippi's bit of each button, in the order of the ControllerInput's bits (`contract.BITS`)."""
 _SOURCES = bytes((FRESH, FRESH))
+_SUBNORMAL, _LONGEST_HITSTUN = 1e-10, 200
 
 Numbers = NDArray[Any]
 
@@ -43,7 +45,7 @@ class Replay:
     """A game between two players, frame by frame.
 
     Attributes:
-        blocks: one frame block (97 bytes) for each frame. It holds the inputs that led to this frame.
+        blocks: one frame block for each frame, of the encoding's size. It holds the inputs that led to this frame.
         stage: the stage's number.
         notes: sentences on what a frame block cannot hold of this game.
     """
@@ -75,11 +77,12 @@ class Replay:
         )  # fmt: skip
 
 
-def convert(game: Any, *, start: int = 0, count: int | None = None) -> Replay:
+def convert(game: Any, *, encoding: Encoding = PLAIN, start: int = 0, count: int | None = None) -> Replay:
     """Turns a parsed game into frame blocks.
 
     Args:
         game: what `peppi_py.read_slippi` returned.
+        encoding: the world's, which says what extra feedback its frame blocks have.
         start: how many frames at the beginning are left out.
         count: how many frames follow; None takes all.
 
@@ -99,9 +102,14 @@ def convert(game: Any, *, start: int = 0, count: int | None = None) -> Replay:
         raise ReplayError("stage of the replay", expected=f"{low}..{high}", found=stage)
     leaders = [port.leader for port in ports]
     columns = [part(leader, rows) for part in (_state, _feedback, _input) for leader in leaders]
-    made = tuple(b"".join(parts) + bytes((stage,)) for parts in zip(*columns, strict=True))
-    left_out = any(port.follower is not None for port in ports)
-    return Replay(made, stage, ("The second Ice Climber is left out.",) if left_out else ())
+    made = [b"".join(parts) + bytes((stage,)) for parts in zip(*columns, strict=True)]
+    if encoding.extra_size:
+        extras = [_extra(leader, rows, encoding) for leader in leaders]
+        made = [b"".join(parts) for parts in zip(made, *extras, strict=True)]
+    notes = ["The second Ice Climber is left out."] if any(port.follower is not None for port in ports) else []
+    if encoding.projectiles:
+        notes.append("Projectiles are left at 0, as in a match: nothing predicts them.")
+    return Replay(tuple(made), stage, tuple(notes))
 
 
 def _played(numbers: Numbers) -> Numbers:
@@ -111,6 +119,11 @@ def _played(numbers: Numbers) -> Numbers:
 
 
 def _column(data: Any, name: str, rows: Numbers) -> Numbers:
+    found: Numbers = _known(data, name).to_numpy(zero_copy_only=False)[rows]
+    return found
+
+
+def _known(data: Any, name: str) -> Any:
     for part in name.split("."):
         data = getattr(data, part)
         if data is None:
@@ -118,8 +131,7 @@ def _column(data: Any, name: str, rows: Numbers) -> Numbers:
                 f"the replay does not record {name}", expected="a replay of Slippi 3.8 or newer",
                 hint="record it with a current version of Slippi",
             )  # fmt: skip
-    found: Numbers = data.to_numpy(zero_copy_only=False)[rows]
-    return found
+    return data
 
 
 def _packed(struct: str, columns: dict[str, Numbers]) -> list[bytes]:
@@ -185,3 +197,22 @@ def _input(leader: Any, rows: Numbers) -> list[bytes]:
         assert len(bits) == len(contract.BITS[field])
         columns[field] = sum(((held & bit) != 0).astype(np.int64) << at for at, bit in enumerate(bits))
     return _packed("ControllerInput", columns)
+
+
+def _extra(leader: Any, rows: Numbers, encoding: Encoding) -> list[bytes]:
+    bits = np.stack([each.to_numpy()[rows] for each in _known(leader.post, "state_flags")], -1).astype(np.uint8)
+    return [
+        blocks.write_extra(
+            {"state_flags": int.from_bytes(row.tobytes(), "little"), "hitstun": int(frames)}
+            | dict.fromkeys(blocks.PROJECTILES, 0),
+            encoding,
+        )
+        for row, frames in zip(bits, _hitstun(leader, rows), strict=True)
+    ]
+
+
+def _hitstun(leader: Any, rows: Numbers) -> Numbers:
+    """Frames of hitstun left: the game's miscellaneous number, which some states keep as an integer's bits."""
+    raw = _column(leader.post, "misc_as", rows).astype(np.float32)
+    tiny = (np.abs(raw) < _SUBNORMAL) & (raw != 0)
+    return np.rint(np.clip(np.where(tiny, raw.view(np.uint32), raw), 0, _LONGEST_HITSTUN))

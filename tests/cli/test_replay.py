@@ -28,6 +28,8 @@ def test_forms(slp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(slp), "-o", str(out), "--start", "10", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"file": str(out), "form": "blocks", "frames": 80, "stage": 32}
     assert len(out.read_bytes()) == 80 * 97
+    assert main(["replay", str(slp), "-o", str(out), "--flags", "state_flags,hitstun", "--count", "3"]) == 0
+    assert len(out.read_bytes()) == 3 * (97 + 2 * 6)
     assert main(["replay", str(slp), "-o", str(out), "--as", "match"]) == 0
     assert file.parse(out.read_bytes()).meta.frames == 89
     assert main(["replay", str(slp), "-o", str(out), "--as", "frames", "--count", "5"]) == 0
@@ -44,3 +46,9 @@ def test_damaged_files(slp: Path, data: bytes, capsys: pytest.CaptureFixture[str
     err = capsys.readouterr().err
     assert (status, err.count("\n")) == (1, 1) if status else not err
     assert "Traceback" not in err
+
+
+def test_flags_that_are_none(slp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A flag that no world has is named, with those that there are."""
+    assert main(["replay", str(slp), "-o", "out", "--flags", "hitstun,stun"]) == 2
+    assert "'stun' is not one of state_age_as_embed, state_flags" in capsys.readouterr().err

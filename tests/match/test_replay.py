@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import peppi_py
 import pytest
 from match.slp import FIRST_FRAME, Fighter, Frame
 from match.slp import replay as written
 
 from awm_crank.engine import frame as blocks
+from awm_crank.engine.encoding import Encoding
 from awm_crank.errors import ReplayError
 from awm_crank.match import file
 from awm_crank.match.replay import Replay, convert
@@ -75,6 +77,21 @@ def test_engine_takes_the_blocks(tmp_path: Path) -> None:
     assert stage == 32
     assert (first["percent"], first["y"], first["state_age"], first["character"]) == (999, 0, 0, 32)
     assert (first["speed_air_x"], first["action_state"]) == (32767, 383)
+
+
+def test_extra_feedback(tmp_path: Path) -> None:
+    """A world with flags gets the game's 40 state flags and its hitstun, which may be an integer's bits."""
+    as_bits = float(np.array([9], np.uint32).view(np.float32)[0])
+    hit = replace(RUN, flags=bytes((1, 2, 3, 4, 128)), misc=31.0)
+    frames = [Frame(0, {0: hit, 2: replace(STAND, misc=as_bits)}), Frame(1, {0: hit, 2: replace(STAND, misc=1e6)})]
+    encoding = Encoding(state_flags=True, hitstun=True, projectiles=True)
+    found = convert(parsed(tmp_path, frames), encoding=encoding)
+    first, second, _ = blocks.unpack(found.blocks[0], encoding)
+    assert first["state_flags"] == int.from_bytes(hit.flags, "little")
+    assert (first["hitstun"], second["hitstun"]) == (31, 9)
+    assert blocks.unpack(found.blocks[1], encoding)[1]["hitstun"] == 200
+    assert first["projectile_count"] == 0
+    assert found.notes == ("Projectiles are left at 0, as in a match: nothing predicts them.",)
 
 
 def test_rollback_and_range(tmp_path: Path) -> None:
