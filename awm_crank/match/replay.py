@@ -215,4 +215,5 @@ def _hitstun(leader: Any, rows: Numbers) -> Numbers:
     """Frames of hitstun left: the game's miscellaneous number, which some states keep as an integer's bits."""
     raw = _column(leader.post, "misc_as", rows).astype(np.float32)
     tiny = (np.abs(raw) < _SUBNORMAL) & (raw != 0)
-    return np.rint(np.clip(np.where(tiny, raw.view(np.uint32), raw), 0, _LONGEST_HITSTUN))
+    frames: Numbers = np.rint(np.clip(np.where(tiny, raw.view(np.uint32), raw), 0, _LONGEST_HITSTUN))
+    return frames
