@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from . import common, interrupt, output
 from .parser import Parser
 
 if TYPE_CHECKING:
+    from ..engine.encoding import Encoding
     from ..match.players import Agent
 
 OFFLINE_FRAMES = 28_800
@@ -25,6 +27,11 @@ def configure(parser: Parser) -> None:
     )
     parser.add_argument("session", nargs="?", metavar="SESSION", help="the session's address (not with --offline)")
     parser.add_argument("--agent", default="random", metavar="NAME", help=f"who plays: {known} (default: random)")
+    parser.add_argument(
+        "--buttons", choices=("sample", "threshold"), default=None,
+        help="how a policy presses buttons: drawn from its probabilities and the seed, or above one half "
+        "(default: as the policy was trained)",
+    )  # fmt: skip
     parser.add_argument(
         "--seed", type=common.unsigned(64), default=0, metavar="N",
         help="seed of the agent, and of the match with --offline (default: 0)",
@@ -72,20 +79,28 @@ async def on_chain(args: argparse.Namespace) -> int:
     from ..client import session, setup
     from ..client.chain import Chain
     from ..client.player import PlayerConnection, ScriptedPlayer
+    from ..client.world import read_encoding
     from ..wire.transaction import Signer
 
-    agent_of(args.agent, 0)
+    agent_of(args.agent)
     address = common.address(args.session, "session")
     signer = Signer(bytes(common.keypair(args)))
     ws = common.websocket(args)
     async with Chain(args.rpc) as chain:
         world = await setup.find_world(chain, args.world)
         state = await session.load_session(chain, address)
+        encoding = await read_encoding(chain, state.model) if args.agent.startswith(_POLICY) else None
+    agent = agent_of(args.agent, encoding, state.stage, args.buttons)
+    if getattr(agent, "reads_extra", False):
+        raise ConfigError(
+            "this policy reads state flags or hitstun, which a player cannot read from the chain",
+            hint="play it with --offline",
+        )
     if signer.pubkey not in (state.player1, state.player2):
         raise AccountError(
             f"{signer.pubkey} is not a player of session {address}", hint=f"awm-crank session join {address}"
         )
-    seat = ScriptedPlayer(signer, int(signer.pubkey == state.player2), agent_of(args.agent, state.stage))
+    seat = ScriptedPlayer(signer, int(signer.pubkey == state.player2), agent)
     async with PlayerConnection(args.rpc, ws) as connection, output.waiting(f"playing session {address} until it ends"):
         played = await connection.play(state.entity, world, [seat], args.seed)
     output.result(
@@ -104,7 +119,9 @@ def _offline(args: argparse.Namespace) -> int:
     if args.output is None:
         raise ConfigError("--offline needs a file for the match", hint="name it with -o FILE")
     cartridge = common.cartridge(args) or common.demo_cartridge()
-    agents = [agent_of(name, args.stage) for name in (args.agent, args.opponent or args.agent)]
+    encoding = cartridge.shape.encoding
+    names = (args.agent, args.opponent or args.agent)
+    agents = [agent_of(name, encoding, args.stage, args.buttons) for name in names]
     with output.Progress("frames") as progress:
         match = offline.play(
             choose.build(cartridge, args.engine), cartridge.sha256, agents, seed=args.seed,
@@ -116,20 +133,30 @@ def _offline(args: argparse.Namespace) -> int:
     return 0
 
 
-def agent_of(name: str, stage: int) -> Agent:
+def agent_of(name: str, world: Encoding | None = None, stage: int = 0, buttons: str | None = None) -> Agent:
     """The agent of that name; `policy:FILE` reads a policy checkpoint.
+
+    Args:
+        world: the encoding of the world to play in; None checks the name and the file only.
+        stage: the stage's number.
+        buttons: `sample` or `threshold` instead of the policy's own rule.
 
     Raises:
         ConfigError: no agent has that name, or the file cannot be read.
-        CheckpointError: the file is not a policy.
+        CheckpointError: the file is not a policy, or it reads what the world's frames do not hold.
     """
     from ..match.players import agent
 
     if not name.startswith(_POLICY):
         return agent(name)
+    from ..engine.encoding import Encoding
     from ..match.policy import Policy
+    from ..match.policy_agent import PolicyAgent
 
-    return Policy.read(common.read(Path(name.removeprefix(_POLICY)))).agent(stage)
+    policy = Policy.read(common.read(Path(name.removeprefix(_POLICY))))
+    if buttons is not None:
+        policy.rule = replace(policy.rule, sampled=buttons == "sample")
+    return PolicyAgent(policy, world or Encoding(state_flags=True, hitstun=True), stage)
 
 
 def _characters(text: str) -> tuple[int, int]:

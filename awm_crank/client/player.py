@@ -29,8 +29,10 @@ from ..wire import bolt, ids, jsonrpc
 from ..wire.accounts import ACTIVE, ENDED, SessionState, peek_inputs, peek_session
 from ..wire.args import Input
 from ..wire.transaction import Signed, Signer, Template, args_range
+from .window import Window
 
 _PLAYERS = SessionState.LAYOUT.span("players")
+_STAGE = SessionState.LAYOUT.span("stage")
 _PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
 _ARGS_SIZE = Input.LAYOUT.size
 # a blockhash counts for 150 slots: 1.5 s where slots take 10 ms
@@ -106,11 +108,23 @@ class PlayerConnection:
 
         def answer(play: PlayedSession) -> None:
             if not play.over:
+                window.changed()
                 coming = play.frame + 1
-                play.give([seat.agent(seed, seat.player, coming, play.players) for seat in seats])
+                play.give(
+                    [
+                        None if window.answers(at) else seat.agent(seed, seat.player, coming, play.players)
+                        for at, seat in enumerate(seats)
+                    ]
+                )
 
         with self.follow(entity, world, [(seat.signer, seat.player) for seat in seats], answer) as play:
-            return await play.run()
+            window = Window(self.rpc, entity, play, seats, seed)
+            reading = asyncio.create_task(window.run(), name="window")
+            try:
+                return await play.run()
+            finally:
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
 
     @contextmanager
     def follow(
@@ -182,7 +196,8 @@ class PlayerConnection:
 class PlayedSession:
     """A session that is being played, as its players see it.
 
-    `frame` is the last frame seen (-1 before the first) and `players` both PlayerStates of it, 64 bytes. `over` is true
+    `frame` is the last frame seen (-1 before the first) and `players` both PlayerStates of it, 64 bytes. `stage` is the
+    session's. `over` is true
     once the session has ended or is gone.
     """
 
@@ -193,6 +208,7 @@ class PlayedSession:
         self.session, self.inputs = (bolt.component_pda(program, entity) for program in _PAIR)
         self.frame = -1
         self.players = b""
+        self.stage = 0
         self.over = False
         self._connection = connection
         self._seats = seats
@@ -262,6 +278,7 @@ class PlayedSession:
         if status == ENDED or (status == ACTIVE and frame > self.frame):
             self.frame = max(self.frame, frame)
             self.players = data[_PLAYERS.offset : _PLAYERS.offset + _PLAYERS.size]
+            self.stage = data[_STAGE.offset]
             if status == ENDED:
                 self._finish()
                 return

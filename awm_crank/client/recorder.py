@@ -115,7 +115,7 @@ class Recorder:
         """
         for _ in range(_PATIENCE):
             await self.poll()
-            session, hidden = await self._pair()
+            session, hidden = await self.pair()
             # a frame may have landed between poll and read: try again
             if session.frame == hidden.frame == self.last:
                 return build(self, session, hidden, cartridge_sha256)
@@ -124,7 +124,8 @@ class Recorder:
             hint="export it with --follow, or after its end", recoverable=True,
         )  # fmt: skip
 
-    async def _pair(self) -> tuple[SessionState, HiddenState]:
+    async def pair(self) -> tuple[SessionState, HiddenState]:
+        """The session and its hidden-state account, both as of one moment. Raises AccountError when one is gone."""
         keys = [self.session_key, self.hidden_key]
         values = (await self._rpc.ask(jsonrpc.get_multiple_accounts(keys, self._commitment))).value
         session, hidden = (_data(value, key) for value, key in zip(values, keys, strict=True))

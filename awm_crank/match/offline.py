@@ -48,7 +48,7 @@ def play(
 
     Args:
         engine: with the cartridge whose hash is `cartridge_sha256`.
-        agents: player 1's and player 2's; each is given what a player on chain sees.
+        agents: player 1's and player 2's; each is given the frame block of the frame before.
         seed: the session's; the agents also draw from it.
         max_frames: at least 1, because a match without an end could not be written.
 
@@ -68,7 +68,7 @@ def play(
     sources = bytes((FRESH, FRESH))
     while not game.position.is_last(max_frames):
         frame = game.frame + 1
-        inputs = b"".join(agent(seed, player, frame, game.players) for player, agent in enumerate(agents))
+        inputs = b"".join(agent(seed, player, frame, game.block) for player, agent in enumerate(agents))
         records.append(game.advance(inputs, sources))
         if progress is not None:
             progress(frame, max_frames)

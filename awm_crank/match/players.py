@@ -1,20 +1,51 @@
 """Scripted players are pure functions of seed, player, frame and what the chain shows, so a match can be replayed.
 
-An agent is called with `(seed, player, frame, players)`: seed u64; player 0 or 1; frame, the number of the frame that
-the input is for; players, 64 bytes, both PlayerStates of the frame before. It returns a ControllerInput (8 bytes,
-docs/formats.md). Randomness is SplitMix64 (Steele, Lea and Flood 2014) over those numbers. Nothing is kept between
-calls, so a player that restarts in the middle of a match continues with the very same inputs.
+An agent is called with `(seed, player, frame, seen)`: seed u64; player 0 or 1; frame, the number of the frame that
+the input is for; seen, both PlayerStates of the frame before (64 bytes), and where they are known the rest of its frame
+block behind them. It returns a ControllerInput (8 bytes, docs/formats.md). Randomness is SplitMix64 (Steele, Lea and
+Flood 2014) over those numbers. Nothing is kept between calls, so a player that restarts in the middle of a match
+continues with the very same inputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from ..errors import ConfigError
 from ..wire import layouts
 from ..wire.contract import BITS
 
 Agent = Callable[[int, int, int, bytes], bytes]
+
+
+@runtime_checkable
+class BlockAgent(Protocol):
+    """An agent that keeps the frames it saw, and may have to be given whole frame blocks (match/policy_agent.py)."""
+
+    @property
+    def reads_blocks(self) -> bool:
+        """Whether both PlayerStates alone do not suffice."""
+        ...
+
+    @property
+    def context_len(self) -> int:
+        """How many frames it looks at."""
+        ...
+
+    @property
+    def extra_size(self) -> int:
+        """Bytes a player of extra feedback that the world's frame blocks end with."""
+        ...
+
+    def remember(self, player: int, frame: int, seen: bytes) -> None:
+        """Notes what a player saw of a frame, without acting on it."""
+        ...
+
+    def __call__(self, seed: int, player: int, coming: int, seen: bytes) -> bytes:
+        """As for every agent."""
+        ...
+
 
 NEUTRAL = bytes(layouts.CONTROLLER_INPUT.size)
 FULL_TILT = 80
@@ -58,9 +89,13 @@ def splitmix64(state: int) -> int:
     return z ^ (z >> 31)
 
 
-def _draw(seed: int, player: int, step: int) -> int:
+def drawn(seed: int, *steps: int) -> int:
+    """A random number, 0 ≤ result < 2^64, that depends on the seed and on each step (player, frame, …) alone."""
     # nested, so that neighbouring seeds, players and steps share no stream
-    return splitmix64(splitmix64(splitmix64(seed & _MASK) ^ player) ^ step)
+    state = splitmix64(seed & _MASK)
+    for step in steps:
+        state = splitmix64(state ^ step)
+    return state
 
 
 def noop(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
@@ -75,7 +110,7 @@ def hold_forward(seed: int, player: int, frame: int, players: bytes) -> bytes:  
 
 def random(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
     """Draws stick, C-stick, triggers and buttons again every six frames, only from seed, player and frame."""
-    bits = _draw(seed, player, frame // _HOLD_FRAMES)
+    bits = drawn(seed, player, frame // _HOLD_FRAMES)
     steps = (-FULL_TILT, -40, 0, 0, 40, FULL_TILT, FULL_TILT, -FULL_TILT)
     # one button at a time and often none; the stick always does something
     buttons = (0, 0, 0, A, A, B, X, Y, Z, A | X, B | Y, 0, 0, 0, A, B)[bits & 15]
@@ -105,7 +140,7 @@ def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
     gap = other_x - x
     towards = FULL_TILT if gap > 0 else -FULL_TILT
     # a little chance, so that two of these do not lock step for ever
-    chance = _draw(seed, player, frame) & 15
+    chance = drawn(seed, player, frame) & 15
     if abs(gap) > _REACH + _SLACK:
         jump = X if other_y - y > 20 * 256 and players[mine + _ON_GROUND_OFFSET] and chance < 8 else 0
         return controller(stick_x=towards, buttons=jump)
@@ -125,7 +160,7 @@ def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
     x, y = _POSITION.unpack_from(players, mine)
     other_x, other_y = _POSITION.unpack_from(players, theirs)
     on_ground = players[mine + _ON_GROUND_OFFSET]
-    intent = _draw(seed, player, frame // _INTENT_FRAMES)
+    intent = drawn(seed, player, frame // _INTENT_FRAMES)
     # a button must be released between two presses
     press = frame % 6 < 2
     home = FULL_TILT if x < 0 else -FULL_TILT

@@ -1,16 +1,16 @@
 """PolicyMLP: a small network that plays, from the last K frames to a controller.
 
-A checkpoint is a dict of `model_state_dict`, `encoding_config` (as the world model's) and `context_len` (K). State-dict
-keys, shapes as PyTorch holds them: the world model's embeddings (`action_embed` … `stage_embed`, each `.weight`),
-`trunk.0.{weight,bias}` (hidden × K·frame_dim), `trunk.3.{weight,bias}` (trunk × hidden), `analog_head.{weight,bias}`
-(5: main x, main y, C x, C y, shoulder) and `button_head.{weight,bias}` (8: A, B, X, Y, Z, L, R, D-up). One forward
-pass takes frame vectors in the world model's order, oldest first. A ReLU follows each trunk layer, and a sigmoid the
-analog outputs. A button is pressed when its logit is above 0. Player 1 sees itself as player 0.
+A checkpoint is a dict of `model_state_dict` and either `encoding_config` (as the world model's) and `context_len` (K),
+or what the prototype's trainer writes: `config` with `context_len` and `model_type`. Flags and sizes that the dict does
+not name follow from the tensors' shapes.
+
+State-dict keys, shapes as PyTorch holds them: the world model's embeddings (`action_embed` … `stage_embed`, each
+`.weight`), `trunk.0.{weight,bias}` (hidden × K·frame_dim), `trunk.3.{weight,bias}` (trunk × hidden),
+`analog_head.{weight,bias}` (5: main x, main y, C x, C y, shoulder) and `button_head.{weight,bias}` (8: A, B, X, Y, Z,
+L, R, D-up). One forward pass takes frame vectors in the world model's order, oldest first. A ReLU follows each trunk
+layer, and a sigmoid the analog outputs. Player 1 sees itself as player 0.
 
 Two kinds of file hold the same: PyTorch's `.pt`, which only torch can read, and `.npz` (`Policy.encode`).
-
-A policy sees what a player on chain sees: both PlayerStates. The Feedback (invulnerable, combo) and the controllers
-of its frames are zero and neutral, on chain and offline alike, so that the same match results.
 
 Players are not part of the world, so this is floating point: results repeat on one machine only.
 """
@@ -18,131 +18,171 @@ Players are not part of the world, so this is floating point: results repeat on 
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import frame
-from ..engine.layout import EMBEDDINGS
+from ..engine.encoding import EMBEDDINGS, PLAIN, Encoding
 from ..engine.offline import checkpoint, files
 from ..errors import CheckpointError
-from ..wire import frame_records
+from ..wire import layouts
 from .arrays import read_arrays
-from .players import FULL_TILT, Agent, controller
 
 Floats = NDArray[np.float32]
 
 ANALOG = 5
 BUTTONS = ((6, 1), (6, 2), (6, 4), (6, 8), (6, 16), (7, 4), (7, 8), (7, 1))
 """The button head's rows as (byte of the ControllerInput, bit)."""
-_BYTES = 255
-_CENTRE = 128
-# A stick this near its centre rests, and a shoulder this light is not pressed: a sigmoid never gives exactly 0.
-_DEAD_STICK = 6
-_DEAD_SHOULDER = 20
-_NO_INPUTS = bytes(16)
-_NO_FEEDBACK = bytes(16)
 MAX_CONTEXT = 600
-# Frames that are remembered beyond K, for a match that steps back.
-_BACK = 64
+MAX_WIDTH = 64
+"""The widest embedding that is read."""
+_GUESSED = ("projectiles", "state_flags", "hitstun")
+"""Flags whose columns show in the width of a frame vector only."""
+_NEUTRAL = bytes(layouts.CONTROLLER_INPUT.size)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a policy sees frames, and how its button logits become buttons.
+
+    Attributes:
+        whole_frames: the policy reads whole frame blocks: what both players held, and what only the model feeds back.
+            Without it these are neutral and zero, so that it sees no more than both PlayerStates.
+        sampled: a button is drawn with probability sigmoid(logit + bias), from the match's seed. Without it a button is
+            pressed when logit + bias is above 0.
+        bias: is added to each button's logit.
+    """
+
+    whole_frames: bool = True
+    sampled: bool = True
+    bias: float = 4.0
+
+
+TRAINED = Rule()
+"""The rule of the prototype's policies, which hold for every `.pt` file."""
+SIMPLE = Rule(whole_frames=False, sampled=False, bias=0.0)
+"""The rule of an `.npz` file that names none."""
 
 
 class Policy:
     """A checkpoint that can play.
 
     Args:
-        weights: state-dict name to array; exactly the names and shapes above.
-        encoding: the encoding_config.
-        context_len: K, 1..600 frames.
+        weights: state-dict name to array; exactly the names above.
+        encoding: the encoding_config; flags and sizes that it does not name follow from the weights.
+        context_len: K, 1..600 frames; None if the weights must say.
+        rule: how it sees and presses.
 
     Raises:
         CheckpointError: a tensor is missing, left over, of another shape or not finite; a flag or K is not known.
     """
 
-    def __init__(self, weights: Mapping[str, NDArray[np.floating]], encoding: object, context_len: object) -> None:
-        scales, self._encoding = checkpoint.parse_encoding(encoding)
-        if self._encoding.extra_size:
-            raise CheckpointError(
-                "policy encoding_config", expected="no state_flags, hitstun or projectiles", found="one of them",
-                hint="a player sees only both PlayerStates, which hold none of these",
-            )  # fmt: skip
-        if not isinstance(context_len, int) or isinstance(context_len, bool) or not 1 <= context_len <= MAX_CONTEXT:
+    def __init__(
+        self, weights: Mapping[str, NDArray[np.floating]], encoding: object, context_len: object, rule: Rule = TRAINED
+    ) -> None:
+        scales, named = checkpoint.parse_encoding(encoding)
+        assert isinstance(encoding, dict)  # parse_encoding has seen to it
+        if context_len is not None and (
+            not isinstance(context_len, int) or isinstance(context_len, bool) or not 1 <= context_len <= MAX_CONTEXT
+        ):
             raise CheckpointError("policy context_len", expected=f"1..{MAX_CONTEXT}", found=context_len)
-        self.context_len = context_len
-        self.encoding = encoding
-        self._player_tables = self._encoding.player_embeddings
-        embeddings = {n: EMBEDDINGS[n] for n in [*self._player_tables, "stage_embed"]}
-        self.frame_dim = self._encoding.frame_dim
-        tables = {f"{name}.weight": size for name, size in embeddings.items()}
-        self.weights = _checked(weights, tables, self.frame_dim * context_len)
-        self._units = checkpoint.float_units(scales, self._encoding).astype(np.float32)
+        self.rule = rule
+        given = set(encoding) & {*_GUESSED, "state_age_as_embed"}
+        self.flags, self.context_len = _found(weights, named, given, context_len)
+        self.encoding = {**encoding, **{name: getattr(self.flags, name) for name in (*_GUESSED, "state_age_as_embed")}}
+        self._player_tables = self.flags.player_embeddings
+        self.frame_dim = _frame_dim(weights, self.flags)
+        self.weights = _checked(weights, [*self._player_tables, "stage_embed"], self.frame_dim * self.context_len)
+        self._scales = scales
 
     @classmethod
-    def read(cls, data: bytes) -> Policy:
+    def read(cls, data: bytes, rule: Rule | None = None) -> Policy:
         """A policy from a file's bytes, `.pt` or `.npz`.
+
+        Args:
+            rule: takes the place of the file's own.
 
         Raises:
             CheckpointError: this is neither, it is damaged or too large, or it is not a policy; or it is a `.pt` and
                 torch is not installed.
         """
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                arrays = any(name.endswith(".npy") for name in archive.namelist())
-        except Exception as error:
-            # On damaged files zipfile also raises NotImplementedError, struct.error and others.
-            raise CheckpointError(
-                "policy file", expected="a .pt or .npz file", found=f"{type(error).__name__}: {error}"[:120],
-                hint="train one with tools/policy/imitate.py",
-            ) from None  # fmt: skip
-        if not arrays:
+        if not _holds_arrays(data):
             content = files.read(data)
-            return cls(content.weights, content.encoding, content.context_len)
+            return cls(content.weights, content.encoding, content.context_len, rule or TRAINED)
         loaded = read_arrays(data)
         try:
             encoding = msgspec.json.decode(loaded.pop("encoding_config").tobytes())
             context_len = int(loaded.pop("context_len"))
+            own = SIMPLE
+            if "rule" in loaded:
+                whole, sampled, bias = (float(number) for number in loaded.pop("rule"))
+                own = Rule(bool(whole), bool(sampled), bias)
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 "policy file (.npz)", expected="encoding_config (JSON) and context_len (a number) among its arrays",
                 found=f"{type(error).__name__}: {error}"[:120], hint="write it with Policy.encode",
             ) from None  # fmt: skip
-        return cls(loaded, encoding, context_len)
+        return cls(loaded, encoding, context_len, rule or own)
 
     def encode(self, dtype: type[np.floating] = np.float32) -> bytes:
         """The policy as an `.npz` file.
 
-        It holds the arrays under their state-dict names, `encoding_config` (JSON, uint8) and `context_len`. `dtype`
-        float16 halves the file.
+        It holds the arrays under their state-dict names, `encoding_config` (JSON, uint8), `context_len`, and `rule`
+        (whole_frames, sampled, bias). `dtype` float16 halves the file.
         """
         out = io.BytesIO()
         arrays = {name: value.astype(dtype) for name, value in self.weights.items()}
         arrays["encoding_config"] = np.frombuffer(msgspec.json.encode(self.encoding), np.uint8)
         arrays["context_len"] = np.array(self.context_len)
+        arrays["rule"] = np.array([self.rule.whole_frames, self.rule.sampled, self.rule.bias])
         np.savez_compressed(out, allow_pickle=False, **arrays)
         return out.getvalue()
 
-    def frame_vector(self, players: bytes, stage: int, player: int) -> Floats:
+    def frame_vector(self, block: bytes, player: int, world: Encoding = PLAIN) -> Floats:
         """The `frame_dim` numbers of one frame, as `player` (0 or 1) sees it.
 
         Args:
-            players: both PlayerStates, 64 bytes.
+            block: the frame's block, of the world's size.
+            world: the encoding of the world that the match is played in: what the block holds and what a stick means.
 
         Raises:
-            StateError: a field is out of range.
+            StateError: a field is out of range, or the block has another size.
         """
+        first, second, at = frame.unpack(block, world)
+        # nothing predicts projectiles: where a world's frames hold none, there are none
+        none = dict.fromkeys(frame.PROJECTILES, 0)
+        first, second = frame.Player(none | first), frame.Player(none | second)
+        held = [frame.block_inputs(block, seat) for seat in (0, 1)]
+        if not self.rule.whole_frames:
+            hidden = dict.fromkeys((*layouts.FEEDBACK.names, "state_flags", "hitstun"), 0)
+            first, second = frame.Player(first | hidden), frame.Player(second | hidden)
+            held = [_NEUTRAL, _NEUTRAL]
+        fighters = [(first, held[0]), (second, held[1])]
         if player == 1:
-            players = players[32:] + players[:32]
-        first, second, at = frame.unpack(frame_records.block(players, _NO_FEEDBACK, _NO_INPUTS, stage))
-        neutral = frame.controls(bytes(8))
-        raws = [[*frame.player_raws(each, self._encoding), *neutral] for each in (first, second)]
-        parts = [np.array(each, np.float32) * self._units for each in raws]
-        for each in (first, second):
-            rows = frame.embedding_rows(each, self._encoding)
-            parts += [self.weights[f"{n}.weight"][row] for n, row in zip(self._player_tables, rows, strict=True)]
-        return np.concatenate([*parts, self.weights["stage_embed.weight"][at]])
+            fighters.reverse()
+        flags = replace(self.flags, stick_range=world.stick_range)
+        units = checkpoint.float_units(self._scales, flags).astype(np.float32)
+        parts = [
+            np.array([*frame.player_raws(each, flags), *frame.controls(raw, world.stick_range)], np.float32) * units
+            for each, raw in fighters
+        ]
+        for each, _ in fighters:
+            rows = frame.embedding_rows(each, flags)
+            parts += [self._row(name, row) for name, row in zip(self._player_tables, rows, strict=True)]
+        vector: Floats = np.concatenate([*parts, self._row("stage_embed", at)])
+        return vector
+
+    def _row(self, table: str, row: int) -> Floats:
+        # a value beyond the vocabulary counts as its last one, as the prototype's encoder has it
+        values = self.weights[f"{table}.weight"]
+        found: Floats = values[min(row, len(values) - 1)]
+        return found
 
     def forward(self, context: Floats) -> tuple[Floats, Floats]:
         """Analog outputs (5, in 0..1) and button logits (8) of K frame vectors, (K, frame_dim), oldest first."""
@@ -153,58 +193,89 @@ class Policy:
         # tanh, because exp overflows when a network is very sure
         return 0.5 + 0.5 * np.tanh(0.5 * analog), w["button_head.weight"] @ hidden + w["button_head.bias"]
 
-    def agent(self, stage: int) -> Agent:
-        """A scripted player (match/players.py) that asks the policy.
+    def check_world(self, world: Encoding) -> None:
+        """Makes sure that a world's frames hold everything that the policy reads.
 
-        It keeps the last K frames that each player saw. Missing ones before the first are copies of the first, as in
-        the model's own warm-up.
+        Raises:
+            CheckpointError: names a feature that the world does not have.
         """
-        seen: tuple[list[tuple[int, Floats]], ...] = ([], [])
-
-        def act(seed: int, player: int, coming: int, players: bytes) -> bytes:  # noqa: ARG001
-            history = seen[player]
-            # A frame that was asked about before: the match stepped back, or another one began.
-            while history and history[-1][0] >= coming:
-                history.pop()
-            history.append((coming, self.frame_vector(players, stage, player)))
-            del history[: -(self.context_len + _BACK)]
-            vectors = [vector for _, vector in history[-self.context_len :]]
-            return pressed(*self.forward(np.stack([vectors[0]] * (self.context_len - len(vectors)) + vectors)))
-
-        return act
+        for name in ("state_flags", "hitstun"):
+            if self.rule.whole_frames and getattr(self.flags, name) and not getattr(world, name):
+                raise CheckpointError(
+                    f"the policy reads {name}, which this world's frames do not hold",
+                    hint="play it in a world that was trained with the same flags",
+                )
 
 
-def pressed(analog: Floats, logits: Floats) -> bytes:
-    """The ControllerInput (8 bytes) of a policy's outputs. Each axis of a stick is within ±80."""
-    sticks = [int(v) for v in np.rint(analog[:4] * _BYTES) - _CENTRE]
-    sticks = [0 if abs(v) < _DEAD_STICK else max(-FULL_TILT, min(FULL_TILT, v)) for v in sticks]
-    shoulder = int(np.rint(analog[4] * _BYTES))
-    bits = [0, 0]
-    for (byte, bit), logit in zip(BUTTONS, logits, strict=True):
-        bits[byte - 6] |= bit if logit > 0 else 0
-    return controller(
-        sticks[0], sticks[1], c_stick_x=sticks[2], c_stick_y=sticks[3],
-        trigger_l=shoulder if shoulder >= _DEAD_SHOULDER else 0, buttons=bits[0], buttons_ext=bits[1],
-    )  # fmt: skip
+def _holds_arrays(data: bytes) -> bool:
+    """Whether a file is an `.npz`, and not PyTorch's. Raises CheckpointError when it is neither."""
+    if data.startswith(b"\x80"):
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except Exception as error:
+        # On damaged files zipfile also raises NotImplementedError, struct.error and others.
+        raise CheckpointError(
+            "policy file", expected="a .pt or .npz file", found=f"{type(error).__name__}: {error}"[:120],
+            hint="train one with tools/policy/imitate.py",
+        ) from None  # fmt: skip
 
 
-def _checked(
-    weights: Mapping[str, NDArray[np.floating]], embeddings: dict[str, tuple[int, int]], inputs: int
-) -> dict[str, Floats]:
-    def rows(name: str) -> int:
-        if name not in weights or weights[name].ndim != 2:
-            found = weights[name].shape if name in weights else "none"
-            raise CheckpointError(f"policy tensor {name}", expected="2 dimensions", found=found)
-        return int(weights[name].shape[0])
+def _matrix(weights: Mapping[str, NDArray[np.floating]], name: str) -> tuple[int, int]:
+    if name not in weights or weights[name].ndim != 2:
+        found = weights[name].shape if name in weights else "none"
+        raise CheckpointError(f"policy tensor {name}", expected="2 dimensions", found=found)
+    rows, columns = weights[name].shape
+    return int(rows), int(columns)
 
-    hidden, trunk = rows("trunk.0.weight"), rows("trunk.3.weight")
+
+def _frame_dim(weights: Mapping[str, NDArray[np.floating]], flags: Encoding) -> int:
+    widths = {name: _matrix(weights, f"{name}.weight")[1] for name in [*flags.player_embeddings, "stage_embed"]}
+    columns = sum(widths[name] for name in flags.player_embeddings)
+    return 2 * (flags.player_floats + columns) + widths["stage_embed"]
+
+
+def _found(
+    weights: Mapping[str, NDArray[np.floating]], named: Encoding, given: set[str], context_len: int | None
+) -> tuple[Encoding, int]:
+    """The flags and K that the tensors' shapes agree with; what the checkpoint names itself stays."""
+    columns = _matrix(weights, "trunk.0.weight")[1]
+    if "state_age_as_embed" not in given:
+        named = replace(named, state_age_as_embed="state_age_embed.weight" in weights)
+    free = [name for name in _GUESSED if name not in given]
+    # few flags first
+    for values in sorted(itertools.product((False, True), repeat=len(free)), key=sum):
+        flags = replace(named, **dict(zip(free, values, strict=True)))
+        frames, rest = divmod(columns, _frame_dim(weights, flags))
+        if not rest and 1 <= frames <= MAX_CONTEXT and context_len in (None, frames):
+            return flags, frames
+    if context_len is None:
+        raise CheckpointError(
+            "policy tensor trunk.0.weight",
+            expected=f"a multiple of {_frame_dim(weights, named)} columns",
+            found=columns,
+        )
+    expected = (weights["trunk.0.weight"].shape[0], _frame_dim(weights, named) * context_len)
+    raise CheckpointError("policy tensor trunk.0.weight", expected=expected, found=weights["trunk.0.weight"].shape)
+
+
+def _checked(weights: Mapping[str, NDArray[np.floating]], tables: list[str], inputs: int) -> dict[str, Floats]:
+    hidden, trunk = _matrix(weights, "trunk.0.weight")[0], _matrix(weights, "trunk.3.weight")[0]
     expected: dict[str, tuple[int, ...]] = {
-        **embeddings,
         "trunk.0.weight": (hidden, inputs), "trunk.0.bias": (hidden,),
         "trunk.3.weight": (trunk, hidden), "trunk.3.bias": (trunk,),
         "analog_head.weight": (ANALOG, trunk), "analog_head.bias": (ANALOG,),
         "button_head.weight": (len(BUTTONS), trunk), "button_head.bias": (len(BUTTONS),),
     }  # fmt: skip
+    for table in tables:
+        rows, width = _matrix(weights, f"{table}.weight")
+        most = EMBEDDINGS[table][0]
+        if not 1 <= rows <= most or not 1 <= width <= MAX_WIDTH:
+            raise CheckpointError(
+                f"policy tensor {table}.weight", expected=f"at most {most} rows of {MAX_WIDTH}", found=(rows, width)
+            )
+        expected[f"{table}.weight"] = (rows, width)
     left_over = sorted(set(weights) - set(expected))
     if left_over:
         raise CheckpointError(

@@ -9,7 +9,11 @@ import pytest
 from match.policies import policy
 
 from awm_crank import cli
+from awm_crank.engine import choose
+from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.match import file
+from awm_crank.match.game import Game
+from awm_crank.match.policy_agent import PolicyAgent
 from awm_crank.wire.accounts import FrameRecord
 
 
@@ -66,11 +70,14 @@ def test_policy_from_a_file(match: Path, tmp_path: Path, capsys: pytest.CaptureF
     words = ("--agent", f"policy:{path}", "--opponent", "random", "--max-frames", "20")
     assert run(capsys, "--offline", "-o", str(match), *words)[0] == 0
     played = file.parse(match.read_bytes())
-    act, before = policy().agent(32), played.start_players
+    act = PolicyAgent(policy(), demo_cartridge().shape.encoding)
+    game = Game.start(choose.build(demo_cartridge()), played.start_players, 32, bytes(32))
     for raw in played.records:
         record = FrameRecord.decode(raw)
-        assert record.input1 == act(0, 0, record.frame, before)
-        before = record.players
+        assert record.input1 == act(0, 0, record.frame, game.block)
+        game.advance(record.inputs, record.sources)
+    assert run(capsys, "--offline", "-o", str(match), *words, "--buttons", "threshold")[0] == 0
+    assert file.parse(match.read_bytes()).records != played.records
     path.write_bytes(b"no policy")
     status, _, err = run(capsys, "--offline", "-o", str(match), *words)
     assert (status, err.startswith("Error: policy file; expected a .pt or .npz file")) == (1, True)

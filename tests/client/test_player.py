@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from client.localnet import Arena
 from client.minicrank import MiniCrank
-from match.policies import policy
+from match.policies import ENCODING, weights
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -18,6 +18,8 @@ from awm_crank.client.chain import Chain
 from awm_crank.client.player import Outcome, PlayerConnection, ScriptedPlayer
 from awm_crank.errors import AccountError
 from awm_crank.match.players import Agent, agent, noop
+from awm_crank.match.policy import SIMPLE, Policy
+from awm_crank.match.policy_agent import PolicyAgent
 from awm_crank.wire.accounts import FrameRecord
 from awm_crank.wire.start import start_players
 from awm_crank.wire.transaction import Signer
@@ -66,11 +68,12 @@ async def test_every_frame_gets_its_input(arena: Arena) -> None:
 
 
 async def test_policy_plays(arena: Arena) -> None:
-    """On chain, a policy's inputs are those that it returns when it is asked again about the same frames."""
+    """A policy that needs both PlayerStates only answers with what it returns when it is asked again."""
+    simple = Policy(weights(1, 3), ENCODING, 3, SIMPLE)
     async with PlayerConnection(arena.net.http, arena.net.ws) as connection:
-        outcome, records = await played(arena, (policy().agent(32), "random"), connection, 3)
+        outcome, records = await played(arena, (PolicyAgent(simple, stage=32), "random"), connection, 3)
     assert (outcome.frame, outcome.faults) == (FRAMES, ())
-    again, before = policy().agent(32), start_players(2, 20)
+    again, before = PolicyAgent(simple, stage=32), start_players(2, 20)
     for record in records:
         assert record.input1 == again(3, 0, record.frame, before)
         before = record.players

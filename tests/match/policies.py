@@ -11,13 +11,13 @@ ENCODING = {"percent_scale": 0.01, "xy_scale": 0.05, "state_age_as_embed": False
 
 
 def weights(
-    seed: int, context_len: int, hidden: int = 24, trunk: int = 12, *, age: bool = False
+    seed: int, context_len: int, hidden: int = 24, trunk: int = 12, *, age: bool = False, more: int = 0
 ) -> dict[str, np.ndarray]:
-    """Maps a state-dict name to a random float32 array."""
+    """Maps a state-dict name to a random float32 array. `more` floats a player are there beyond the usual ones."""
     rng = np.random.default_rng(seed)
     tables = {n: s for n, s in EMBEDDINGS.items() if n != "state_age_embed" or age}
     columns = sum(s[1] for n, s in tables.items() if n != "stage_embed")
-    inputs = context_len * (2 * (29 - age + columns) + 4)
+    inputs = context_len * (2 * (29 - age + more + columns) + 4)
     shapes: dict[str, tuple[int, ...]] = {f"{n}.weight": s for n, s in tables.items()}
     layers = [("trunk.0", hidden, inputs), ("trunk.3", trunk, hidden), ("analog_head", 5, trunk)]
     for name, rows, columns in [*layers, ("button_head", 8, trunk)]:

@@ -1,4 +1,4 @@
-"""Policies compute as PyTorch does, both file formats hold the same weights, and policies can drive matches."""
+"""Policies compute as PyTorch does, and both file formats hold the same weights."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from match.fakes import CARTRIDGE, FakeEngine
 from match.policies import ENCODING, policy, weights
 from torch import nn
 
+from awm_crank.engine.encoding import PLAIN, Encoding
 from awm_crank.errors import CheckpointError
-from awm_crank.match import offline
-from awm_crank.match.players import agent
-from awm_crank.match.policy import Policy, pressed
-from awm_crank.match.verify import verify_file
-from awm_crank.wire.accounts import ControllerInput, FrameRecord, PlayerState
+from awm_crank.match.policy import SIMPLE, TRAINED, Policy, Rule
+from awm_crank.wire import frame_records
+from awm_crank.wire.accounts import PlayerState
 from awm_crank.wire.start import start_players
 
 STAGE = 32
@@ -46,6 +44,11 @@ def moved(x: int, action: int) -> bytes:
     ).encode() + PLAYERS[32:]  # fmt: skip
 
 
+def block(players: bytes) -> bytes:
+    """Both players in a frame without controllers and feedback."""
+    return frame_records.block(players, bytes(16), bytes(16), STAGE)
+
+
 def test_forward_is_torchs() -> None:
     """The numbers equal those of nn.Sequential in evaluation mode, with its ReLUs, dropouts and sigmoid."""
     made = policy(context_len=2)
@@ -54,7 +57,7 @@ def test_forward_is_torchs() -> None:
         nn.Linear(2 * made.frame_dim, 24), nn.ReLU(), nn.Dropout(0.1), nn.Linear(24, 12), nn.ReLU(), nn.Dropout(0.1)
     ).eval()
     trunk.load_state_dict({name.removeprefix("trunk."): value for name, value in w.items() if name[:5] == "trunk"})
-    context = np.stack([made.frame_vector(players, STAGE, 0) for players in (PLAYERS, moved(500, 20))])
+    context = np.stack([made.frame_vector(block(players), 0) for players in (PLAYERS, moved(500, 20))])
     hidden = trunk(torch.from_numpy(context).reshape(-1))
     expected_analog = torch.sigmoid(w["analog_head.weight"] @ hidden + w["analog_head.bias"]).detach().numpy()
     expected_logits = (w["button_head.weight"] @ hidden + w["button_head.bias"]).detach().numpy()
@@ -75,37 +78,17 @@ def test_frame_vector_is_the_world_models() -> None:
     tables = {name: value for name, value in source.weights.items() if name.endswith("_embed.weight")}
     age = source.shape.state_age_as_embed
     mine = Policy({**weights(1, 1, age=age), **tables}, {**source.scales, "state_age_as_embed": age}, 1)
-    block = moved(-777, 44) + bytes(32) + bytes((STAGE,))
-    expected = TorchModel.of_checkpoint(source).frame_vector(block).numpy()
-    assert mine.frame_vector(block[:64], STAGE, 0) == pytest.approx(expected, abs=1e-5)
+    shown = moved(-777, 44) + bytes(16) + bytes((40, 200, 0, 0, 90, 0, 3, 1)) * 2 + bytes((STAGE,))
+    expected = TorchModel.of_checkpoint(source).frame_vector(shown).numpy()
+    assert mine.frame_vector(shown, 0) == pytest.approx(expected, abs=1e-5)
 
 
 def test_player_1_sees_itself_as_player_0() -> None:
     """With the fighters exchanged, player 1 sees what player 0 saw, and acts the same."""
     made, players = policy(), moved(300, 44)
     exchanged = players[32:] + players[:32]
-    assert (made.frame_vector(players, STAGE, 0) == made.frame_vector(exchanged, STAGE, 1)).all()
-    assert (made.frame_vector(players, STAGE, 0) != made.frame_vector(players, STAGE, 1)).any()
-    assert made.agent(STAGE)(0, 0, 1, players) == made.agent(STAGE)(0, 1, 1, exchanged)
-
-
-def test_context_is_the_last_frames() -> None:
-    """Only the last K frames decide, and asking again or stepping back gives the same answer."""
-    frames = [moved(400 * n, 14 + n) for n in range(6)]
-    made = policy(context_len=3)
-    whole, late = made.agent(STAGE), made.agent(STAGE)
-    answers = [whole(0, 0, n + 1, players) for n, players in enumerate(frames)]
-    assert len(set(answers)) > 1
-    for n in (3, 4, 5):
-        last = late(0, 0, n + 1, frames[n])
-    assert last == answers[5]
-    assert whole(0, 0, 6, frames[5]) == answers[5]
-    assert [whole(9, 0, n + 1, frames[n]) for n in (3, 4, 5)] == answers[3:]
-    assert [whole(0, 0, n + 1, players) for n, players in enumerate(frames)] == answers
-    short = policy(context_len=2).agent(STAGE)
-    first = made.forward(np.stack([made.frame_vector(frames[0], STAGE, 0)] * 3))
-    assert answers[0] == pressed(*first)
-    assert short(0, 0, 1, frames[0]) != b""
+    assert (made.frame_vector(block(players), 0) == made.frame_vector(block(exchanged), 1)).all()
+    assert (made.frame_vector(block(players), 0) != made.frame_vector(block(players), 1)).any()
 
 
 @pytest.mark.parametrize("age", [False, True])
@@ -126,27 +109,81 @@ def test_checkpoint_of_torch() -> None:
     """A .pt file plays as its .npz does."""
     from_torch = Policy.read(checkpoint(3, 4))
     from_arrays = Policy.read(from_torch.encode())
-    players = moved(-900, 65)
-    assert from_torch.agent(STAGE)(0, 1, 1, players) == from_arrays.agent(STAGE)(0, 1, 1, players)
+    context = np.stack([from_torch.frame_vector(block(moved(-900 + n, 65)), 1) for n in range(4)])
+    assert all((a == b).all() for a, b in zip(from_torch.forward(context), from_arrays.forward(context), strict=True))
 
 
-def test_pressed() -> None:
-    """Analog outputs become sticks centred on 128 and a shoulder; logits above 0 become buttons."""
-    rest = np.array([128, 128, 128, 128, 0], np.float32) / np.float32(255)
-    assert pressed(rest, np.full(8, -1.0, np.float32)) == bytes(8)
-    assert pressed(rest + np.float32(0.01), np.zeros(8, np.float32)) == bytes(8)
-    full = ControllerInput.decode(pressed(np.array([1, 0, 0.6, 0.4, 0.5], np.float32), np.ones(8, np.float32)))
-    assert (full.stick_x, full.stick_y, full.c_stick_x, full.c_stick_y) == (80, -80, 25, -26)
-    assert (full.trigger_l, full.trigger_r, full.buttons, full.buttons_ext) == (128, 0, 0b11111, 0b1101)
+@pytest.mark.parametrize("flags", [(), ("hitstun",), ("state_flags", "projectiles"), ("state_flags", "hitstun")])
+@pytest.mark.parametrize("age", [False, True])
+def test_trainers_checkpoint(flags: tuple[str, ...], age: bool) -> None:
+    """A file as the prototype's trainer writes it names K only: flags follow from the shapes, all else is default."""
+    more = sum({"hitstun": 1, "projectiles": 3, "state_flags": 40}[name] for name in flags)
+    arrays = weights(2, 5, age=age, more=more)
+    state = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    optimizer = {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 1e-3}]}
+    made = Policy.read(
+        saved({
+            "epoch": 3, "model_state_dict": state, "optimizer_state_dict": optimizer, "val_loss": 0.4,
+            "config": {"context_len": 5, "model_type": "policy_mlp"},
+        })
+    )  # fmt: skip
+    assert made.context_len == 5
+    assert made.flags == Encoding(state_age_as_embed=age, **dict.fromkeys(flags, True))
+    assert made.rule == TRAINED == Rule(whole_frames=True, sampled=True, bias=4.0)
+    again = Policy.read(made.encode())
+    assert (again.flags, again.context_len, again.rule) == (made.flags, 5, TRAINED)
+    without_k = Policy(arrays, {}, None)
+    assert without_k.frame_dim * without_k.context_len == made.frame_dim * 5
 
 
-def test_drives_a_match() -> None:
-    """A policy plays against a scripted player, the file verifies, and its inputs depend on the match."""
-    match = offline.play(FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40)
-    assert verify_file(match, FakeEngine(), CARTRIDGE).difference is None
-    assert len({FrameRecord.decode(raw).input1 for raw in match.records}) > 10
-    again = offline.play(FakeEngine(), CARTRIDGE, (policy().agent(STAGE), agent("random")), seed=6, max_frames=40)
-    assert again.records == match.records
+def test_smaller_vocabularies() -> None:
+    """Tables of other sizes are read as they are; a value beyond a vocabulary counts as its last one."""
+    arrays = weights(2, 1)
+    arrays["action_embed.weight"] = arrays["action_embed.weight"][:100]
+    arrays["ground_embed.weight"] = arrays["ground_embed.weight"][:, :2]
+    arrays["trunk.0.weight"] = arrays["trunk.0.weight"][:, :-4]
+    made = Policy(arrays, ENCODING, 1)
+    assert made.frame_dim == policy(context_len=1).frame_dim - 4
+    assert (made.frame_vector(block(moved(0, 99)), 0) == made.frame_vector(block(moved(0, 399)), 0)).all()
+    with pytest.raises(CheckpointError, match=r"ground_embed\.weight; expected at most 32 rows of 64, found \(33, 4\)"):
+        Policy(weights(2, 1) | {"ground_embed.weight": np.zeros((33, 4), np.float32)}, ENCODING, 1)
+
+
+def test_whole_frames_or_players_alone() -> None:
+    """A trained policy sees controllers and feedback; one with the simple rule does not, and its file says so."""
+    shown = frame_records.block(PLAYERS, bytes((0, 1, 5, *[0] * 5)) * 2, bytes((80, 0, 0, 0, 0, 0, 1, 0)) * 2, STAGE)
+    whole, simple = policy(context_len=1), Policy(weights(1, 1), ENCODING, 1, SIMPLE)
+    assert (simple.frame_vector(shown, 0) == simple.frame_vector(block(PLAYERS), 0)).all()
+    changed = whole.frame_vector(shown, 0) - whole.frame_vector(block(PLAYERS), 0)
+    assert changed[[12, 14, 16, 21]] == pytest.approx([0.5, 1, 80 / 255, 1])
+    assert np.count_nonzero(changed) == 8
+    assert Policy.read(simple.encode()).rule == SIMPLE
+    assert Policy.read(simple.encode(), TRAINED).rule == TRAINED
+
+
+def test_sticks_mean_what_the_world_says() -> None:
+    """A full tilt of 80 reaches the network as 1 in a world with that stick range, and as 208/255 in one without."""
+    made, tilted = policy(context_len=1), frame_records.block(PLAYERS, bytes(16), bytes((80, *[0] * 15)), STAGE)
+    assert made.frame_vector(tilted, 0)[16] == pytest.approx(208 / 255)
+    assert made.frame_vector(tilted, 0, Encoding(stick_range=80))[16] == 1
+    assert made.frame_vector(tilted, 0, Encoding(stick_range=80))[17] == 0.5
+
+
+def test_extra_feedback_reaches_the_network() -> None:
+    """State flags and hitstun of a world with these flags are in the vector, and a world without them is refused."""
+    made = Policy(weights(1, 1, more=41), {}, 1)
+    world = Encoding(state_flags=True, hitstun=True)
+    made.check_world(world)
+    quiet = block(PLAYERS) + bytes(12)
+    loud = block(PLAYERS) + bytes((1, 0, 0, 0, 0, 30, *[0] * 6))
+    changed = made.frame_vector(loud, 0, world) - made.frame_vector(quiet, 0, world)
+    assert changed[[12, 17]] == pytest.approx([30 * 0.02, 1])
+    with pytest.raises(CheckpointError, match="the policy reads state_flags, which this world's frames do not hold"):
+        made.check_world(PLAIN)
+    Policy(weights(1, 1, more=41), {}, 1, SIMPLE).check_world(PLAIN)
+    projectiles = Policy(weights(1, 1, more=3), {}, 1)
+    projectiles.check_world(PLAIN)
+    assert (projectiles.frame_vector(block(PLAYERS), 0)[13:16] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -175,9 +212,9 @@ def test_refused_settings() -> None:
     """An unsupported flag and an impossible K are refused by name."""
     with pytest.raises(CheckpointError, match="flag never_seen is not supported"):
         Policy(weights(1, 3), {**ENCODING, "never_seen": True}, 3)
-    with pytest.raises(CheckpointError, match="no state_flags, hitstun or projectiles"):
-        Policy(weights(1, 3), {**ENCODING, "projectiles": True}, 3)
-    for wrong in (0, True, None, 601, "3"):
+    with pytest.raises(CheckpointError, match=r"trunk\.0\.weight; expected \(24, 564\), found \(24, 546\)"):
+        Policy(weights(1, 3), {**ENCODING, "projectiles": True, "state_flags": False, "hitstun": False}, 3)
+    for wrong in (0, True, 601, "3"):
         with pytest.raises(CheckpointError, match="policy context_len"):
             Policy(weights(1, 3), ENCODING, wrong)
     with pytest.raises(CheckpointError, match=r"trunk\.0\.weight; expected \(24, 728\), found \(24, 546\)"):

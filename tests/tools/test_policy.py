@@ -20,7 +20,8 @@ import imitate as tool  # noqa: E402
 from awm_crank.engine import choose  # noqa: E402
 from awm_crank.match import offline  # noqa: E402
 from awm_crank.match.players import agent, noop, spacing  # noqa: E402
-from awm_crank.match.policy import Policy, pressed  # noqa: E402
+from awm_crank.match.policy import SIMPLE, Policy  # noqa: E402
+from awm_crank.match.policy_agent import PolicyAgent, pressed  # noqa: E402
 from awm_crank.match.verify import verify_file  # noqa: E402
 from awm_crank.wire.accounts import FrameRecord, PlayerState  # noqa: E402
 
@@ -39,7 +40,7 @@ def read(model: tool.PolicyMLP, context: int) -> Policy:
     """The policy in a trained network's .pt file."""
     out = io.BytesIO()
     torch.save(tool.content(model, context), out)
-    return Policy.read(out.getvalue())
+    return Policy.read(out.getvalue(), SIMPLE)
 
 
 def test_records_are_player_states() -> None:
@@ -61,7 +62,7 @@ def test_network_is_the_policy() -> None:
     with torch.no_grad():
         analog, buttons = model(torch.from_numpy(floats), torch.from_numpy(rows))
     for n, row in enumerate(states):
-        context = np.stack([policy.frame_vector(each.tobytes(), tool.STAGE, 0) for each in row])
+        context = np.stack([policy.frame_vector(tool.seen(each), 0) for each in row])
         mine = policy.forward(context)
         assert mine[0] == pytest.approx(torch.sigmoid(analog[n]).numpy(), abs=1e-5)
         assert mine[1] == pytest.approx(buttons[n].numpy(), abs=1e-4)
@@ -76,7 +77,7 @@ def test_teacher_is_the_scripted_player() -> None:
     assert states[3, -1].tobytes() == state[1].tobytes()[32:] + state[1].tobytes()[:32]
     analog, buttons = tool.targets(said)
     for n, row in enumerate(said):
-        again = pressed(analog[n], buttons[n] * 2 - 1)
+        again = pressed(analog[n], buttons[n] * 2 - 1, SIMPLE)
         assert (again[:5], again[6:]) == (row.tobytes()[:5], row.tobytes()[6:])
 
 
@@ -106,7 +107,7 @@ def test_shipped_policy_plays() -> None:
     assert found["direction"] > 0.8
     assert found["buttons"] > 0.85
     made = enduring()
-    match = offline.play(choose.build(made), made.sha256, (policy.agent(32), noop), seed=1, max_frames=120)
+    match = offline.play(choose.build(made), made.sha256, (PolicyAgent(policy, stage=32), noop), seed=1, max_frames=120)
     assert verify_file(match, choose.build(made), made.sha256).difference is None
     assert {FrameRecord.decode(raw).input1 for raw in match.records} != {bytes(8)}
     assert agent("spacing") is spacing

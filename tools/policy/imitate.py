@@ -32,7 +32,9 @@ from awm_crank.engine.layout import EMBEDDINGS
 from awm_crank.engine.offline import checkpoint
 from awm_crank.env.coding import PLAYER
 from awm_crank.match.players import spacing
-from awm_crank.match.policy import BUTTONS, Policy, pressed
+from awm_crank.match.policy import BUTTONS, SIMPLE, Policy
+from awm_crank.match.policy_agent import pressed
+from awm_crank.wire import frame_records
 
 STAGE = 32
 SEED_OF_THE_TEACHER = 1
@@ -144,6 +146,11 @@ class PolicyMLP(nn.Module):
         return self.analog_head(hidden), self.button_head(hidden)
 
 
+def seen(states: NDArray[np.void]) -> bytes:
+    """Two records as the frame block that shows no more than them."""
+    return frame_records.block(states.tobytes(), bytes(16), bytes(16), STAGE)
+
+
 def loss_of(model: PolicyMLP, states: NDArray[np.void], said: NDArray[np.uint8]) -> Tensor:
     """Cross entropy to what the teacher said, analog targets as probabilities."""
     floats, rows = features(states)
@@ -162,8 +169,8 @@ def agreement(policy: Policy, frames: int = 400, matches: int = 4, seed: int = 9
     for _ in range(frames):
         states, said = lessons.next()
         for row, wanted in zip(states, said, strict=True):
-            vectors = [policy.frame_vector(each.tobytes(), STAGE, 0) for each in row]
-            given = np.frombuffer(pressed(*policy.forward(np.stack(vectors))), np.uint8)
+            vectors = [policy.frame_vector(seen(each), 0) for each in row]
+            given = np.frombuffer(pressed(*policy.forward(np.stack(vectors)), policy.rule), np.uint8)
             mine, theirs = (int(each[:1].view(np.int8)[0]) for each in (given, wanted))
             directions += np.sign(mine) == np.sign(theirs)
             buttons += given[6] == wanted[6]
@@ -218,7 +225,7 @@ def main() -> None:
         minutes=args.minutes,
     )  # fmt: skip
     torch.save(content(model, args.context), args.out)
-    policy = Policy.read(args.out.read_bytes())
+    policy = Policy.read(args.out.read_bytes(), SIMPLE)
     small = policy.encode(np.float16)
     args.out.with_suffix(".npz").write_bytes(small)
     card = {"steps": len(losses), "loss": round(float(np.mean(losses[-100:])), 4), "bytes": len(small)}
