@@ -46,6 +46,9 @@ generate:  ## write what the contract (idl/contract/) says
 programs:  ## rebuild the on-chain programs
 	$(PY) localnet/programs/build.py
 
+wheels:  ## the source archive, and the wheels for x86-64 and arm64, into build/wheels
+	scripts/wheels
+
 lock:  ## pin the dependencies anew
 	$(PY) -m pip install -q uv
 	$(PY) tools/runtime_requirements.py
@@ -55,4 +58,4 @@ lock:  ## pin the dependencies anew
 money:  ## ten thousand random programs by five parties: every lamport goes to its owner (docs/money.md)
 	$(PY) tools/money.py
 
-.PHONY: money help setup check fmt test ci demo fuzz bench docs generate programs lock
+.PHONY: money help setup check fmt test ci demo fuzz bench docs generate programs lock wheels
