@@ -6,6 +6,8 @@
 #define AT(image, type, offset) ((type)((const u8 *)(image) + (offset)))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define WITHIN(v, low, high) ((i32)(v) >= (low) && (i32)(v) <= (high))
+#define WITHIN_(v, limits) WITHIN(v, limits)
 
 AWM_INLINE i32 clamp32(i32 v, i32 low, i32 high) { return v < low ? low : v > high ? high : v; }
 AWM_INLINE i64 clamp64(i64 v, i64 low, i64 high) { return v < low ? low : v > high ? high : v; }
