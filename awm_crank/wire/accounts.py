@@ -143,6 +143,21 @@ class WeightShard(structs.WeightShard, frozen=True, gc=False):
             self._refuse_tail(address, f"data_size {self.data_size}", len(self.data))
 
 
+class EngineImage(structs.EngineImage, frozen=True, gc=False):
+    """A part of a cartridge's image for the engine program. Its fields but content, payer and part are part 0's."""
+
+    def _check_tail(self, address: object) -> None:
+        if self.complete and len(self.data) != self.size:
+            self._refuse_tail(address, f"size {self.size}", len(self.data))
+
+
+class EngineRun(structs.EngineRun, frozen=True, gc=False):
+    """Frames that the engine program computes. `work` begins with the block of `frame`."""
+
+    def _check_tail(self, address: object) -> None:
+        """What the account holds depends on the image, which is not known here."""
+
+
 class Checkpoint(structs.Checkpoint, frozen=True, gc=False):
     """The recurrent state before the backbone reads frame `frame`, and that frame itself."""
 

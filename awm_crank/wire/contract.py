@@ -134,6 +134,12 @@ class Code(IntEnum):
     SHARD_MISMATCH = 6052
     MANIFEST_READY = 6053
     CARTRIDGE_MISSING = 6054
+    CARTRIDGE_REFUSED = 6060
+    IMAGE_COMPLETE = 6061
+    IMAGE_INCOMPLETE = 6062
+    IMAGE_MISMATCH = 6063
+    PART_MISSING = 6064
+    RUN_INCOMPLETE = 6065
 
 
 STRUCTS: Final = {
@@ -355,6 +361,39 @@ STRUCTS: Final = {
         Field("entity", "pubkey", 8, 32),
         Field("payer", "pubkey", 40, 32),
     )),
+    "EngineImage": Struct(
+        "EngineImage", "engine", bytes.fromhex("1a0531fdec41505a"),
+        104, "<32s32sBBBBIIIIIQ", (
+        Field("content", "[u8; 32]", 8, 32),
+        Field("payer", "pubkey", 40, 32),
+        Field("part", "u8", 72, 1),
+        Field("shards", "u8", 73, 1),
+        Field("complete", "bool", 74, 1, range=(0, 1), engine=(0, 1), clamp=(0, 1)),
+        Field("refused", "u8", 75, 1),
+        Field("job", "u32", 76, 4),
+        Field("group", "u32", 80, 4),
+        Field("size", "u32", 84, 4),
+        Field("words", "u32", 88, 4),
+        Field("part_words", "u32", 92, 4),
+        Field("reserved", "u64", 96, 8, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+    )),
+    "EngineRun": Struct(
+        "EngineRun", "engine", bytes.fromhex("9d758e5c52e88869"),
+        360, "<32s32sQIIBBBBIII256s", (
+        Field("content", "[u8; 32]", 8, 32),
+        Field("authority", "pubkey", 40, 32),
+        Field("id", "u64", 72, 8),
+        Field("frame", "u32", 80, 4),
+        Field("fed", "u32", 84, 4),
+        Field("stage", "u8", 88, 1),
+        Field("layer", "u8", 89, 1),
+        Field("warmup", "u8", 90, 1),
+        Field("reserved", "u8", 91, 1, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("index", "u32", 92, 4),
+        Field("step", "u32", 96, 4),
+        Field("reserved2", "u32", 100, 4, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("queue", "[u8; 256]", 104, 256),
+    )),
     "LifecycleArgs": Struct(
         "LifecycleArgs", "", bytes.fromhex(""),
         151, "<BB32sBB32sIQHHB32s32sH", (
@@ -491,6 +530,7 @@ PROGRAM_IDS: Final = {
     'session_lifecycle': '4ozheJvvMhG7yMrp1UR2kq1fhRvjXoY5Pn3NJ4nvAcyE',
     'submit_input': 'F9ZqWHVDtsXZdHLU8MXfybsS1W3TTGv4NegcJZK9LnWx',
     'run_inference': '3tHPJJSNhKwbp7K5vSYCUdYVX9bGxRCmpddwaJWRKPyb',
+    'engine': 'E6MMqUEF2FPbMXVBU2Bozf2wKvA8nPBEtwfhSMs5hVhQ',
 }
 
 PROGRAM_KINDS: Final = {
@@ -504,6 +544,7 @@ PROGRAM_KINDS: Final = {
     'session_lifecycle': 'system',
     'submit_input': 'system',
     'run_inference': 'system',
+    'engine': 'program',
 }
 
 ADDRESSES: Final = {
@@ -530,6 +571,8 @@ SEEDS: Final[dict[str, bytes]] = {
     'buffer': b'buffer',
     'delegation_record': b'delegation',
     'delegation_metadata': b'delegation-metadata',
+    'image': b'image',
+    'run': b'run',
     'undelegate_buffer': b'undelegate-buffer',
 }
 
@@ -578,6 +621,12 @@ OURS_ERRORS: Final = {
     6052: Error('ShardMismatch', 'A shard is not the one that the manifest lists', 'pass the shards that the manifest lists, in its order'),
     6053: Error('ManifestReady', 'The manifest is finalized', 'publish to a new entity'),
     6054: Error('CartridgeMissing', 'The session does not say which cartridge it plays, or its manifest is not ready', "call pin_cartridge with the session's manifest before the first frame"),
+    6060: Error('CartridgeRefused', 'The engine program cannot run this cartridge', "quantize it again with this version; the image's `refused` says which check failed"),
+    6061: Error('ImageComplete', 'The image is complete and does not change', 'use it'),
+    6062: Error('ImageIncomplete', 'The image is not complete', 'call image_grow and image_build until it is'),
+    6063: Error('ImageMismatch', "The image, or a part of it, is another cartridge's", 'pass the image that the run was opened with'),
+    6064: Error('PartMissing', 'The next piece of work needs a part of the image that was not passed', "pass the parts that the image's words are in"),
+    6065: Error('RunIncomplete', 'The run is not of full size', 'call run_grow until it is'),
 }
 
 WORLD_ERRORS: Final = {

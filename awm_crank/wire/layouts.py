@@ -295,6 +295,8 @@ WEIGHT_SHARD = Layout(STRUCTS["WeightShard"])
 CHECKPOINT = Layout(STRUCTS["Checkpoint"])
 DEPOSIT = Layout(STRUCTS["Deposit"])
 RECEIPT = Layout(STRUCTS["Receipt"])
+ENGINE_IMAGE = Layout(STRUCTS["EngineImage"])
+ENGINE_RUN = Layout(STRUCTS["EngineRun"])
 
 LIFECYCLE_ARGS = Layout(STRUCTS["LifecycleArgs"])
 INPUT_ARGS = Layout(STRUCTS["InputArgs"])

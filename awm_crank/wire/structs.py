@@ -268,6 +268,45 @@ class Receipt(Account, frozen=True, gc=False):
     payer: Pubkey
 
 
+class EngineImage(TailAccount, frozen=True, gc=False):
+    """A cartridge as the engine program reads it, made on chain from the finalized shards. Not a BOLT component. Part 0 holds all but the matrices, the further parts the matrices' packed words."""
+
+    LAYOUT: ClassVar[Layout] = layouts.ENGINE_IMAGE
+    content: bytes  # SHA-256 over each shard's merkle_root and data_size: which bytes this was made from
+    payer: Pubkey  # who paid for this account, and gets its lamports back
+    part: int
+    shards: int  # of the cartridge
+    complete: bool  # of part 0: every part is made, and frozen
+    refused: int  # of part 0: why the cartridge cannot be run (AWM_BAD_*), 0 = it can
+    job: int  # of part 0: the next job of the making
+    group: int  # groups of rows of that job that are done
+    size: int  # bytes of the small tensors
+    words: int  # the end of the packed words
+    part_words: int  # words of each further part but the last
+    reserved: int  # reserved, 0
+    data: bytes
+
+
+class EngineRun(TailAccount, frozen=True, gc=False):
+    """A sequence of frames that the engine program computes. Not a BOLT component."""
+
+    LAYOUT: ClassVar[Layout] = layouts.ENGINE_RUN
+    content: bytes  # of the image
+    authority: Pubkey  # who gives the inputs, paid for this account, and gets its lamports back
+    id: int
+    frame: int  # of the block
+    fed: int  # the last frame whose inputs are here
+    stage: int  # where the next turn begins: with `layer` and `index` the program counter
+    layer: int
+    warmup: int  # passes over block 0 that are still to come
+    reserved: int  # reserved, 0
+    index: int
+    step: int  # the recurrent state's step counter
+    reserved2: int  # reserved, 0
+    queue: bytes  # inputs of 16 frames; those of frame n at 16 * (n mod 16)
+    work: bytes
+
+
 class Fighter(msgspec.Struct, frozen=True, gc=False):
     """A PlayerState in game units: what bots, the page and the match file see."""
 

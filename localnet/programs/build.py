@@ -30,6 +30,9 @@ FLAGS = """
 -target bpfel -mcpu=v1 -O2 -mllvm -bpf-stack-size=4096 -ffreestanding -fno-builtin -fno-jump-tables -nostdlib
 -std=c17 -Wall -Wextra -Werror -Wno-unused-const-variable
 """
+NATIVE = ROOT / "awm_crank" / "engine" / "native"
+# the engine shares its step with the native engine, and is compiled as that is
+MORE_FLAGS = {"engine": ["-fwrapv", "-fno-strict-aliasing", "-Wno-unused-function"]}
 
 
 def program_ids() -> dict[str, str]:
@@ -44,10 +47,9 @@ def compile_program(source: Path) -> bytes:
         target = Path(folder) / "program.o"
         clang = os.environ.get("CLANG", "clang-19")
         # run in the source's folder with relative paths, so that no path of this machine reaches the object
-        include = os.path.relpath(INCLUDE, source.parent)
-        subprocess.run(
-            [clang, *FLAGS.split(), f"-I{include}", "-c", source.name, "-o", str(target)], cwd=source.parent, check=True
-        )
+        include = [f"-I{os.path.relpath(folder, source.parent)}" for folder in (INCLUDE, NATIVE)]
+        flags = [*FLAGS.split(), *MORE_FLAGS.get(source.stem, []), *include]
+        subprocess.run([clang, *flags, "-c", source.name, "-o", str(target)], cwd=source.parent, check=True)
         return link(target.read_bytes())
 
 

@@ -44,6 +44,7 @@ typedef struct {
     u64 eps_gate;
     u32 norm_w, gate_w, conv_w, conv_b, dt_bias, alpha, d, hs;
     u32 row_mul, row_gain;      /* i16: 2^gain and gain of each row of the state; 0 = none has one */
+    u32 silu_c, silu_z;         /* the on-chain engine's tables of SiLU in Q(f_c) and Q(f_z); 0 elsewhere */
     i32 f_in, f_in_w, f_z, f_x, f_conv_w, f_c, sh_b, f_y, f_d, f_out, f_out_w, pad;
 } awm_layer;
 

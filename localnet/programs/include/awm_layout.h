@@ -430,6 +430,70 @@ AT(Receipt, entity, 8, 32);
 AT(Receipt, payer, 40, 32);
 SIZE(Receipt, 72);
 
+/* A cartridge as the engine program reads it, made on chain from the finalized shards. Not a BOLT component. Part 0 holds all but the matrices, the further parts the matrices' packed words. */
+typedef struct PACKED {
+    u8 discriminator[8];
+    u8 content[32]; /* SHA-256 over each shard's merkle_root and data_size: which bytes this was made from */
+    u8 payer[32]; /* who paid for this account, and gets its lamports back */
+    u8 part;
+    u8 shards; /* of the cartridge */
+    u8 complete; /* of part 0: every part is made, and frozen */
+    u8 refused; /* of part 0: why the cartridge cannot be run (AWM_BAD_*), 0 = it can */
+    u32 job; /* of part 0: the next job of the making */
+    u32 group; /* groups of rows of that job that are done */
+    u32 size; /* bytes of the small tensors */
+    u32 words; /* the end of the packed words */
+    u32 part_words; /* words of each further part but the last */
+    u64 reserved; /* reserved, 0 */
+} EngineImage;
+AT(EngineImage, discriminator, 0, 8);
+AT(EngineImage, content, 8, 32);
+AT(EngineImage, payer, 40, 32);
+AT(EngineImage, part, 72, 1);
+AT(EngineImage, shards, 73, 1);
+AT(EngineImage, complete, 74, 1);
+AT(EngineImage, refused, 75, 1);
+AT(EngineImage, job, 76, 4);
+AT(EngineImage, group, 80, 4);
+AT(EngineImage, size, 84, 4);
+AT(EngineImage, words, 88, 4);
+AT(EngineImage, part_words, 92, 4);
+AT(EngineImage, reserved, 96, 8);
+SIZE(EngineImage, 104);
+
+/* A sequence of frames that the engine program computes. Not a BOLT component. */
+typedef struct PACKED {
+    u8 discriminator[8];
+    u8 content[32]; /* of the image */
+    u8 authority[32]; /* who gives the inputs, paid for this account, and gets its lamports back */
+    u64 id;
+    u32 frame; /* of the block */
+    u32 fed; /* the last frame whose inputs are here */
+    u8 stage; /* where the next turn begins: with `layer` and `index` the program counter */
+    u8 layer;
+    u8 warmup; /* passes over block 0 that are still to come */
+    u8 reserved; /* reserved, 0 */
+    u32 index;
+    u32 step; /* the recurrent state's step counter */
+    u32 reserved2; /* reserved, 0 */
+    u8 queue[256]; /* inputs of 16 frames; those of frame n at 16 * (n mod 16) */
+} EngineRun;
+AT(EngineRun, discriminator, 0, 8);
+AT(EngineRun, content, 8, 32);
+AT(EngineRun, authority, 40, 32);
+AT(EngineRun, id, 72, 8);
+AT(EngineRun, frame, 80, 4);
+AT(EngineRun, fed, 84, 4);
+AT(EngineRun, stage, 88, 1);
+AT(EngineRun, layer, 89, 1);
+AT(EngineRun, warmup, 90, 1);
+AT(EngineRun, reserved, 91, 1);
+AT(EngineRun, index, 92, 4);
+AT(EngineRun, step, 96, 4);
+AT(EngineRun, reserved2, 100, 4);
+AT(EngineRun, queue, 104, 256);
+SIZE(EngineRun, 360);
+
 /* The compact form of session-lifecycle's arguments. */
 typedef struct PACKED {
     u8 tag; /* 1: this form */

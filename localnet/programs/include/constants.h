@@ -32,6 +32,8 @@
 #define SEED_BUFFER "buffer"
 #define SEED_DELEGATION_RECORD "delegation"
 #define SEED_DELEGATION_METADATA "delegation-metadata"
+#define SEED_IMAGE "image"
+#define SEED_RUN "run"
 #define SEED_UNDELEGATE_BUFFER "undelegate-buffer"
 
 /* Frame 0; fields without a line are 0. */

@@ -45,6 +45,12 @@ enum AwmError {
     ShardMismatch = 6052, /* A shard is not the one that the manifest lists */
     ManifestReady = 6053, /* The manifest is finalized */
     CartridgeMissing = 6054, /* The session does not say which cartridge it plays, or its manifest is not ready */
+    CartridgeRefused = 6060, /* The engine program cannot run this cartridge */
+    ImageComplete = 6061, /* The image is complete and does not change */
+    ImageIncomplete = 6062, /* The image is not complete */
+    ImageMismatch = 6063, /* The image, or a part of it, is another cartridge's */
+    PartMissing = 6064, /* The next piece of work needs a part of the image that was not passed */
+    RunIncomplete = 6065, /* The run is not of full size */
 };
 
 enum WorldError {

@@ -1,0 +1,122 @@
+"""The engine program's instructions and addresses (docs/onchain-engine.md).
+
+An image's address follows from what the cartridge's shards hold, so every builder of the same cartridge works on the same
+image. A run's address follows from its authority and a number that the authority chooses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
+
+from . import ids, layouts
+from .accounts import EngineImage, EngineRun, WeightShard
+from .contract import SEEDS
+from .idl import load
+
+ENGINE = ids.PROGRAMS["engine"]
+MAX_PART_WORDS = 1_310_000
+"""Words of 8 bytes in the largest part: an account has at most 10 MiB."""
+QUEUE = 16
+"""Frames whose inputs a run holds."""
+BLOCK_SLOT = 256
+"""Bytes between EngineRun and the vectors; the block of the run's frame begins there."""
+UNITS = 1_398_000
+"""What one instruction may use in a transaction that asks for 1.4 M compute units, and has one more instruction to ask."""
+
+_IDL = load("engine")
+
+
+def content(shards: Iterable[WeightShard]) -> bytes:
+    """Which bytes a cartridge's finalized shards hold, in order: SHA-256 over each one's Merkle root and size."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(shard.merkle_root + shard.data_size.to_bytes(4, "little"))
+    return digest.digest()
+
+
+def image_pda(of: bytes, part: int = 0) -> Pubkey:
+    """The address of a part of the image with this content (32 bytes)."""
+    return Pubkey.find_program_address([SEEDS["image"], of, bytes((part,))], ENGINE)[0]
+
+
+def run_pda(authority: Pubkey, number: int) -> Pubkey:
+    """The address of an authority's run."""
+    return Pubkey.find_program_address([SEEDS["run"], bytes(authority), number.to_bytes(8, "little")], ENGINE)[0]
+
+
+def parts(image: EngineImage) -> int:
+    """How many parts with packed words an image has."""
+    return -(-image.words // image.part_words)
+
+
+def part_size(image: EngineImage, part: int) -> int:
+    """Bytes of a part's account; 0 where the image has no such part."""
+    if part == 0:
+        return layouts.ENGINE_IMAGE.size + image.size
+    words = min(image.part_words, image.words - (part - 1) * image.part_words)
+    return layouts.ENGINE_IMAGE.size + 8 * words if words > 0 else 0
+
+
+def image_open(payer: Pubkey, of: bytes, shards: Sequence[Pubkey], part_words: int = MAX_PART_WORDS) -> Instruction:
+    """Begins the image of the cartridge in `shards`, whose content is `of`."""
+    accounts = {"payer": payer, "image": image_pda(of)}
+    return _IDL.build("image_open", accounts, part_words, rest=_read(shards))
+
+
+def image_grow(payer: Pubkey, of: bytes, part: int) -> Instruction:
+    """Creates a part of an image, or grows it by at most 10,240 bytes."""
+    accounts = {"payer": payer, "image": image_pda(of), "part": image_pda(of, part)}
+    return _IDL.build("image_grow", accounts, part)
+
+
+def image_build(of: bytes, shards: Sequence[Pubkey], which: Iterable[int], units: int = UNITS) -> Instruction:
+    """Goes on making an image, within `units` compute units; `which` parts are passed along."""
+    written = tuple(AccountMeta(image_pda(of, part), is_signer=False, is_writable=True) for part in which)
+    return _IDL.build("image_build", {"image": image_pda(of)}, units, rest=_read(shards) + written)
+
+
+def image_close(payer: Pubkey, of: bytes, part: int) -> Instruction:
+    """Closes a part of an image, part 0 first; its payer gets the rent."""
+    return _IDL.build("image_close", {"payer": payer, "image": image_pda(of), "part": image_pda(of, part)})
+
+
+def run_open(authority: Pubkey, number: int, of: bytes, block: bytes) -> Instruction:
+    """Begins a run at frame 0, which is `block`."""
+    accounts = {"authority": authority, "run": run_pda(authority, number), "image": image_pda(of)}
+    return _IDL.build("run_open", accounts, number, block)
+
+
+def run_grow(authority: Pubkey, number: int, of: bytes) -> Instruction:
+    """Grows a run's account by at most 10,240 bytes."""
+    return _IDL.build(
+        "run_grow", {"authority": authority, "run": run_pda(authority, number), "image": image_pda(of)}
+    )
+
+
+def run_feed(authority: Pubkey, number: int, frame: int, inputs: bytes) -> Instruction:
+    """Gives the inputs (16 bytes) of frame `frame`."""
+    return _IDL.build("run_feed", {"authority": authority, "run": run_pda(authority, number)}, frame, inputs)
+
+
+def run_turn(run: Pubkey, of: bytes, which: Iterable[int], units: int = UNITS) -> Instruction:
+    """Works on a run, within `units` compute units; `which` parts of the image are passed along. Anyone may send it."""
+    accounts = {"run": run, "image": image_pda(of)}
+    return _IDL.build("run_turn", accounts, units, rest=_read(image_pda(of, part) for part in which))
+
+
+def run_close(authority: Pubkey, number: int) -> Instruction:
+    """Closes a run; its authority gets the rent."""
+    return _IDL.build("run_close", {"authority": authority, "run": run_pda(authority, number)})
+
+
+def block_of(run: EngineRun, size: int) -> bytes:
+    """The block of a run's frame, `size` bytes."""
+    return bytes(run.work[:size])
+
+
+def _read(keys: Iterable[Pubkey]) -> tuple[AccountMeta, ...]:
+    return tuple(AccountMeta(key, is_signer=False, is_writable=False) for key in keys)
