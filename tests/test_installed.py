@@ -53,6 +53,6 @@ def test_installed_command_plays_the_demo_in_an_empty_folder(tmp_path: Path) -> 
 def test_package_data() -> None:
     """The installed package contains IDLs, programs and the demo cartridge."""
     package = resources.files("awm_crank")
-    assert len([f for f in (package / "idl").iterdir() if f.name.endswith(".json")]) == 10
-    assert len([f for f in (package / "localnet" / "programs").iterdir() if f.name.endswith(".so")]) == 10
+    assert len([f for f in (package / "idl").iterdir() if f.name.endswith(".json")]) == 11
+    assert len([f for f in (package / "localnet" / "programs").iterdir() if f.name.endswith(".so")]) == 11
     assert (package / "engine" / "data" / "demo.awm").is_file()

@@ -1,7 +1,7 @@
 """The on-chain engine's state in the serialized form of docs/numerics.md, section 5.
 
-The engine program (localnet/programs/engine/) keeps a run's recurrent state packed for its machine: two rows of `h` in a
-64-bit word, each raised by 32,768, and the convolution's last inputs as a ring.
+The engine program (localnet/programs/engine/) keeps a run's recurrent state packed for its machine: two rows of `h` in
+a 64-bit word, each raised by 32,768, and the convolution's last inputs as a ring.
 """
 
 from __future__ import annotations

@@ -388,7 +388,7 @@ STRUCTS: Final = {
         Field("stage", "u8", 88, 1),
         Field("layer", "u8", 89, 1),
         Field("warmup", "u8", 90, 1),
-        Field("reserved", "u8", 91, 1, range=(0, 0), engine=(0, 0), clamp=(0, 0)),
+        Field("wants", "u8", 91, 1),
         Field("index", "u32", 92, 4),
         Field("step", "u32", 96, 4),
         Field("reserved2", "u32", 100, 4, range=(0, 0), engine=(0, 0), clamp=(0, 0)),

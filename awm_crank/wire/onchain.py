@@ -1,13 +1,16 @@
 """The engine program's instructions and addresses (docs/onchain-engine.md).
 
-An image's address follows from what the cartridge's shards hold, so every builder of the same cartridge works on the same
-image. A run's address follows from its authority and a number that the authority chooses.
+An image's address follows from what the cartridge's shards hold and from who pays. A run takes any image of its
+content, since all of them are equal. A run's address follows from its authority and a number that the authority
+chooses.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
@@ -25,7 +28,7 @@ QUEUE = 16
 BLOCK_SLOT = 256
 """Bytes between EngineRun and the vectors; the block of the run's frame begins there."""
 UNITS = 1_398_000
-"""What one instruction may use in a transaction that asks for 1.4 M compute units, and has one more instruction to ask."""
+"""What an instruction may use in a transaction of 1.4 M compute units whose other instruction asks for them."""
 
 _IDL = load("engine")
 
@@ -38,9 +41,25 @@ def content(shards: Iterable[WeightShard]) -> bytes:
     return digest.digest()
 
 
-def image_pda(of: bytes, part: int = 0) -> Pubkey:
-    """The address of a part of the image with this content (32 bytes)."""
-    return Pubkey.find_program_address([SEEDS["image"], of, bytes((part,))], ENGINE)[0]
+class Image(NamedTuple):
+    """Which image: what its cartridge's shards hold (`content`, 32 bytes), and who paid for it."""
+
+    content: bytes
+    payer: Pubkey
+
+    def part(self, number: int) -> Pubkey:
+        """The address of a part; part 0 is the image itself."""
+        return _part(self.content, bytes(self.payer), number)
+
+    @property
+    def key(self) -> Pubkey:
+        """The address of part 0."""
+        return self.part(0)
+
+
+@lru_cache(maxsize=1024)
+def _part(of: bytes, payer: bytes, number: int) -> Pubkey:
+    return Pubkey.find_program_address([SEEDS["image"], of, payer, bytes((number,))], ENGINE)[0]
 
 
 def run_pda(authority: Pubkey, number: int) -> Pubkey:
@@ -61,40 +80,37 @@ def part_size(image: EngineImage, part: int) -> int:
     return layouts.ENGINE_IMAGE.size + 8 * words if words > 0 else 0
 
 
-def image_open(payer: Pubkey, of: bytes, shards: Sequence[Pubkey], part_words: int = MAX_PART_WORDS) -> Instruction:
-    """Begins the image of the cartridge in `shards`, whose content is `of`."""
-    accounts = {"payer": payer, "image": image_pda(of)}
-    return _IDL.build("image_open", accounts, part_words, rest=_read(shards))
+def image_open(image: Image, shards: Sequence[Pubkey], part_words: int = MAX_PART_WORDS) -> Instruction:
+    """Begins the image of the cartridge in `shards`; its payer signs."""
+    return _IDL.build("image_open", {"payer": image.payer, "image": image.key}, part_words, rest=_read(shards))
 
 
-def image_grow(payer: Pubkey, of: bytes, part: int) -> Instruction:
-    """Creates a part of an image, or grows it by at most 10,240 bytes."""
-    accounts = {"payer": payer, "image": image_pda(of), "part": image_pda(of, part)}
+def image_grow(image: Image, part: int) -> Instruction:
+    """Creates a part of an image, or grows it by at most 10,240 bytes; the image's payer signs."""
+    accounts = {"payer": image.payer, "image": image.key, "part": image.part(part)}
     return _IDL.build("image_grow", accounts, part)
 
 
-def image_build(of: bytes, shards: Sequence[Pubkey], which: Iterable[int], units: int = UNITS) -> Instruction:
-    """Goes on making an image, within `units` compute units; `which` parts are passed along."""
-    written = tuple(AccountMeta(image_pda(of, part), is_signer=False, is_writable=True) for part in which)
-    return _IDL.build("image_build", {"image": image_pda(of)}, units, rest=_read(shards) + written)
+def image_build(image: Image, shards: Sequence[Pubkey], which: Iterable[int], units: int = UNITS) -> Instruction:
+    """Goes on making an image, within `units` compute units; `which` parts are passed along. Anyone may send it."""
+    written = tuple(AccountMeta(image.part(part), is_signer=False, is_writable=True) for part in which)
+    return _IDL.build("image_build", {"image": image.key}, units, rest=_read(shards) + written)
 
 
-def image_close(payer: Pubkey, of: bytes, part: int) -> Instruction:
-    """Closes a part of an image, part 0 first; its payer gets the rent."""
-    return _IDL.build("image_close", {"payer": payer, "image": image_pda(of), "part": image_pda(of, part)})
+def image_close(image: Image, part: int) -> Instruction:
+    """Closes a part of an image, part 0 first; its payer signs and gets the rent."""
+    return _IDL.build("image_close", {"payer": image.payer, "image": image.key, "part": image.part(part)})
 
 
-def run_open(authority: Pubkey, number: int, of: bytes, block: bytes) -> Instruction:
+def run_open(authority: Pubkey, number: int, image: Image, block: bytes) -> Instruction:
     """Begins a run at frame 0, which is `block`."""
-    accounts = {"authority": authority, "run": run_pda(authority, number), "image": image_pda(of)}
+    accounts = {"authority": authority, "run": run_pda(authority, number), "image": image.key}
     return _IDL.build("run_open", accounts, number, block)
 
 
-def run_grow(authority: Pubkey, number: int, of: bytes) -> Instruction:
+def run_grow(authority: Pubkey, number: int, image: Image) -> Instruction:
     """Grows a run's account by at most 10,240 bytes."""
-    return _IDL.build(
-        "run_grow", {"authority": authority, "run": run_pda(authority, number), "image": image_pda(of)}
-    )
+    return _IDL.build("run_grow", {"authority": authority, "run": run_pda(authority, number), "image": image.key})
 
 
 def run_feed(authority: Pubkey, number: int, frame: int, inputs: bytes) -> Instruction:
@@ -102,10 +118,14 @@ def run_feed(authority: Pubkey, number: int, frame: int, inputs: bytes) -> Instr
     return _IDL.build("run_feed", {"authority": authority, "run": run_pda(authority, number)}, frame, inputs)
 
 
-def run_turn(run: Pubkey, of: bytes, which: Iterable[int], units: int = UNITS) -> Instruction:
-    """Works on a run, within `units` compute units; `which` parts of the image are passed along. Anyone may send it."""
-    accounts = {"run": run, "image": image_pda(of)}
-    return _IDL.build("run_turn", accounts, units, rest=_read(image_pda(of, part) for part in which))
+def run_turn(run: Pubkey, image: Image, which: Iterable[int], units: int = UNITS) -> Instruction:
+    """Works on a run, within `units` compute units; `which` parts of the image are passed along. Anyone may send it.
+
+    The program counts by a table of costs. Where a world's state saturates all the time, a turn may cost more than that
+    and fail; then grant fewer units than the transaction has.
+    """
+    rest = _read(image.part(part) for part in which)
+    return _IDL.build("run_turn", {"run": run, "image": image.key}, units, rest=rest)
 
 
 def run_close(authority: Pubkey, number: int) -> Instruction:

@@ -299,7 +299,7 @@ class EngineRun(TailAccount, frozen=True, gc=False):
     stage: int  # where the next turn begins: with `layer` and `index` the program counter
     layer: int
     warmup: int  # passes over block 0 that are still to come
-    reserved: int  # reserved, 0
+    wants: int  # the part of the image that the next turn needs first
     index: int
     step: int  # the recurrent state's step counter
     reserved2: int  # reserved, 0

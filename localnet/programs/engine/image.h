@@ -20,19 +20,35 @@ typedef struct {
 
 INLINE u64 group_words(const awm_matrix *mx) { return (u64)PAIRS * mx->kp; }
 
-/* Where group `g` of a matrix is, and through *run how many groups follow without a gap (itself included). 0: that part
- * is not at hand. */
-NOINLINE i64 *group_at(const Parts *parts, const awm_matrix *mx, u64 g, u64 *run) {
-    const u64 size = group_words(mx), first = mx->w / parts->part_words, offset = mx->w % parts->part_words;
+/* Where group `g` of a matrix lies. */
+typedef struct { u64 part, at, run; } Place; /* words from the part's first; groups without a gap, `g` included */
+
+NOINLINE void place_of(Place *place, const Parts *parts, const awm_matrix *mx, u64 g) {
+    const u64 size = group_words(mx), first = mx->w / parts->part_words + 1, offset = mx->w % parts->part_words;
     const u64 here = (parts->part_words - offset) / size, each = parts->part_words / size;
-    u64 part = first, at = offset + g * size;
-    *run = here - g;
-    if (g >= here) {
-        part = first + 1 + (g - here) / each;
-        at = (g - here) % each * size;
-        *run = each - (g - here) % each;
+    if (g < here) {
+        place->part = first;
+        place->at = offset + g * size;
+        place->run = here - g;
+        return;
     }
-    return part + 1 < MAX_PARTS && parts->words[part + 1] ? (i64 *)parts->words[part + 1] + at : 0;
+    place->part = first + 1 + (g - here) / each;
+    place->at = (g - here) % each * size;
+    place->run = each - (g - here) % each;
+}
+
+INLINE u64 part_of(const Parts *parts, const awm_matrix *mx, u64 g) {
+    Place place;
+    place_of(&place, parts, mx, g);
+    return place.part;
+}
+
+/* A group's words, and through *run how many groups follow without a gap, itself included. 0: its part is not at hand. */
+NOINLINE i64 *group_at(const Parts *parts, const awm_matrix *mx, u64 g, u64 *run) {
+    Place place;
+    place_of(&place, parts, mx, g);
+    *run = place.run;
+    return place.part < MAX_PARTS && parts->words[place.part] ? (i64 *)parts->words[place.part] + place.at : 0;
 }
 
 /* The walk over the cartridge's tensors. Planning, it only counts; building, it also does the jobs that are due. */

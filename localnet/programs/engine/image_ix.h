@@ -14,6 +14,11 @@ NOINLINE u64 check_image(const Account *image, u8 part, const u8 *program) {
     return 0;
 }
 
+/* Another payer's image of the same content may not be complete. */
+INLINE bool is_part_of(const Account *part, const Account *image) {
+    return key_eq(IM(part, content), IM(image, content)) && key_eq(IM(part, payer), IM(image, payer));
+}
+
 INLINE awm_image *image_of(const Account *image) { return (awm_image *)(image->data + sizeof(EngineImage)); }
 
 /* Checks `signer` and that `key` is the PDA of these seeds; adds the bump as the last seed. */
@@ -26,11 +31,12 @@ NOINLINE u64 check_pda(Slice *seeds, u64 n, const u8 *key, const u8 *program, u8
     return 0;
 }
 
+/* An image's address has its payer in it, so that nobody can begin another's image, or stop it. */
 NOINLINE u64 create_part(const Account *payer, Account *part, const u8 *content, u8 number, const Input *input) {
     u8 bump;
-    Slice seeds[4] = {LITERAL(SEED_IMAGE), {content, 32}, {&number, 1}};
-    TRY(check_pda(seeds, 3, part->key, input->program_id, &bump));
-    SignerSeeds signer = {seeds, 4};
+    Slice seeds[5] = {LITERAL(SEED_IMAGE), {content, 32}, {payer->key, 32}, {&number, 1}};
+    TRY(check_pda(seeds, 4, part->key, input->program_id, &bump));
+    SignerSeeds signer = {seeds, 5};
     REQUIRE(part->data_len == 0, AlreadyCreated);
     TRY(create(payer, part, MAX_INCREASE, input->program_id, &signer));
     st64(part->data, DISC_EngineImage);
@@ -87,13 +93,13 @@ NOINLINE u64 image_grow(Account *accounts, const Input *input) {
     const u8 number = input->data[8];
     REQUIRE(payer->is_signer, MissingSignature);
     TRY(check_image(image, 0, input->program_id));
+    REQUIRE(key_eq(IM(image, payer), payer->key), PayerMismatch);
     REQUIRE(!*IM(image, complete), ImageComplete);
     const u64 target = part_bytes(image, number);
     REQUIRE(target, OutOfRange);
     if (part->data_len == 0) return create_part(payer, part, IM(image, content), number, input);
     TRY(check_image(part, number, input->program_id));
-    REQUIRE(key_eq(IM(part, content), IM(image, content)), ImageMismatch);
-    REQUIRE(key_eq(IM(part, payer), payer->key), PayerMismatch);
+    REQUIRE(is_part_of(part, image), ImageMismatch);
     return part->data_len < target ? grow(payer, part, next_len(part->data_len, target)) : 0;
 }
 
@@ -103,7 +109,7 @@ NOINLINE u64 map_parts(Parts *parts, const Account *image, const Account *accoun
     parts->part_words = ld32(IM(image, part_words));
     for (const Account *end = accounts + n; accounts != end; accounts++) {
         REQUIRE(is_engine(accounts, DISC_EngineImage, sizeof(EngineImage), program), InvalidAccount);
-        REQUIRE(key_eq(IM(accounts, content), IM(image, content)), ImageMismatch);
+        REQUIRE(is_part_of(accounts, image), ImageMismatch);
         const u8 number = *IM(accounts, part);
         REQUIRE(number && number < MAX_PARTS, InvalidAccount);
         REQUIRE(accounts->data_len >= part_bytes(image, number), ImageIncomplete);
@@ -164,8 +170,8 @@ NOINLINE u64 image_close(Account *accounts, const Input *input) {
     REQUIRE(key_eq(IM(part, payer), accounts[0].key), PayerMismatch);
     if (*IM(part, part)) {
         u8 bump, zero_part = 0;
-        Slice seeds[4] = {LITERAL(SEED_IMAGE), {IM(part, content), 32}, {&zero_part, 1}};
-        TRY(check_pda(seeds, 3, accounts[1].key, input->program_id, &bump));
+        Slice seeds[5] = {LITERAL(SEED_IMAGE), {IM(part, content), 32}, {accounts[0].key, 32}, {&zero_part, 1}};
+        TRY(check_pda(seeds, 4, accounts[1].key, input->program_id, &bump));
         REQUIRE(accounts[1].data_len == 0, StillOpen);
     }
     return close_account(part, &accounts[0]);

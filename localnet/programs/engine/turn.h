@@ -317,6 +317,27 @@ NOINLINE bool layer_step(Turn *t, u8 stage) {
     return 1;
 }
 
+/* The matrix that is read next, from group *index on. */
+NOINLINE const awm_matrix *upcoming(const Turn *t, u32 *index) {
+    const awm_image *im = t->im;
+    const u8 stage = *RUN(t->run, stage), layer = *RUN(t->run, layer);
+    const bool inside = stage == AT_FRAME || stage == AT_LOW || stage == AT_IN || stage == AT_OUT || stage == AT_CTRL || stage == AT_HEADS;
+    *index = inside ? ld32(RUN(t->run, index)) : 0;
+    if (stage <= AT_LOW || stage == AT_NEXT) return &im->frame_proj;
+    if (stage == AT_JOIN || stage == AT_HEADS) return &im->head;
+    if (stage >= AT_CONTEXT) return *RUN(t->run, warmup) ? &im->frame_proj : &im->ctrl_proj;
+    if (stage == AT_RESIDUAL) return &im->layer[0].in;
+    if (stage <= AT_IN) return &im->layer[layer].in;
+    if (stage <= AT_OUT) return &im->layer[layer].out;
+    return layer + 1u < im->layers ? &im->layer[layer + 1].in : &im->ctrl_proj;
+}
+
+NOINLINE void tell_part(Turn *t) {
+    u32 index;
+    const awm_matrix *mx = upcoming(t, &index);
+    *RUN(t->run, wants) = (u8)part_of(&t->parts, mx, index < mx->vecs ? index : mx->vecs - 1);
+}
+
 #ifdef PROFILE
 extern u64 sol_log_compute_units_(void);
 extern u64 sol_log_64_(u64, u64, u64, u64, u64);
@@ -330,4 +351,5 @@ NOINLINE void work_on(Turn *t) {
         sol_log_compute_units_();
 #endif
     } while (stage >= AT_NORM && stage <= AT_ADD ? layer_step(t, stage) : outer_step(t, stage));
+    tell_part(t);
 }

@@ -472,7 +472,7 @@ typedef struct PACKED {
     u8 stage; /* where the next turn begins: with `layer` and `index` the program counter */
     u8 layer;
     u8 warmup; /* passes over block 0 that are still to come */
-    u8 reserved; /* reserved, 0 */
+    u8 wants; /* the part of the image that the next turn needs first */
     u32 index;
     u32 step; /* the recurrent state's step counter */
     u32 reserved2; /* reserved, 0 */
@@ -487,7 +487,7 @@ AT(EngineRun, fed, 84, 4);
 AT(EngineRun, stage, 88, 1);
 AT(EngineRun, layer, 89, 1);
 AT(EngineRun, warmup, 90, 1);
-AT(EngineRun, reserved, 91, 1);
+AT(EngineRun, wants, 91, 1);
 AT(EngineRun, index, 92, 4);
 AT(EngineRun, step, 96, 4);
 AT(EngineRun, reserved2, 100, 4);

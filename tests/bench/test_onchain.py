@@ -1,0 +1,73 @@
+"""The engine program computes what the native engine computes, bit for bit, for every kind of shape."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from engine import golden, kernels
+
+from awm_crank.bench.onchain import OnchainWorld
+from awm_crank.engine.frame import start_block
+from awm_crank.engine.native import NativeEngine
+from awm_crank.engine.packaged import demo_cartridge
+from awm_crank.engine.seeded import SHAPES
+
+FRAMES = {"tiny": 32, "demo": 8, "odd": 16, "state_age embedded": 16, "row gains": 16}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_golden_on_chain(name: str) -> None:
+    """The first frames of a golden run give the committed run's states; the blocks are the native engine's."""
+    made, seed = golden.make(name), golden.RUNS[name][1]
+    states = golden.expected()[name]["states"]
+    world = OnchainWorld(made, part_words=65_536)
+    world.allocate()
+    world.build()
+    block = start_block(32, (seed, 20))
+    world.open(block)
+    engine = NativeEngine(made)
+    state = engine.start_state(block)
+    for n, pads in enumerate(golden.inputs(seed, golden.RUNS[name][2])[: FRAMES[name]], 1):
+        if str(n) in states:
+            assert hashlib.sha256(world.state()).hexdigest() == states[str(n)]
+        world.frame(pads)
+        block = engine.heads(engine.backbone(state, block), block, pads)
+        assert world.block() == block
+
+
+def test_extreme_on_chain() -> None:
+    """Weights and activations at the loader's bounds, where sums nearly fill 32 bits and the state saturates."""
+    made = kernels.extreme(SHAPES["tiny"], 3)
+    world = OnchainWorld(made)
+    world.allocate()
+    world.build()
+    block = start_block(32, (1, 20))
+    world.open(block)
+    engine = NativeEngine(made)
+    state = engine.start_state(block)
+    for n in range(8):
+        pads = bytes([n * 31]) * 16
+        world.frame(pads)
+        block = engine.heads(engine.backbone(state, block), block, pads)
+        assert world.block() == block
+    engine.backbone(state, block)
+    assert world.state() == engine.dump(state)
+
+
+def test_shipped_world_fits_two_transactions() -> None:
+    """A frame of the shipped world takes two transactions, and less than 1.4 M units lie between inputs and frame."""
+    made = demo_cartridge()
+    world = OnchainWorld(made)
+    world.allocate()
+    world.build()
+    block = start_block(32, (1, 20))
+    world.open(block)
+    engine = NativeEngine(made)
+    state = engine.start_state(block)
+    for pads in golden.inputs(1, 3):
+        spent = world.frame(pads)
+        block = engine.heads(engine.backbone(state, block), block, pads)
+        assert world.block() == block
+        assert len(spent.units) == 2
+        assert sum(spent.units) < 1_700_000
