@@ -23,7 +23,7 @@ from solders.transaction_metadata import TransactionMetadata
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.onchain import dump_work
 from awm_crank.localnet.genesis import shipped_programs
-from awm_crank.wire import ids, layouts, onchain
+from awm_crank.wire import ids, onchain
 from awm_crank.wire.accounts import EngineImage, EngineRun, WeightShard
 from awm_crank.wire.contract import LEAF_BYTES, MAX_INCREASE
 
@@ -175,7 +175,7 @@ class OnchainWorld:
 
     def block(self) -> bytes:
         """The block of the run's frame."""
-        return onchain.block_of(self.run(), layouts.FRAME_BLOCK.size)
+        return onchain.block_of(self.run(), self.cartridge.shape.encoding.block_size)
 
     def state(self) -> bytes:
         """The recurrent state, which has read that block, serialized."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from awm_crank.engine.layout import CTRL_DIM, HEAD_ROWS, Shape
+from awm_crank.engine.layout import Shape
 from awm_crank.errors import StateError
 
 GROUP_ROWS = 10
 COLUMN_STEP = 16
 BLOCK_SLOT = 256
-LOW_COLUMNS = 64
 _ZERO = 32768
 
 
@@ -24,9 +23,11 @@ def _padded(value: int, to: int) -> int:
 
 def state_offset(shape: Shape) -> int:
     """Where the recurrent state begins in EngineRun's `work`."""
-    columns = max(shape.frame_dim, shape.d_model, shape.d_inner, CTRL_DIM)
-    rows = _padded(max(shape.proj_rows, HEAD_ROWS, shape.d_model), GROUP_ROWS)
-    vectors = 2 * shape.d_model + _padded(columns, COLUMN_STEP) + LOW_COLUMNS + rows
+    encoding = shape.encoding
+    columns = max(shape.frame_dim, shape.d_model, shape.d_inner, encoding.ctrl_dim)
+    rows = _padded(max(shape.proj_rows, encoding.head_rows, shape.d_model), GROUP_ROWS)
+    low = _padded(2 * encoding.player_floats, COLUMN_STEP)
+    vectors = 2 * shape.d_model + _padded(columns, COLUMN_STEP) + low + rows
     return BLOCK_SLOT + 8 * (vectors + _padded(shape.d_model, GROUP_ROWS) + 1)
 
 

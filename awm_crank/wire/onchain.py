@@ -103,7 +103,7 @@ def image_close(image: Image, part: int) -> Instruction:
 
 
 def run_open(authority: Pubkey, number: int, image: Image, block: bytes) -> Instruction:
-    """Begins a run at frame 0, which is `block`."""
+    """Begins a run at frame 0, which is `block`, extra feedback included."""
     accounts = {"authority": authority, "run": run_pda(authority, number), "image": image.key}
     return _IDL.build("run_open", accounts, number, block)
 

@@ -13,7 +13,8 @@ from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.seeded import SHAPES
 
-FRAMES = {"tiny": 32, "demo": 8, "odd": 16, "state_age embedded": 16, "row gains": 16}
+FRAMES = {name: 8 for name in golden.RUNS if name not in ("4.3M", "15.8M", "19.9M")}
+"""Frames of each run; tools/onchain_frames.py plays the large shapes, and more frames."""
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -24,7 +25,7 @@ def test_golden_on_chain(name: str) -> None:
     world = OnchainWorld(made, part_words=65_536)
     world.allocate()
     world.build()
-    block = start_block(32, (seed, 20))
+    block = golden.start(made, seed)
     world.open(block)
     engine = NativeEngine(made)
     state = engine.start_state(block)

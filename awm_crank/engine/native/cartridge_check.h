@@ -14,7 +14,7 @@
 /* What follows from the flags (docs/numerics.md, 6.1 and 7): floats and controller features of one player, rows of the
  * heads, bytes of one player's extra feedback. */
 typedef struct { u32 floats, controls, head_rows, extra_bytes; } awm_encoding;
-static awm_encoding encoding_of(u32 flags)
+AWM_FN awm_encoding encoding_of(u32 flags)
 {
     const u32 bits = flags & FLAG_STATE_FLAGS ? AWM_STATE_FLAGS : 0, hitstun = flags & FLAG_HITSTUN ? 1 : 0;
     const u32 projectiles = flags & FLAG_PROJECTILES ? AWM_PROJECTILE_VALUES : 0;

@@ -54,7 +54,7 @@ NOINLINE void requantize_heads(i64 *acc, const awm_image *im) {
     const i32 *bias = AT(im, const i32 *, im->head.bias);
     const i64 half = 1LL << (s - 1);
     i32 *to = (i32 *)acc;
-    for (const i64 *end = acc + AWM_HEAD_ROWS; acc != end; acc++) *to++ = (i32)requantize(*acc + *bias++, *m++, half, s);
+    for (const i64 *end = acc + im->head_rows; acc != end; acc++) *to++ = (i32)requantize(*acc + *bias++, *m++, half, s);
 }
 
 /* res[i] = clamp(res[i] + RQ(acc[i]), ±2^30) */

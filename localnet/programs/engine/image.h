@@ -295,14 +295,14 @@ NOINLINE void walk(Walk *w, awm_image *im) {
     w->used = AWM_ROUND((u32)sizeof *im, 8u);
     im->lut = put_plain(w, OFF(CartridgeHeader, luts), 1024, 1);
     im->sig_pairs = put_sigmoid(w);
-    im->feature_mul = put_plain(w, next_tensor(w), AWM_PLAYER_FLOATS - !!age, 4);
-    im->ctrl_mul = put_plain(w, next_tensor(w), AWM_PLAYER_CONTROLS, 4);
+    im->feature_mul = put_plain(w, next_tensor(w), im->floats, 4);
+    im->ctrl_mul = put_plain(w, next_tensor(w), im->controls, 4);
     for (u32 i = 0; i < EMBED_COUNT; i++)
         im->embed[i] = put_plain(w, next_tensor(w), (i == EMBED_STATE_AGE && !age ? 0 : EMBED_ROWS[i]) * EMBED_WIDTH[i], 2);
     put_biased(w, &im->frame_proj, im->d_model, im->frame_dim, im->frame_proj.shift);
     im->final_w = put_wide(w, next_tensor(w), im->d_model, 2);
-    put_biased(w, &im->ctrl_proj, im->d_model, AWM_CTRL_DIM, im->ctrl_proj.shift);
-    put_biased(w, &im->head, AWM_HEAD_ROWS, im->d_model, im->head.shift);
+    put_biased(w, &im->ctrl_proj, im->d_model, 2 * im->controls, im->ctrl_proj.shift);
+    put_biased(w, &im->head, im->head_rows, im->d_model, im->head.shift);
     next_tensor(w);
     for (u32 l = 0; l < im->layers; l++) put_layer(w, im, &im->layer[l]);
     im->bytes = w->used;

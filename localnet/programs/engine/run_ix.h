@@ -29,15 +29,17 @@ NOINLINE u64 run_bytes(const Account *image, u8 *run) {
 
 NOINLINE u32 bad_block(const u8 *block) { return block_check(block); }
 
-/* run_open(id u64, block): authority ws, run w, image, system_program. */
+/* run_open(id u64, block bytes): authority ws, run w, image, system_program. */
 NOINLINE u64 run_open(Account *accounts, const Input *input) {
     REQUIRE(input->n >= 4, InvalidAccount);
-    REQUIRE(input->len == 16 + AWM_BLOCK, InvalidArguments);
+    REQUIRE(input->len >= 20 + AWM_BLOCK, InvalidArguments);
     const Account *authority = &accounts[0], *image = &accounts[2];
     Account *run = &accounts[1];
-    const u8 *id = input->data + 8, *block = id + 8;
+    const u8 *id = input->data + 8, *block = id + 12;
     REQUIRE(authority->is_signer, MissingSignature);
     TRY(check_complete(image, input->program_id));
+    const u64 size_of_block = image_of(image)->block_bytes;
+    REQUIRE(ld32(id + 8) == size_of_block && input->len == 20 + size_of_block, InvalidArguments);
     REQUIRE(!bad_block(block), InvalidPlayerState);
     u8 bump;
     Slice seeds[4] = {LITERAL(SEED_RUN), {authority->key, 32}, {id, 8}};
@@ -51,7 +53,7 @@ NOINLINE u64 run_open(Account *accounts, const Input *input) {
     copy(RA(run, authority), authority->key, 32);
     st64(RA(run, id), ld64(id));
     *RA(run, warmup) = 9;
-    copy(run->data + sizeof(EngineRun), block, AWM_BLOCK);
+    copy(run->data + sizeof(EngineRun), block, size_of_block);
     return 0;
 }
 

@@ -77,7 +77,7 @@ NOINLINE void vector(Turn *t) {
     i16 *hi = (i16 *)SCRATCH, *lo = hi + AWM_ROUND(im->frame_dim, AWM_PAD);
     frame_vector(im, t->w.block, hi, lo);
     widen_16(t->w.act, hi, im->frame_dim, im->frame_proj.kp);
-    widen_16(t->w.low, lo, LOW_COLUMNS, LOW_COLUMNS);
+    widen_16(t->w.low, lo, low_columns(im), low_columns(im));
 }
 
 /* `act` is a norm of `v`, padded for the matrix that reads it. */
@@ -181,8 +181,8 @@ INLINE const u8 *next_inputs(const Turn *t) {
 
 NOINLINE void controls(Turn *t) {
     i16 *cv = (i16 *)SCRATCH;
-    controller_vector(t->im, next_inputs(t), cv);
-    widen_16(t->w.act, cv, AWM_CTRL_DIM, t->im->ctrl_proj.kp);
+    controller_vector(t->im, t->w.block, next_inputs(t), cv);
+    widen_16(t->w.act, cv, 2 * t->im->controls, t->im->ctrl_proj.kp);
 }
 
 NOINLINE void join(Turn *t) {
@@ -230,7 +230,7 @@ NOINLINE bool outer_step(Turn *t, u8 stage) {
         if (!multiply(t, &im->frame_proj, t->w.act, im->frame_proj.kp, t->w.acc)) return 0;
         break;
     case AT_LOW:
-        if (!multiply(t, &im->frame_proj, t->w.low, LOW_COLUMNS, t->w.acc_low)) return 0;
+        if (!multiply(t, &im->frame_proj, t->w.low, low_columns(im), t->w.acc_low)) return 0;
         break;
     case AT_RESIDUAL:
         if (!affords(t, 1000 + 45 * im->d_model)) return 0;

@@ -6,6 +6,7 @@
 #include "image.h"
 
 #define BLOCK_SLOT 256
+_Static_assert(sizeof(FrameBlock) + 2 * (AWM_STATE_FLAGS / 8 + 1 + 2 * AWM_PROJECTILE_VALUES) <= BLOCK_SLOT, "any world's block");
 #define QUEUE 16 /* frames of inputs that a run holds */
 #define RUN(run, field) ((run) + __builtin_offsetof(EngineRun, field))
 
@@ -17,22 +18,21 @@ typedef struct {
     u64 size; /* of the whole account */
 } Work;
 
-#define LOW_COLUMNS 64
-_Static_assert(2 * AWM_PLAYER_FLOATS <= LOW_COLUMNS && LOW_COLUMNS % COLUMN_STEP == 0, "the floats' low bits");
-
+/* Columns of frame_proj that read the floats' low bits. */
+INLINE u64 low_columns(const awm_image *im) { return AWM_ROUND(2 * im->floats, (u32)COLUMN_STEP); }
 INLINE u64 layer_words(const awm_image *im) { return (u64)im->heads * ((im->headdim + 1) / 2) * im->d_state; }
 INLINE u64 rounded_rows(u64 rows) { return (rows + GROUP_ROWS - 1) / GROUP_ROWS * GROUP_ROWS; }
 
 NOINLINE void map_work(Work *w, const awm_image *im, u8 *run) {
     const u64 columns = MAX(MAX(im->frame_proj.kp, im->head.kp), im->layer[0].out.kp);
-    const u64 rows = rounded_rows(MAX(MAX(im->rows, AWM_HEAD_ROWS), im->d_model));
+    const u64 rows = rounded_rows(MAX(MAX(im->rows, im->head_rows), im->d_model));
     i64 *at = (i64 *)(run + sizeof(EngineRun) + BLOCK_SLOT);
     w->block = run + sizeof(EngineRun);
     w->res = at;
     w->context = at += im->d_model;
     w->act = at += im->d_model;
     w->low = at += MAX(columns, im->ctrl_proj.kp);
-    w->acc = at += LOW_COLUMNS;
+    w->acc = at += low_columns(im);
     w->acc_low = at += rows;
     w->b_shift = at += rounded_rows(im->d_model);
     w->h = (u64 *)(at + 1);
