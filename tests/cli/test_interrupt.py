@@ -194,3 +194,19 @@ def test_nothing_is_pressed_in_peace() -> None:
     """Without Ctrl-C a result is printed."""
     interrupt.check()
     output.result(argparse.Namespace(json=False), {"answer": 42})
+
+
+def test_while_modules_are_imported() -> None:
+    """Ctrl-C before the command's modules are there ends with 130 too, and shows no traceback."""
+    code = (
+        "import os, signal, sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'awm_crank.cli':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Pressed())\n"
+        "from awm_crank.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
