@@ -35,6 +35,7 @@ ELSEWHERE: dict[str, str] = {
     "daemon/patience.py": "daemon/test_never_silent.py",
     "daemon/readiness.py": "daemon/test_never_silent.py",
     "daemon/roster.py": "daemon/test_daemon.py",
+    "daemon/signals.py": "daemon/test_never_silent.py",
     "daemon/watcher.py": "daemon/test_daemon.py",
     "daemon/search.py": "daemon/test_rollup.py",
     "daemon/session.py": "daemon/test_daemon.py",

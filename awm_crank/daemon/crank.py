@@ -48,7 +48,7 @@ from ..telemetry.hub import Hub
 from ..telemetry.stats import Stats
 from ..wire import ids, jsonrpc
 from ..wire.transaction import Signer
-from . import journal, worlds
+from . import journal, signals, worlds
 from .collector import Collector
 from .compute import Compute
 from .fault_points import FaultPoints
@@ -128,7 +128,7 @@ class Daemon:
             self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
-        self._journal = journal.configured(config.checkpoints, self._rpc)
+        self._journal = journal.configured(config.checkpoints, self._rpc, self.stats.journal_failed)
         self._models = Models(self._base, config.engine, faults)
         self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
         self._faults = faults
@@ -138,16 +138,14 @@ class Daemon:
     # -- start, loop, stop ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serves until SIGTERM, SIGHUP or `interrupted`, then writes a checkpoint of every session.
+        """Serves until SIGTERM, SIGHUP, SIGQUIT or `interrupted`, then writes a checkpoint of every session.
 
         A second signal ends the process at once.
 
         Raises:
             AwmError: what makes serving impossible, such as a World of another interface.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._signalled, number)
+        signals.listen(self._signalled)
         engine, tasks = self.config.engine, self._tasks
         self._log.info(
             "starting", key=str(self._me), rollup=self._rpc.url, pid=os.getpid(), engine=engine.kernel,

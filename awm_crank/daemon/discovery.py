@@ -52,6 +52,8 @@ class Discovery:
         self._subscriptions: list[Subscription] = []
         self.read = asyncio.Event()
         """Set once the sessions were read for the first time."""
+        self.problem = ""
+        """Why they could not be read, the last time."""
         self._hurry_until = 0.0
 
     def subscribe(self) -> None:
@@ -101,5 +103,11 @@ class Discovery:
 
     async def _read_once(self, writer: Pubkey) -> None:
         request = jsonrpc.get_program_accounts(ids.HIDDEN_STATE, filters.of_writer(writer))
-        for account in (await self._rpc.ask(request, patience_s=0, deadline_s=10.0)).value:
+        try:
+            accounts = (await self._rpc.ask(request, patience_s=0, deadline_s=10.0)).value
+        except AwmError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
+        for account in accounts:
             self._found(account.key, account.account.raw)

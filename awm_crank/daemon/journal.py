@@ -44,14 +44,22 @@ class Journal:
         fsync: whether a file is on the disk before it counts, so that it outlives a power failure.
         limit: how many sessions are kept; the oldest go first.
         read_ring: reads a session's frame log, for its records; None keeps no records.
+        failed: called when something could not be written.
 
-    Nothing here raises: a disk that is full or gone costs the journal, not the match, and is logged.
+    Nothing here raises: a disk that is full or gone costs the journal, not the match. It is logged and counted.
     """
 
     def __init__(
-        self, folder: Path, *, fsync: bool, limit: int, read_ring: Callable[[Pubkey], Awaitable[bytes]] | None = None
+        self,
+        folder: Path,
+        *,
+        fsync: bool,
+        limit: int,
+        read_ring: Callable[[Pubkey], Awaitable[bytes]] | None = None,
+        failed: Callable[[], object] = lambda: None,
     ) -> None:
         self._folder, self._fsync, self._limit, self._read_ring = folder, fsync, limit, read_ring
+        self._failed = failed
         self._lock = asyncio.Lock()
 
     async def save(self, entity: Pubkey, position: Position, state: bytes) -> None:
@@ -63,6 +71,7 @@ class Journal:
                     log = FrameLog.decode(await self._read_ring(entity))
                     await asyncio.to_thread(self._append, entity, log)
             except (OSError, AwmError) as error:
+                self._failed()
                 logs.get().error("cannot write the journal", folder=str(self._folder), problem=str(error))
 
     async def load(self, entity: Pubkey) -> tuple[Position, bytes] | None:
@@ -181,7 +190,7 @@ def decode(data: bytes) -> tuple[Position, bytes] | None:
     return Position(int.from_bytes(body[:4], "little"), body[4:101], body[101:133]), state
 
 
-def configured(settings: CheckpointsConfig, rpc: RpcClient) -> Journal | None:
+def configured(settings: CheckpointsConfig, rpc: RpcClient, failed: Callable[[], object]) -> Journal | None:
     """The journal that the configuration asks for, or None when it names no folder."""
     if not settings.journal:
         return None
@@ -195,5 +204,5 @@ def configured(settings: CheckpointsConfig, rpc: RpcClient) -> Journal | None:
 
     return Journal(
         Path(settings.journal), fsync=settings.journal_fsync, limit=settings.journal_sessions,
-        read_ring=read_ring if settings.journal_records else None,
+        read_ring=read_ring if settings.journal_records else None, failed=failed,
     )  # fmt: skip

@@ -48,8 +48,11 @@ class Readiness:
             return f"not connected to {self._pubsub.url}"
         if self._chains.problem:
             return self._chains.problem
-        if not (self._discovery.read.is_set() and self._discovery.confirmed):
+        if not self._discovery.confirmed:
             return f"not subscribed at {self._pubsub.url}"
+        if not self._discovery.read.is_set():
+            why = self._discovery.problem
+            return f"the sessions have not been read from {self._rollup.url} yet{f': {why}' if why else ''}"
         if problem := self._endpoint.problem():
             return problem
         since = self._base_failing_since

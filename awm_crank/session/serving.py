@@ -326,6 +326,7 @@ class Serving:
         self._unheard[kind] += 1
         if self._deaf(kind) and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:
             self._resubscribed_at = effects.now
+            effects.counters.resubscriptions += 1
             effects.log(
                 "warning", "notifications are missing: subscribing again", of=kind, frame=self.loop.last.frame
             )  # fmt: skip

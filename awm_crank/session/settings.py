@@ -52,6 +52,8 @@ class Counters(Struct):
     """Inputs that came too late, so that the last one was held or a neutral one was used."""
     timeouts: int = 0
     resyncs: int = 0
+    resubscriptions: int = 0
+    """Times that notifications were missing, so that the subscriptions were made again."""
     ring_full: int = 0
     checkpoints: int = 0
     checkpoint_failures: int = 0

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..endpoint import redact
 from ..errors import ConfigError
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_LOGGER = logging.getLogger("awm_crank.telemetry")
+"""A request that is no HTTP is answered and not logged: any stranger could fill the log with such requests."""
+_LOGGER.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
 
 
 class TelemetryServer:
@@ -48,7 +54,7 @@ class TelemetryServer:
         app.router.add_get("/healthz", serve_health)
         app.router.add_get("/readyz", serve_readiness)
         # Without an access log: a scrape every second is not news.
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
+        self._runner = web.AppRunner(app, access_log=None, logger=_LOGGER, handle_signals=False, shutdown_timeout=0.5)
         self.port = 0
 
     async def open(self) -> None:

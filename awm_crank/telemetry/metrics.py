@@ -30,6 +30,11 @@ _COUNTERS = {
         "awm_resyncs",
         "Times that a session started again from the chain, which had gone another way.",
     ),
+    "resubscriptions": (
+        "awm_resubscriptions",
+        "Times that notifications were missing, so that a session's subscriptions were made again.",
+    ),
+    "journal_failures": ("awm_journal_failures", "Checkpoints that could not be written to the journal, or in part."),
     "ring_full": ("awm_ring_full", "Frames held back until a checkpoint had landed."),
     "checkpoints": ("awm_checkpoints", "Checkpoints that were finalized."),
     "checkpoint_failures": ("awm_checkpoint_failures", "Checkpoints that failed."),

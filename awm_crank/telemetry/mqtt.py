@@ -68,6 +68,8 @@ class Publisher:
         self._interval_ns = 1_000_000_000 // settings.frames_per_s if settings.frames_per_s else 0
         self._password, self._tls = _secrets(settings)
         self._closing = asyncio.Event()
+        self._status_at = 0.0
+        """When the status is published next (the clock of `time.monotonic`)."""
         self.sessions = 0
         """How many sessions are served: a part of the status."""
         self._instance = token_hex(4)
@@ -152,33 +154,53 @@ class Publisher:
         async with _client(self._settings, self._password, self._tls, will=will, identifier=identifier) as client:
             self._gauges.mqtt_connected = True
             self._log.info("MQTT broker connected")
-            await self._publish(client, self.status_topic, self._status("online"), retain=True)
-            while not self._closing.is_set():
-                message = self._take()
-                if message is None:
-                    await self._rest(client)
-                    continue
-                await self._deliver(client, message)
+            guarding = asyncio.create_task(self._guard(client))
+            try:
+                await self._serve(client)
+            finally:
+                guarding.cancel()
             async with asyncio.timeout(_GOODBYE_S):
                 while (message := self._take()) is not None:
                     await self._deliver(client, message)
                 await self._publish(client, self.status_topic, self._status("offline"), retain=True)
 
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        """Publishes what comes, and the status every few seconds, until `close`."""
+        self._status_at = 0.0
+        while not self._closing.is_set():
+            if time.monotonic() >= self._status_at:
+                # proves the connection, also while nothing else is published
+                self._status_at = time.monotonic() + STATUS_INTERVAL_S
+                await self._publish(client, self.status_topic, self._status("online"), retain=True)
+            message = self._take()
+            if message is None:
+                await self._rest()
+            else:
+                await self._deliver(client, message)
+
+    async def _guard(self, client: aiomqtt.Client) -> None:
+        """Has the status published at once when another crank of this key says that it is offline, after an upgrade.
+
+        A broker may forbid to read the topic; then the status comes with the next interval.
+        """
+        with contextlib.suppress(aiomqtt.MqttError):
+            await client.subscribe(self.status_topic, qos=self._settings.qos)
+            async for message in client.messages:
+                said = message.payload
+                if isinstance(said, bytes) and b'"online"' not in said and self._instance.encode() not in said:
+                    self._status_at = 0.0
+                    self._wake.set()
+
     def _take(self) -> _Message | None:
         queue = self._events or self._frames
         return queue.popleft() if queue else None
 
-    async def _rest(self, client: aiomqtt.Client) -> None:
-        """Until there is something to publish. Meanwhile the status is published again.
-
-        That proves the connection, and takes the topic back from another crank of this key that has just ended.
-        """
+    async def _rest(self) -> None:
+        """Until there is something to publish."""
         self._wake.clear()
-        try:
-            async with asyncio.timeout(STATUS_INTERVAL_S):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._status_at - time.monotonic())):
                 await self._wake.wait()
-        except TimeoutError:
-            await self._publish(client, self.status_topic, self._status("online"), retain=True)
 
     async def _deliver(self, client: aiomqtt.Client, message: _Message) -> None:
         try:

@@ -60,6 +60,7 @@ class Stats:
         self.decide = Latencies()
         self.known = Latencies()
         self.disconnections = 0
+        self.journal_failures = 0
         self.refused_frames = 0
         self.slow_frames = 0
         """Frames that landed more than a period after they were sent."""
@@ -93,6 +94,10 @@ class Stats:
             "tick_to_land": self.tick,
         }  # fmt: skip
 
+    def journal_failed(self) -> None:
+        """Something could not be written to the journal."""
+        self.journal_failures += 1
+
     def counts(self, machines: Iterable[SessionMachine]) -> dict[str, Any]:
         """Counters summed over all sessions, those that are gone included."""
         counts: dict[str, Any] = {"sessions": 0, "sessions_ended": sum(self.released.values())}
@@ -101,7 +106,8 @@ class Stats:
             counts["sessions"] += 1
             _add(counts, _counts(machine))
         return {
-            **counts, "disconnections": self.disconnections, "refused_frames": self.refused_frames,
+            **counts, "disconnections": self.disconnections,
+            "journal_failures": self.journal_failures, "refused_frames": self.refused_frames,
             "slow_frames": self.slow_frames, "refused_sessions": dict(self.refused_sessions),
         }  # fmt: skip
 

@@ -22,6 +22,7 @@ from solders.keypair import Keypair
 from awm_crank import config
 from awm_crank.client.keys import write_keypair
 from awm_crank.client.session import SessionAccounts
+from awm_crank.daemon import signals
 from awm_crank.daemon.journal import decode
 from awm_crank.localnet.kinds import prepare
 from awm_crank.wire import layouts
@@ -274,14 +275,19 @@ async def test_hanging_answers_cost_few_frames(place: Place) -> None:
             assert (await place.show(match)).session.frame - start > 50
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", signals.ENDING)
 async def test_signals_leave_a_checkpoint(place: Place, number: signal.Signals) -> None:
-    """SIGHUP ends the crank like SIGTERM, with a checkpoint of the last frame."""
+    """SIGHUP and SIGQUIT end the crank like SIGTERM, with a checkpoint of the last frame; other signals do nothing."""
     crank = place.crank()
     await crank.ready()
     match, players = await playing(place)
     async with ended(players):
         await place.when(match, lambda view: view.session.frame >= 20)
+        for other in signals.IGNORED:
+            crank.process.send_signal(other)
+        names = {other.name for other in signals.IGNORED}
+        await until(lambda: {each["signal"] for each in crank.lines("signal ignored")} == names)
+        await moves(place, match, 2.0)
         assert await crank.stop(number) == 0
     view = await place.show(match)
     assert view.hidden is not None
