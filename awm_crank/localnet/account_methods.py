@@ -6,9 +6,12 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
+from .faults import INVALID_REQUEST, RequestError
 from .method_group import MethodGroup, Rows
-from .params import key, keys, number, required
+from .params import key, keys
 from .views import AccountView, Filters
+
+MAX_DATA_BYTES = 10 * 1024 * 1024
 
 
 class AccountMethods(MethodGroup):
@@ -24,7 +27,7 @@ class AccountMethods(MethodGroup):
         return self._context(view.render(account, self._bank.find))
 
     def get_multiple_accounts(self, params: list[Any]) -> bytes:
-        wanted = keys(required(params, 0), 100)
+        wanted = keys(params[0], 100)
         view = AccountView.parse(self._config(params, 1), "base64")
         rows = Rows()
         for address in wanted:
@@ -55,6 +58,6 @@ class AccountMethods(MethodGroup):
         return self._context(b"%d" % (self._bank.svm.get_balance(Pubkey.from_bytes(address)) or 0))
 
     def get_minimum_balance_for_rent_exemption(self, params: list[Any]) -> bytes:
-        size = number(params, 0)
-        self._config(params, 1)
-        return b"%d" % self._bank.svm.minimum_balance_for_rent_exemption(size)
+        if params[0] > MAX_DATA_BYTES:
+            raise RequestError(INVALID_REQUEST, "Invalid request")
+        return b"%d" % self._bank.svm.minimum_balance_for_rent_exemption(params[0])

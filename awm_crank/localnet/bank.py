@@ -28,8 +28,8 @@ from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTra
 
 from ..wire import ids
 from . import tokens
-from .faults import SIGNATURE_FAILURE, RequestError, TransactionFault, invalid_params
-from .history import Entry, History, Wire
+from .faults import TransactionFault, invalid_params, undecodable
+from .history import Entry, History, Keys, Wire
 from .tokens import TokenBalance
 
 SLOTS_PER_EPOCH = 432_000
@@ -47,6 +47,7 @@ _NO_SIGNATURE = Signature.default()
 _RECENT_HASHES = bytes(Pubkey.from_string("SysvarRecentB1ockHashes11111111111111111111"))
 _LOOKUP_HEADER_BYTES = 56
 _SYSTEM = bytes(32)
+_COMPUTE_BUDGET = bytes(Pubkey.from_string("ComputeBudget111111111111111111111111111111"))
 _ADVANCE_NONCE = (4).to_bytes(4, "little")
 _ADVANCE_ACCOUNTS = 3
 NONCE_BYTES = 80
@@ -57,12 +58,13 @@ Meta: TypeAlias = TransactionMetadata
 
 
 class RefusedError(Exception):
-    """A transaction did not land. `meta` is set if it ran."""
+    """A transaction did not land. If it ran, `meta` and `keys`, its accounts, are set."""
 
-    def __init__(self, fault: TransactionFault, meta: Meta | None = None) -> None:
+    def __init__(self, fault: TransactionFault, meta: Meta | None = None, keys: Keys | None = None) -> None:
         super().__init__(fault.text)
         self.fault = fault
         self.meta = meta
+        self.keys = keys or []
 
 
 class Sample(NamedTuple):
@@ -195,9 +197,7 @@ class Bank:
         try:
             transaction = VersionedTransaction.from_bytes(raw)
         except Exception as error:
-            raise invalid_params(
-                f"failed to deserialize solana_transaction::versioned::VersionedTransaction: {error}"
-            ) from None
+            raise undecodable("solana_transaction::versioned::VersionedTransaction", error) from None
         try:
             transaction.sanitize()
             wire = Wire.parse(raw, transaction)
@@ -205,6 +205,11 @@ class Bank:
             raise invalid_params(
                 "invalid transaction: Transaction failed to sanitize accounts offsets correctly"
             ) from None
+        twice = _repeated_budget(transaction, wire)
+        if twice is not None:
+            raise invalid_params(
+                f"invalid transaction: Transaction contains a duplicate instruction ({twice}) that is not allowed"
+            )
         return transaction, wire
 
     def execute(self, raw: bytes, transaction: VersionedTransaction, wire: Wire, *, preflight: bool) -> Entry:
@@ -215,13 +220,12 @@ class Bank:
 
         Raises:
             RefusedError: it did not land.
-            RequestError: its signatures are wrong, and there is a preflight. Without one, this is a RefusedError.
         """
         nonce = None if wire.blockhash in self._hashes else self.nonce_account(transaction, wire)
         valid = nonce is not None or wire.blockhash in self._hashes
         if not valid or self.history.status(wire.signature) is not None:
-            if preflight:
-                self.require_signatures(transaction)
+            if preflight and not _signed(transaction):
+                raise RefusedError(_UNSIGNED)
             raise RefusedError(TransactionFault.named("AlreadyProcessed" if valid else "BlockhashNotFound"))
         self._sync(wire)
         loaded = self.load_lookups(wire)
@@ -233,15 +237,14 @@ class Bank:
         payer_before = self.svm.get_account(payer) if preflight else None
         result = self.svm.send_transaction(transaction)
         if isinstance(result, FailedTransactionMetadata):
-            entry.fault = fault = TransactionFault.of(result.err())
+            entry.fault = fault = self._fault(result, transaction, wire)
             entry.meta = meta = result.meta()
             ran = meta.signature() != _NO_SIGNATURE
             if preflight:
                 if payer_before is not None:
                     self.svm.set_account(payer, payer_before)
-                if fault.json == b'"SignatureFailure"':
-                    raise signature_fault()
-                raise RefusedError(fault, meta if ran else None)
+                known = ran or fault.json == b'"ProgramAccountNotFound"'
+                raise RefusedError(fault, meta if known else None, keys if meta.logs() else [])
             if not ran:
                 raise RefusedError(fault)
             if nonce is not None:
@@ -254,9 +257,9 @@ class Bank:
         return entry
 
     def simulate(self, transaction: VersionedTransaction, wire: Wire, *, verify: bool, check_hash: bool) -> Simulation:
-        """Runs a transaction without effects. Raises RequestError if `verify` is set and its signatures are wrong."""
-        if verify:
-            self.require_signatures(transaction)
+        """Runs a transaction without effects. With `verify`, wrong signatures are its error."""
+        if verify and not _signed(transaction):
+            return Simulation(_UNSIGNED)
         if check_hash and wire.blockhash not in self._hashes and self.nonce_account(transaction, wire) is None:
             return self._not_run(wire, "BlockhashNotFound")
         if check_hash and self.history.status(wire.signature) is not None:
@@ -277,7 +280,7 @@ class Bank:
                 if key in outcome.accounts:
                     outcome.after[place] = outcome.accounts[key].lamports
             return outcome
-        outcome.fault = TransactionFault.of(result.err())
+        outcome.fault = self._fault(result, transaction, wire)
         outcome.after[0] -= min(outcome.after[0], meta.fee())
         return outcome
 
@@ -297,10 +300,16 @@ class Bank:
             tokens_after=held,
         )
 
-    def require_signatures(self, transaction: VersionedTransaction) -> None:
-        """Raises RequestError unless all signatures of the transaction are right."""
-        if not all(transaction.verify_with_results()):
-            raise signature_fault()
+    def _fault(
+        self, result: FailedTransactionMetadata, transaction: VersionedTransaction, wire: Wire
+    ) -> TransactionFault:
+        """A transaction's error. LiteSVM does not tell a missing program from an account that is no program."""
+        fault = TransactionFault.of(result.err())
+        if fault.json == b'"InvalidProgramForExecution"':
+            indexes = [call.program_id_index for call in transaction.message.instructions]
+            if any(self.account(wire.static[index]) is None for index in indexes if index < len(wire.static)):
+                return TransactionFault.named("ProgramAccountNotFound")
+        return fault
 
     # ---- durable nonces
 
@@ -377,6 +386,21 @@ class Simulation(msgspec.Struct):
     tokens_after: tuple[TokenBalance, ...] = ()
 
 
-def signature_fault() -> RequestError:
-    """The error that sendTransaction's preflight has for a wrong signature."""
-    return RequestError(SIGNATURE_FAILURE, "Transaction signature verification failure")
+_UNSIGNED = TransactionFault.named("SignatureFailure")
+
+
+def _signed(transaction: VersionedTransaction) -> bool:
+    """Whether all signatures of a transaction are right."""
+    return all(transaction.verify_with_results())
+
+
+def _repeated_budget(transaction: VersionedTransaction, wire: Wire) -> int | None:
+    """The index of the first compute-budget instruction of a kind that was there before; None without one."""
+    seen: set[bytes] = set()
+    for index, call in enumerate(transaction.message.instructions):
+        if wire.static[call.program_id_index] == _COMPUTE_BUDGET:
+            kind = bytes(call.data[:1])
+            if kind in seen:
+                return index
+            seen.add(kind)
+    return None

@@ -35,14 +35,16 @@ def decode(text: str) -> bytes:
     """The bytes of a base58 text. Check the length of text from outside first: see `encode`.
 
     Raises:
-        ValueError: a character is not in the alphabet.
+        ValueError: a character is not in the alphabet. The text is the one with which Rust's bs58 says so.
     """
     number = 0
     raw = text.encode()
-    for character in raw:
+    for index, character in enumerate(raw):
         digit = _DIGITS.get(character)
         if digit is None:
-            raise ValueError(f"{chr(character)!r} is not a base58 character")
+            if character > 127:
+                raise ValueError(f"NonAsciiCharacter {{ index: {index} }}")
+            raise ValueError(f"InvalidCharacter {{ character: '{chr(character)}', index: {index} }}")
         number = number * 58 + digit
     zeros = len(raw) - len(raw.lstrip(b"1"))
     return b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big")

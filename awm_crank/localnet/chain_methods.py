@@ -8,8 +8,9 @@ from . import base58, ledger
 from .bank import SLOTS_PER_EPOCH
 from .faults import BLOCK_CLEANED_UP, BLOCK_NOT_AVAILABLE, RequestError, invalid_params
 from .method_group import MethodGroup
-from .params import keys, number, parse_key, required, supported_version
-from .views import is_u64
+from .params import keys, parse_hash, refuse_processed, supported_version
+
+_MAX_BLOCKS = 500_000
 
 
 class ChainMethods(MethodGroup):
@@ -50,12 +51,12 @@ class ChainMethods(MethodGroup):
         )
 
     def is_blockhash_valid(self, params: list[Any]) -> bytes:
-        wanted = parse_key(required(params, 0))
+        wanted = parse_hash(params[0])
         self._config(params, 1)
         return self._context(b"true" if self._bank.hash_slot(wanted) is not None else b"false")
 
     def get_recent_prioritization_fees(self, params: list[Any]) -> bytes:
-        keys(params[0] if params else [], 128)
+        keys(params[0] or [], 128)
         slot = self._bank.slot
         return ledger.join(b'{"prioritizationFee":0,"slot":%d}' % past for past in range(max(1, slot - 149), slot + 1))
 
@@ -65,36 +66,37 @@ class ChainMethods(MethodGroup):
     minimum_ledger_slot = get_first_available_block
 
     def get_block_time(self, params: list[Any]) -> bytes:
-        return b"%d" % self._bank.time_of(self._known_slot(number(params, 0)))
+        return b"%d" % self._bank.time_of(self._known_slot(params[0]))
 
     def get_block(self, params: list[Any]) -> bytes:
-        slot = number(params, 0)
-        found = params[1] if len(params) > 1 else None
+        slot, found = params
         settings = {"encoding": found} if isinstance(found, str) else self._config(params, 1)
         details = settings.get("transactionDetails") or "full"
-        if details not in ("full", "accounts", "signatures", "none"):
-            raise invalid_params(f"Invalid params: unknown variant `{details}` of transactionDetails.")
+        refuse_processed(settings)
         rewards = settings.get("rewards") is not False
-        encoding = self._encoding(settings)
+        encoding = settings.get("encoding") or "json"
         return ledger.block_json(
             self._bank, self._known_slot(slot), encoding, details, rewards, supported_version(settings)
         )
 
     def get_blocks(self, params: list[Any]) -> bytes:
-        start = number(params, 0)
-        end = params[1] if len(params) > 1 and not isinstance(params[1], dict) else None
-        if end is not None and not is_u64(end):
-            raise invalid_params("Invalid params: invalid type: expected u64.")
+        start, end, settings = params
+        if isinstance(end, dict):
+            end, settings = None, end
+        refuse_processed(settings or {})
         return self._blocks(start, self._bank.slot if end is None else end)
 
     def get_blocks_with_limit(self, params: list[Any]) -> bytes:
-        start, limit = number(params, 0), number(params, 1)
+        start, limit, settings = params
+        refuse_processed(settings or {})
+        if limit > _MAX_BLOCKS:
+            raise invalid_params(f"Limit too large; max {_MAX_BLOCKS}")
         return self._blocks(start, start + limit - 1)
 
     def _blocks(self, start: int, end: int) -> bytes:
-        if end - start > 500_000:
-            raise invalid_params("Slot range too large; max 500000")
         end = min(end, self._bank.slot)
+        if end - start > _MAX_BLOCKS:
+            raise invalid_params(f"Slot range too large; max {_MAX_BLOCKS}")
         return ledger.join(b"%d" % slot for slot in range(max(start, self._bank.history.first_slot), end + 1))
 
     def _known_slot(self, slot: int) -> int:

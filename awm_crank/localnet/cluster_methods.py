@@ -15,8 +15,7 @@ from . import ledger
 from .bank import MAX_SAMPLES, SAMPLE_MS, SLOTS_PER_EPOCH
 from .faults import BLOCK_NOT_AVAILABLE, RequestError, invalid_params
 from .method_group import CORE_VERSION, MethodGroup
-from .params import number, parse_key, required
-from .views import is_u64
+from .params import parse_key
 
 _LARGEST = 20
 _STAKE_MINIMUM = 1_000_000_000
@@ -59,20 +58,20 @@ class ClusterMethods(MethodGroup):
         return self._identity
 
     def get_slot_leaders(self, params: list[Any]) -> bytes:
-        number(params, 0)
-        limit = number(params, 1)
-        if not 1 <= limit <= _MAX_LEADERS:
+        slot, limit = params
+        if limit > _MAX_LEADERS:
             raise invalid_params(f"Invalid limit; max {_MAX_LEADERS}")
+        epoch = slot // SLOTS_PER_EPOCH
+        if epoch > self._bank.epoch + 1:
+            raise invalid_params(f"Invalid slot range: leader schedule for epoch {epoch} is unavailable")
         return ledger.join([self._identity] * limit)
 
     def get_leader_schedule(self, params: list[Any]) -> bytes:
-        slot = params[0] if params else None
+        slot = params[0]
         if isinstance(slot, dict):
-            settings, slot = self._config(params, 0), None
+            settings, slot = slot, None
         else:
             settings = self._config(params, 1)
-        if slot is not None and not is_u64(slot):
-            raise invalid_params("Invalid params: invalid type: expected u64.")
         if slot is not None and slot // SLOTS_PER_EPOCH > self._bank.epoch + 1:
             return b"null"
         wanted = settings.get("identity")
@@ -84,48 +83,57 @@ class ClusterMethods(MethodGroup):
         settings = self._config(params, 0)
         identity = settings.get("identity")
         mine = identity is None or ledger.key_text(parse_key(identity)) == self._identity
-        first, last = self._bank.epoch * SLOTS_PER_EPOCH, self._bank.slot
+        first, last = self._production_range(settings.get("range"))
         made = last - first + 1
         return self._context(
             b'{"byIdentity":{%b},"range":{"firstSlot":%d,"lastSlot":%d}}'
             % (b"%b:[%d,%d]" % (self._identity, made, made) if mine else b"", first, last)
         )
 
+    def _production_range(self, wanted: dict[str, Any] | None) -> tuple[int, int]:
+        slot = self._bank.slot
+        if wanted is None:
+            return self._bank.epoch * SLOTS_PER_EPOCH, slot
+        first, last = wanted["firstSlot"], wanted["lastSlot"]
+        if last is None:
+            last = slot
+        elif last > slot:
+            raise invalid_params(f"lastSlot, {last}, is too large; max {slot}")
+        if first > last:
+            raise invalid_params(f"lastSlot, {last}, cannot be less than firstSlot, {first}")
+        return first, last
+
     def get_vote_accounts(self, params: list[Any]) -> bytes:
-        self._config(params, 0)
+        wanted = self._config(params, 0).get("votePubkey")
+        if wanted is not None:
+            parse_key(wanted)
         return b'{"current":[],"delinquent":[]}'
 
-    def get_block_commitment(self, params: list[Any]) -> bytes:
-        number(params, 0)
+    def get_block_commitment(self, _params: list[Any]) -> bytes:
         return b'{"commitment":null,"totalStake":0}'
 
     def get_stake_minimum_delegation(self, params: list[Any]) -> bytes:
         self._config(params, 0)
         return self._context(b"%d" % _STAKE_MINIMUM)
 
-    def get_inflation_governor(self, params: list[Any]) -> bytes:
-        self._config(params, 0)
+    def get_inflation_governor(self, _params: list[Any]) -> bytes:
         return b'{"foundation":0.0,"foundationTerm":0.0,"initial":0.0,"taper":1.0,"terminal":0.0}'
 
     def get_inflation_rate(self, _params: list[Any]) -> bytes:
         return b'{"epoch":%d,"foundation":0.0,"total":0.0,"validator":0.0}' % self._bank.epoch
 
     def get_inflation_reward(self, params: list[Any]) -> bytes:
-        wanted = required(params, 0)
-        if not isinstance(wanted, list):
-            raise invalid_params("Invalid params: invalid type: expected a sequence.")
+        wanted = params[0]
         for address in wanted:
             parse_key(address)
         epoch = self._config(params, 1).get("epoch")
         epoch = max(0, self._bank.epoch - 1) if epoch is None else epoch
-        if not is_u64(epoch):
-            raise invalid_params("Invalid params: invalid type: expected u64.")
         if epoch >= self._bank.epoch:
             raise RequestError(BLOCK_NOT_AVAILABLE, f"Block not available for slot {(epoch + 1) * SLOTS_PER_EPOCH}")
         return ledger.join([b"null"] * len(wanted))
 
     def get_recent_performance_samples(self, params: list[Any]) -> bytes:
-        limit = number(params, 0) if params and params[0] is not None else MAX_SAMPLES
+        limit = MAX_SAMPLES if params[0] is None else params[0]
         if limit > MAX_SAMPLES:
             raise invalid_params(f"Invalid limit; max {MAX_SAMPLES}")
         return ledger.join(
@@ -152,8 +160,6 @@ class ClusterMethods(MethodGroup):
 
     def get_largest_accounts(self, params: list[Any]) -> bytes:
         kind = self._config(params, 0).get("filter")
-        if kind not in (None, "circulating", "nonCirculating"):
-            raise invalid_params(f"Invalid params: unknown variant `{kind}` of filter.")
         rows = [] if kind == "nonCirculating" else sorted(self._system_accounts(), key=lambda row: -row[1])[:_LARGEST]
         return self._context(
             ledger.join(b'{"address":"%b","lamports":%d}' % (str(key).encode(), lamports) for key, lamports in rows)

@@ -22,7 +22,6 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 BLOCK_CLEANED_UP = -32001
 PREFLIGHT_FAILURE = -32002
-SIGNATURE_FAILURE = -32003
 BLOCK_NOT_AVAILABLE = -32004
 UNSUPPORTED_VERSION = -32015
 MIN_CONTEXT_SLOT = -32016
@@ -49,6 +48,13 @@ TOO_LARGE = RequestError(INVALID_REQUEST, "The answer is too large: ask for less
 def invalid_params(message: str) -> RequestError:
     """The error for params that are missing or have the wrong type."""
     return RequestError(INVALID_PARAMS, message)
+
+
+def undecodable(kind: str, error: Exception) -> RequestError:
+    """The error for bytes that are no transaction or message, whose type is `kind`."""
+    # solders' decoder words this differently than that of validators
+    text = "io error: failed to fill whole buffer" if str(error).startswith("Attempting to read") else str(error)
+    return invalid_params(f"failed to deserialize {kind}: {text}")
 
 
 class TransactionFault:

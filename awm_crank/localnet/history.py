@@ -218,6 +218,8 @@ class History:
         skipping = before is not None
         for entry in reversed(self._order):
             if skipping:
+                if entry.signature == until:
+                    return
                 skipping = entry.signature != before
                 continue
             if limit <= 0 or entry.signature == until:

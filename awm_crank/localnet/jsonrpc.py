@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -16,22 +16,21 @@ from .faults import (
     PARSE_ERROR,
     TOO_LARGE,
     RequestError,
-    invalid_params,
 )
 
-Handler: TypeAlias = Callable[[list[Any]], bytes]
-"""A method: its positional params in, its result as JSON text out; raises RequestError."""
+Handler: TypeAlias = Callable[[Any], bytes]
+"""A method: its params in (an array, an object or None), its result as JSON text out. Raises RequestError."""
 
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """The rest of a batch whose answers are longer is refused, so that small requests cannot fill the memory."""
 
 
-class _Request(msgspec.Struct):
+class _Request(msgspec.Struct, forbid_unknown_fields=True):
     method: str
-    params: Any = None
+    params: list[Any] | dict[str, Any] | None = None
     id: Any = msgspec.UNSET
-    jsonrpc: Any = None
+    jsonrpc: Literal["2.0"] | None = None
 
 
 _decode_request = msgspec.json.Decoder(_Request).decode
@@ -48,6 +47,8 @@ def respond(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
         request = _decode_request(body)
     except _BROKEN:
         return _respond_other(body, methods)
+    if not _is_id(request.id):
+        return _PARSE_ERROR
     return _answer(request, methods)
 
 
@@ -56,43 +57,45 @@ def _respond_other(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
     try:
         value = _decode_any(body)
     except _BROKEN:
-        return _failure(b"null", RequestError(PARSE_ERROR, "Parse error"))
+        return _PARSE_ERROR
+    items: list[Any] = value if isinstance(value, list) else [value]
+    # one element that is not an object, or has no proper id, spoils a whole batch
+    if not all(isinstance(item, dict) and _is_id(item.get("id")) for item in items):
+        return _PARSE_ERROR
     if not isinstance(value, list):
-        return _failure(_id_of(value), RequestError(INVALID_REQUEST, "Invalid request"))
-    if not value:
-        return _failure(b"null", RequestError(INVALID_REQUEST, "Invalid request"))
+        return _failure(_encode_id(items[0].get("id")), _INVALID)
     answers = []
     room = MAX_ANSWER_BYTES
     for item in value:
         try:
             request = msgspec.convert(item, _Request)
         except (msgspec.ValidationError, RecursionError):
-            answers.append(_failure(_id_of(item), RequestError(INVALID_REQUEST, "Invalid request")))
+            answers.append(_failure(_encode_id(item.get("id")), _INVALID))
             continue
-        answer = _answer(request, methods) if room > 0 else _failure(_id_of(item), TOO_LARGE)
+        answer = _answer(request, methods) if room > 0 else _failure(_encode_id(item.get("id")), TOO_LARGE)
         if answer is not None:
             answers.append(answer)
             room -= len(answer)
     return b"[%b]" % b",".join(answers) if answers else None
 
 
-def _id_of(value: object) -> bytes:
-    found = value.get("id") if isinstance(value, dict) else None
-    return msgspec.json.encode(found) if isinstance(found, str | int) else b"null"
+def _is_id(value: object) -> bool:
+    """Whether a request may have this id: a text, a u64, null or none at all."""
+    return (
+        value is msgspec.UNSET or value is None or isinstance(value, str) or (type(value) is int and 0 <= value < 2**64)
+    )
 
 
 def _answer(request: _Request, methods: Mapping[str, Handler]) -> bytes | None:
     identity = request.id
-    if identity is not msgspec.UNSET and not (identity is None or isinstance(identity, str | int | float)):
-        return _failure(b"null", RequestError(INVALID_REQUEST, "Invalid request"))
+    if request.jsonrpc is None:
+        text = b'{"error":{"code":-32600,"message":"Unsupported JSON-RPC protocol version"},"id":%b}'
+        return None if identity is msgspec.UNSET else text % _encode_id(identity)
     try:
         handler = methods.get(request.method)
         if handler is None:
             raise RequestError(METHOD_NOT_FOUND, "Method not found")
-        params = [] if request.params is None else request.params
-        if not isinstance(params, list):
-            raise invalid_params("Invalid params: invalid type: map, expected a sequence.")
-        result = handler(params)
+        result = handler(request.params)
     except RequestError as fault:
         return None if identity is msgspec.UNSET else _failure(_encode_id(identity), fault)
     except (KeyboardInterrupt, SystemExit):
@@ -112,3 +115,7 @@ def _encode_id(identity: object) -> bytes:
 
 def _failure(identity: bytes, fault: RequestError) -> bytes:
     return b'{"jsonrpc":"2.0","error":%b,"id":%b}' % (fault.render(), identity)
+
+
+_INVALID = RequestError(INVALID_REQUEST, "Invalid request")
+_PARSE_ERROR = _failure(b"null", RequestError(PARSE_ERROR, "Parse error"))

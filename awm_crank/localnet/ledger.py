@@ -19,8 +19,6 @@ from .history import Entry
 from .instructions import Call
 from .tokens import Amount, TokenBalance
 
-ENCODINGS = ("json", "jsonParsed", "base58", "base64", "binary")
-
 
 def join(parts: Iterable[bytes]) -> bytes:
     """A JSON array of JSON texts."""
@@ -56,18 +54,27 @@ def return_data(meta: TransactionMetadata | None) -> bytes:
     )
 
 
+_AFTER_THE_FEE = (b'"ProgramAccountNotFound"', b'"InvalidProgramForExecution"', b'"MaxLoadedAccountsDataSizeExceeded"')
+
+
 def simulation_json(
     outcome: Simulation,
     loaded_bytes: int = 0,
     accounts: bytes = b"null",
     inner: bytes = b"null",
     replaced: bytes = b"null",
+    *,
+    whole: bool = False,
 ) -> bytes:
-    """A simulation's result: simulateTransaction's value, and the data of a preflight failure."""
+    """A simulation's result: simulateTransaction's value with `whole`, without it the data of a preflight failure."""
     meta = outcome.meta
+    # an error that came before the fee was known
+    no_fee = meta is None or (
+        outcome.fault is not None and not meta.logs() and outcome.fault.json not in _AFTER_THE_FEE
+    )
     logs = msgspec.json.encode(meta.logs()) if meta is not None else b"[]"
     units = meta.compute_units_consumed() if meta is not None else 0
-    whole = bool(outcome.keys)
+    known = bool(outcome.keys)
     return (
         b'{"accounts":%b,"err":%b,"fee":%b,"innerInstructions":%b,"loadedAccountsDataSize":%d,"loadedAddresses":%b,'
         b'"logs":%b,"postBalances":%b,"postTokenBalances":%b,"preBalances":%b,"preTokenBalances":%b,'
@@ -75,15 +82,15 @@ def simulation_json(
     ) % (
         accounts,
         fault_json(outcome.fault),
-        b"null" if meta is None else b"%d" % meta.fee(),
+        b"null" if meta is None or no_fee else b"%d" % meta.fee(),
         inner,
         loaded_bytes,
         loaded_addresses(outcome.loaded) if whole else b"null",
         logs,
-        _numbers(outcome.after) if whole else b"null",
-        _token_balances(outcome.tokens_after, 0.0) if whole else b"null",
-        _numbers(outcome.before) if whole else b"null",
-        _token_balances(outcome.tokens_before, 0.0) if whole else b"null",
+        _numbers(outcome.after) if known else b"null",
+        _token_balances(outcome.tokens_after, 0.0) if known else b"null",
+        _numbers(outcome.before) if known else b"null",
+        _token_balances(outcome.tokens_before, 0.0) if known else b"null",
         replaced,
         return_data(meta),
         units,
@@ -160,23 +167,24 @@ def _balances(entry: Entry) -> bytes:
     )
 
 
-def short_meta_json(entry: Entry) -> bytes:
+def short_meta_json(entry: Entry, rewards: bytes) -> bytes:
     """A transaction's `meta` in a block whose transactions are asked for as accounts."""
-    return b'{"err":%b,"fee":%d,%b,"rewards":[],"status":%b}' % (
+    return b'{"err":%b,"fee":%d,%b,%b"status":%b}' % (
         fault_json(entry.fault),
         entry.meta.fee(),
         _balances(entry),
+        rewards,
         status_json(entry.fault),
     )
 
 
-def meta_json(bank: Bank, entry: Entry, encoding: str) -> bytes:
+def meta_json(bank: Bank, entry: Entry, encoding: str, rewards: bytes = b"[]") -> bytes:
     """A transaction's `meta`."""
     meta, parsed = entry.meta, encoding == "jsonParsed"
     returned = return_data(meta)
     return (
         b'{"computeUnitsConsumed":%d,"costUnits":%d,"err":%b,"fee":%d,"innerInstructions":%b,%b"logMessages":%b,%b,'
-        b'%b"rewards":[],"status":%b}'
+        b'%b"rewards":%b,"status":%b}'
     ) % (
         meta.compute_units_consumed(),
         _cost(bank, entry),
@@ -187,6 +195,7 @@ def meta_json(bank: Bank, entry: Entry, encoding: str) -> bytes:
         msgspec.json.encode(meta.logs()),
         _balances(entry),
         b"" if returned == b"null" else b'"returnData":%b,' % returned,
+        rewards,
         status_json(entry.fault),
     )
 
@@ -204,7 +213,7 @@ def _cost(bank: Bank, entry: Entry) -> int:
 
 
 def transaction_json(entry: Entry, encoding: str) -> bytes:
-    """A `transaction` value in an encoding of ENCODINGS."""
+    """A `transaction` value: json, jsonParsed, base58, base64 or binary."""
     match encoding:
         case "base64":
             return b'["%b","base64"]' % binascii.b2a_base64(entry.raw, newline=False)
@@ -301,18 +310,27 @@ def block_json(bank: Bank, slot: int, encoding: str, details: str, rewards: bool
     """getBlock's result. `details` is full, accounts, signatures or none."""
     entries = bank.history.block(slot)
     body = b""
+
+    def shown(entry: Entry) -> bytes:
+        return meta_json(bank, entry, encoding, b"[]" if rewards else b"null")
+
     if details == "signatures":
         body = b',"signatures":' + join(b'"%b"' % entry.signature_text for entry in entries)
     elif details == "full":
         body = b',"transactions":' + join(
             b'{"meta":%b,"transaction":%b%b}'
-            % (meta_json(bank, entry, encoding), transaction_json(entry, encoding), version_json(entry, supported))
+            % (shown(entry), transaction_json(entry, encoding), version_json(entry, supported))
             for entry in entries
         )
     elif details == "accounts":
         body = b',"transactions":' + join(
             b'{"meta":%b,"transaction":{"accountKeys":%b,"signatures":%b}%b}'
-            % (short_meta_json(entry), account_list(entry), _signatures(entry), version_json(entry, supported))
+            % (
+                short_meta_json(entry, b'"rewards":[],' if rewards else b""),
+                account_list(entry),
+                _signatures(entry),
+                version_json(entry, supported),
+            )
             for entry in entries
         )
     return b'{"blockHeight":%d,"blockTime":%d,"blockhash":"%b","parentSlot":%d,"previousBlockhash":"%b"%b%b}' % (

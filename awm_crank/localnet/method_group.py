@@ -8,9 +8,9 @@ from solders.keypair import Keypair
 
 from . import base58
 from .bank import Bank
-from .faults import TOO_LARGE, invalid_params
+from .faults import TOO_LARGE
 from .jsonrpc import MAX_ANSWER_BYTES
-from .ledger import ENCODINGS, join
+from .ledger import join
 from .params import config
 
 CORE_VERSION = "3.1.12"
@@ -59,9 +59,3 @@ class MethodGroup:
 
     def _hash_text(self, slot: int) -> bytes:
         return base58.encode(self._bank.blockhash(slot))
-
-    def _encoding(self, settings: dict[str, Any]) -> str:
-        encoding = settings.get("encoding") or "json"
-        if encoding not in ENCODINGS:
-            raise invalid_params(f"Invalid params: unknown variant `{encoding}` of encoding.")
-        return str(encoding)

@@ -13,6 +13,7 @@ from .cluster_methods import ClusterMethods
 from .jsonrpc import Handler
 from .method_group import MethodGroup
 from .pubsub import Topics
+from .schema import checked
 from .token_methods import TokenMethods
 from .transaction_methods import FAUCET_LAMPORTS, TransactionMethods
 
@@ -36,7 +37,9 @@ class Methods:
             ClusterMethods(bank, identity),
             self.transactions,
         )
-        self.table: dict[str, Handler] = {name: handler for group in groups for name, handler in _handlers(group)}
+        self.table: dict[str, Handler] = {
+            name: checked(name, handler) for group in groups for name, handler in _handlers(group)
+        }
 
 
 def _handlers(group: MethodGroup) -> list[tuple[str, Handler]]:

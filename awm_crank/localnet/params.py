@@ -1,75 +1,35 @@
-"""Reads the params of requests. Every function returns a checked value or raises RequestError (-32602, -32016)."""
+"""Reads the params of requests, whose form `schema` has checked. Each function raises RequestError for what the form
+cannot say: a key of the wrong size, a slot that is not reached (-32602, -32016).
+"""
 
 from __future__ import annotations
 
-import binascii
 from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from . import base58
+from . import base58, base64
 from .faults import MIN_CONTEXT_SLOT, RequestError, invalid_params
-from .views import is_u64
-
-COMMITMENTS = ("processed", "confirmed", "finalized", "recent", "single", "singleGossip", "root", "max")
-"""The present three, and old names that validators still accept."""
-
-
-def required(params: list[Any], index: int) -> Any:
-    """The param at an index."""
-    if len(params) <= index:
-        raise invalid_params(f"`params` should have at least {index + 1} argument(s)")
-    return params[index]
 
 
 def config(params: list[Any], index: int, slot: int) -> dict[str, Any]:
-    """The configuration object at an index, with commitment and minContextSlot checked; {} if there is none.
+    """The configuration object at an index; {} if there is none.
 
     Args:
         slot: the present slot. A larger minContextSlot is refused.
     """
-    found = params[index] if len(params) > index else None
-    if found is None:
-        return {}
+    found = params[index]
     if not isinstance(found, dict):
-        raise invalid_params(f"Invalid params: invalid type: expected a configuration object at {index}.")
-    commitment = found.get("commitment")
-    if commitment is not None and commitment not in COMMITMENTS:
-        raise invalid_params(
-            f"Invalid params: unknown variant `{commitment}`, expected one of `processed`, `confirmed`, `finalized`."
-        )
+        return {}
     wanted = found.get("minContextSlot")
-    if wanted is not None:
-        if not is_u64(wanted):
-            raise invalid_params("Invalid params: minContextSlot wants a u64.")
-        if wanted > slot:
-            raise RequestError(
-                MIN_CONTEXT_SLOT, "Minimum context slot has not been reached", b'{"contextSlot":%d}' % slot
-            )
+    if wanted is not None and wanted > slot:
+        raise RequestError(MIN_CONTEXT_SLOT, "Minimum context slot has not been reached", b'{"contextSlot":%d}' % slot)
     return found
 
 
-def text(params: list[Any], index: int) -> str:
-    """A required string."""
-    found = required(params, index)
-    if not isinstance(found, str):
-        raise invalid_params("Invalid params: invalid type: expected a string.")
-    return found
-
-
-def number(params: list[Any], index: int) -> int:
-    """A required u64."""
-    found = required(params, index)
-    if not is_u64(found):
-        raise invalid_params("Invalid params: invalid type: expected u64.")
-    return int(found)
-
-
-def parse_key(value: object) -> bytes:
+def parse_key(value: str) -> bytes:
     """A base58 public key as its 32 bytes."""
-    if not isinstance(value, str):
-        raise invalid_params("Invalid params: invalid type: expected a string.")
     try:
         return bytes(Pubkey.from_string(value))
     except ValueError:
@@ -77,14 +37,20 @@ def parse_key(value: object) -> bytes:
         raise invalid_params(f"Invalid param: {_why_not(value, 32)}") from None
 
 
-def parse_signature(value: object) -> bytes:
+def parse_signature(value: str) -> bytes:
     """A base58 signature as its 64 bytes."""
-    if not isinstance(value, str):
-        raise invalid_params("Invalid params: invalid type: expected a string.")
     try:
         return bytes(Signature.from_string(value))
     except ValueError:
         raise invalid_params(f"Invalid param: {_why_not(value, 64)}") from None
+
+
+def parse_hash(value: str) -> bytes:
+    """A base58 blockhash as its 32 bytes."""
+    try:
+        return bytes(Pubkey.from_string(value))
+    except ValueError:
+        raise invalid_params(_why_not(value, 32)) from None
 
 
 def _why_not(value: str, size: int) -> str:
@@ -97,29 +63,33 @@ def _why_not(value: str, size: int) -> str:
     return "WrongSize"
 
 
+def refuse_processed(settings: dict[str, Any]) -> None:
+    """Raises RequestError for a commitment of `processed`, at which validators answer nothing about the history."""
+    if settings.get("commitment") == "processed":
+        raise invalid_params("Method does not support commitment below `confirmed`")
+
+
 def key(params: list[Any], index: int) -> bytes:
-    """A required public key."""
-    return parse_key(required(params, index))
+    """The public key at an index."""
+    return parse_key(params[index])
 
 
-def keys(value: object, most: int) -> list[bytes]:
-    """An array of at most `most` public keys."""
-    if not isinstance(value, list):
-        raise invalid_params("Invalid params: invalid type: expected a sequence.")
-    if len(value) > most:
+def keys(values: list[str], most: int) -> list[bytes]:
+    """At most `most` public keys."""
+    if len(values) > most:
         raise invalid_params(f"Too many inputs provided; max {most}")
-    return [parse_key(item) for item in value]
+    return [parse_key(item) for item in values]
 
 
-def blob(encoded: str, encoding: object, kind: str, most: int) -> bytes:
+def blob(encoded: str, encoding: str | None, kind: str, most: int) -> bytes:
     """Decodes a transaction or message.
 
     Args:
-        encoding: base58 (the default, None) or base64.
+        encoding: base58 (the default, None; also called binary) or base64.
         kind: the type's name, for the error.
         most: the most bytes that it may have.
     """
-    if encoding is None:
+    if encoding is None or encoding == "binary":
         encoding = "base58"
     if encoding not in ("base58", "base64"):
         raise invalid_params(f"unsupported encoding: {encoding}. Supported encodings: base58, base64")
@@ -129,16 +99,12 @@ def blob(encoded: str, encoding: object, kind: str, most: int) -> bytes:
             f"{encoding} encoded {kind} too large: {len(encoded)} bytes (max: encoded/raw {limit}/{most})"
         )
     try:
-        if encoding == "base64":
-            return binascii.a2b_base64(encoded, strict_mode=True)
-        return base58.decode(encoded)
+        return base64.decode(encoded) if encoding == "base64" else base58.decode(encoded)
     except ValueError as error:
         raise invalid_params(f"invalid {encoding} encoding: {error}") from None
 
 
 def supported_version(settings: dict[str, Any]) -> int | None:
     """`maxSupportedTransactionVersion`."""
-    found = settings.get("maxSupportedTransactionVersion")
-    if found is not None and not is_u64(found):
-        raise invalid_params("Invalid params: maxSupportedTransactionVersion wants a u8.")
+    found: int | None = settings.get("maxSupportedTransactionVersion")
     return found

@@ -18,6 +18,7 @@ _LOOKUP = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 _SYSVAR = Pubkey.from_string("Sysvar1111111111111111111111111111111111111")
 NONCE_BYTES = 80
 _SLOT_HASHES_BYTES = 8 + 512 * 40
+STAKE_HISTORY_BYTES = 8 + 512 * 32
 _NONCE_STATES = ("uninitialized", "initialized")
 _LOOKUP_HEADER = 56
 
@@ -128,6 +129,24 @@ def _sysvar(data: bytes) -> dict[str, object] | None:
             {"slot": slot, "hash": str(Hash(digest))} for slot, digest in struct.iter_unpack("<Q32s", _counted(data))
         ]
         return {"type": "slotHashes", "info": rows}
+    if len(data) == 8:
+        return {"type": "lastRestartSlot", "info": {"lastRestartSlot": struct.unpack("<Q", data)[0]}}
+    if len(data) == STAKE_HISTORY_BYTES:
+        names = ("activating", "deactivating", "effective")
+        found = []
+        for at in range(8, 8 + 32 * struct.unpack_from("<Q", data)[0], 32):
+            epoch, effective, activating, deactivating = struct.unpack_from("<QQQQ", data, at)
+            stakes = dict(zip(names, (activating, deactivating, effective), strict=True))
+            found.append({"epoch": epoch, "stakeHistory": stakes})
+        return {"type": "stakeHistory", "info": found}
+    if len(data) == 81:
+        height, partitions, parent, low, high, total, paid, active = struct.unpack("<QQ32sQQQQ?", data)
+        info = {
+            "active": active, "distributedRewards": str(paid), "distributionStartingBlockHeight": height,
+            "numPartitions": partitions, "parentBlockhash": str(Hash(parent)), "totalPoints": str(low | high << 64),
+            "totalRewards": str(total),
+        }  # fmt: skip
+        return {"type": "epochRewards", "info": info}
     if len(data) % 40 == 8:
         hashes = struct.iter_unpack("<32sQ", _counted(data))
         found = [

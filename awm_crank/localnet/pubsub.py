@@ -15,12 +15,13 @@ import msgspec
 from solders.account import Account
 
 from .bank import CLOCK, Bank
-from .faults import invalid_params
+from .faults import METHOD_NOT_FOUND, RequestError, invalid_params
 from .history import Entry, LandedStatus
 from .jsonrpc import Handler
 from .ledger import fault_json, key_text
-from .params import config, key, parse_key, parse_signature, required
-from .views import AccountView, Filters, is_u64
+from .params import config, parse_key, parse_signature
+from .schema import checked
+from .views import AccountView, Filters
 
 _CLOCK = bytes(CLOCK)
 _UNKNOWN = object()
@@ -85,8 +86,8 @@ class Topics:
         """The JSON-RPC methods of one connection."""
         table: dict[str, Handler] = {}
         for kind, make in _KINDS.items():
-            table[f"{kind}Subscribe"] = partial(make, self, client, kind)
-            table[f"{kind}Unsubscribe"] = partial(self._unsubscribe, client)
+            table[f"{kind}Subscribe"] = checked(f"{kind}Subscribe", partial(make, self, client, kind))
+            table[f"{kind}Unsubscribe"] = checked(f"{kind}Unsubscribe", partial(self._unsubscribe, client))
         return table
 
     def _add(
@@ -132,8 +133,7 @@ class Topics:
             self._last = {seen: account for seen, account in self._last.items() if seen in self._accounts}
 
     def _unsubscribe(self, client: Client, params: list[Any]) -> bytes:
-        number = required(params, 0)
-        topic = self._all.get(client, {}).get(number) if is_u64(number) else None
+        topic = self._all.get(client, {}).get(params[0])
         if topic is None:
             raise invalid_params("Invalid subscription id.")
         self._drop(topic, client)
@@ -146,7 +146,7 @@ class Topics:
         self._dirty.discard(client)
 
     def _subscribe_account(self, client: Client, kind: str, params: list[Any]) -> bytes:
-        address = key(params, 0)
+        address = _subscribed_key(params[0], "pubkey")
         settings = config(params, 1, self._bank.slot)
         view = AccountView.parse(settings)
         if address not in self._accounts:
@@ -154,13 +154,20 @@ class Topics:
         return b"%d" % self._add(kind, client, address, settings, view=view).number
 
     def _subscribe_program(self, client: Client, kind: str, params: list[Any]) -> bytes:
-        address = key(params, 0)
+        address = _subscribed_key(params[0], "pubkey")
         settings = config(params, 1, self._bank.slot)
-        view, filters = AccountView.parse(settings), Filters.parse(settings.get("filters"))
+        try:
+            filters = Filters.parse(settings.get("filters"))
+        except RequestError as error:
+            raise invalid_params(f"Invalid params: {error.message}") from None
+        view = AccountView.parse(settings)
         return b"%d" % self._add(kind, client, address, settings, view=view, filters=filters).number
 
     def _subscribe_signature(self, client: Client, kind: str, params: list[Any]) -> bytes:
-        signature = parse_signature(required(params, 0))
+        try:
+            signature = parse_signature(params[0])
+        except RequestError:
+            raise invalid_params("Invalid Request: Invalid signature provided") from None
         settings = config(params, 1, self._bank.slot)
         received = settings.get("enableReceivedNotification") is True
         topic = self._add(kind, client, signature, settings, received=received)
@@ -170,21 +177,20 @@ class Topics:
         return b"%d" % topic.number
 
     def _subscribe_logs(self, client: Client, kind: str, params: list[Any]) -> bytes:
-        wanted = required(params, 0)
         settings = config(params, 1, self._bank.slot)
-        match wanted:
-            case "all" | "allWithVotes":
-                place = None
+        place: bytes | None = None
+        match params[0]:
             case {"mentions": [address]}:
-                place = parse_key(address)
+                place = _subscribed_key(address, "mentions")
             case {"mentions": _}:
                 raise invalid_params("Invalid Request: Only 1 address supported")
-            case _:
-                raise invalid_params("Invalid params: unknown variant, expected `all`, `allWithVotes` or `mentions`.")
         return b"%d" % self._add(kind, client, place, settings).number
 
     def _subscribe_plain(self, client: Client, kind: str, _params: list[Any]) -> bytes:
         return b"%d" % self._add(kind, client).number
+
+    def _absent(self, _client: Client, _kind: str, _params: list[Any]) -> bytes:
+        raise RequestError(METHOD_NOT_FOUND, "Method not found")
 
     # ---- events
 
@@ -317,4 +323,14 @@ _KINDS: dict[str, Callable[[Topics, Client, str, list[Any]], bytes]] = {
     "slot": Topics._subscribe_plain,
     "root": Topics._subscribe_plain,
     "slotsUpdates": Topics._subscribe_plain,
+    # other validators have these two only with a flag
+    "block": Topics._absent,
+    "vote": Topics._absent,
 }
+
+
+def _subscribed_key(text: str, name: str) -> bytes:
+    try:
+        return parse_key(text)
+    except RequestError:
+        raise invalid_params(f"Invalid Request: Invalid {name} provided") from None

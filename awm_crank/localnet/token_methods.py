@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from . import tokens
 from .faults import invalid_params
 from .method_group import MethodGroup, Rows
-from .params import key, parse_key, required
+from .params import key, parse_key
 from .tokens import Mint, TokenAccount
 from .views import AccountView
 
@@ -23,7 +23,6 @@ class TokenMethods(MethodGroup):
 
     def get_token_account_balance(self, params: list[Any]) -> bytes:
         account = self._found(key(params, 0))
-        self._config(params, 1)
         held = tokens.token_account_of(account)
         if held is None:
             raise invalid_params("Invalid param: not a Token account")
@@ -34,7 +33,6 @@ class TokenMethods(MethodGroup):
 
     def get_token_supply(self, params: list[Any]) -> bytes:
         account = self._found(key(params, 0))
-        self._config(params, 1)
         if account.owner not in tokens.PROGRAMS:
             raise invalid_params("Invalid param: not a Token mint")
         mint = tokens.mint_of(account)
@@ -44,7 +42,6 @@ class TokenMethods(MethodGroup):
 
     def get_token_largest_accounts(self, params: list[Any]) -> bytes:
         address = key(params, 0)
-        self._config(params, 1)
         program, mint = self._mint(address)
         wanted = Pubkey.from_bytes(address)
         rows = [row for row in self._holders(program) if row[2].mint == wanted]
@@ -64,20 +61,18 @@ class TokenMethods(MethodGroup):
         return self._accounts(params, lambda held: held.delegate == wanted)
 
     def _accounts(self, params: list[Any], matches: Any) -> bytes:
-        chosen = required(params, 1)
+        chosen = params[1]
         view = AccountView.parse(self._config(params, 2))
         mint: Pubkey | None = None
         match chosen:
-            case {"mint": text} if len(chosen) == 1:
+            case {"mint": text}:
                 address = parse_key(text)
                 program, _ = self._mint(address)
                 mint = Pubkey.from_bytes(address)
-            case {"programId": text} if len(chosen) == 1:
-                program = Pubkey.from_bytes(parse_key(text))
+            case _:
+                program = Pubkey.from_bytes(parse_key(chosen["programId"]))
                 if program not in tokens.PROGRAMS:
                     raise invalid_params("Invalid param: unrecognized Token program id")
-            case _:
-                raise invalid_params("Invalid params: invalid value: map, expected map with a single key.")
         rows = Rows()
         for address_, account, held in self._holders(program):
             if matches(held) and mint in (None, held.mint):

@@ -123,6 +123,16 @@ def token_account_of(account: Account | None) -> TokenAccount | None:
         return None
 
 
+_STATE_AT = 108
+
+
+def is_token_account(data: bytes) -> bool:
+    """Whether data is that of a token account, as the filter tokenAccountState wants."""
+    if len(data) == ACCOUNT_BYTES:
+        return data[_STATE_AT] != 0
+    return len(data) > ACCOUNT_BYTES and len(data) != MULTISIG_BYTES and data[ACCOUNT_BYTES] == _KIND_ACCOUNT
+
+
 def decimals_of(held: TokenAccount, find: Find) -> int | None:
     """The decimals of a token account's mint; None if there is no such mint."""
     if held.native is not None:

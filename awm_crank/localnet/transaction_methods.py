@@ -16,16 +16,16 @@ from solders.transaction import VersionedTransaction
 
 from . import costs, ledger
 from .bank import MAX_TRANSACTION_BYTES, Bank, RefusedError, Simulation
-from .faults import INVALID_REQUEST, PREFLIGHT_FAILURE, RequestError, invalid_params
+from .faults import INVALID_REQUEST, PREFLIGHT_FAILURE, RequestError, invalid_params, undecodable
 from .history import Entry
 from .method_group import MethodGroup
-from .params import blob, key, keys, number, parse_signature, required, supported_version, text
+from .params import blob, key, parse_key, parse_signature, refuse_processed, supported_version
 from .pubsub import Topics
-from .views import AccountView, is_u64
+from .views import AccountView
 
 FAUCET_LAMPORTS = 2**62
 _TRANSACTION = "solana_transaction::versioned::VersionedTransaction"
-_MESSAGE = "solana_message::versions::VersionedMessage"
+_MESSAGE = "solana_message::non_bpf_modules::versions::VersionedMessage"
 
 
 class TransactionMethods(MethodGroup):
@@ -43,7 +43,7 @@ class TransactionMethods(MethodGroup):
         self._airdrops = count()
 
     def get_fee_for_message(self, params: list[Any]) -> bytes:
-        raw = blob(text(params, 0), "base64", _MESSAGE, MAX_TRANSACTION_BYTES)
+        raw = blob(params[0], "base64", _MESSAGE, MAX_TRANSACTION_BYTES)
         self._config(params, 1)
         try:
             message = from_bytes_versioned(raw)
@@ -51,7 +51,7 @@ class TransactionMethods(MethodGroup):
                 message, [Signature.default()] * message.header.num_required_signatures
             )
         except Exception as error:
-            raise invalid_params(f"failed to deserialize {_MESSAGE}: {error}") from None
+            raise undecodable(_MESSAGE, error) from None
         transaction, wire = self._bank.parse(bytes(unsigned))
         if self._bank.hash_slot(wire.blockhash) is None and self._bank.nonce_account(transaction, wire) is None:
             return self._context(b"null")
@@ -60,19 +60,18 @@ class TransactionMethods(MethodGroup):
         return self._context(b"null" if outcome.meta is None else b"%d" % outcome.meta.fee())
 
     def get_transaction(self, params: list[Any]) -> bytes:
-        signature = parse_signature(required(params, 0))
-        found = params[1] if len(params) > 1 else None
+        signature = parse_signature(params[0])
+        found = params[1]
         settings = {"encoding": found} if isinstance(found, str) else self._config(params, 1)
-        encoding = self._encoding(settings)
+        refuse_processed(settings)
+        encoding = settings.get("encoding") or "json"
         entry = self._bank.history.entry(signature)
         if entry is None:
             return b"null"
         return ledger.entry_json(self._bank, entry, encoding, supported_version(settings))
 
     def get_signature_statuses(self, params: list[Any]) -> bytes:
-        wanted = required(params, 0)
-        if not isinstance(wanted, list):
-            raise invalid_params("Invalid params: invalid type: expected a sequence.")
+        wanted = params[0]
         if len(wanted) > 256:
             raise invalid_params("Too many inputs provided; max 256")
         rows = []
@@ -89,9 +88,10 @@ class TransactionMethods(MethodGroup):
     def get_signatures_for_address(self, params: list[Any]) -> bytes:
         address = key(params, 0)
         settings = self._config(params, 1)
+        refuse_processed(settings)
         limit = settings.get("limit")
         limit = 1000 if limit is None else limit
-        if not is_u64(limit) or not 1 <= limit <= 1000:
+        if not 1 <= limit <= 1000:
             raise invalid_params("Invalid limit; max 1000")
         before = settings.get("before")
         before = None if before is None else parse_signature(before)
@@ -110,7 +110,7 @@ class TransactionMethods(MethodGroup):
         )
 
     def send_transaction(self, params: list[Any]) -> bytes:
-        encoded = text(params, 0)
+        encoded = params[0]
         settings = self._config(params, 1)
         raw = blob(encoded, settings.get("encoding"), _TRANSACTION, MAX_TRANSACTION_BYTES)
         transaction, wire = self._bank.parse(raw)
@@ -119,10 +119,11 @@ class TransactionMethods(MethodGroup):
             self._land(self._bank.execute(raw, transaction, wire, preflight=preflight))
         except RefusedError as refusal:
             if preflight:
+                loaded = costs.loaded_bytes(self._bank, refusal.keys, len(wire.lookups)) if refusal.keys else 0
                 raise RequestError(
                     PREFLIGHT_FAILURE,
                     f"Transaction simulation failed: {refusal.fault.text}",
-                    ledger.simulation_json(Simulation(refusal.fault, refusal.meta)),
+                    ledger.simulation_json(Simulation(refusal.fault, refusal.meta), loaded),
                 ) from None
             # without preflight, a validator answers before it drops the transaction
         return b'"%b"' % str(Signature.from_bytes(wire.signature)).encode()
@@ -133,7 +134,7 @@ class TransactionMethods(MethodGroup):
         entry.compact()
 
     def simulate_transaction(self, params: list[Any]) -> bytes:
-        encoded = text(params, 0)
+        encoded = params[0]
         settings = self._config(params, 1)
         raw = blob(encoded, settings.get("encoding"), _TRANSACTION, MAX_TRANSACTION_BYTES)
         verify = settings.get("sigVerify") is True
@@ -142,6 +143,8 @@ class TransactionMethods(MethodGroup):
             raise invalid_params("sigVerify may not be used with replaceRecentBlockhash")
         wanted = settings.get("accounts")
         transaction, wire = self._bank.parse(raw)
+        if wanted is not None and len(wanted["addresses"]) > len(wire.static):
+            raise invalid_params(f"Too many accounts provided; max {len(wire.static)}")
         outcome = self._bank.simulate(transaction, wire, verify=verify, check_hash=not replace)
         accounts = b"null"
         if wanted is not None:
@@ -149,7 +152,8 @@ class TransactionMethods(MethodGroup):
         inner = b"null"
         if settings.get("innerInstructions") is True and outcome.meta is not None:
             inner = ledger.inner_instructions(outcome.meta, outcome.keys)
-        loaded = costs.loaded_bytes(self._bank, outcome.keys, outcome.tables) if outcome.meta is not None else 0
+        ran = outcome.meta is not None and (outcome.fault is None or bool(outcome.meta.logs()))
+        loaded = costs.loaded_bytes(self._bank, outcome.keys, outcome.tables) if ran else 0
         replaced = b"null"
         if replace:
             slot = self._bank.slot
@@ -157,23 +161,23 @@ class TransactionMethods(MethodGroup):
                 self._hash_text(slot),
                 slot + self._bank.hash_slots,
             )
-        return self._context(ledger.simulation_json(outcome, loaded, accounts, inner, replaced))
+        return self._context(ledger.simulation_json(outcome, loaded, accounts, inner, replaced, whole=True))
 
-    def _simulated_accounts(self, wanted: object, outcome: Simulation) -> bytes:
-        if not isinstance(wanted, dict):
-            raise invalid_params("Invalid params: invalid type: accounts must be an object.")
+    def _simulated_accounts(self, wanted: dict[str, Any], outcome: Simulation) -> bytes:
         view = AccountView.parse(wanted, "base64")
         if view.encoding in ("binary", "base58"):
             raise invalid_params("base58 encoding not supported")
-        addresses = keys(wanted.get("addresses"), 64)
+        addresses = [parse_key(address) for address in wanted["addresses"]]
         if outcome.fault is not None:
             return ledger.join([b"null"] * len(addresses))
         found = [outcome.accounts.get(address) or self._bank.account(address) for address in addresses]
         return ledger.join(b"null" if account is None else view.render(account, self._bank.find) for account in found)
 
     def request_airdrop(self, params: list[Any]) -> bytes:
-        address, lamports = Pubkey.from_bytes(key(params, 0)), number(params, 1)
-        self._config(params, 2)
+        address, lamports = Pubkey.from_bytes(key(params, 0)), params[1]
+        named = self._config(params, 2).get("recentBlockhash")
+        if named is not None:
+            parse_key(named)
         if lamports > FAUCET_LAMPORTS:
             raise RequestError(INVALID_REQUEST, "airdrop request failed. The faucet has fewer lamports than that.")
         faucet = self._faucet.pubkey()
@@ -181,7 +185,7 @@ class TransactionMethods(MethodGroup):
         limit = set_compute_unit_limit(1000 + next(self._airdrops) % 1_000_000)
         pay = transfer(TransferParams(from_pubkey=faucet, to_pubkey=address, lamports=lamports))
         blockhash = Hash(self._bank.blockhash(self._bank.slot))
-        message = Message.new_with_blockhash([limit, pay], faucet, blockhash)
+        message = Message.new_with_blockhash([pay, limit], faucet, blockhash)
         raw = bytes(VersionedTransaction(message, [self._faucet]))
         transaction, wire = self._bank.parse(raw)
         try:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import binascii
-from typing import TypeGuard
+from typing import Any
 
 import msgspec
 import zstandard
 from solders.account import Account
 from solders.pubkey import Pubkey
 
-from . import base58, parsed, tokens
+from . import base58, base64, parsed, tokens
 from .faults import INVALID_REQUEST, RequestError, invalid_params
 
-ENCODINGS = ("binary", "base58", "base64", "base64+zstd", "jsonParsed")
 MAX_BASE58_BYTES = 128
 MAX_FILTERS = 4
 _ZSTD = zstandard.ZstdCompressor(level=1)
+MAX_BASE58_CHARACTERS = 175
+MAX_BASE64_CHARACTERS = 172
 _U64_MAX = 2**64 - 1
 _BUILT_IN = {
     Pubkey.from_string("Sysvar1111111111111111111111111111111111111"),
@@ -32,7 +33,8 @@ class AccountView(msgspec.Struct, frozen=True):
     """How a client wants an account shown. Equal views of an account have equal text, which is made once.
 
     Args:
-        encoding: one of ENCODINGS. jsonParsed shows base64 for programs that `parsed` does not know.
+        encoding: binary, base58, base64, base64+zstd or jsonParsed, which shows base64 for programs that `parsed` does
+            not know.
         offset, length: the wanted slice of the data. Without an offset, all of it.
     """
 
@@ -41,23 +43,11 @@ class AccountView(msgspec.Struct, frozen=True):
     length: int = 0
 
     @classmethod
-    def parse(cls, config: dict[str, object], default: str = "binary") -> AccountView:
-        """From a request's configuration object. Raises RequestError."""
-        encoding = config.get("encoding")
-        if encoding is None:
-            encoding = default
-        if encoding not in ENCODINGS:
-            known = ", ".join(f"`{name}`" for name in ENCODINGS)
-            raise invalid_params(f"Invalid params: unknown variant `{encoding}`, expected one of {known}.")
+    def parse(cls, config: dict[str, Any], default: str = "binary") -> AccountView:
+        """From a request's configuration object, which `schema` has checked."""
+        encoding = config.get("encoding") or default
         piece = config.get("dataSlice")
-        if piece is None:
-            return cls(str(encoding))
-        if not isinstance(piece, dict):
-            raise invalid_params("Invalid params: invalid type: expected struct UiDataSliceConfig.")
-        offset, length = piece.get("offset"), piece.get("length")
-        if not is_u64(offset) or not is_u64(length):
-            raise invalid_params("Invalid params: dataSlice wants offset and length, both usize.")
-        return cls(str(encoding), offset, length)
+        return cls(encoding) if piece is None else cls(encoding, piece["offset"], piece["length"])
 
     def cut(self, data: bytes) -> bytes:
         """The slice of the data."""
@@ -109,11 +99,6 @@ class AccountView(msgspec.Struct, frozen=True):
 _GONE = Account(0, b"", Pubkey.default(), False, _U64_MAX)
 
 
-def is_u64(value: object) -> TypeGuard[int]:
-    """Whether a decoded JSON value is an unsigned 64-bit number (true and false are not)."""
-    return type(value) is int and 0 <= value <= _U64_MAX
-
-
 def _base58(data: bytes) -> bytes:
     return base58.encode(data) if len(data) <= MAX_BASE58_BYTES else b"error: data too large for bs58 encoding"
 
@@ -123,27 +108,18 @@ class Filters(msgspec.Struct, frozen=True):
 
     size: tuple[int, ...] = ()
     compare: tuple[tuple[int, bytes], ...] = ()
+    tokens_only: bool = False
 
     @classmethod
-    def parse(cls, value: object) -> Filters:
-        """From the `filters` array; raises RequestError."""
-        if value is None:
+    def parse(cls, value: list[Any] | None) -> Filters:
+        """From the `filters` array, which `schema` has checked. Raises RequestError."""
+        if not value:
             return cls()
-        if not isinstance(value, list):
-            raise invalid_params("Invalid params: invalid type: filters must be a sequence.")
         if len(value) > MAX_FILTERS:
             raise invalid_params(f"Too many filters provided; max {MAX_FILTERS}")
-        sizes: list[int] = []
-        compares: list[tuple[int, bytes]] = []
-        for item in value:
-            match item:
-                case {"dataSize": size} if is_u64(size):
-                    sizes.append(size)
-                case {"memcmp": dict(compare)}:
-                    compares.append(_parse_memcmp(compare))
-                case _:
-                    raise invalid_params("Invalid params: unknown filter, expected `dataSize` or `memcmp`.")
-        return cls(tuple(sizes), tuple(compares))
+        sizes = tuple(item["dataSize"] for item in value if "dataSize" in item)
+        compares = tuple(_parse_memcmp(item["memcmp"]) for item in value if "memcmp" in item)
+        return cls(sizes, compares, "tokenAccountState" in value)
 
     def match(self, account: Account) -> bool:
         """Whether the account passes."""
@@ -151,27 +127,23 @@ class Filters(msgspec.Struct, frozen=True):
         size = len(data)
         if any(size != wanted for wanted in self.size):
             return False
+        if self.tokens_only and not tokens.is_token_account(data):
+            return False
         return all(data[offset : offset + len(wanted)] == wanted for offset, wanted in self.compare)
 
 
-def _parse_memcmp(compare: dict[str, object]) -> tuple[int, bytes]:
-    offset, wanted = compare.get("offset"), compare.get("bytes")
-    if not is_u64(offset):
-        raise invalid_params("Invalid params: memcmp wants an offset.")
-    encoding = compare.get("encoding") or "base58"
-    try:
-        if isinstance(wanted, list):
-            raw = bytes(wanted)
-        elif not isinstance(wanted, str):
-            raise ValueError("no bytes")
-        elif encoding == "base64":
-            raw = binascii.a2b_base64(wanted, strict_mode=True)
-        elif len(wanted) > 2 * MAX_BASE58_BYTES:
-            raise ValueError("too long")
-        else:
-            raw = base58.decode(wanted)
-    except (ValueError, TypeError) as error:
-        raise invalid_params(f"Invalid param: memcmp bytes: {error}") from None
+def _parse_memcmp(compare: dict[str, Any]) -> tuple[int, bytes]:
+    wanted, is_base64 = compare["bytes"], compare["encoding"] == "base64"
+    if isinstance(wanted, list):
+        raw = bytes(wanted)
+    elif len(wanted) > (MAX_BASE64_CHARACTERS if is_base64 else MAX_BASE58_CHARACTERS):
+        raise invalid_params("Invalid param: DataTooLarge")
+    else:
+        try:
+            raw = base64.decode(wanted) if is_base64 else base58.decode(wanted)
+        except ValueError as error:
+            kind = "Base64DecodeError" if is_base64 else "Base58DecodeError"
+            raise invalid_params(f"Invalid param: {kind}({error})") from None
     if len(raw) > MAX_BASE58_BYTES:
-        raise invalid_params("Invalid param: memcmp bytes: data too large")
-    return offset, raw
+        raise invalid_params("Invalid param: DataTooLarge")
+    return compare["offset"], raw

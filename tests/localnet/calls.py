@@ -6,6 +6,7 @@ import base64
 import json
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
@@ -103,6 +104,14 @@ class Node:
                 return
             assert time.monotonic() < deadline, f"{name} was not confirmed"
             time.sleep(0.02)
+
+    def settle(self) -> None:
+        """Waits until the last transaction is finalized."""
+        last = list(self.signatures.values())[-1]
+        deadline = time.monotonic() + _PATIENCE_S
+        while self.call("getSignatureStatuses", [last])["value"][0]["confirmationStatus"] != "finalized":
+            assert time.monotonic() < deadline, "nothing is finalized"
+            time.sleep(0.2)
 
     # ---- set-up
 
@@ -391,12 +400,16 @@ def notifications(node: Node) -> dict[str, Any]:
     return out
 
 
-def capture(http: str, ws: str) -> dict[str, Any]:
-    """Sets everything up, makes every call, and returns the answers by name."""
+def capture(http: str, ws: str, *more: Callable[[Node], dict[str, tuple[Any, ...]]]) -> dict[str, Any]:
+    """Sets everything up, makes every call, those of `more` too, and returns the answers by name."""
     node = Node(http, ws)
     node.set_up()
     requests = account_calls(node) | chain_calls(node) | transaction_calls(node)
     answers: dict[str, Any] = {name: node.ask(*request) for name, request in requests.items()}
+    # `more` has calls at the default commitment, which see everything only once it is finalized
+    node.settle()
+    for calls in more:
+        answers |= {name: node.ask(*request) for name, request in calls(node).items()}
     answers["a batch"] = node.post([{"jsonrpc": "2.0", "id": 1, "method": "getHealth"}, {"id": 2}])
     return answers | notifications(node)
 

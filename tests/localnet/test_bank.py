@@ -119,20 +119,15 @@ def test_what_never_ran_leaves_no_trace(node: Node) -> None:
 
 
 def test_wrong_signature(node: Node) -> None:
-    """A wrong signature gives a validator's -32003 in preflight, even with a wrong
-    blockhash; without, it is dropped.
-    """
+    """A transaction with a wrong signature does not land, with a preflight and without, whatever its blockhash is."""
     message = node.pay(Keypair().pubkey()).message
     forged = VersionedTransaction.populate(message, [Signature.default()])
-    with pytest.raises(RequestError) as caught:
-        land(node, forged, preflight=True)
-    assert caught.value.code == -32003
-    with pytest.raises(RefusedError):
-        land(node, forged)
+    for preflight in (True, False):
+        with pytest.raises(RefusedError, match="did not pass signature verification"):
+            land(node, forged, preflight=preflight)
     node.bank.advance(node.bank.slot + 10_000)
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(RefusedError, match="did not pass signature verification"):
         land(node, forged, preflight=True)
-    assert caught.value.code == -32003
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0", b"\x01" + bytes(64), bytes(1233), b"\xff" * 200])
@@ -202,9 +197,9 @@ def test_simulation_changes_nothing(node: Node) -> None:
     assert outcome.fault is None
     assert outcome.accounts[bytes(target)].lamports == SOL
     assert balance(node, target) == 0
-    with pytest.raises(RequestError) as caught:
-        node.bank.simulate(transaction, wire, verify=True, check_hash=True)
-    assert caught.value.code == -32003
+    fault = node.bank.simulate(transaction, wire, verify=True, check_hash=True).fault
+    assert fault is not None
+    assert fault.json == b'"SignatureFailure"'
     assert node.bank.svm.get_sigverify()
 
 

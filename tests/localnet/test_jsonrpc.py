@@ -25,6 +25,7 @@ def panic(_params: list[Any]) -> bytes:
     raise Panic
 
 
+_VERSION: dict[str, Any] = {"jsonrpc": "2.0"}
 METHODS = {"echo": lambda params: json.dumps(params).encode(), "fail": fail, "panic": panic}
 
 
@@ -34,9 +35,9 @@ def ask(value: object) -> Any:
     return None if answer is None else json.loads(answer)
 
 
-@pytest.mark.parametrize("identity", [1, 0, "a", None, 2**53, 1.5])
+@pytest.mark.parametrize("identity", [1, 0, "a", None, 2**53, 2**64 - 1])
 def test_id_comes_back(identity: object) -> None:
-    """A request is answered with its own id, of whatever type."""
+    """A request is answered with its own id, of whatever type a validator takes."""
     answer = ask({"jsonrpc": "2.0", "id": identity, "method": "echo", "params": [1, "x"]})
     assert answer == {"jsonrpc": "2.0", "result": [1, "x"], "id": identity}
 
@@ -53,33 +54,54 @@ def test_without_id_is_no_question() -> None:
     ("value", "code", "identity"),
     [
         ({"id": 1, "method": "nothing"}, -32601, 1),
-        ({"id": 1, "method": "echo", "params": {"a": 1}}, -32602, 1),
         ({"id": 1, "method": "fail"}, -5, 1),
         ({"id": 1, "method": "panic"}, -32603, 1),
         ({"id": 1}, -32600, 1),
         ({"id": 1, "method": 3}, -32600, 1),
-        ({"id": [1], "method": "echo"}, -32600, None),
-        ([], -32600, None),
-        (3, -32600, None),
+        ({"id": 1, "method": "echo", "params": 5}, -32600, 1),
+        ({"id": 1, "method": "echo", "more": 5}, -32600, 1),
+        ({"id": 1, "method": "echo", "jsonrpc": "1.0"}, -32600, 1),
+        ({"id": 1, "method": "echo", "jsonrpc": None}, -32600, 1),
+        ({"id": [1], "method": "echo"}, -32700, None),
+        ({"id": -1, "method": "echo"}, -32700, None),
+        ({"id": 1.5, "method": "echo"}, -32700, None),
+        ({"id": True, "method": "echo"}, -32700, None),
+        (3, -32700, None),
     ],
 )
-def test_errors(value: object, code: int, identity: object) -> None:
+def test_errors(value: Any, code: int, identity: object) -> None:
     """Each kind of failure has its code, and the request's id if it has one."""
-    answer = ask(value)
+    answer = ask(_VERSION | value if isinstance(value, dict) else value)
     assert answer["error"]["code"] == code
     assert answer["id"] == identity
 
 
+def test_without_a_version() -> None:
+    """A request that does not say its protocol's version is refused by an answer that does not say one either."""
+    error = {"code": -32600, "message": "Unsupported JSON-RPC protocol version"}
+    assert ask({"id": 1, "method": "echo"}) == {"error": error, "id": 1}
+
+
 def test_data_of_an_error() -> None:
     """The answer carries an error's data."""
-    assert ask({"id": 1, "method": "fail"})["error"] == {"code": -5, "message": "no", "data": [1]}
+    answer = ask({"jsonrpc": "2.0", "id": 1, "method": "fail"})
+    assert answer["error"] == {"code": -5, "message": "no", "data": [1]}
 
 
 def test_batch() -> None:
-    """A batch is answered item by item; bad items get errors, and notifications get no answer."""
-    answers = ask([{"id": 1, "method": "echo"}, 7, {"method": "echo"}, {"id": 2, "method": "nothing"}])
-    assert [answer["id"] for answer in answers] == [1, None, 2]
+    """A batch is answered item by item. Bad requests get errors, notifications no answer, and no requests none."""
+    asked: list[dict[str, Any]] = [
+        {"id": 1, "method": "echo"},
+        {"id": 3},
+        {"method": "echo"},
+        {"id": 2, "method": "nothing"},
+    ]
+    answers = ask([_VERSION | item for item in asked])
+    assert [answer["id"] for answer in answers] == [1, 3, 2]
     assert answers[1]["error"]["code"] == -32600
+    assert ask([]) is None
+    # what is no object at all spoils the whole batch
+    assert ask([*answers, 7])["error"]["code"] == -32700
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
@@ -105,7 +127,7 @@ def test_any_json(value: object) -> None:
     """Any JSON value is answered in JSON-RPC form, or not at all."""
     answer = ask(value)
     for item in answer if isinstance(answer, list) else [answer]:
-        assert item is None or item["jsonrpc"] == "2.0"
+        assert item is None or "error" in item or item["jsonrpc"] == "2.0"
 
 
 def test_deep_nesting() -> None:

@@ -107,7 +107,10 @@ def test_blocks(node: Node) -> None:
     assert node.call("getFirstAvailableBlock") == node.call("minimumLedgerSlot") == 0
     assert node.error("getBlock", 21)["code"] == -32004
     assert node.error("getBlockTime", 21)["message"] == "Block not available for slot 21"
-    assert node.error("getBlocks", 0, 600_000)["code"] == -32602
+    assert node.error("getBlocksWithLimit", 0, 600_000)["message"] == "Limit too large; max 500000"
+    assert node.call("getBlocks", 19, 600_000) == [19, 20]
+    refused = node.error("getBlocks", 17, {"commitment": "processed"})
+    assert refused["message"] == "Method does not support commitment below `confirmed`"
 
 
 def test_cleaned_up_block() -> None:
@@ -178,10 +181,11 @@ def test_expired_and_duplicate(node: Node) -> None:
 
 
 def test_wrong_signature(node: Node) -> None:
-    """A wrong signature gives -32003."""
+    """A wrong signature fails the preflight."""
     message = node.pay(Keypair().pubkey()).message
     forged = VersionedTransaction.populate(message, [Signature.default()])
-    assert node.send(forged)["error"] == {"code": -32003, "message": "Transaction signature verification failure"}
+    error = node.send(forged)["error"]
+    assert (error["code"], error["data"]["err"]) == (-32002, "SignatureFailure")
 
 
 def test_skip_preflight(node: Node) -> None:
@@ -228,7 +232,7 @@ def test_simulate(node: Node) -> None:
 
 
 def test_simulate_without_hash_or_signature(node: Node) -> None:
-    """A simulation with an old blockhash fails unless it is replaced, and wrong signatures give -32003.
+    """A simulation with an old blockhash fails unless it is replaced. Wrong signatures fail it where they are checked.
 
     Asking for a replacement and for a signature check at once is refused.
     """
@@ -241,7 +245,8 @@ def test_simulate_without_hash_or_signature(node: Node) -> None:
     assert value["replacementBlockhash"]["blockhash"] == node.value("getLatestBlockhash")["blockhash"]
     both = {**plain, "replaceRecentBlockhash": True, "sigVerify": True}
     assert node.error("simulateTransaction", encode(stale), both)["code"] == -32602
-    assert node.error("simulateTransaction", encode(stale), {**plain, "sigVerify": True})["code"] == -32003
+    value = node.value("simulateTransaction", encode(stale), {**plain, "sigVerify": True})
+    assert value["err"] == "SignatureFailure"
 
 
 def test_simulated_failure(node: Node) -> None:

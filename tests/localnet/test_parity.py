@@ -9,10 +9,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from localnet.calls import capture, differences
+from localnet.calls import Node, capture, differences
 from localnet.kinds.validators import SOLANA
 
 from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
+from localnet import bad_calls, bad_subscriptions, option_calls
 
 # call → what may differ, as a part of the path
 DEVIATIONS: dict[str, tuple[str, ...]] = {
@@ -24,11 +25,47 @@ DEVIATIONS: dict[str, tuple[str, ...]] = {
     # the localnet's block holds no votes, so its first transaction is the memo
     "getBlock parsed": (".instructions[]",),
     "getSignatureStatuses": (".confirmations",),
-    # the other validator's deserializer words this differently
-    "send nonsense": (".error.message",),
+    # the newer memo program panics on what the older one refuses
+    "send memo fails": (".error.message",),
+    # LiteSVM does not count the data that a transaction loads against its limit
+    "simulate little data": (".value.err",),
+    "send little data": ("",),
+    # programs and sysvars that LiteSVM has not, or has in another form
+    **dict.fromkeys(
+        (
+            "getAccountInfo Fees",
+            "getAccountInfo Fees sliced",
+            "getAccountInfo S1otHistory",
+            "getAccountInfo StakeHistory",
+            "getAccountInfo Config1111111111111111111111111111111111111",
+            "getAccountInfo StakeConfig11111111111111111111111111111111",
+            "getAccountInfo Feature111111111111111111111111111111111111",
+        ),
+        ("",),
+    ),
+    # the other validator was started from a snapshot of slots that are gone
+    "block genesis": ("",),
+    "block 1": ("",),
+    "block time 0": ("",),
+    # the present slot is in the message
+    "production future range": (".error.message",),
+    "production later range": (".error.message",),
+    "getBlockCommitment parameter 0 5": (".commitment",),
+    **dict.fromkeys(("statuses", "statuses searching"), (".confirmations",)),
     # a validator sends several kinds of update, and another kind may come first
     "slotsUpdatesSubscribe notification": (".result.",),
 }
+
+
+MORE = (
+    option_calls.account_options, option_calls.program_options, option_calls.history_options,
+    option_calls.cluster_options, option_calls.simulations, bad_calls.wrong_parameters, bad_calls.wrong_members,
+)  # fmt: skip
+
+
+def everything(http: str, ws: str) -> dict[str, Any]:
+    """The answers to every call and every wrong subscription."""
+    return capture(http, ws, *MORE) | bad_subscriptions.answers(Node(http, ws))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +78,7 @@ def answers() -> tuple[dict[str, Any], dict[str, Any]]:
 
         async def both() -> tuple[dict[str, Any], dict[str, Any]]:
             one, two = await asyncio.gather(
-                asyncio.to_thread(capture, ours.http, ours.ws), asyncio.to_thread(capture, theirs.http, theirs.ws)
+                asyncio.to_thread(everything, ours.http, ours.ws), asyncio.to_thread(everything, theirs.http, theirs.ws)
             )
             return one, two
 
@@ -57,7 +94,11 @@ def test_same_answers(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
 
 
 def _allowed(name: str, row: str) -> bool:
-    return any(part in row for part in DEVIATIONS.get(name, ()))
+    parts = DEVIATIONS.get(name, ())
+    # votes, which the embedded localnet's blocks do not have, come first in a block, and are parsed
+    if name.startswith("block ") and name.endswith(" jsonParsed"):
+        parts += (".instructions[]",)
+    return any(part in row for part in parts)
 
 
 def test_token_values(answers: tuple[dict[str, Any], dict[str, Any]]) -> None:
