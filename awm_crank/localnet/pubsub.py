@@ -87,7 +87,8 @@ class Topics:
         table: dict[str, Handler] = {}
         for kind, make in _KINDS.items():
             table[f"{kind}Subscribe"] = checked(f"{kind}Subscribe", partial(make, self, client, kind))
-            table[f"{kind}Unsubscribe"] = checked(f"{kind}Unsubscribe", partial(self._unsubscribe, client))
+            forget = partial(_absent if make is _absent else Topics._unsubscribe, self, client)
+            table[f"{kind}Unsubscribe"] = checked(f"{kind}Unsubscribe", forget)
         return table
 
     def _add(
@@ -188,9 +189,6 @@ class Topics:
 
     def _subscribe_plain(self, client: Client, kind: str, _params: list[Any]) -> bytes:
         return b"%d" % self._add(kind, client).number
-
-    def _absent(self, _client: Client, _kind: str, _params: list[Any]) -> bytes:
-        raise RequestError(METHOD_NOT_FOUND, "Method not found")
 
     # ---- events
 
@@ -315,6 +313,10 @@ class Topics:
             self._dirty.add(client)
 
 
+def _absent(_topics: Topics, _client: Client, *_: Any) -> bytes:
+    raise RequestError(METHOD_NOT_FOUND, "Method not found")
+
+
 _KINDS: dict[str, Callable[[Topics, Client, str, list[Any]], bytes]] = {
     "account": Topics._subscribe_account,
     "program": Topics._subscribe_program,
@@ -324,8 +326,8 @@ _KINDS: dict[str, Callable[[Topics, Client, str, list[Any]], bytes]] = {
     "root": Topics._subscribe_plain,
     "slotsUpdates": Topics._subscribe_plain,
     # other validators have these two only with a flag
-    "block": Topics._absent,
-    "vote": Topics._absent,
+    "block": _absent,
+    "vote": _absent,
 }
 
 

@@ -32,8 +32,8 @@ MEMBERS: dict[str, tuple[str, ...]] = {
 }
 MENTIONS: tuple[Any, ...] = ([], [CLOCK, CLOCK], ["x"], CLOCK, None, [5])
 FILTERS: tuple[Any, ...] = (
-    [{"dataSize": -1}], [{"dataSize": 1}] * 5, [{"memcmp": {"offset": 0, "bytes": "!"}}], [{"memcmp": {}}], ["dataSize"],
-    [{"memcmp": {"offset": 0, "bytes": "A", "encoding": "base64"}}],
+    [{"dataSize": -1}], [{"dataSize": 1}] * 5, [{"memcmp": {"offset": 0, "bytes": "!"}}], [{"memcmp": {}}],
+    ["dataSize"], [{"memcmp": {"offset": 0, "bytes": "A", "encoding": "base64"}}],
 )  # fmt: skip
 
 
