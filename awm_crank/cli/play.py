@@ -134,7 +134,7 @@ def _offline(args: argparse.Namespace) -> int:
 
 
 def agent_of(name: str, world: Encoding | None = None, stage: int = 0, buttons: str | None = None) -> Agent:
-    """The agent of that name; `policy:FILE` reads a policy checkpoint.
+    """The agent of that name; `policy:FILE` reads a policy checkpoint or a policy cartridge.
 
     Args:
         world: the encoding of the world to play in; None checks the name and the file only.
@@ -150,10 +150,10 @@ def agent_of(name: str, world: Encoding | None = None, stage: int = 0, buttons: 
     if not name.startswith(_POLICY):
         return agent(name)
     from ..engine.encoding import Encoding
-    from ..match.policy import Policy
     from ..match.policy_agent import PolicyAgent
+    from . import policy_file
 
-    policy = Policy.read(common.read(Path(name.removeprefix(_POLICY))))
+    policy = policy_file.read(Path(name.removeprefix(_POLICY)))
     if buttons is not None:
         policy.rule = replace(policy.rule, sampled=buttons == "sample")
     return PolicyAgent(policy, world or Encoding(state_flags=True, hitstun=True), stage)

@@ -1,4 +1,4 @@
-"""`awm-crank quantize CHECKPOINT -o CARTRIDGE`: converts an FP32 checkpoint to an INT8 cartridge."""
+"""`awm-crank quantize CHECKPOINT -o CARTRIDGE`: converts an FP32 checkpoint, a world's or a policy's, to INT8."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ KEY = "model_state_dict"
 
 def configure(parser: Parser) -> None:
     """Adds the files, the model's name, and the calibration."""
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="trained checkpoint (.pt or .safetensors)")
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="trained checkpoint (.pt or .safetensors) of a world, or of a policy (.pt or .npz)",
+    )
     parser.add_argument(
         "--key", default=KEY, metavar="NAME",
         help=f"where the weights are in the checkpoint, nested names joined by dots (default: {KEY})",
@@ -50,12 +55,17 @@ def execute(args: argparse.Namespace) -> int:
         ConfigError: a file cannot be read or written.
         CheckpointError: the checkpoint cannot be used.
     """
+    from . import policy_file
+
+    data = common.read(args.checkpoint)
+    if policy_file.is_policy(data):
+        return policy_file.quantize(args, data)
     from ..engine.offline import checkpoint, quantize
 
     neighbour = args.checkpoint.with_suffix(".json")
     settings = args.config or (neighbour if args.checkpoint.suffix == ".safetensors" and neighbour.is_file() else None)
     config = common.read(settings) if settings else b""
-    source = checkpoint.read(common.read(args.checkpoint), key=args.key, config=config)
+    source = checkpoint.read(data, key=args.key, config=config)
     for note in source.notes:
         output.note(note)
     blocks = common.read(args.frames) if args.frames else b""

@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 from ..engine import frame
 from ..engine.encoding import EMBEDDINGS, PLAIN, Encoding
 from ..engine.offline import checkpoint, files
+from ..engine.policy import seen
 from ..errors import CheckpointError
-from ..wire import layouts
 from .arrays import read_arrays
+from .players import controller, drawn
 
 Floats = NDArray[np.float32]
 
@@ -44,7 +45,12 @@ MAX_WIDTH = 64
 """The widest embedding that is read."""
 _GUESSED = ("projectiles", "state_flags", "hitstun")
 """Flags whose columns show in the width of a frame vector only."""
-_NEUTRAL = bytes(layouts.CONTROLLER_INPUT.size)
+DEAD_STICK = 6
+"""A stick this near its centre (in 1/255) rests: a sigmoid never gives exactly 1/2."""
+DEAD_SHOULDER = 20
+"""A shoulder below this (in 1/255) is not pressed."""
+_BYTES = 255
+_CENTRE = 128
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class Policy:
         self._player_tables = self.flags.player_embeddings
         self.frame_dim = _frame_dim(weights, self.flags)
         self.weights = _checked(weights, [*self._player_tables, "stage_embed"], self.frame_dim * self.context_len)
-        self._scales = scales
+        self.scales = scales
 
     @classmethod
     def read(cls, data: bytes, rule: Rule | None = None) -> Policy:
@@ -155,19 +161,12 @@ class Policy:
             StateError: a field is out of range, or the block has another size.
         """
         first, second, at = frame.unpack(block, world)
-        # nothing predicts projectiles: where a world's frames hold none, there are none
-        none = dict.fromkeys(frame.PROJECTILES, 0)
-        first, second = frame.Player(none | first), frame.Player(none | second)
-        held = [frame.block_inputs(block, seat) for seat in (0, 1)]
-        if not self.rule.whole_frames:
-            hidden = dict.fromkeys((*layouts.FEEDBACK.names, "state_flags", "hitstun"), 0)
-            first, second = frame.Player(first | hidden), frame.Player(second | hidden)
-            held = [_NEUTRAL, _NEUTRAL]
-        fighters = [(first, held[0]), (second, held[1])]
+        whole = self.rule.whole_frames
+        fighters = [seen(each, frame.block_inputs(block, seat), whole) for seat, each in enumerate((first, second))]
         if player == 1:
             fighters.reverse()
         flags = replace(self.flags, stick_range=world.stick_range)
-        units = checkpoint.float_units(self._scales, flags).astype(np.float32)
+        units = checkpoint.float_units(self.scales, flags).astype(np.float32)
         parts = [
             np.array([*frame.player_raws(each, flags), *frame.controls(raw, world.stick_range)], np.float32) * units
             for each, raw in fighters
@@ -199,12 +198,57 @@ class Policy:
         Raises:
             CheckpointError: names a feature that the world does not have.
         """
-        for name in ("state_flags", "hitstun"):
-            if self.rule.whole_frames and getattr(self.flags, name) and not getattr(world, name):
-                raise CheckpointError(
-                    f"the policy reads {name}, which this world's frames do not hold",
-                    hint="play it in a world that was trained with the same flags",
-                )
+        check_world(self.flags, self.rule, world)
+
+    def press(self, vectors: list[Floats], stick_range: int, draw: tuple[int, int, int]) -> bytes:
+        """The ControllerInput (8 bytes) after K frame vectors, oldest first. The arguments are those of `pressed`."""
+        return pressed(*self.forward(np.stack(vectors)), self.rule, stick_range, draw)
+
+
+def check_world(flags: Encoding, rule: Rule, world: Encoding) -> None:
+    """Makes sure that a world's frames hold everything that a policy reads.
+
+    Raises:
+        CheckpointError: names a feature that the world does not have.
+    """
+    for name in ("state_flags", "hitstun"):
+        if rule.whole_frames and getattr(flags, name) and not getattr(world, name):
+            raise CheckpointError(
+                f"the policy reads {name}, which this world's frames do not hold",
+                hint="play it in a world that was trained with the same flags",
+            )
+
+
+def pressed(
+    analog: Floats, logits: Floats, rule: Rule = TRAINED, stick_range: int = 0, draw: tuple[int, int, int] = (0, 0, 0)
+) -> bytes:
+    """The ControllerInput (8 bytes) of a policy's outputs.
+
+    Args:
+        analog: main x, main y, C x, C y, shoulder, in 0..1.
+        logits: of the eight buttons.
+        rule: how logits become buttons.
+        stick_range: the world's: what a full tilt is on chain (engine/encoding.py).
+        draw: seed, player and frame, of which a sampled rule draws.
+    """
+    sticks = [_stick(float(value), stick_range) for value in analog[:4]]
+    shoulder = int(np.rint(analog[4] * _BYTES))
+    bits = [0, 0]
+    for row, ((byte, bit), logit) in enumerate(zip(BUTTONS, logits, strict=True)):
+        chance = 0.5 + 0.5 * np.tanh(0.5 * (float(logit) + rule.bias))
+        level = drawn(*draw, row) / 2**64 if rule.sampled else 0.5
+        bits[byte - 6] |= bit if chance > level else 0
+    return controller(
+        sticks[0], sticks[1], c_stick_x=sticks[2], c_stick_y=sticks[3],
+        trigger_l=shoulder if shoulder >= DEAD_SHOULDER else 0, buttons=bits[0], buttons_ext=bits[1],
+    )  # fmt: skip
+
+
+def _stick(value: float, stick_range: int) -> int:
+    """A stick's byte whose meaning in this world is `value`."""
+    if abs(value - 0.5) * _BYTES < DEAD_STICK:
+        return 0
+    return round((2 * value - 1) * stick_range) if stick_range else round(value * _BYTES) - _CENTRE
 
 
 def _holds_arrays(data: bytes) -> bool:

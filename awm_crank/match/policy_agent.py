@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any, Protocol
 
 from ..engine.encoding import PLAIN, Encoding
 from ..wire import frame_records
-from .players import controller, drawn
-from .policy import BUTTONS, TRAINED, Floats, Policy, Rule
+from .policy import Rule
 
-# A stick this near its centre rests, and a shoulder this light is not pressed: a sigmoid never gives exactly 0.
-_DEAD_STICK = 6 / 255
-_DEAD_SHOULDER = 20
-_BYTES = 255
-_CENTRE = 128
 # Frames that are remembered beyond K, for a match that steps back.
 _BACK = 64
 _PLAYERS = 64
 _NOTHING = bytes(16)
+
+
+class AnyPolicy(Protocol):
+    """What a policy's player needs: a checkpoint (`Policy`) and a policy cartridge (`IntegerPolicy`) have it."""
+
+    context_len: int
+    flags: Encoding
+    rule: Rule
+
+    def frame_vector(self, block: bytes, player: int, world: Encoding = ...) -> Any:
+        """The numbers of one frame, as `player` sees it."""
+        ...
+
+    def press(self, vectors: list[Any], stick_range: int, draw: tuple[int, int, int]) -> bytes:
+        """The ControllerInput after K frame vectors, oldest first."""
+        ...
+
+    def check_world(self, world: Encoding) -> None:
+        """Raises CheckpointError when a world's frames do not hold what the policy reads."""
+        ...
 
 
 class PolicyAgent:
@@ -34,12 +48,12 @@ class PolicyAgent:
         CheckpointError: the policy reads what this world's frames do not hold.
     """
 
-    def __init__(self, policy: Policy, world: Encoding = PLAIN, stage: int = 0) -> None:
+    def __init__(self, policy: AnyPolicy, world: Encoding = PLAIN, stage: int = 0) -> None:
         policy.check_world(world)
         self.policy = policy
         self._world = world
         self._stage = stage
-        self._seen: tuple[list[tuple[int, Floats]], ...] = ([], [])
+        self._seen: tuple[list[tuple[int, Any]], ...] = ([], [])
 
     @property
     def reads_blocks(self) -> bool:
@@ -84,37 +98,5 @@ class PolicyAgent:
         self.remember(player, coming - 1, seen)
         count = self.context_len
         vectors = [vector for _, vector in self._seen[player][-count:]]
-        analog, logits = self.policy.forward(np.stack([vectors[0]] * (count - len(vectors)) + vectors))
-        return pressed(analog, logits, self.policy.rule, self._world.stick_range, (seed, player, coming))
-
-
-def pressed(
-    analog: Floats, logits: Floats, rule: Rule = TRAINED, stick_range: int = 0, draw: tuple[int, int, int] = (0, 0, 0)
-) -> bytes:
-    """The ControllerInput (8 bytes) of a policy's outputs.
-
-    Args:
-        analog: main x, main y, C x, C y, shoulder, in 0..1.
-        logits: of the eight buttons.
-        rule: how logits become buttons.
-        stick_range: the world's: what a full tilt is on chain (engine/encoding.py).
-        draw: seed, player and frame, of which a sampled rule draws.
-    """
-    sticks = [_stick(float(value), stick_range) for value in analog[:4]]
-    shoulder = int(np.rint(analog[4] * _BYTES))
-    bits = [0, 0]
-    for row, ((byte, bit), logit) in enumerate(zip(BUTTONS, logits, strict=True)):
-        chance = 0.5 + 0.5 * np.tanh(0.5 * (float(logit) + rule.bias))
-        level = drawn(*draw, row) / 2**64 if rule.sampled else 0.5
-        bits[byte - 6] |= bit if chance > level else 0
-    return controller(
-        sticks[0], sticks[1], c_stick_x=sticks[2], c_stick_y=sticks[3],
-        trigger_l=shoulder if shoulder >= _DEAD_SHOULDER else 0, buttons=bits[0], buttons_ext=bits[1],
-    )  # fmt: skip
-
-
-def _stick(value: float, stick_range: int) -> int:
-    """A stick's byte whose meaning in this world is `value`."""
-    if abs(value - 0.5) < _DEAD_STICK:
-        return 0
-    return round((2 * value - 1) * stick_range) if stick_range else round(value * _BYTES) - _CENTRE
+        vectors = [vectors[0]] * (count - len(vectors)) + vectors
+        return self.policy.press(vectors, self._world.stick_range, (seed, player, coming))

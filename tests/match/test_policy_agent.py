@@ -11,8 +11,8 @@ from awm_crank.engine.encoding import Encoding
 from awm_crank.errors import CheckpointError
 from awm_crank.match import offline
 from awm_crank.match.players import BlockAgent, agent, drawn
-from awm_crank.match.policy import SIMPLE, Policy, Rule
-from awm_crank.match.policy_agent import PolicyAgent, pressed
+from awm_crank.match.policy import SIMPLE, Policy, Rule, pressed
+from awm_crank.match.policy_agent import PolicyAgent
 from awm_crank.match.verify import verify_file
 from awm_crank.wire import frame_records
 from awm_crank.wire.accounts import ControllerInput, FrameRecord, PlayerState

@@ -20,8 +20,8 @@ import imitate as tool  # noqa: E402
 from awm_crank.engine import choose  # noqa: E402
 from awm_crank.match import offline  # noqa: E402
 from awm_crank.match.players import agent, noop, spacing  # noqa: E402
-from awm_crank.match.policy import SIMPLE, Policy  # noqa: E402
-from awm_crank.match.policy_agent import PolicyAgent, pressed  # noqa: E402
+from awm_crank.match.policy import SIMPLE, Policy, pressed  # noqa: E402
+from awm_crank.match.policy_agent import PolicyAgent  # noqa: E402
 from awm_crank.match.verify import verify_file  # noqa: E402
 from awm_crank.wire.accounts import FrameRecord, PlayerState  # noqa: E402
 

@@ -271,7 +271,7 @@ def load(source: Path = SOURCE) -> Contract:
     structs: dict[str, StructSpec] = {}
     # a header's array of blocks needs the block's size, whatever the order in the file
     cartridge = raw["cartridge"]
-    blocks = {name: cartridge[name] for name in ("LayerBlock", "TensorEntry", "CartridgeHeader")}
+    blocks = {name: cartridge[name] for name in ("LayerBlock", "TensorEntry", "CartridgeHeader", "PolicyHeader")}
     for name, entry in {**raw["structs"], **blocks}.items():
         structs[name] = _struct(name, entry, structs, enums)
     programs = raw["programs"]["programs"]

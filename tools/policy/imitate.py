@@ -32,8 +32,7 @@ from awm_crank.engine.layout import EMBEDDINGS
 from awm_crank.engine.offline import checkpoint
 from awm_crank.env.coding import PLAYER
 from awm_crank.match.players import spacing
-from awm_crank.match.policy import BUTTONS, SIMPLE, Policy
-from awm_crank.match.policy_agent import pressed
+from awm_crank.match.policy import BUTTONS, SIMPLE, Policy, pressed
 from awm_crank.wire import frame_records
 
 STAGE = 32
