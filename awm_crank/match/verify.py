@@ -67,7 +67,7 @@ def _text(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-class Replay:
+class Recomputation:
     """A match as it should be, one frame at a time.
 
     Args:
@@ -83,7 +83,7 @@ class Replay:
         self._over = False
 
     @classmethod
-    def from_start(cls, engine: Engine, players: bytes, stage: int, genesis: bytes) -> Replay:
+    def from_start(cls, engine: Engine, players: bytes, stage: int, genesis: bytes) -> Recomputation:
         """A replay from frame 0, with `players` (64 bytes) in their start position."""
         return cls(Game.start(engine, players, stage, genesis), (NEUTRAL_INPUT, NEUTRAL_INPUT))
 
@@ -158,7 +158,7 @@ def verify_file(
     try:
         _check_meta(match)
         players = match.start_players
-        replay = Replay.from_start(engine, players, meta.stage, bytes.fromhex(meta.genesis))
+        replay = Recomputation.from_start(engine, players, meta.stage, bytes.fromhex(meta.genesis))
         _same(0, "match file", "frames[0]", frame_object(players, meta.stage), match.frames[0])
         for number, record in enumerate(match.records, 1):
             replay.step(record, meta.max_frames)
@@ -289,20 +289,20 @@ def _check_checkpoint(snapshot: Snapshot, side: int) -> None:
         _same(frame, "hidden state", "checkpoint_hash", checkpoint.data_hash, hidden.checkpoint_hash)
 
 
-def _from_start(snapshot: Snapshot, engine: Engine) -> Replay:
+def _from_start(snapshot: Snapshot, engine: Engine) -> Recomputation:
     session = snapshot.session
     genesis = frame_records.genesis(
         snapshot.address, session.model, session.stage, session.seed, session.max_frames, snapshot.start_players,
         snapshot.hidden.cartridge_hash,
     )  # fmt: skip
-    return Replay.from_start(engine, snapshot.start_players, session.stage, genesis)
+    return Recomputation.from_start(engine, snapshot.start_players, session.stage, genesis)
 
 
-def _from_checkpoint(snapshot: Snapshot, side: int, engine: Engine) -> Replay:
+def _from_checkpoint(snapshot: Snapshot, side: int, engine: Engine) -> Recomputation:
     checkpoint = _checkpoint(snapshot, side)
     block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, snapshot.session.stage)
     position = Position(checkpoint.frame, block, checkpoint.chain_hash)
-    replay = Replay(Game(engine, engine.load(checkpoint.state), position), (None, None))
+    replay = Recomputation(Game(engine, engine.load(checkpoint.state), position), (None, None))
     if checkpoint.frame in snapshot.log.holds():
         # the record of the checkpoint's own frame can only be checked against its header, since earlier frames are
         # unknown
@@ -322,7 +322,7 @@ def _record(snapshot: Snapshot, frame: int) -> bytes:
         raise _Differs(Difference(frame, "frame log", "record", None, f"frame {frame}", str(error.found))) from None
 
 
-def _check_end(snapshot: Snapshot, replay: Replay) -> None:
+def _check_end(snapshot: Snapshot, replay: Recomputation) -> None:
     session, hidden, frame = snapshot.session, snapshot.hidden, replay.frame
     expected = replay.game.block
     found = frame_records.block(session.players, hidden.feedback, frame_records.block_inputs(expected), session.stage)

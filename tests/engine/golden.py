@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.reference import ReferenceEngine
 from awm_crank.engine.seeded import SHAPES, Stream, cartridge
 
+AnyEngine = TypeVar("AnyEngine", ReferenceEngine, NativeEngine)
 FOLDER = Path(__file__).resolve().parent.parent / "golden"
 PATH = FOLDER / "engine.json"
 
@@ -75,7 +76,7 @@ def start(made: Cartridge, seed: int) -> bytes:
     return start_block(32, (seed, 20)) + bytes(37 * i + 11 & 255 for i in range(2 * made.extra_size))
 
 
-def run(engine: ReferenceEngine | NativeEngine, name: str) -> dict[str, Any]:
+def run(engine: AnyEngine, name: str) -> dict[str, Any]:
     """Plays a run. Returns SHA-256 chained over every frame's block, and of the state at powers of two and at
     the end.
     """

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from demo.cartridges import enduring, knockout
+from env.observations import parts_of
 
 from awm_crank.env import Batch, MatchEnv, coding
 from awm_crank.errors import ConfigError
@@ -28,7 +29,7 @@ def test_matches_are_those_of_the_environment(name: str, max_frames: int) -> Non
     first = batch.reset()
     for env in alone:
         seen, _ = env.reset()
-        assert (first.numbers[0, 0] == seen["player_0"]["numbers"]).all()
+        assert (first.numbers[0, 0] == parts_of(seen["player_0"])["numbers"]).all()
     rng, ends = np.random.default_rng(1), 0
     for _ in range(30):
         actions = drawn(rng)
@@ -42,8 +43,8 @@ def test_matches_are_those_of_the_environment(name: str, max_frames: int) -> Non
                 seen, _ = env.reset()
             assert batch.blocks[n] == env.block
             for player, name_of in enumerate(env.possible_agents):
-                assert (step.numbers[n, player] == seen[name_of]["numbers"]).all()
-                assert (step.categories[n, player] == seen[name_of]["categories"]).all()
+                assert (step.numbers[n, player] == parts_of(seen[name_of])["numbers"]).all()
+                assert (step.categories[n, player] == parts_of(seen[name_of])["categories"]).all()
     assert ends >= COUNT
 
 

@@ -7,15 +7,17 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 from demo.cartridges import enduring, knockout
+from env.observations import parts_of
 from gymnasium.error import ResetNeeded
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from awm_crank.engine import ReferenceEngine
 from awm_crank.env import MatchEnv, coding, parallel_env
+from awm_crank.env.match import Action
 from awm_crank.errors import ConfigError
 from awm_crank.match import offline
 from awm_crank.match.players import agent
@@ -52,7 +54,7 @@ def test_frames_are_the_sessions() -> None:
         assert terminated["player_0"] is False
         assert truncated["player_1"] is (frame == 40)
     assert env.agents == []
-    assert seen["player_1"]["numbers"][0, 0] == pytest.approx(match.frames[-1]["players"][1]["x"] / 100)
+    assert parts_of(seen["player_1"])["numbers"][0, 0] == pytest.approx(match.frames[-1]["players"][1]["x"] / 100)
 
 
 def test_ends_by_ko() -> None:
@@ -70,7 +72,7 @@ def test_ends_by_ko() -> None:
     with pytest.raises(ConfigError, match=r"the match is over\. Try: call reset"):
         env.step(NEUTRAL)
     again, _ = env.reset()
-    assert (again["player_0"]["numbers"] == first["player_0"]["numbers"]).all()
+    assert (parts_of(again["player_0"])["numbers"] == parts_of(first["player_0"])["numbers"]).all()
 
 
 def test_each_sees_itself_first() -> None:
@@ -78,7 +80,7 @@ def test_each_sees_itself_first() -> None:
     env = MatchEnv(enduring())
     env.reset()
     seen, *_ = env.step(NEUTRAL)
-    one, other = seen["player_0"], seen["player_1"]
+    one, other = parts_of(seen["player_0"]), parts_of(seen["player_1"])
     assert (one["numbers"] == other["numbers"][::-1]).all()
     assert (one["categories"] == other["categories"][::-1]).all()
     assert one["numbers"][0, 0] < 0 < other["numbers"][0, 0]
@@ -137,7 +139,7 @@ def test_copies_continue_the_match(how: str, engine: str) -> None:
         env.step(NEUTRAL)
     twin = COPIES[how](env)
     assert (twin.frame, twin.block) == (5, env.block)
-    run = {player: np.array([8, 4, 1, 1, 0, *[0] * 8]) for player in env.possible_agents}
+    run: dict[str, Action] = {player: np.array([8, 4, 1, 1, 0, *[0] * 8]) for player in env.possible_agents}
     twin.step(run)
     assert env.frame == 5
     env.step(run)
@@ -159,11 +161,14 @@ def test_box_observation() -> None:
     flat, _ = box.reset()
     seen, _ = parts.reset()
     space = box.observation_space("player_1")
-    assert (space.shape, space.dtype) == ((2 * (15 + sum(coding.CATEGORY_SIZES)),), np.float32)
+    assert space.shape == (2 * (15 + sum(coding.CATEGORY_SIZES)),)
+    assert space.dtype == np.float32
     for player in box.agents:
-        assert flat[player] in space
-        assert flat[player][-30:].tolist() == seen[player]["numbers"].ravel().tolist()
-        assert np.flatnonzero(flat[player][:-30]).tolist()[0] == seen[player]["categories"][0, 0]
+        row = flat[player]
+        assert isinstance(row, np.ndarray)
+        assert row in space
+        assert row[-30:].tolist() == parts_of(seen[player])["numbers"].ravel().tolist()
+        assert np.flatnonzero(row[:-30]).tolist()[0] == parts_of(seen[player])["categories"][0, 0]
     parallel_api_test(box, num_cycles=100)
     with pytest.raises(ConfigError, match="observation; expected dict or box, found image"):
         MatchEnv(enduring(), observation="image")

@@ -44,14 +44,14 @@ def game(count: int) -> list[Frame]:
 
 
 def test_every_field(tmp_path: Path) -> None:
-    """Each number of the game is in its field: scaled, rounded, a full tilt ±80, and cut to the field's range."""
+    """Each number of the game is in its field: in 1/256, rounded, a full tilt ±80, and cut to the field's range."""
     (block,) = convert(parsed(tmp_path, game(1), stage=31)).blocks
     assert len(block) == 97
     assert block[96] == 31
     first, second = (PlayerState.decode(block[at : at + 32]) for at in (0, 32))
     assert first == PlayerState(
-        x=-30.25 * 256, y=1.5 * 256, percent=12, shield_strength=59.5 * 256, speed_air_x=0.5 * 256, speed_y=-1.25 * 256,
-        speed_ground_x=1.75 * 256, speed_attack_x=2 * 256, speed_attack_y=-2.5 * 256, state_age=7, hitlag=4, stocks=3,
+        x=-7744, y=384, percent=12, shield_strength=15232, speed_air_x=128, speed_y=-320,
+        speed_ground_x=448, speed_attack_x=512, speed_attack_y=-640, state_age=7, hitlag=4, stocks=3,
         facing=1, on_ground=1, action_state=20, jumps_left=1, character=2,
     )  # fmt: skip
     assert (second.facing, second.on_ground, second.character) == (0, 0, 18)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from solders.account import Account
 from solders.compute_budget import set_compute_unit_limit
@@ -193,7 +194,7 @@ def broken(at: str, value: bytes) -> OnchainWorld:
     data[place : place + len(value)] = value
     world = OnchainWorld(found)
     shard = WeightShard.decode(world.data(world.shards[0]))
-    patched = WeightShard(*[getattr(shard, name) for name in shard.__struct_fields__[:-1]], bytes(data))
+    patched = msgspec.structs.replace(shard, data=bytes(data))
     world.svm.set_account(world.shards[0], Account(10**12, patched.encode(), ids.WEIGHT_SHARD))
     return world
 
