@@ -1,7 +1,8 @@
-"""Checkpoints: how often, and one being written (docs/session.md, "Checkpoints").
+"""When to write checkpoints, and how one checkpoint is written (docs/session.md, "Checkpoints").
 
-A checkpoint travels as one `checkpoint_begin`, many `checkpoint_write` in any order, one `checkpoint_finalize` in which
-the program hashes what arrived. This never harms the last good checkpoint, so a new one can be abandoned at any point.
+A checkpoint is sent as one `checkpoint_begin`, many `checkpoint_write` in any order, and one `checkpoint_finalize`, in
+which the program hashes the bytes that arrived. Writing one never damages the last good checkpoint, so the crank can
+abandon a new one at any point.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _HOPELESS = {
 
 
 class Cadence(NamedTuple):
-    """What follows from the size of a model's state: the frames between checkpoints, and the records in the ring."""
+    """The frames between two checkpoints and the records in the ring. Both follow from the size of a model's state."""
 
     interval: int
     capacity: int
@@ -46,10 +47,10 @@ class Cadence(NamedTuple):
 def cadence(
     state_size: int, *, chunk_bytes: int, chunks_per_frame: int, min_interval: int, ring_capacity: int
 ) -> Cadence:
-    """Returns how often to write checkpoints, and the size of a ring that holds more than two of them.
+    """Returns how often to write checkpoints, and the size of a ring that holds more than two checkpoint intervals.
 
-    A checkpoint's chunks take `frames` frames to travel, including the frames without a chunk. An eighth more, plus
-    eight frames, are left for retries, begin and finalize.
+    Sending the chunks of a checkpoint takes `frames` frames, including frames without a chunk. An eighth of that and
+    eight more frames are reserved for retries, begin and finalize.
     """
     chunks = -(-state_size // chunk_bytes)
     times = -(-chunks // chunks_per_frame)
@@ -64,13 +65,14 @@ class CheckpointWriter:
     Args:
         writer: the crank's key.
         entity: the session's entity.
-        side: 0 for account A, 1 for B; never that of the last good checkpoint.
+        side: 0 for account A, 1 for account B. Never pass the side of the last good checkpoint.
         position: the frame.
         state: its recurrent state, as `engine.dump` returned it before the backbone consumed the frame.
         chunk_bytes: how many bytes of state one instruction carries.
 
-    `next` gives what to send now; `answered` takes each answer. `done` once the program accepted the whole,
-    `failed` says why it never will. `compare` must be fed the account when `wants_account`.
+    `next` returns the transactions to send now; pass each answer to `answered`. `done` is set once the program accepted
+    the whole checkpoint; `failed` says why it never will. When `wants_account` is set, read the checkpoint's account
+    and pass it to `compare`.
     """
 
     def __init__(
@@ -97,12 +99,12 @@ class CheckpointWriter:
 
     @property
     def outstanding(self) -> int:
-        """Transactions that were sent and are not answered yet."""
+        """Transactions that were sent and have no answer yet."""
         return len(self._flying)
 
     @property
     def chunks_left(self) -> int:
-        """Chunks that are to be sent."""
+        """Chunks that still have to be sent."""
         return len(self._chunks)
 
     def _all_chunks(self) -> None:
@@ -149,7 +151,7 @@ class CheckpointWriter:
         return Transaction(ticket, point, (instruction,), preflight)
 
     def answered(self, ticket: int, refusal: Refusal | None) -> bool:
-        """Takes an answer, and returns whether the ticket was one of these."""
+        """Takes an answer. Returns False if the answer belongs to another transaction."""
         what = self._flying.pop(ticket, None)
         if what is None:
             return False
@@ -167,7 +169,7 @@ class CheckpointWriter:
         elif self._refusals > MAX_TRIES:
             self.failed = f"{self._refusals} refusals in a row, the last one: {refusal.text}"
         elif what == self._FINALIZE:
-            # the account may hold another checkpoint, an older one, or gaps: only its bytes tell
+            # the account may hold another checkpoint, an older one, or one with gaps; only its bytes can tell
             self.wants_account = True
         elif what != self._BEGIN:
             self._chunks.append(what)
@@ -180,7 +182,7 @@ class CheckpointWriter:
         self._all_chunks()
 
     def compare(self, data: bytes | None) -> None:
-        """Takes the checkpoint's account as it is on chain, and plans to send what differs."""
+        """Compares the checkpoint's account on chain with the state, and plans to send the chunks that differ."""
         self.wants_account = self.asked = False
         head = layouts.CHECKPOINT.size
         if data is None or len(data) != head + len(self.state):

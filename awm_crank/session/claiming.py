@@ -1,8 +1,8 @@
-"""The claim, which raises the writer's epoch: once it has landed, no frame of an earlier process can land.
+"""Claims a session by raising the writer's epoch. Once the claim has landed, no frame of an earlier process can land.
 
-Two processes with one key must not take the session from each other for ever. The one whose claim is refused yields as
-soon as it sees the other at work. If nothing moves, the other is taken for dead: a process that was killed can leave a
-claim that lands later.
+Two processes with the same key must not take the session from each other for ever. So a process whose claim is refused
+yields as soon as it sees the other process make progress. If nothing moves, it assumes that the other process is dead:
+a process that was killed can leave a claim that lands later.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Claiming:
         """The hidden state after another process's claim, and when it was first read."""
 
     def answered(self, refusal: Refusal | None) -> None:
-        """Takes the answer to the claim."""
+        """Takes the endpoint's answer to the claim."""
         if refusal is None:
             self._accepted = True
         elif refusal.code is None:
@@ -47,10 +47,13 @@ class Claiming:
             self._refused = True
 
     def judge(self, hidden: HiddenState) -> Literal["held", "claim", "wait", "read again"]:
-        """What follows from a hidden state as it was read.
+        """Decides what to do, given the hidden state that was just read.
 
-        "held": this process holds the session. "claim": claim it now, replacing the epoch that was read. "wait": read
-        again after a pause. "read again": a second read was asked for.
+        Returns:
+            "held": this process holds the session.
+            "claim": claim the session now, and replace the epoch that was read.
+            "wait": read again after a pause.
+            "read again": a second read was already requested; wait for it.
         """
         effects = self._effects
         if self.epoch is not None:
@@ -62,7 +65,7 @@ class Claiming:
                 return "read again"
             if not effects.confirmed(f"epoch {hidden.epoch} of an earlier time was read", ALL, BEHIND_NS):
                 return "read again"
-            # the validator was replaced, and the session was made again
+            # the validator was replaced, and the session was created again on the new one
             self.epoch = self._asked = self._rival = None
         return self._without_epoch(hidden)
 

@@ -1,4 +1,4 @@
-"""What the writer may take back or end, from a session's accounts: pure, so that it can be tried without a chain."""
+"""Decides, from a session's accounts, what the writer may end or take back. It is pure, so tests need no chain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DRAW_FRAMES = 3600
 
 
 class Found(Struct, frozen=True):
-    """A session's accounts; None where there is none."""
+    """A session's accounts. An account that does not exist is None."""
 
     session: SessionState
     hidden: HiddenState
@@ -29,7 +29,7 @@ class Found(Struct, frozen=True):
 
 
 def is_dead(session: SessionState, now_s: float) -> bool:
-    """Whether the programs let the writer end the session: nobody has joined, no frame is written, nobody plays."""
+    """Whether the programs let the writer end the session: nobody has joined, no frame exists, or nobody plays."""
     silent = now_s - session.last_update - _CLOCK_S
     if session.status == WAITING_PLAYERS:
         return silent >= WAITING_LIMIT_S
@@ -39,19 +39,19 @@ def is_dead(session: SessionState, now_s: float) -> bool:
 
 
 def is_settled(session: SessionState, now_s: float) -> bool:
-    """Whether anybody may close the session's accounts for their owners."""
+    """Whether anybody may close the session's accounts and return their rent to the owners."""
     if session.status != ENDED:
         return False
     return not session.frame or now_s - session.last_update - _CLOCK_S >= session.challenge_s
 
 
 def steps(found: Found, me: Pubkey, world: Pubkey, now_s: float) -> list[Instruction]:
-    """The instructions by which the writer ends a dead session, or gets what it paid and earned.
+    """The instructions with which the writer ends an abandoned session, or collects what it paid and earned.
 
     Args:
         me: the writer's key.
         world: a world that runs matches.
-        now_s: unix seconds.
+        now_s: the time in unix seconds.
     """
     session, entity = found.session, found.session.entity
     if is_dead(session, now_s):

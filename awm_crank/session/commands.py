@@ -1,4 +1,4 @@
-"""What a session machine wants done. This is its whole output; timers are data too."""
+"""The commands that a session machine returns. They are its whole output: timers are commands, too."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Point = Literal["bind", "claim", "pin", "setup", "checkpoint-begin", "checkpoint
 
 
 class Command(Struct, frozen=True):
-    """Base of all commands."""
+    """Base class of all commands."""
 
 
 class Watch(Command, frozen=True):
-    """Subscribe to the session's accounts, and answer `Watching` when the endpoint has confirmed everything.
+    """Subscribe to the session's accounts, and answer `Watching` when the endpoint has confirmed every subscription.
 
-    The hidden state is subscribed to anyway, for all sessions together. Without `every_change` and `distrust` this only
-    ends one subscription, and nothing is answered.
+    The crank already subscribes to the hidden states of all sessions together. If `every_change` and `distrust` are
+    both false, the command only ends one subscription, and nothing is answered.
 
     Args:
-        every_change: notify every change of the session's account. Otherwise only its end is notified: each input
-            writes to that account, as BOLT does.
-        distrust: notifications went missing, so the subscription to hidden states is replaced too.
+        every_change: report every change of the session's account. Otherwise only its end is reported, because each
+            input writes to that account, as BOLT does.
+        distrust: notifications were lost, so the subscription to hidden states is replaced, too.
     """
 
     every_change: bool
@@ -37,7 +37,7 @@ class Watch(Command, frozen=True):
 
 
 class Fetch(Command, frozen=True):
-    """Read these accounts as of one moment; answer `Fetched` or `FetchFailed`."""
+    """Read these accounts, all at the same slot. Answer `Fetched` or `FetchFailed`."""
 
     roles: tuple[Role, ...]
 
@@ -59,7 +59,9 @@ class WarmUp(Command, frozen=True):
 
 
 class RunBackbone(Command, frozen=True):
-    """Call `engine.backbone(state, block)`; answer `Computed`. `live` sessions go before those that catch up."""
+    """Call `engine.backbone(state, block)`; answer `Computed`. Sessions that are `live` run before those that
+    catch up.
+    """
 
     serial: int
     engine: Engine
@@ -83,7 +85,7 @@ class SendFrame(Command, frozen=True):
 class Transaction(Struct, frozen=True):
     """The instructions of one transaction. `point` names its purpose, for crash tests and logs.
 
-    Without `preflight` the endpoint answers before it has run the transaction, so a refusal stays unknown.
+    Without `preflight`, the endpoint answers before it runs the transaction, so the machine never learns of a refusal.
     """
 
     ticket: int
@@ -93,40 +95,44 @@ class Transaction(Struct, frozen=True):
 
 
 class Send(Command, frozen=True):
-    """Sign these and send them as one batch; answer `Sent` for each."""
+    """Sign these transactions and send them as one batch. Answer `Sent` for each of them."""
 
     transactions: tuple[Transaction, ...]
 
 
 class Save(Command, frozen=True):
-    """Keep this checkpoint where it outlives the chain's accounts; it replaces the one before."""
+    """Save this checkpoint where it survives the loss of the chain's accounts. It replaces the one saved before."""
 
     position: Position
     state: bytes
 
 
 class Recall(Command, frozen=True):
-    """The chain has lost what it takes to go on. Answer `Recalled` with the last checkpoint that was saved."""
+    """The chain has lost accounts that the session needs to continue. Answer `Recalled` with the last saved
+    checkpoint.
+    """
 
 
 class WakeAt(Command, frozen=True):
-    """Give `Wake` at this time (ns), and at no time that was named before. None means never."""
+    """Send `Wake` at this time (in ns); it replaces the time of the last `WakeAt`. None means never."""
 
     when: int | None
 
 
 class Landed(Command, frozen=True):
-    """A frame landed: the one description of it, for statistics, the log, metrics and observers. Times are in ns.
+    """A frame landed. This is the only description of it, used by statistics, the log, metrics and observers.
 
-    `tick_due`: when its tick was due.
-    `wanted_at`: when its tick was due or its last input was seen, whichever was later.
-    `ready_at`: when everything else was there too, that is, the frame before it was consumed.
-    `sent_at`: when it was handed over for signing.
-    `known_at`: the first sign that it landed: the endpoint's answer, or the account's change.
-    `landed_at`: the account's change.
-    `on_time`: whether that was within one period after its tick.
+    All times are in nanoseconds.
 
-    `block` is the frame's 97-byte block, `before` the previous frame's, `chain_hash` has 32 bytes.
+    `tick_due`: when the frame's tick was due.
+    `wanted_at`: when the tick was due or the frame's last input was seen, whichever was later.
+    `ready_at`: when everything else was ready, too, that is, when the backbone had consumed the frame before.
+    `sent_at`: when the frame was handed over for signing.
+    `known_at`: the first sign that the frame landed: the endpoint's answer or the account's change.
+    `landed_at`: when the account's change arrived.
+    `on_time`: whether the account changed within one period after the tick.
+
+    `block` is the frame's 97-byte block, `before` is the previous frame's block, and `chain_hash` has 32 bytes.
     """
 
     frame: int
@@ -143,8 +149,10 @@ class Landed(Command, frozen=True):
 
 
 class Spend(Command, frozen=True):
-    """The session's accounts cost this much rent in all. If they exist already (`held`), this only tells the crank;
-    otherwise answer `Granted`."""
+    """Reserve this much rent, in lamports, for all accounts of the session. Answer `Granted`.
+
+    If the accounts exist already (`held`), this only informs the crank, and nothing is answered.
+    """
 
     lamports: int
     held: bool
@@ -169,7 +177,7 @@ the same key writes it. `stopped`: the crank is stopping.
 
 
 class Release(Command, frozen=True):
-    """The session is let go; nothing follows."""
+    """Stop serving the session. No command follows."""
 
     reason: str
     outcome: Ending

@@ -1,7 +1,8 @@
-"""What both halves of a session machine share: its settings, the commands it emits, and its pause before a retry.
+"""What both halves of a session machine share: the settings, the commands to return, and the pause before a retry.
 
-A machine gives nothing up because of something that may pass. It reads the accounts again after a pause that grows, and
-says what it waits for (`waiting`). It acts on a conclusion that would end its service only when a second read agrees.
+A machine never gives up because of a fault that may pass. It reads the accounts again after a pause that grows, and
+reports what it waits for (`waiting`). Before it acts on a conclusion that would end the service, a second read must
+agree.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ _QUIET_TRIES = 2
 
 
 class Waiting(NamedTuple):
-    """Why a session is not served just now."""
+    """Why a session is not served at the moment."""
 
     cause: Cause
     problem: str
 
 
 class Effects:
-    """The commands of the event being handled (`out`), when it came (`now`), and the one pause before a retry."""
+    """Collects the commands (`out`) for the current event, which came at `now`, and schedules the one pause before a
+    retry.
+    """
 
     def __init__(self, entity: Pubkey, settings: Settings) -> None:
         self.entity = entity
@@ -57,24 +60,24 @@ class Effects:
 
     @property
     def waiting(self) -> Waiting | None:
-        """What the session waits for, once the first retries have failed."""
+        """What the session waits for. It is set only after the first retries have failed."""
         return self._waiting if self._worth_saying() else None
 
     def emit(self, command: Command) -> None:
-        """Wants something done."""
+        """Adds a command to the output."""
         self.out.append(command)
 
     def log(self, level: Level, event: str, **fields: object) -> None:
-        """Writes a line for the operator."""
+        """Writes a line to the operator's log."""
         self.emit(LogLine(level, event, fields))
 
     def number(self) -> int:
-        """A ticket or serial that was never used before."""
+        """Returns a ticket or serial number that was never used before."""
         self._numbers += 1
         return self._numbers
 
     def release(self, reason: str, outcome: Ending) -> None:
-        """Lets the session go. What was emitted before is still carried out."""
+        """Stops serving the session. Commands that were emitted before are still carried out."""
         if not self.released:
             self.released = True
             loud = outcome == "yielded"
@@ -82,15 +85,16 @@ class Effects:
             self.emit(Release(reason, outcome))
 
     def yield_to(self, how: str) -> None:
-        """Lets the session go to the process that writes it now."""
+        """Leaves the session to the process that writes it now."""
         self.release(f"another process writes this session now ({how}); this one stops serving it", "yielded")
 
     def again(self, problem: object, roles: tuple[Role, ...], cause: Cause, *, tries: int | None = None) -> None:
-        """Reads these accounts again after a pause. The pause doubles with each retry, up to the cause's longest.
+        """Schedules another read of these accounts after a pause. The pause doubles with each retry, up to the cause's
+        limit.
 
         Args:
             problem: what went wrong, for the log and the status.
-            tries: how often it went wrong, where that is counted elsewhere.
+            tries: how often it went wrong, if the caller counts that.
         """
         self.tries = self.tries + 1 if tries is None else max(tries, self.tries)
         longest = LONG_PAUSE_MS.get(cause, LONGEST_PAUSE_MS)
@@ -98,7 +102,7 @@ class Effects:
         self._retry_roles = roles
         self.retry_at = self.now + pause * MILLISECOND
         before, self._waiting = self._waiting, Waiting(cause, str(problem))
-        # the same problem again is worth a line each time that the count of tries has doubled
+        # a repeated problem is logged again each time that the number of tries has doubled
         if self._worth_saying() and (before != self._waiting or not self.tries & (self.tries - 1)):
             self.log("warning", "trying again", problem=str(problem), cause=cause, tries=self.tries)
 
@@ -106,19 +110,19 @@ class Effects:
         return self._waiting is not None and (self.tries > _QUIET_TRIES or self._waiting.cause in OWN_CAUSES)
 
     def read_in(self, pause_ns: int, roles: tuple[Role, ...]) -> None:
-        """Reads these accounts after a pause, without anything being wrong."""
+        """Schedules a read of these accounts after a pause, although nothing is wrong."""
         self._retry_roles = roles
         self.retry_at = self.now + pause_ns
 
     def progressed(self) -> None:
-        """Something worked, so the next pause is short again."""
+        """Notes that something worked, so the next pause is short again."""
         self.tries = 0
         self.retry_at = None
         self._waiting = None
         self._verdict = ""
 
     def woken(self) -> None:
-        """A wake-up came: reads again, if it is time."""
+        """Takes a wake-up, and reads the accounts if a read is due."""
         if self.retry_at is not None and self.now >= self.retry_at:
             self.retry_at = None
             self.emit(Fetch(self._retry_roles))
@@ -126,12 +130,12 @@ class Effects:
     # -- conclusions that would end the service -------------------------------------------------------------------
 
     def confirmed(self, verdict: str, roles: tuple[Role, ...], for_ns: int = 0) -> bool:
-        """Whether consecutive reads agree on a conclusion. The first one only has the accounts read again.
+        """Whether two or more reads in a row led to the same conclusion. The first one only schedules another read.
 
         Args:
             verdict: the conclusion, in words.
-            roles: what to read again.
-            for_ns: how long the reads must agree; 0 means that two are enough.
+            roles: which accounts to read again.
+            for_ns: for how long, in ns, the reads must agree. 0 means that two reads are enough.
         """
         if self._verdict != verdict:
             self._verdict, self._verdict_since = verdict, self.now
@@ -146,5 +150,5 @@ class Effects:
         return True
 
     def unsuspicious(self) -> None:
-        """A read showed nothing strange, so an earlier conclusion was wrong."""
+        """Notes that a read showed nothing strange, so an earlier conclusion was wrong."""
         self._verdict = ""

@@ -1,4 +1,4 @@
-"""What can happen to a session. This is the machine's whole input; each event comes with a time in nanoseconds."""
+"""The events that a session machine takes. They are its whole input; each comes with a time in nanoseconds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWN_CAUSES: frozenset[Cause] = frozenset({"model", "rent", "disagreement"})
 
 
 class Event(Struct, frozen=True):
-    """Base of all events."""
+    """Base class of all events."""
 
 
 class Begin(Event, frozen=True):
@@ -34,30 +34,32 @@ class Begin(Event, frozen=True):
 
 
 class Watching(Event, frozen=True):
-    """The endpoint notifies changes of the session's accounts from now on. Comes again after each reconnect."""
+    """The endpoint reports changes of the session's accounts from now on. This event comes again after each
+    reconnect.
+    """
 
 
 class Changed(Event, frozen=True):
-    """An account as it is after a change."""
+    """An account changed. The event holds the account's new content."""
 
     role: Role
     data: bytes
 
 
 class Fetched(Event, frozen=True):
-    """The accounts that were asked for, as of one moment. None where there is no account."""
+    """The answer to `Fetch`: the accounts, all read at the same slot. An account that does not exist is None."""
 
     accounts: dict[Role, bytes | None]
 
 
 class FetchFailed(Event, frozen=True):
-    """The accounts that were asked for could not be read."""
+    """The accounts that `Fetch` asked for could not be read."""
 
     error: AwmError
 
 
 class ModelLoaded(Event, frozen=True):
-    """The session's model is verified and ready to step."""
+    """The session's model is loaded and verified, and its engine is ready."""
 
     engine: Engine
     cartridge_hash: bytes
@@ -65,41 +67,43 @@ class ModelLoaded(Event, frozen=True):
 
 
 class ModelFailed(Event, frozen=True):
-    """The session's model cannot be served."""
+    """The session's model cannot be used."""
 
     error: AwmError
 
 
 class Granted(Event, frozen=True):
-    """Whether the rent may be spent. If not, `refusal` says why."""
+    """The answer to `Spend`: whether the crank may pay the rent. If not, `refusal` says why."""
 
     refusal: str = ""
 
 
 class Recalled(Event, frozen=True):
-    """The last checkpoint that was saved: its frame and its recurrent state. None when there is none."""
+    """The answer to `Recall`: the frame and the recurrent state of the last saved checkpoint, or None if there
+    is none.
+    """
 
     saved: tuple[Position, bytes] | None
 
 
 class WarmedUp(Event, frozen=True):
-    """The state that a session starts from. `serial` is that of the command."""
+    """The state from which the session starts. `serial` is the serial of the `WarmUp` command."""
 
     serial: int
     state: State
 
 
 class Computed(Event, frozen=True):
-    """The backbone consumed a frame. `serial` is that of the command."""
+    """The backbone has consumed a frame. `serial` is the serial of the `RunBackbone` command."""
 
     serial: int
     context: Context
 
 
 class Refusal(Struct, frozen=True):
-    """Why a transaction did not do what it should.
+    """Why a transaction failed.
 
-    `code` is a program's custom error. Without it, the transaction may have landed all the same.
+    `code` is the program's custom error number. If it is None, the transaction may have landed in spite of the failure.
     """
 
     text: str
@@ -108,15 +112,17 @@ class Refusal(Struct, frozen=True):
 
 
 class Sent(Event, frozen=True):
-    """The endpoint's answer to a transaction. Without a refusal it was accepted, which does not prove that it lands."""
+    """The endpoint's answer to a transaction. If `refusal` is None, the endpoint accepted it, but it may still not
+    land.
+    """
 
     ticket: int
     refusal: Refusal | None = None
 
 
 class Wake(Event, frozen=True):
-    """The time that the last `WakeAt` named has come."""
+    """The time of the last `WakeAt` has come."""
 
 
 class Stop(Event, frozen=True):
-    """The crank is about to end: write a checkpoint, then let the session go."""
+    """The crank is about to stop. The machine writes a checkpoint and then releases the session."""

@@ -1,4 +1,4 @@
-"""The frame that a session computes next, the variants of it that were sent, and what became of them."""
+"""Computes the session's next frame, and tracks which variants of it were sent and which one landed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class FrameLoop:
     Args:
         engine: the engine of the session's model.
         state: its recurrent state after the frames before `last`.
-        last: the last frame on chain.
-        schedule: the session's ticks. It belongs to the machine, since it goes on counting after a resync.
+        last: the last frame that landed.
+        schedule: the session's ticks. The machine owns it, because it keeps counting after a resync.
 
-    `flight` says what is known of the next frame. "none": it was not sent. "sent": it was sent and should land.
-    "doubt": it may or may not have landed, and the accounts are being read to find out.
+    `flight` says what is known about the next frame. "none": it was not sent. "sent": it was sent and should land.
+    "doubt": nobody knows whether it landed, and the machine reads the accounts to find out.
     """
 
     def __init__(self, engine: Engine, state: State, last: Position, schedule: Schedule) -> None:
@@ -48,31 +48,31 @@ class FrameLoop:
         """When the endpoint accepted the frame in flight; 0 before it has."""
 
     def consume(self, serial: int) -> RunBackbone:
-        """Starts the backbone on the last frame. It does not need the next frame's inputs."""
-        # a checkpoint of this frame needs the state from before the backbone consumed it
+        """Starts the backbone on the last frame. This does not need the inputs of the next frame."""
+        # a checkpoint of this frame needs the state before the backbone consumes it
         self._before = self.engine.copy(self._state)
         self._context = None
         self._serial = serial
         return RunBackbone(serial, self.engine, self._state, self.last.block, live=True)
 
     def computed(self, serial: int, context: Context, now: int = 0) -> None:
-        """Takes the backbone's result. A result that an earlier loop asked for is ignored."""
+        """Takes the backbone's result. Ignores a result that an earlier `FrameLoop` asked for."""
         if serial == self._serial:
             self._context = context
             self._complete_at = now
 
     def checkpoint_state(self) -> bytes:
-        """The serialized recurrent state for a checkpoint of `last`. Call it only after `consume`."""
+        """The serialized recurrent state for a checkpoint of the frame `last`. Call it only after `consume`."""
         return self.engine.dump(self._before)
 
     def learn(self, known: Known, now: int = 0) -> None:
-        """Takes what the input buffer shows, unless something newer is known already."""
+        """Takes the inputs that the input buffer shows, unless newer ones are known already."""
         if known.newer_than(self.known):
             self.known = known
             self._inputs_at = self._complete_at = now
 
     def learned_since_sent(self) -> bool:
-        """Whether the inputs have changed since the frame was computed."""
+        """Whether the inputs have changed since the frame was computed and sent."""
         return self.known.newer_than(self._used)
 
     def ready(self, policy: LatePolicy) -> bool:
@@ -80,7 +80,7 @@ class FrameLoop:
         return self.flight == "none" and self._context is not None and self.inputs_known(policy)
 
     def inputs_known(self, policy: LatePolicy) -> bool:
-        """Whether the input buffer shows the next frame, with every input that the policy waits for."""
+        """Whether the input buffer belongs to the next frame and holds every input that the policy waits for."""
         return self.known.frame == self.last.frame + 1 and (policy != "wait" or self.known.complete)
 
     def make(self, policy: LatePolicy, epoch: int, ticket: int, now: int) -> SendFrame:
@@ -99,16 +99,16 @@ class FrameLoop:
         return SendFrame(ticket, frame.frame, epoch, inputs, sources, frame.players, frame.feedback)
 
     def accepted(self, ticket: int, now: int) -> None:
-        """The endpoint accepted the frame. Only the account's own change proves that it landed."""
+        """Notes that the endpoint accepted the frame. Only a change of the account proves that the frame landed."""
         if ticket == self.ticket and not self.answered_at:
             self.answered_at = now
 
     def is_ours(self, frame: int, chain_hash: bytes) -> bool:
-        """Whether this is a variant of the next frame that was sent from here."""
+        """Whether this block is one of the variants of the next frame that this process sent."""
         return frame == self.last.frame + 1 and chain_hash in self._variants
 
     def land(self, chain_hash: bytes, now: int) -> Landed:
-        """Moves on to the variant that landed."""
+        """Advances to the variant that landed."""
         before, self.last = self.last, self._variants[chain_hash]
         self._variants.clear()
         self._context = None

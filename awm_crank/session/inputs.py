@@ -11,7 +11,9 @@ LatePolicy = Literal["hold", "neutral", "wait"]
 
 
 class Known(NamedTuple):
-    """What the input buffer last showed: both inputs (16 bytes) for `frame`, and whose are that frame's own."""
+    """The last known input buffer: both players' inputs for `frame` (16 bytes), and which of them were sent for that
+    frame.
+    """
 
     frame: int = 0
     inputs: bytes = bytes(16)
@@ -20,21 +22,25 @@ class Known(NamedTuple):
 
     @classmethod
     def decode(cls, data: bytes) -> Known:
-        """From InputBuffer data. Raises LayoutError when short."""
+        """Decodes an InputBuffer account. Raises LayoutError if the data is too short."""
         return cls(*peek_inputs(data))
 
     @property
     def complete(self) -> bool:
-        """Whether both players' own inputs are there."""
+        """Whether both players have sent their inputs for this frame."""
         return bool(self.ready1 and self.ready2)
 
     def newer_than(self, other: Known) -> bool:
-        """Whether this was written after `other`: frames only rise, and within one players only become ready."""
+        """Whether this buffer was written after `other`. Frame numbers only rise; within a frame, players only become
+        ready.
+        """
         return (self.frame, self.ready1 + self.ready2) > (other.frame, other.ready1 + other.ready2)
 
 
 def choose(known: Known, policy: LatePolicy) -> tuple[bytes, bytes] | None:
-    """Inputs (16 bytes) and sources (2) of `known.frame` by the policy for late ones; None: wait for them."""
+    """Returns the inputs (16 bytes) of `known.frame` and their sources (2), by the policy for late inputs. None means
+    wait.
+    """
     if policy == "wait" and not known.complete:
         return None
     return frame_records.chosen_inputs(known.inputs, (bool(known.ready1), bool(known.ready2)), hold=policy == "hold")

@@ -1,4 +1,4 @@
-"""Keeps a served session's checkpoints: when to write one, how fast, and what to do when it fails."""
+"""Writes the checkpoints of a served session: decides when and how fast, and what to do when one fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIRST_PAUSE_MS = 50
 
 
 class CheckpointKeeper:
-    """Writes checkpoints of one served session, each to the account that does not hold the last good one."""
+    """Writes the checkpoints of one served session. Each goes to the account that does not hold the last good one."""
 
     def __init__(self, effects: Effects, opened: Opened, loop: FrameLoop) -> None:
         self._effects, self._opened, self._loop = effects, opened, loop
@@ -47,7 +47,7 @@ class CheckpointKeeper:
 
     @property
     def saved_frame(self) -> int:
-        """The frame of the last good checkpoint; 0 without one."""
+        """The frame of the last good checkpoint; 0 if there is none."""
         return self._good_frame if self._initialized else 0
 
     @property
@@ -57,18 +57,18 @@ class CheckpointKeeper:
 
     @property
     def wake_at(self) -> int | None:
-        """When `woken` has something to do."""
+        """The next time at which `woken` has work to do."""
         pause = self._pause_until if self._pause_until > self._effects.now else None
         return min((time for time in (self.deadline, pause) if time is not None), default=None)
 
     def is_good(self, frame: int) -> bool:
-        """Whether the last good checkpoint is of this frame, or of a later one."""
+        """Whether the last good checkpoint is of this frame or a later one."""
         return self._initialized and self._good_frame >= frame
 
     # -- events ---------------------------------------------------------------------------------------------------
 
     def frame_landed(self, budget: int) -> None:
-        """A frame landed while the session goes on. Up to `budget` chunks may travel now."""
+        """Notes that a frame landed and the match goes on. May send up to `budget` chunks now."""
         frame = self._loop.last.frame
         if self._writer is None and frame >= self._next_frame:
             self._begin()
@@ -79,7 +79,7 @@ class CheckpointKeeper:
             self._effects.emit(Fetch(_MADE))
 
     def woken(self) -> None:
-        """A time of `wake_at` has come."""
+        """Takes a wake-up at the time of `wake_at`."""
         now = self._effects.now
         if self.deadline is not None and now >= self.deadline:
             self._waits += 1
@@ -87,28 +87,28 @@ class CheckpointKeeper:
             self._effects.emit(Fetch(SMALL))
 
     def fetched(self, accounts: dict[Role, bytes | None]) -> None:
-        """Compares the accounts that were read with what was written."""
+        """Compares the accounts that were read with the checkpoint that was written."""
         writer = self._writer
         if writer is not None and writer.asked and _side_role(writer.side) in accounts:
             writer.compare(accounts[_side_role(writer.side)])
             self._comparisons += 1
             if writer.chunks_left or self._comparisons > 1:
-                # what was accepted may not have landed yet: sending it all again at once would only add to it
+                # chunks that were accepted may land soon: to send all of them again now would only add load
                 pause = min(_FIRST_PAUSE_MS << min(self._comparisons, 5), LONGEST_PAUSE_MS)
                 self._pause_until = self._effects.now + pause * MILLISECOND
         if all(role in accounts for role in _MADE):
             self._repair(accounts)
 
     def sent(self, ticket: int, refusal: Refusal | None) -> bool:
-        """Takes an answer, and returns whether the ticket was one of these."""
+        """Takes an answer. Returns False if the answer belongs to another transaction."""
         writer = self._writer
         if ticket in self._repairs:
             self._repairs.discard(ticket)
             if refusal is not None:
-                # a rollup that has just started refuses much
+                # a rollup refuses many transactions shortly after it starts
                 self._repair_at = self._loop.last.frame + _REPAIR_FRAMES
             elif not self._repairs:
-                # they are created now, and have to grow
+                # the transaction above creates the accounts; now they must grow
                 self._effects.emit(Fetch(_MADE))
             return True
         if writer is None or not writer.answered(ticket, refusal):
@@ -118,7 +118,7 @@ class CheckpointKeeper:
         return True
 
     def expects(self, hidden: HiddenState) -> bool:
-        """Whether a hidden state names a checkpoint that it can name."""
+        """Whether the checkpoint that a hidden state names is one that this keeper expects."""
         if not hidden.initialized:
             return not self._initialized
         writer = self._writer
@@ -127,7 +127,7 @@ class CheckpointKeeper:
         )
 
     def seen(self, hidden: HiddenState) -> None:
-        """Takes what the hidden state says of the last good checkpoint."""
+        """Takes the last good checkpoint from the hidden state."""
         if not hidden.initialized or (self._initialized and hidden.checkpoint_frame <= self._good_frame):
             return
         effects, writer = self._effects, self._writer
@@ -144,7 +144,7 @@ class CheckpointKeeper:
     # -- writing --------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Deals with a checkpoint that failed, or whose account has to be read."""
+        """Handles a checkpoint that failed, or whose account has to be read."""
         writer, effects = self._writer, self._effects
         if writer is None:
             return
@@ -156,7 +156,7 @@ class CheckpointKeeper:
             self._next_frame = self._loop.last.frame + self._opened.cadence.interval // 4
             if effects.settings.in_rollup:
                 effects.emit(Fetch(_MADE))
-            # without frames in between nothing else would slow the next try down
+            # no frames land in between, so nothing else would delay the next try
             effects.again(writer.failed, SMALL, "checkpoint")
             self._writer, self.deadline = None, None
         elif writer.wants_account and not writer.asked:
@@ -164,18 +164,20 @@ class CheckpointKeeper:
             effects.emit(Fetch((_side_role(writer.side),)))
 
     def flush(self, *, of_last: bool) -> None:
-        """Writes a checkpoint as fast as the endpoint takes it. `of_last`: only one of the last frame will do."""
+        """Writes a checkpoint as fast as the endpoint accepts it. `of_last`: it must be a checkpoint of the
+        last frame.
+        """
         effects, writer = self._effects, self._writer
         if effects.retry_at is not None or effects.now < self._pause_until:
             return
         if of_last and writer is not None and writer.frame != self._loop.last.frame:
             if writer.outstanding:
-                # what is still on its way must not arrive after the new one's begin
+                # transactions of the old checkpoint must not arrive after the new one's begin
                 return
             self._writer = None
         if self._writer is None:
             self._begin()
-        # no frame is under way: finalize follows at once, and must find every chunk there
+        # no frame is being sent, so finalize follows at once and must find every chunk there
         self._pump(FLUSH_BATCH, preflight=True)
 
     def _begin(self) -> None:
@@ -196,7 +198,7 @@ class CheckpointKeeper:
             effects.emit(Send(transactions))
 
     def _repair(self, accounts: dict[Role, bytes | None]) -> None:
-        """Makes checkpoints again that have vanished: a rollup loses them when it restarts."""
+        """Creates the checkpoint accounts again if they have vanished: a rollup loses them when it restarts."""
         effects, opened = self._effects, self._opened
         if self._repairs or not effects.settings.in_rollup:
             return
@@ -210,7 +212,7 @@ class CheckpointKeeper:
             self._repairs = {transaction.ticket for transaction in transactions}
             effects.emit(Send(transactions))
         elif self._writer is None:
-            # there is room for one again, and none to start from: do not wait for the next turn
+            # there is room for a checkpoint again, and no good one to start from: write one now
             self._next_frame = min(self._next_frame, self._loop.last.frame + 1)
 
 

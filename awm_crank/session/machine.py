@@ -1,4 +1,7 @@
-"""One session's machine: events in, commands out, no socket and no clock. docs/session.md shows its stages."""
+"""One session's state machine: it takes events and returns commands, and uses no socket and no clock.
+
+docs/session.md shows its stages.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ _CODES = {int(code): code.name for code in Code}
 
 
 class SessionMachine:
-    """Serves one session. Give `handle` every event in order, and carry out every command that it returns.
+    """Serves one session. Pass every event to `handle` in order, and carry out every command that it returns.
 
     Args:
         entity: the session's entity.
         settings: the session's settings.
 
-    `now` and all other times are nanoseconds of one monotonic clock. The first event is `Begin`. After a `Release` the
-    machine returns nothing more.
+    `now` and all other times are nanoseconds on one monotonic clock. The first event is `Begin`. After a `Release` the
+    machine returns no more commands.
     """
 
     def __init__(self, entity: Pubkey, settings: Settings) -> None:
@@ -47,7 +50,7 @@ class SessionMachine:
 
     @property
     def counters(self) -> Counters:
-        """What happened so far. The schedule counts the ticks."""
+        """Counters of what happened so far. The schedule counts the ticks."""
         return self._effects.counters
 
     @property
@@ -59,27 +62,29 @@ class SessionMachine:
 
     @property
     def waiting(self) -> Waiting | None:
-        """Why the session is not served just now, although it should be. None while it is, or while it opens."""
+        """Why the session is not served, although it should be. None while it is served or is opening normally."""
         return None if self._effects.released else self._effects.waiting
 
     @property
     def frame(self) -> int:
-        """The last frame that landed; 0 before the session is served."""
+        """The last frame that landed; 0 until the session is served."""
         return 0 if self._serving is None else self._serving.loop.last.frame
 
     def due(self, now: int) -> int:
-        """The frame that is due and was not attempted although everything it takes is here; 0 when there is none."""
+        """The frame that is due and could be computed, but was not sent yet; 0 if there is none."""
         return 0 if self._serving is None else self._serving.due(now)
 
     def stalled(self, now: int) -> str:
-        """Why the session makes no frames although it should; empty when all is well, or players are awaited."""
+        """Why the session makes no frames although it should. Empty if all is well, or if the crank waits for
+        players.
+        """
         if self._serving is not None:
             return self._serving.stalled(now)
         waiting = self.waiting
         return "" if waiting is None else waiting.problem
 
     def handle(self, event: Event, now: int) -> list[Command]:
-        """What is to be done about an event."""
+        """Takes an event, and returns the commands to carry out."""
         effects = self._effects
         if effects.released:
             return []
@@ -140,7 +145,7 @@ class SessionMachine:
             refusals[name] = refusals.get(name, 0) + 1
 
     def _move_on(self) -> None:
-        """From opening to serving, back where the chain went another way, and on with the next frame."""
+        """Goes from opening to serving, or back if the chain and the crank disagree, and then sends the next frame."""
         opening, effects, serving = self._opening, self._effects, self._serving
         if effects.released:
             return
@@ -161,10 +166,10 @@ class SessionMachine:
                 self._frames, self._errors = frames, 0
 
     def _failed(self, error: AwmError, *, notified: bool) -> None:
-        """Bytes that cannot be read, or an engine that disagrees with the chain: the chain is asked again."""
+        """Handles bytes that cannot be read, and an engine that disagrees with the chain: reads the accounts again."""
         effects, serving = self._effects, self._serving
         if notified:
-            # a notification may be damaged, and a read shows what is there
+            # a notification may be damaged; a read shows what the account really holds
             effects.emit(Fetch(ALL if serving is None else SMALL))
             return
         self._errors += 1
@@ -189,12 +194,12 @@ class SessionMachine:
         self._lost_at = serving.loop.last.frame
         self._serving = None
         if serving.stopping:
-            # the next process does the same, and a stop must not wait for it
+            # the next process writes this checkpoint, and a stop must not wait for it
             effects.release("stopped", "stopped")
             return
         self._opening.reopen()
         if serving.refused:
-            # the same frame would be refused again at once
+            # the program would refuse the same frame again if it were sent at once
             self._errors += 1
             effects.again(serving.lost, ALL, "refused", tries=self._errors)
         else:

@@ -1,7 +1,8 @@
-"""From a session that was found to its first frame: watch, bind, claim, model, accounts, player 2, and catching up.
+"""Opens a session, up to its first frame: watch, bind, claim, load the model, create accounts, wait for player 2, catch
+up.
 
-Every step ends with a read of all accounts, and the next step follows from them alone. So it does not matter which
-process did the steps before, nor where it was killed. A step that fails is tried again, without end.
+Every step ends with a read of all accounts, and only that read decides the next step. So it does not matter which
+process did the steps before, or where that process was killed. A step that fails is tried again, without limit.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _SAME_PLAN_TRIES = 5
 
 
 class Opened(Struct, frozen=True):
-    """A session that can be served. `state` is the recurrent state before the backbone has consumed `last`."""
+    """A session that can be served. `state` is the recurrent state before the backbone consumes the frame `last`."""
 
     engine: Engine
     state: State
@@ -54,7 +55,7 @@ class Opened(Struct, frozen=True):
 
 
 class Opening:
-    """The way to `Opened`, which is in `result` once it is reached. `reopen` goes that way again after a resync."""
+    """Opens a session. Once it is open, `result` holds the `Opened`. `reopen` opens it again after a resync."""
 
     def __init__(self, effects: Effects) -> None:
         self._effects = effects
@@ -88,13 +89,13 @@ class Opening:
         self._state: State = None
 
     def reopen(self) -> None:
-        """Starts again from what the chain says. Claim and model are kept."""
+        """Starts again from the accounts on chain. The claim and the model are kept."""
         self.stage, self.result, self._catch_up = "assess", None, None
-        # the chain may have gone back, and then older inputs are the true ones
+        # the chain may have gone back to an earlier state, and then older inputs are the right ones
         self.known = Known()
 
     def failed_read(self, error: AwmError, cause: Cause, tries: int) -> None:
-        """The accounts that were read cannot be used."""
+        """Handles accounts that were read but cannot be used."""
         if self.stage == "look":
             self._effects.again(error, SMALL, cause, tries=tries)
         else:
@@ -104,33 +105,33 @@ class Opening:
     # -- events ---------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """The session was found."""
+        """Starts to open a session that was found."""
         self._effects.emit(Fetch(SMALL))
 
     def watching(self) -> None:
-        """The endpoint notifies changes from now on."""
+        """Notes that the endpoint reports changes from now on."""
         if self.stage in ("watch", "join"):
             self.stage = "assess"
             self._effects.retry_at = None
             self._effects.emit(Fetch(ALL))
 
     def failed(self, problem: object, cause: Cause = "endpoint") -> None:
-        """Something went wrong that may pass."""
+        """Handles a failure that may pass."""
         self._effects.again(problem, SMALL if self.stage == "look" else ALL, cause)
 
     def changed(self, role: Role, data: bytes) -> None:
-        """An account changed while the session is not served yet."""
+        """Takes a change of an account while the session is not served yet."""
         if role == "inputs":
             self._learn(data)
         elif role == "session":
             self._status = max(self._status, peek_session(data)[0])
-        # a join changes three accounts, and each notification of it may be the one that is not lost
+        # a join changes three accounts; some of their notifications may be lost, so any of them counts
         if self.stage == "join" and (role != "session" or self._status > WAITING_PLAYERS):
             self.stage = "assess"
             self._effects.emit(Fetch(ALL))
 
     def fetched(self, accounts: dict[Role, bytes | None]) -> None:
-        """Decides the next step from the accounts."""
+        """Decides the next step from the accounts that were read."""
         effects = self._effects
         if self.stage not in ("look", "watch", "assess", "join", "model"):
             return
@@ -157,7 +158,7 @@ class Opening:
             self._assess(session, hidden, accounts)
 
     def loaded(self, engine: Engine, cartridge_hash: bytes) -> None:
-        """The model is there."""
+        """Takes the loaded model."""
         settings = self._effects.settings
         self._loading = False
         self._engine, self._cartridge, self._model_failures = engine, cartridge_hash, 0
@@ -172,7 +173,7 @@ class Opening:
         self._effects.emit(Fetch(ALL))
 
     def model_failed(self, error: AwmError) -> None:
-        """The model cannot be loaded, for now."""
+        """Notes that the model cannot be loaded at the moment."""
         self.stage, self._loading = "assess", False
         self._model_failures += 1
         cause: Cause = "endpoint" if isinstance(error, RpcError) else "model"
@@ -181,7 +182,7 @@ class Opening:
     def granted(self, refusal: str) -> None:
         """Takes the answer to `Spend`."""
         if refusal:
-            # another session's end makes room
+            # when another session ends, its rent makes room for this one
             self.stage = "assess"
             self.failed(refusal, "rent")
         else:
@@ -189,20 +190,20 @@ class Opening:
             self._effects.emit(Fetch(ALL))
 
     def warmed_up(self, event: events.WarmedUp) -> None:
-        """The state of frame 0 is there."""
+        """Takes the recurrent state of frame 0."""
         if self.stage == "restore" and event.serial == self._serial:
             self._state = event.state
             self._catch_up_on()
 
     def computed(self, event: events.Computed) -> None:
-        """The backbone consumed a frame on the way to the chain's."""
+        """Takes the backbone's result while it catches up with the chain."""
         if self.stage == "restore" and event.serial == self._serial and self._catch_up is not None:
             self._effects.counters.replayed += 1
             self._catch_up.advance(event.context)
             self._catch_up_on()
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
-        """Takes the answer to a transaction of the set-up."""
+        """Takes the endpoint's answer to a transaction that prepares the session."""
         if ticket not in self._awaited:
             return
         self._awaited.discard(ticket)
@@ -231,7 +232,7 @@ class Opening:
         if accounts["inputs"]:
             self._learn(accounts["inputs"])
         if hidden.writer in (me, zero) and (refusal := self._not_admitted(session, accounts.get("deposit"))):
-            # a deposit changes the hidden state, and then the session is looked at again
+            # a deposit changes the hidden state, and that change starts another look at the session
             effects.log("warning", "not served", reason=refusal)
             effects.release(refusal, "elsewhere")
         elif hidden.writer == zero and effects.settings.adopt and session.status != ENDED:
@@ -250,7 +251,8 @@ class Opening:
             self.stage, self._loading = "model", True
             effects.emit(LoadModel(session.model, hidden.cartridge_hash))
         elif not any(hidden.cartridge_hash):
-            # recorded before the first frame, because a manifest can be closed and written again under its key
+            # the hash is recorded before the first frame, because a manifest can be closed and written again at its
+            # address
             self._send("pin", [(programs.pin_cartridge(me, effects.entity, session.model),)])
         elif not self._prepared(self._engine, session, accounts):
             return
@@ -260,16 +262,16 @@ class Opening:
                 effects.emit(Watch(every_change=False))
             self._restore(self._engine, accounts)
         elif self._status > WAITING_PLAYERS and not effects.confirmed("an older session was read", ALL, BEHIND_NS):
-            # player 2 came while these accounts were on their way
+            # player 2 joined while the transactions that create these accounts were being sent
             return
         elif not self._watched:
-            # a rollup that was restarted can have gone back to before the match
+            # a rollup that restarted may have gone back to a state before the match
             self._watch()
         else:
             self._join()
 
     def _not_admitted(self, session: SessionState, deposit: bytes | None) -> str:
-        """Why the session is not served; empty if it is. A match that has frames is never given up for it."""
+        """Why the session is not admitted; empty if it is. A match that has frames is never dropped for this reason."""
         settings = self._effects.settings
         if session.frame:
             return ""
@@ -306,7 +308,7 @@ class Opening:
         self._join_pause = min(2 * self._join_pause, _JOIN_LONGEST_NS)
 
     def _claimed(self, hidden: HiddenState) -> bool:
-        """Whether this process holds the session's epoch. If not, a claim or another read is on its way."""
+        """Whether this process holds the session's epoch. If not, this sends a claim or another read."""
         claiming = self._claiming
         verdict = claiming.judge(hidden)
         if verdict == "claim":
@@ -316,9 +318,9 @@ class Opening:
         return verdict == "held"
 
     def _prepared(self, engine: Engine, session: SessionState, accounts: dict[Role, bytes | None]) -> bool:
-        """Whether checkpoints and ring are whole; otherwise what is missing is on its way.
+        """Whether the checkpoints and the ring are complete. If not, this sends the transactions that complete them.
 
-        Before JOIN nothing is made at the crank's own expense.
+        Before player 2 has joined, the crank creates nothing at its own expense.
         """
         effects, settings = self._effects, self._effects.settings
         deposited = bool(accounts.get("deposit")) and not settings.in_rollup
@@ -368,14 +370,14 @@ class Opening:
         try:
             plan = locate(accounts, in_rollup=effects.settings.in_rollup)
         except (CheckpointError, LayoutError) as error:
-            # the chain does not hold what it takes to go on; a file may
+            # the chain has lost accounts that the session needs to continue; a file on disk may have them
             self.stage, self._unlocated = "recall", (engine, accounts, error)
             effects.emit(Recall())
             return
         self._follow(engine, accounts, plan)
 
     def recalled(self, saved: tuple[Position, bytes] | None) -> None:
-        """Takes the last checkpoint that was saved, and goes on from there if the chain allows it."""
+        """Takes the last saved checkpoint, and continues from it if the records on chain allow that."""
         if self.stage != "recall" or self._unlocated is None:
             return
         (engine, accounts, error), self._unlocated = self._unlocated, None
@@ -399,7 +401,7 @@ class Opening:
             self._catch_up_on()
 
     def _catch_up_on(self) -> None:
-        """Computes one more frame on the way to the chain's frame, or ends there."""
+        """Computes one more frame to catch up with the chain, or finishes when it has caught up."""
         engine, catch_up, plan, session, hidden = self._engine, self._catch_up, self._plan, self._session, self._hidden
         assert engine is not None
         assert catch_up is not None

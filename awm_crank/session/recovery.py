@@ -1,7 +1,7 @@
-"""Finds where a session is from its accounts alone: the last finalized checkpoint, then the ring's records.
+"""Reconstructs a session's state from its accounts alone: the last finalized checkpoint and the ring's records.
 
-The engine is deterministic, so a checkpoint and the inputs in the records give every later state. Each recomputed frame
-is compared with its record: a crank whose engine disagrees with the chain must not write.
+The engine is deterministic, so a checkpoint and the inputs in the records determine every later state. Each recomputed
+frame is compared with its record, because a crank whose engine disagrees with the chain must not write.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .events import Role
 
 
 class RecoveryPlan(Struct, frozen=True):
-    """Where recomputing starts, and the records that lead from there to the chain's frame.
+    """The state from which to recompute, and the records that lead from there to the last frame on chain.
 
-    `state` is a checkpoint's recurrent state. None means frame 0, whose state the engine's warm-up gives.
+    `state` is a checkpoint's recurrent state. None means frame 0, whose state comes from the engine's warm-up.
     """
 
     start: Position
@@ -86,7 +86,7 @@ def _role(hidden: HiddenState) -> Role:
 
 
 def _vanished(accounts: dict[Role, bytes | None], hidden: HiddenState) -> bool:
-    """Whether the last good checkpoint is missing, or an empty account has taken its place."""
+    """Whether the last good checkpoint is missing, or an empty account is in its place."""
     data = accounts[_role(hidden)]
     return not data or Checkpoint.decode_head(data).chain_hash == bytes(32)
 
@@ -112,7 +112,7 @@ def _good_checkpoint(accounts: dict[Role, bytes | None], hidden: HiddenState) ->
 class CatchUp:
     """Recomputes from a plan's start to its end, one frame at a time.
 
-    `position` is the frame whose block the backbone consumes next; `advance` takes the context that results.
+    `position` is the frame whose block the backbone consumes next. Pass the backbone's result to `advance`.
 
     Raises (constructor and `advance`):
         VerifyError: a recomputed frame differs from what is on chain. `what` names the frame.
@@ -126,7 +126,7 @@ class CatchUp:
 
     @property
     def done(self) -> bool:
-        """Whether the chain's frame is reached."""
+        """Whether it has reached the chain's last frame."""
         return self.position.frame == self._plan.end.frame
 
     def advance(self, context: Context) -> None:

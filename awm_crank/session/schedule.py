@@ -1,7 +1,7 @@
-"""Decides when frames are due, and how each tick ended: on time, late or missed (docs/session.md, "Ticks").
+"""Decides when frames are due, and whether each tick was on time, late or missed (docs/session.md, "Ticks").
 
-Tick k (k ≥ 1) is due at `t0 + k * period`. A tick brings at most one frame; the schedule never catches up by bursts, it
-slips by whole periods and counts each tick that passed without a frame.
+Tick k (k ≥ 1) is due at `t0 + k * period`. Each tick allows at most one frame. After a delay, the schedule does not
+send several frames at once to catch up: it skips whole periods, and counts each tick that passed without a frame.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ class Schedule:
 
     Args:
         period_us: microseconds from tick to tick; 0 means exactly one sixtieth of a second.
-        phase: None: tick 1 is due when the schedule starts. Otherwise ticks fall on `phase` plus whole periods of the
-            clock, so that sessions of one phase are due together.
+        phase: in ns. Ticks are due at `phase` plus whole periods of the clock, so that sessions with the same phase are
+            due together. None: tick 1 is due when the schedule starts.
 
-    A tick is *open* from when it is due until its frame is sent or the next tick is due.
+    A tick is *open* from the time it is due until its frame is sent or the next tick is due.
     """
 
     def __init__(self, period_us: int = 0, phase: int | None = None) -> None:
-        # a fraction, since a sixtieth of a second is no whole number of nanoseconds and would drift
+        # a fraction: a sixtieth of a second is not a whole number of nanoseconds, and rounding it would make the ticks
+        # drift
         self._num, self._den = (period_us * 1000, 1) if period_us else (SECOND_NS, FRAMES_PER_SECOND)
         self._phase = phase
         self.t0: int | None = None
@@ -37,11 +38,11 @@ class Schedule:
         self.missed = 0
 
     def start(self, now: int) -> None:
-        """Makes tick 1 due now, or at the phase's next moment."""
+        """Makes tick 1 due now, or at the next time that has the schedule's phase."""
         self.t0 = now - self._num // self._den
         if self._phase is not None:
             periods = -(-(now - self._phase) * self._den // self._num)
-            # rounded up: a tick 1 before now would have been due already
+            # rounded up: if tick 1 were before now, it would be overdue at once
             self.t0 = self._phase - (-(periods * self._num) // self._den) - self._num // self._den
         self.tick = 0
         self.open = self.in_flight = False
@@ -49,28 +50,28 @@ class Schedule:
 
     @property
     def period_ns(self) -> float:
-        """Nanoseconds from tick to tick."""
+        """Nanoseconds from one tick to the next."""
         return self._num / self._den
 
     @property
     def resting(self) -> bool:
-        """Whether nothing has to be done before the next tick."""
+        """Whether there is nothing to do before the next tick."""
         return self.t0 is not None and not self.open and not self.in_flight
 
     def due(self, tick: int) -> int:
-        """When a tick is due. Only after `start`."""
+        """When tick `k` is due. Call it only after `start`."""
         assert self.t0 is not None
         return self.t0 + tick * self._num // self._den
 
     def next_due(self) -> int:
-        """When the next tick is due. Only after `start`."""
+        """When the next tick is due. Call it only after `start`."""
         return self.due(self.tick + 1)
 
     def advance(self, now: int) -> None:
-        """Counts all ticks that are due by now. The last of them opens if no frame is in flight."""
+        """Counts all ticks that are due by now. Opens the last of them if no frame is in flight."""
         if self.t0 is None:
             return
-        # the largest tick whose due(), rounded down to whole nanoseconds, is not after now
+        # the largest tick whose due time, rounded down to whole nanoseconds, is not after now
         last = -(-(now - self.t0 + 1) * self._den // self._num) - 1
         passed = last - self.tick
         if passed <= 0:
@@ -84,13 +85,13 @@ class Schedule:
         self.frame_tick = last
 
     def sent(self) -> None:
-        """The open tick's frame was sent."""
+        """Notes that the frame of the open tick was sent."""
         self.open = False
         self.in_flight = True
 
     def landed(self, now: int) -> bool:
-        """The frame in flight landed. Returns whether that was within one period after its tick."""
-        # ticks that came due before it landed passed without a frame
+        """Notes that the frame in flight landed. Returns whether that was within one period after its tick."""
+        # ticks that were due before the frame landed have passed without a frame
         self.advance(now)
         self.in_flight = False
         on_time = now <= self.due(self.frame_tick + 1)

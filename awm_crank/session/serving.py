@@ -1,7 +1,7 @@
-"""A session being served: its frames by the schedule, checkpoints between them, and the end.
+"""Serves an open session: sends its frames on schedule, writes checkpoints between them, and handles the end.
 
-Notifications are fast, but nothing proves that they come, or that they are right. So a session that does not move reads
-its accounts, and nothing ends the service before a read confirms it.
+Notifications are fast, but they can be lost or wrong. So if no frame lands for a while, the session reads its accounts,
+and only a read can end the service.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _HARD_REFUSALS = (Code.INVALID_PLAYER_STATE, Code.INVALID_ARGUMENTS, Code.INVALI
 
 
 class Serving:
-    """Serves frames, from the position that `opened` gives.
+    """Serves frames, starting after the frame `opened.last`.
 
-    `lost` is the reason why frames cannot go on from what is known here. The session machine then opens the session
-    again from the chain.
+    `lost` says why no further frame can be computed from the state in memory. The session machine then opens the
+    session again from the chain.
     """
 
     def __init__(self, effects: Effects, opened: Opened, schedule: Schedule) -> None:
@@ -77,11 +77,11 @@ class Serving:
 
     @property
     def pausing(self) -> bool:
-        """Whether no further frame is wanted."""
+        """Whether no more frames are wanted."""
         return self.ended or self.stopping
 
     def deadline(self) -> int | None:
-        """When to be woken."""
+        """The next time at which the session must be woken."""
         loop = self.loop
         when = self.keeper.wake_at
         mine: int | None = None
@@ -90,16 +90,16 @@ class Serving:
             if not self._peeked and loop.answered_at:
                 mine = min(mine, self._peek_at())
         elif loop.flight == "none" and not self.pausing:
-            # ticks that pass while inputs are awaited are counted when the inputs come
+            # ticks that pass while the session waits for inputs are counted when the inputs arrive
             mine = self._schedule.next_due() if self._schedule.resting else self._look_at
         if when is None or mine is None:
             return mine if when is None else when
         return min(when, mine)
 
     def due(self, now: int) -> int:
-        """The frame that is due and was not attempted although everything it takes is here; 0 when there is none.
+        """The frame that is due and could be computed, but was not sent yet; 0 if there is none.
 
-        A frame does not count while it waits for inputs, for news of the one before, or for a checkpoint.
+        A frame is not counted while it waits for inputs, for the frame before it to land, or for a checkpoint.
         """
         loop, effects, schedule = self.loop, self._effects, self._schedule
         frame = loop.last.frame + 1
@@ -112,7 +112,7 @@ class Serving:
         return frame
 
     def stalled(self, now: int) -> str:
-        """Why no frame lands although one should; empty when frames land, or players are awaited."""
+        """Why no frame lands although one should. Empty if frames land, or if the crank waits for players."""
         loop, waiting = self.loop, self._effects.waiting
         if self.pausing or now - self._moved_at < _STALLED_NS:
             return ""
@@ -128,16 +128,16 @@ class Serving:
     # -- events ---------------------------------------------------------------------------------------------------
 
     def watching(self) -> None:
-        """The endpoint notifies changes again. Whatever changed meanwhile has to be read."""
+        """The endpoint reports changes again. Reads the accounts, because they may have changed in the meantime."""
         self._effects.emit(Fetch(ALL if self._effects.settings.in_rollup else SMALL))
 
     def failed(self, problem: object) -> None:
-        """Accounts could not be read."""
+        """Notes that accounts could not be read."""
         self._reading = False
         self._effects.again(problem, SMALL, "endpoint")
 
     def woken(self) -> None:
-        """A time of `deadline` has come."""
+        """Takes a wake-up at the time of `deadline`."""
         now, loop, effects = self._effects.now, self.loop, self._effects
         self.keeper.woken()
         if loop.flight == "sent":
@@ -155,18 +155,19 @@ class Serving:
                 self._look()
 
     def computed(self, event: events.Computed) -> None:
-        """The backbone consumed the last frame."""
+        """Takes the backbone's result for the last frame."""
         self.loop.computed(event.serial, event.context, self._effects.now)
 
     def changed(self, role: Role, data: bytes) -> None:
-        """The endpoint notified a change of an account."""
+        """Takes the notification that an account changed."""
         if not data:
             self._look()
             return
         if role == "inputs":
             self._unheard["inputs"] = 0
             known = Known.decode(data)
-            # the buffer is one frame ahead of the chain, so more than two ahead of us is no buffer of this match
+            # the buffer is one frame ahead of the chain; one that is more than two ahead of us cannot belong to this
+            # match
             if known.frame <= self.loop.last.frame + 2:
                 self.loop.learn(known, self._effects.now)
             else:
@@ -177,7 +178,7 @@ class Serving:
             self._look()
 
     def fetched(self, accounts: dict[Role, bytes | None]) -> None:
-        """Compares the accounts that were read with what is known here."""
+        """Compares the accounts that were read with the state in memory."""
         effects, loop = self._effects, self.loop
         self._reading = False
         self.keeper.fetched(accounts)
@@ -197,7 +198,7 @@ class Serving:
         if inputs:
             found = Known.decode(inputs)
             if self._inputs_refused and found.frame == loop.last.frame + 1:
-                # what was notified is not what the program sees
+                # the inputs in the notification are not the ones that the program sees
                 loop.known, self._inputs_refused = found, False
             elif known.frame > found.frame and known.frame > loop.last.frame + 1:
                 loop.known = found
@@ -208,14 +209,14 @@ class Serving:
         if status == ENDED:
             self._end_reads += 1
             if not self.ended and self._end_reads == 1:
-                # one answer can be wrong
+                # a single answer can be wrong
                 self._look()
             else:
                 self.ended = True
         else:
             self._end_reads = 0
             if self.ended and found_hidden.frame == loop.last.frame:
-                # the frame that ends the match by our own rules has not ended it on chain
+                # by our rules the last frame ended the match, but on chain the match has not ended
                 self.ended = False
         if loop.last.frame != before:
             self._missed_notification("frames")
@@ -223,7 +224,7 @@ class Serving:
             self._missed_notification("inputs")
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
-        """Takes the answer to a frame or to a part of a checkpoint."""
+        """Takes the endpoint's answer to a frame or to a part of a checkpoint."""
         loop = self.loop
         if self.keeper.sent(ticket, refusal):
             return
@@ -242,7 +243,7 @@ class Serving:
         last = loop.last
         ours = loop.is_ours(hidden.frame, hidden.chain_hash)
         if not ours and hidden.frame < last.frame:
-            # an older notification, or an endpoint that is behind
+            # the notification is old, or the endpoint is behind
             if fetched and effects.confirmed("an older frame was read", SMALL, BEHIND_NS):
                 self.lost = f"the chain is at frame {hidden.frame}, we were at {last.frame}"
         elif not ours and (hidden.frame > last.frame or hidden.chain_hash != last.chain_hash):
@@ -262,7 +263,7 @@ class Serving:
                 self._not_landed()
 
     def _not_ours(self, hidden: HiddenState, *, fetched: bool) -> None:
-        """The hidden state names another writer or epoch."""
+        """Handles a hidden state that names another writer or epoch."""
         effects, epoch = self._effects, self._opened.epoch
         if not fetched:
             if hidden.writer != effects.settings.me or hidden.epoch > epoch:
@@ -295,7 +296,9 @@ class Serving:
             self.keeper.frame_landed(effects.settings.chunks_per_frame if loop.last.frame % REST else 0)
 
     def _not_landed(self) -> None:
-        """The accounts say that the frame in doubt is not there: it is sent again, after a pause if several failed."""
+        """The accounts show that the frame in doubt did not land. Sends it again, after a pause if several have
+        failed.
+        """
         loop = self.loop
         if loop.refused > 2:
             loop.refused -= 1
@@ -306,22 +309,22 @@ class Serving:
     def _peek_at(self) -> int:
         answered = max(self.loop.answered_at, self.loop.sent_at)
         if self._deaf("frames"):
-            # nothing will be notified, so the accounts are read as soon as the frame can have landed
+            # no notification will come, so the accounts are read as soon as the frame can have landed
             return answered
         return answered + max(_FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
 
     def _deaf(self, kind: str) -> bool:
-        """Whether notifications of this kind have stopped, so that reads take their place."""
+        """Whether notifications of this kind have stopped, so that the session must read the accounts instead."""
         return self._unheard[kind] >= _UNHEARD_READS
 
     def _look(self) -> None:
-        """Reads the accounts, unless they are being read."""
+        """Reads the accounts, unless a read is already under way."""
         if not self._reading:
             self._reading = True
             self._effects.emit(Fetch(SMALL))
 
     def _missed_notification(self, kind: str) -> None:
-        """A read showed something that was not notified."""
+        """Counts a change that a read showed and no notification reported."""
         effects = self._effects
         self._unheard[kind] += 1
         if self._deaf(kind) and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:
@@ -349,12 +352,12 @@ class Serving:
         else:
             self._inputs_refused = refusal.code == Code.INPUT_MISMATCH
             if refusal.code == Code.NOT_ACTIVE:
-                # a read that says the same makes two
+                # this conclusion needs a second read that agrees
                 self._end_reads = 1
             self._doubt()
 
     def proceed(self) -> None:
-        """Does whatever can be done now: the next frame, or the checkpoint that has to come first."""
+        """Does what can be done now: sends the next frame, or writes the checkpoint that must come first."""
         loop, effects, schedule = self.loop, self._effects, self._schedule
         self.keeper.check()
         if self.pausing:
@@ -365,7 +368,7 @@ class Serving:
         ready = loop.ready(policy)
         if ready and schedule.t0 is None:
             schedule.start(effects.now)
-            # t0 is the schedule's first due time less a period; the demo's observer measures against it
+            # t0 is one period before the schedule's first due time; the demo's observer measures against it
             effects.log("info", "schedule", t0=(schedule.t0 or 0) / 1e9, frame=loop.last.frame + 1)
         schedule.advance(effects.now)
         if not ready or schedule.resting:
@@ -380,7 +383,7 @@ class Serving:
         effects.emit(command)
 
     def _wait_for_checkpoint(self, frame: int) -> None:
-        """The frame would overwrite a record that recovery still needs, so a checkpoint comes first."""
+        """Waits for a checkpoint, because the next frame would overwrite a record that recovery still needs."""
         if self._held_at != frame:
             self._held_at = frame
             self._effects.counters.ring_full += 1
@@ -388,7 +391,7 @@ class Serving:
         self.keeper.flush(of_last=False)
 
     def _finish(self) -> None:
-        """Writes the checkpoint of the last frame, then lets the session go."""
+        """Writes a checkpoint of the last frame, then releases the session."""
         effects, frame = self._effects, self.loop.last.frame
         if frame and not self.keeper.is_good(frame):
             self.keeper.flush(of_last=True)

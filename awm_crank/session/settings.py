@@ -1,4 +1,4 @@
-"""What a session machine needs of the configuration, and what it counts."""
+"""The settings that a session machine takes from the configuration, and its counters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Admission = Literal["anyone", "list", "anyone-who-deposits"]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The settings of one session machine. `config.py` documents each of them and holds its default."""
+    """The settings of one session machine. `config/schema.py` documents each of them and holds its default."""
 
     me: Pubkey
     """The crank's own key: the machine serves sessions that this key may write."""
@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Counters(Struct):
-    """What happened in one session, for the operator."""
+    """Counts what happened in one session, for the operator."""
 
     frames: int = 0
     replayed: int = 0

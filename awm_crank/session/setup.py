@@ -1,9 +1,10 @@
-"""The accounts that a session needs before its first frame: both checkpoints and the ring, created and grown.
+"""Creates and grows the accounts that a session needs before its first frame: both checkpoints and the ring.
 
-Clients create none of them, so the crank does, within its spending limit. An account grows by 10,240 bytes with each
-instruction. What is missing is always computed from what is on chain, so a crash in between costs nothing.
+Clients create none of these accounts, so the crank does, within its spending limit. One instruction can grow an account
+by at most 10,240 bytes. The missing parts are always computed from the accounts on chain, so a crash in between does no
+harm.
 
-In a rollup the checkpoints exist only there, and the session's components hold the lamports for all of it already
+In a rollup the checkpoints exist only there, and the session's components already hold the lamports for all of it
 (docs/rollup.md).
 """
 
@@ -29,7 +30,9 @@ def rent(size: int) -> int:
 
 
 def cost(state_size: int, capacity: int, *, in_rollup: bool = False) -> int:
-    """Lamports that a session's ring and both checkpoints cost the crank in all, whatever is there already."""
+    """Lamports that a session's ring and both checkpoints cost the crank in total, whether or not they exist
+    already.
+    """
     if in_rollup:
         return 0
     ring = capacity * layouts.FRAME_RECORD.size * _RENT_PER_BYTE
@@ -37,7 +40,7 @@ def cost(state_size: int, capacity: int, *, in_rollup: bool = False) -> int:
 
 
 def ring_capacity(log: bytes) -> int:
-    """Records that a frame log's ring holds. Raises LayoutError, AccountError for other data."""
+    """The number of records that a frame log's ring holds. Raises LayoutError or AccountError for other data."""
     return FrameLog.decode_head(log).capacity
 
 
@@ -45,15 +48,15 @@ def missing(
     accounts: dict[Role, bytes | None], *, writer: Pubkey, entity: Pubkey, state_size: int, cadence: Cadence,
     in_rollup: bool = False, deposited: bool = False,
 ) -> list[tuple[Instruction, ...]]:  # fmt: skip
-    """The transactions' instructions that complete the accounts; nothing when all is there.
+    """Returns the transactions (lists of instructions) that complete the accounts; empty if nothing is missing.
 
-    The first transaction creates what does not exist; it must land before the others are sent.
+    The first transaction creates the accounts that do not exist. It must land before the others are sent.
 
     Args:
-        deposited: the session's deposit pays, not the writer.
+        deposited: the session's deposit pays, and not the writer.
 
     Raises:
-        AccountError: what is there belongs to a state of another size, or a ring is missing from a running match.
+        AccountError: an account belongs to a state of another size, or the ring of a running match is missing.
     """
     steps: list[Instruction] = []
     create: list[Instruction] = []
@@ -90,13 +93,13 @@ def missing(
             )  # fmt: skip
         target = layouts.FRAME_LOG_BYTES + cadence.capacity * layouts.FRAME_RECORD.size
         length = len(data or b"")
-        # a ring of exactly that size without capacity lacks the last instruction only
+        # a ring of exactly this size without a capacity lacks only the last instruction
         steps += [programs.ring_grow(writer, entity, cadence.capacity)] * max(1, _growths(length, target))
         if create and deposited:
-            # in the same transaction, so that the ring is paid for when it grows
+            # both are in the same transaction, so that the ring is paid for when it grows
             create.append(deposits.ring_fund(writer, entity, cadence.capacity))
     if create:
-        # the creations alone, so that their order to the growths is certain; the growths follow in the next round
+        # only the creations are sent, so that they are sure to land before the growths; those follow in the next round
         return [tuple(create)]
     each = INSTRUCTIONS_PER_TRANSACTION
     return [tuple(steps[at : at + each]) for at in range(0, len(steps), each)]
