@@ -1,7 +1,8 @@
-"""Decides whether there is room for one more session: as many as are allowed, and as machine and endpoint can carry.
+"""Decides whether there is room for one more session, given the configured limits and the load of machine and endpoint.
 
-A session beyond that is refused with the reason, and served as soon as there is room. Sessions that are being served
-come first. The load is measured while they run, so nobody has to know what a frame costs on this machine.
+A session that there is no room for is refused with a reason, and served as soon as there is room. Sessions that are
+already served come first. The load is measured while they run, so the operator need not know what a frame costs on this
+machine.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class LoadSample(NamedTuple):
 
 
 class Admission:
-    """Decides which sessions are refused, and remembers those that were.
+    """Decides which sessions are refused, and remembers the refused ones.
 
     Args:
         limits: `max_sessions`, `max_load_percent`.
@@ -56,7 +57,9 @@ class Admission:
         """Hidden-state account → its data, for sessions that wait for room."""
 
     def sampled(self, look: LoadSample, *, serving: int, opening: int) -> None:
-        """Takes a measurement. It is ignored while sessions are being opened, which costs more than frames."""
+        """Takes a measurement. Ignores it while sessions are being opened, because opening costs more than
+        frames do.
+        """
         last, self._last = self._last, look
         if last is None:
             return
@@ -74,7 +77,7 @@ class Admission:
         self._serving = serving
 
     def _judge(self, now: int) -> None:
-        """Decides whether late frames keep sessions out, and when the next one is taken in spite of them."""
+        """Decides whether late frames keep new sessions out, and when to admit one in spite of them as a trial."""
         self._now = now
         if self._late > _SLOW_SHARE and not self._slow:
             self._slow, self._trial_at = True, now + self._trial_ns
@@ -82,7 +85,9 @@ class Admission:
             self._slow, self._trial_ns = False, _FIRST_TRIAL_NS
 
     def took(self) -> None:
-        """A session was taken. If that was in spite of late frames, the next one waits for longer."""
+        """Notes that a session was admitted. If that was a trial in spite of late frames, the next trial waits
+        longer.
+        """
         if self._slow:
             self._trial_ns = min(2 * self._trial_ns, _LONGEST_TRIAL_NS)
             self._trial_at = self._now + self._trial_ns
@@ -93,10 +98,10 @@ class Admission:
         return self._load
 
     def full(self, sessions: int) -> tuple[str, str] | None:
-        """Why a session beyond these is refused: a word for it, and the sentence; None: it is taken.
+        """Why one more session is refused: a reason code and a sentence. None: it is admitted.
 
         Args:
-            sessions: being served or opened now.
+            sessions: how many sessions are served or being opened now.
         """
         limits = self._limits
         if sessions >= limits.max_sessions:
@@ -114,7 +119,7 @@ class Admission:
         return None
 
     def keep(self, key: Pubkey, data: bytes) -> bool:
-        """Keeps a refused session for later; returns whether it was not known yet."""
+        """Remembers a refused session. Returns whether it is new."""
         fresh = key not in self.refused
         self.refused[key] = data
         return fresh

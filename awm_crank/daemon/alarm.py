@@ -1,8 +1,9 @@
-"""Wakes the loop at one moment, to the microsecond where the system can. An event loop's own timers count milliseconds.
+"""Wakes the event loop at a given time, to the microsecond where the system can. The loop's own timers count
+milliseconds.
 
-uvloop and asyncio round a timer up to the next millisecond, counted from when the loop last looked at the clock; a tick
-would start half a millisecond late on average, and its jitter would be the rounding's. On Linux a timerfd is one more
-descriptor that the loop waits for, armed at an absolute time. Elsewhere the loop's timers have to do.
+uvloop and asyncio round a timer up to the next millisecond, counted from the loop's last look at the clock. With them,
+a tick would start half a millisecond late on average, and the rounding would add jitter. On Linux, a timerfd is one
+more file descriptor that the loop waits for, set to an absolute time. On other systems the loop's timers are used.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _SECOND_NS = 1_000_000_000
 
 
 class _Spec(ctypes.Structure):
-    """`struct itimerspec`: the interval, which stays zero, and the moment."""
+    """`struct itimerspec`: the interval, which stays zero, and the time to ring."""
 
     _fields_ = (
         ("interval_s", ctypes.c_long), ("interval_ns", ctypes.c_long),
@@ -29,10 +30,11 @@ class _Spec(ctypes.Structure):
 
 
 class Alarm:
-    """Rings once at a moment on `time.monotonic_ns`'s clock, in the loop that first set it, never before that moment.
+    """Rings once, at a time on the clock of `time.monotonic_ns`, never early. It belongs to the loop that first sets
+    it.
 
     Args:
-        ring: called when the moment has come.
+        ring: called at that time.
         precise: whether a timerfd may be used.
     """
 
@@ -48,12 +50,14 @@ class Alarm:
         self._spec_at = ctypes.byref(self._spec)
 
     def set(self, when: int) -> None:
-        """Rings at that moment and at none set before; soon where it has passed. Only inside a running loop."""
+        """Sets the time to ring; it replaces an earlier one. A time in the past rings soon. Call it only inside a
+        running loop.
+        """
         self._when = when
         if self._loop is None:
             self._open()
         if self._settime is not None:
-            # a moment of 0 would disarm it
+            # a time of 0 would disarm the timer
             self._spec.value_s, self._spec.value_ns = divmod(max(when, 1), _SECOND_NS)
             self._settime(self._descriptor, _ABSOLUTE, self._spec_at, None)
             return
@@ -63,14 +67,14 @@ class Alarm:
         self._handle = self._loop.call_later(max(0, when - time.monotonic_ns()) / 1e9, self._woken)
 
     def cancel(self) -> None:
-        """Does not ring."""
+        """Cancels the alarm."""
         self._when = None
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
     def close(self) -> None:
-        """Gives the descriptor back; the alarm may be set again."""
+        """Closes the file descriptor. The alarm can be set again afterwards."""
         self.cancel()
         if self._descriptor >= 0:
             if self._loop is not None and not self._loop.is_closed():
@@ -92,7 +96,7 @@ class Alarm:
         self._loop.add_reader(descriptor, self._expired)
 
     def _expired(self) -> None:
-        # it was set again meanwhile, and has not expired again
+        # it was set again in the meantime, and has not expired yet
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, 8)
         self._woken()
@@ -102,7 +106,7 @@ class Alarm:
         if when is None:
             return
         if time.monotonic_ns() < when:
-            # set to a later moment meanwhile, or a loop whose clock is coarser than the wish
+            # it was set to a later time in the meantime, or the loop's clock is too coarse and called too early
             self.set(when)
             return
         self._when = None

@@ -1,7 +1,8 @@
 """Finds out whether base chain and rollup are two chains, by asking both endpoints.
 
-Two URLs can lead to one chain, through a proxy for example. So the settings alone cannot tell, and a wrong guess would
-be costly: a crank that takes a rollup for its base chain pays for accounts that it cannot make there.
+Two URLs can lead to one chain, for example through a proxy. So the settings alone do not show how many chains there
+are. A wrong guess would be costly: a crank that takes a rollup for its base chain pays for accounts that it cannot
+create there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Chains:
     """What the two endpoints say about the chains behind them.
 
     Args:
-        base, rollup: the endpoints. If their URLs are equal, there is one chain and nobody is asked.
+        base, rollup: the endpoints. If their URLs are equal, there is one chain, and neither endpoint is asked.
     """
 
     def __init__(self, base: RpcClient, rollup: RpcClient) -> None:
@@ -51,7 +52,7 @@ class Chains:
             return False
         names = await persist(self._names, "whether base chain and rollup are one chain")
         while names[0] != names[1]:
-            # one answer can be wrong, and this one decides much
+            # a single answer can be wrong, and much depends on this one
             before, names = names, await persist(self._names, "whether base chain and rollup are one chain")
             if before == names:
                 break
@@ -61,7 +62,9 @@ class Chains:
         return self._two
 
     async def watch(self) -> None:
-        """Asks again every few seconds, for ever. An endpoint that has begun to lead elsewhere is a problem."""
+        """Asks both endpoints again every few seconds, without end. Reports a problem if one of them now leads to
+        another chain.
+        """
         changed = 0
         while self._asked:
             await asyncio.sleep(_LOOK_S)
@@ -102,7 +105,7 @@ class Chains:
 
 
 async def _ask(rpc: RpcClient, method: str) -> str:
-    """The chain's name as the endpoint says it; empty when it knows no such method."""
+    """The chain's name, as the endpoint reports it. Empty if the endpoint does not know the method."""
     try:
         answer = await rpc.ask(jsonrpc.Request[Any](method, (), Any), patience_s=0, deadline_s=10.0)
     except RpcError as error:

@@ -1,4 +1,6 @@
-"""Looks now and then at every session that this key writes: ends the dead ones, and brings home what the crank paid."""
+"""Checks from time to time every session that this key writes: ends abandoned ones, and collects what the crank
+paid.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ _PAUSE_S = 0.05
 
 
 class Collector:
-    """Runs next to the sessions.
+    """Ends abandoned sessions and collects money from settled ones, as a task next to the sessions that are served.
 
     Args:
         rpc: the sessions' endpoint.
         sender: signs with the writer's key.
-        me: that key.
-        world: the world that applies name; None while it is not known.
-        interval_s: between two rounds.
+        me: the writer's key.
+        world: the World account whose `apply` is called; None while it is not known.
+        interval_s: seconds between two rounds.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Collector:
         self._log = logs.get()
 
     async def run(self) -> None:
-        """Looks for ever."""
+        """Runs rounds without end."""
         while True:
             await asyncio.sleep(self._interval_s)
             try:
@@ -47,7 +49,7 @@ class Collector:
                 self._log.warning("cannot collect", problem=str(error))
 
     async def round(self) -> None:
-        """One look at every session. Raises RpcError where they cannot be listed."""
+        """Checks every session once. Raises RpcError if the sessions cannot be listed."""
         request = jsonrpc.get_program_accounts(ids.HIDDEN_STATE, filters.of_writer(self._me))
         for account in (await self._rpc.ask(request)).value:
             await asyncio.sleep(_PAUSE_S)
@@ -65,7 +67,7 @@ class Collector:
         state, now_s = SessionState.decode(session), time.time()
         payers: list[Pubkey | None] = [None, None]
         if hidden.holds and collecting.is_settled(state, now_s):
-            # a checkpoint is as large as the model's state: it is read once, in the end
+            # a checkpoint is as large as the model's state, so it is read only once, when the session can be closed
             checkpoints = await self._read([programs.checkpoint_pda(entity, side) for side in (0, 1)])
             payers = [None if each is None else Checkpoint.decode_head(each).payer for each in checkpoints]
         found = collecting.Found(

@@ -1,4 +1,4 @@
-"""Runs engine steps between socket reads. Steps of one cartridge that are due together share one call."""
+"""Runs engine steps between socket reads. Steps that are due together and use the same cartridge share one call."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ _Step = commands.RunBackbone | commands.WarmUp
 
 
 class Compute:
-    """Runs the steps that machines want, those of live sessions first. The loop reads its sockets between two calls.
+    """Runs the engine steps that machines ask for, those of live sessions first. The loop reads its sockets between two
+    calls.
 
     Args:
         deliver: called with `Computed` or `WarmedUp`.
-        failed: called with a session whose step raised, and the exception.
-        step: collects each live step's time.
+        failed: called with the session whose step raised an exception, and the exception.
+        step: collects the time of each live step.
         fault_points: crash tests' fault points.
 
-    The heads are not batched: they run inside the machine, when the inputs are known, and take 6 µs (4 in a batch).
+    The heads are not batched. They run inside the machine as soon as the inputs are known, and take 6 µs (4 µs in a
+    batch).
     """
 
     def __init__(
@@ -47,16 +49,16 @@ class Compute:
 
     @property
     def live(self) -> int:
-        """How many steps of live sessions wait."""
+        """How many steps of live sessions are waiting."""
         return len(self._live)
 
     @property
     def catching_up(self) -> int:
-        """How many steps of sessions that catch up wait."""
+        """How many steps of sessions that catch up are waiting."""
         return len(self._catching_up)
 
     def want(self, served: ServedSession, command: _Step) -> None:
-        """Queues one step of a session's model. It runs once the event loop has read what is there."""
+        """Queues one step of a session's model. It runs after the event loop has read its sockets."""
         if isinstance(command, commands.RunBackbone) and command.live:
             self._live.append((served, command))
         else:
@@ -79,7 +81,7 @@ class Compute:
             self._soon()
 
     def _together(self) -> list[_Live]:
-        """The first live step, and those behind it that the same engine can take in one call."""
+        """Returns the first live step, and the queued steps behind it that the same engine can take in one call."""
         first = self._live.popleft()
         together = [first]
         if not self._live or not hasattr(first[1].engine, "backbone_batch"):
@@ -98,7 +100,7 @@ class Compute:
             try:
                 contexts = _batch(engine, [command for _, command in together])
             except Exception:
-                # nothing was changed: alone, each session answers for its own step
+                # the failed call changed nothing: run each step alone, so that only the faulty session fails
                 pass
             else:
                 each = (time.perf_counter_ns() - began) // len(together)

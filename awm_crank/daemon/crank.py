@@ -2,8 +2,8 @@
 
     subscribe → decode → session machine → engine step → encode → sign and send → confirm (the account's own change)
 
-The machines decide and this module carries out what they want. A notification runs through its machine, and everything
-that the machine wants is started before the next notification is read; nothing in between awaits. Each step has its
+The session machines decide, and this module carries out their commands. A notification is passed to its machine, and
+all resulting commands are started before the next notification is read; nothing in between awaits. Each step has its
 own module (see the package's docstring).
 
 | queue         | holds                               | bound                 | when full       | reader         |
@@ -81,7 +81,7 @@ class Daemon:
         stats_file: a file to write, as JSON, when the crank ends.
 
     Raises:
-        EngineError, ConfigError: the configured engine cannot run on this machine. No other takes its place.
+        EngineError, ConfigError: the configured engine cannot run on this machine. No other engine is tried.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Daemon:
         A second signal ends the process at once.
 
         Raises:
-            AwmError: what makes serving impossible, such as a World of another interface.
+            AwmError: something makes serving impossible, such as a World program with another interface.
         """
         signals.listen(self._signalled)
         engine, tasks = self.config.engine, self._tasks
@@ -176,7 +176,7 @@ class Daemon:
             self._finish()
 
     def interrupted(self) -> None:
-        """Ends the service as SIGTERM does. The command calls it at Ctrl-C."""
+        """Ends the service as SIGTERM does. The `run` command calls it at Ctrl-C."""
         self._signalled(signal.SIGINT)
 
     def _signalled(self, number: signal.Signals) -> None:
@@ -187,7 +187,8 @@ class Daemon:
         self._tasks.stopping.set()
 
     async def _announce(self) -> None:
-        # a World of another interface ends the service: nobody must hear before that it serves
+        # a World program with another interface ends the service, so check it before anyone is told that the crank is
+        # ready
         await self._world.checked.wait()
         await self._discovery.read.wait()
         await self._blockhash.known.wait()
@@ -240,7 +241,7 @@ class Daemon:
         }  # fmt: skip
 
     def engine_path(self) -> str:
-        """What computes: "reference", or the native kernel's instruction set."""
+        """What runs the model: "reference", or the name of the native kernel's instruction set."""
         return self._engine_path
 
     def unready(self) -> str:
@@ -248,13 +249,17 @@ class Daemon:
         return "stopping" if self._tasks.stopping.is_set() else self._readiness.problem()
 
     def waiting(self) -> dict[str, int]:
-        """Reason → how many sessions wait for it, apart from those whose machines say so."""
+        """For each reason, how many sessions wait for it. Sessions whose machines report a reason themselves are not
+        included.
+        """
         limited, kept_out = self._roster.kept_out()
         out = {"room": 0, "slow": 0, "room" if limited else "slow": len(kept_out)}
         return {**out, "delegation": self._search.delegated, "yielded": self._roster.yielded()}
 
     def kept_out(self) -> tuple[bool, list[str]]:
-        """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
+        """For each session that waits for room: a sentence that says why, and whether a configured limit is the
+        reason.
+        """
         return self._roster.kept_out()
 
     async def _balance(self) -> int:
@@ -300,7 +305,7 @@ class Daemon:
     # -- the machine, and what it wants ---------------------------------------------------------------------------
 
     def _handle(self, served: ServedSession, event: events.Event) -> None:
-        """Gives a machine an event and starts everything that it wants. Nothing in here awaits."""
+        """Passes an event to a machine and starts every command that it returns. Nothing in here awaits."""
         if served.gone:
             return
         try:
@@ -345,7 +350,9 @@ class Daemon:
                     self._release(served, command)
 
     def _fault(self, served: ServedSession, error: Exception) -> None:
-        """A fault of ours in one session. It starts again after a pause that grows; the others are not affected."""
+        """Handles a bug in one session. That session starts again after a pause that grows; the others are not
+        affected.
+        """
         served.log.error("internal error", exc_info=error)
         self._release(served, commands.Release("internal error", "over"), error=True)
         self._roster.come_back(served)
@@ -362,7 +369,7 @@ class Daemon:
         except AwmError as error:
             self._handle(served, events.ModelFailed(error))
             return
-        # the model stays in memory, so garbage collection need not walk it
+        # the model stays in memory, so garbage collection need not scan it
         gc.freeze()
         self._handle(served, events.ModelLoaded(*loaded))
 
@@ -379,7 +386,7 @@ class Daemon:
     async def _ask_for_rent(self, served: ServedSession, lamports: int) -> None:
         refusal = await self._rent.ask(served.entity, lamports, {each.entity for each in self._roster})
         if refusal and not served.rent_refused:
-            # it asks again and again, and counts once
+            # the machine asks again and again, but the refusal is counted once
             self.stats.refuse("rent")
         served.rent_refused = bool(refusal)
         self._handle(served, events.Granted(refusal))

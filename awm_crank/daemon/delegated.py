@@ -1,8 +1,8 @@
 """Finds sessions that were delegated to a rollup, by watching the base chain.
 
-A rollup knows an account only after somebody asked it for that account. So the base chain is watched for hidden states
-that belong to the delegation program and name our key as the writer, and the rollup is asked for each of them. One that
-came back to the base chain is logged as settled.
+A rollup clones an account only when somebody asks for it. So this module watches the base chain for hidden states that
+belong to the delegation program and name our key as the writer, and asks the rollup for each of them. When one comes
+back to the base chain, the session is logged as settled.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Delegated:
 
     @property
     def waiting(self) -> dict[Pubkey, str]:
-        """Hidden states that were delegated and that the rollup does not show as such, with the last problem."""
+        """Hidden states that were delegated but that the rollup does not show as delegated yet, each with the last
+        problem.
+        """
         return self._waiting
 
     @property
@@ -102,7 +104,7 @@ class Delegated:
                     self._log.debug("cannot read the base chain", problem=str(error))
 
     async def _look(self, program: Pubkey, writer: Pubkey) -> None:
-        """Reads what is delegated now, and what is not."""
+        """Reads which hidden states are delegated now, and which are not."""
         request = jsonrpc.get_program_accounts(program, filters.of_writer(writer))
         for account in (await self._base.ask(request, patience_s=0, deadline_s=_EVERY_S)).value:
             if program == ids.DELEGATION:
@@ -117,7 +119,7 @@ class Delegated:
             task.add_done_callback(lambda _: self._asking.pop(key, None))
 
     async def _ask(self, key: Pubkey) -> None:
-        """Asks the rollup until it shows the account as the component's own."""
+        """Asks the rollup until it shows the account as owned by the component's program."""
         pause, asked = _FIRST_PAUSE_S, 0
         try:
             while key in self._away:

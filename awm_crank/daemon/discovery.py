@@ -1,7 +1,7 @@
 """Finds the sessions that this crank may write: hidden states that name its key as the writer.
 
-The endpoint notifies every change of them, which is also how a served session learns that its frame landed. Each
-(re)subscription is followed by one read of all of them, so that nothing that happened before it is missed.
+The endpoint reports every change of these accounts; this is also how a served session learns that its frame landed.
+After each subscription or resubscription, all of them are read once, so that no earlier change is missed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Discovery:
     """Subscribes to the hidden states of some writers.
 
     Args:
-        pubsub: the sessions' WebSocket; its notifications of these subscriptions come to `changed`.
+        pubsub: the sessions' WebSocket endpoint. Its notifications of these subscriptions are passed to `changed`.
         rpc: the sessions' RPC endpoint.
         writers: the keys whose sessions are looked for.
-        found: called with the hidden-state account and its bytes, for each one read after a subscription.
+        found: called with the address and the bytes of each hidden state that is read.
         spawn: runs a coroutine as a task.
 
     A notification can get lost, and one answer can be wrong. So the sessions are read again every few seconds.
@@ -63,31 +63,31 @@ class Discovery:
             self._subscriptions.append(self._pubsub.program(str(ids.HIDDEN_STATE), filters=wanted, tag=writer))
 
     def renew(self) -> None:
-        """Has the endpoint make the subscriptions again, since notifications were missed."""
+        """Makes the subscriptions again, because notifications were lost."""
         for subscription in self._subscriptions:
             self._pubsub.renew(subscription)
 
     def hurry(self) -> None:
-        """A session was gone: reads more often for a while."""
+        """Reads more often for a while, because a session's accounts were missing."""
         self._hurry_until = time.monotonic() + _HURRY_S
 
     @property
     def confirmed(self) -> bool:
-        """Whether the endpoint has confirmed every subscription of the present connection."""
+        """Whether the endpoint has confirmed every subscription on the current connection."""
         return all(subscription.confirmed.is_set() for subscription in self._subscriptions)
 
     def subscribed(self, subscription: Subscription) -> bool:
-        """Takes a confirmation, and returns whether it was one of these subscriptions."""
+        """Takes a confirmation. Returns False if it belongs to another subscription."""
         if subscription not in self._subscriptions:
             return False
         self._spawn(self._read(subscription.tag))
         return True
 
     async def run(self) -> None:
-        """Reads the sessions again every few seconds, for ever."""
+        """Reads the sessions again every few seconds, without end."""
         await self.read.wait()
         while True:
-            # short sleeps, so that `hurry` counts at once
+            # short sleeps, so that `hurry` takes effect at once
             read_at = time.monotonic() + _EVERY_S
             while (now := time.monotonic()) < read_at:
                 await asyncio.sleep(_OFTEN_S)

@@ -25,14 +25,14 @@ class FaultPoints:
         self._left = int(count or 0)
 
     def at(self, point: str) -> None:
-        """The process has reached this point."""
+        """Notes that the process has reached this point, and kills it if its count is reached."""
         if point == self._point:
             self._left -= 1
             if self._left == 0:
                 self._kill()
 
     def soon(self, point: str) -> None:
-        """As `at`, but the process dies half a millisecond later, when a request is under way."""
+        """Like `at`, but the process dies half a millisecond later, while a request is being sent."""
         if point == self._point:
             self._left -= 1
             if self._left == 0:

@@ -1,4 +1,4 @@
-"""Writes files that are either the old ones or the new ones, whole."""
+"""Replaces files atomically: a reader finds either the whole old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..telemetry import logs
 
 
 def replace_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
-    """Writes a file under another name and renames it, so that nobody ever reads half of it.
+    """Writes a file under a temporary name and renames it, so that nobody ever reads half a file.
 
     Args:
-        fsync: whether the content is on the disk before the file has its name.
+        fsync: wait until the content is on the disk before the file gets its name.
 
     Raises:
         OSError: the file cannot be written.
@@ -27,7 +27,9 @@ def replace_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file that an operator asked for. Matches go on without it, so a failure is only logged."""
+    """Writes a file that the operator asked for. A failure is only logged, because matches continue without the
+    file.
+    """
     try:
         replace_whole(path, content)
     except OSError as error:

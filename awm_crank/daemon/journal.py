@@ -1,14 +1,14 @@
-"""Keeps the last checkpoint and the records of each session on disk, for when the chain has lost them.
+"""Keeps the last checkpoint and the records of each session on disk, in case the chain loses them.
 
 A rollup keeps checkpoints in memory only. If it restarts together with the crank, a match that is older than its ring
-could not be continued: the recurrent state of its last frames would be nowhere. Nor could it be verified or exported,
-because the ring holds the latest frames only. With a journal, both are in files.
+could not be continued, because the recurrent state of its last frames would be lost. Nobody could verify or export such
+a match either, because the ring holds only the latest frames. The journal keeps both in files.
 
 `<entity>.checkpoint` is 8 bytes of magic, frame u32 little-endian, frame block (97), chain hash (32), SHA-256 (32) over
-frame, block, chain hash and state, and the recurrent state. It is replaced as a whole, so a crash leaves the old one.
+frame, block, chain hash and state, and the recurrent state. It is replaced as a whole, so a crash leaves the old file.
 
-`<entity>.records` is the records as the ring has them, 96 bytes each, one after the other. It grows with each
-checkpoint and stays when the session is over. Whoever reads it checks it by replaying it, so it needs no hash.
+`<entity>.records` holds the records in the ring's format, 96 bytes each, one after the other. It grows with each
+checkpoint and remains when the session is over. It has no hash, because readers check it by replaying the match.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Journal:
     """Files of checkpoints in one folder.
 
     Args:
-        folder: where they are. It is made when it is needed.
-        fsync: whether a file is on the disk before it counts, so that it outlives a power failure.
-        limit: how many sessions are kept; the oldest go first.
-        read_ring: reads a session's frame log, for its records; None keeps no records.
-        failed: called when something could not be written.
+        folder: the folder. It is created when the first file is written.
+        fsync: whether to wait until a file is on the disk, so that it survives a power failure.
+        limit: how many sessions are kept. The oldest are removed first.
+        read_ring: reads a session's frame log, for its records. None: keep no records.
+        failed: called when a file could not be written.
 
-    Nothing here raises: a disk that is full or gone costs the journal, not the match. It is logged and counted.
+    Nothing here raises: a full or missing disk costs the journal, not the match. Failures are logged and counted.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Journal:
         self._lock = asyncio.Lock()
 
     async def save(self, entity: Pubkey, position: Position, state: bytes) -> None:
-        """Writes a session's checkpoint, and the records that its ring has and the journal has not, in a thread."""
+        """Writes a session's checkpoint, and those records of its ring that are not in the journal yet, in a thread."""
         async with self._lock:
             try:
                 await asyncio.to_thread(self._write, entity, position, state)
@@ -75,7 +75,7 @@ class Journal:
                 logs.get().error("cannot write the journal", folder=str(self._folder), problem=str(error))
 
     async def load(self, entity: Pubkey) -> tuple[Position, bytes] | None:
-        """A session's last checkpoint, or None when there is none that can be read."""
+        """Returns a session's last checkpoint, or None if there is none or it cannot be read."""
         try:
             data = await asyncio.to_thread(self._path(entity).read_bytes)
         except OSError:
@@ -101,7 +101,7 @@ class Journal:
         with path.open("ab+") as file:
             keep = _agreed(file, log)
             if keep == 0 and held.start > 1:
-                # the crank did not serve for longer than the ring is
+                # the crank was away for so long that the ring has overwritten records in between
                 logs.get().error("the journal misses frames", entity=str(entity), expected=1, found=held.start)
             file.truncate(keep)
             file.seek(keep)
@@ -124,12 +124,12 @@ class Journal:
 
 
 def records_path(folder: Path, entity: Pubkey) -> Path:
-    """Where a session's records are."""
+    """The file that holds a session's records."""
     return folder / f"{entity}.records"
 
 
 def records(folder: Path, entity: Pubkey) -> list[bytes]:
-    """The records that a journal has of a session, from frame 1 on, 96 bytes each.
+    """Returns the journal's records of a session, from frame 1 on, 96 bytes each.
 
     Raises:
         MatchFileError: the journal has none, or they do not begin with frame 1 or are not in order.
@@ -141,7 +141,7 @@ def records(folder: Path, entity: Pubkey) -> list[bytes]:
         raise MatchFileError(
             f"{path} cannot be read: {error.strerror}", hint="name the crank's checkpoints.journal"
         ) from None
-    # a crash can leave half a record at the end
+    # a crash can leave half a record at the end of the file
     found = [data[at : at + RECORD_SIZE] for at in range(0, len(data) - RECORD_SIZE + 1, RECORD_SIZE)]
     for number, record in enumerate(found, 1):
         if int.from_bytes(record[:4], "little") != number:
@@ -153,7 +153,7 @@ def records(folder: Path, entity: Pubkey) -> list[bytes]:
 
 
 def _agreed(file: BinaryIO, log: FrameLog) -> int:
-    """How many bytes of a file of records the ring continues. 0 when there is a gap between them."""
+    """Returns how many bytes at the start of a records file agree with the ring. 0 if frames are missing in between."""
     size = file.seek(0, os.SEEK_END) // RECORD_SIZE * RECORD_SIZE
     held = log.holds()
     while size:
@@ -163,25 +163,25 @@ def _agreed(file: BinaryIO, log: FrameLog) -> int:
         file.seek(size - RECORD_SIZE)
         if frame in held and file.read(RECORD_SIZE) == log.record(frame):
             return size
-        # the chain went back and on in another way
+        # the chain went back, and continued with other frames
         size -= RECORD_SIZE
     return 0
 
 
 def _frame_at(file: BinaryIO, size: int) -> int:
-    """The frame of the record that ends at `size`."""
+    """The frame number of the record that ends at byte `size`."""
     file.seek(size - RECORD_SIZE)
     return int.from_bytes(file.read(4), "little")
 
 
 def encode(position: Position, state: bytes) -> bytes:
-    """A file's bytes."""
+    """Returns a checkpoint file's bytes."""
     body = position.frame.to_bytes(4, "little") + position.block + position.chain_hash
     return _MAGIC + body + sha256(body + state).digest() + state
 
 
 def decode(data: bytes) -> tuple[Position, bytes] | None:
-    """What a file holds, or None when it is damaged or no such file."""
+    """Returns the checkpoint in a file's bytes, or None if they are damaged or another kind of file."""
     if len(data) < _HEAD or not data.startswith(_MAGIC):
         return None
     body, digest, state = data[8:141], data[141:_HEAD], data[_HEAD:]
@@ -191,7 +191,7 @@ def decode(data: bytes) -> tuple[Position, bytes] | None:
 
 
 def configured(settings: CheckpointsConfig, rpc: RpcClient, failed: Callable[[], object]) -> Journal | None:
-    """The journal that the configuration asks for, or None when it names no folder."""
+    """Returns the journal that the configuration asks for, or None if it names no folder."""
     if not settings.journal:
         return None
 

@@ -1,4 +1,6 @@
-"""Loads models from the base chain, verifies every hash, and builds one engine for all sessions of a cartridge."""
+"""Loads models from the base chain, verifies every hash, and builds one engine for all sessions that share a
+cartridge.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ _LONGEST_PAUSE_S = 60.0
 
 
 class LoadedModel(NamedTuple):
-    """An engine, and SHA-256 of the cartridge that it runs."""
+    """An engine, and the SHA-256 of the cartridge that it runs."""
 
     engine: Engine
     cartridge_hash: bytes
@@ -46,8 +48,8 @@ class _Failure(NamedTuple):
 class Models:
     """Loads each cartridge once.
 
-    The manifest is read for each session: it may have been closed and written again under its key. A session that says
-    which cartridge it plays is served with that one, also when its manifest holds another by now.
+    The manifest is read for each session, because it may have been closed and written again at its address. A session
+    that has recorded its cartridge's hash is served with that cartridge, even if its manifest now names another.
 
     Args:
         base: the base chain's endpoint.
@@ -66,16 +68,16 @@ class Models:
         """Shards (bytes, owner) of cartridges that are not loaded yet, so that a failed read costs only itself."""
 
     async def get(self, model: Pubkey, cartridge_hash: bytes) -> LoadedModel:
-        """The engine of a model's cartridge.
+        """Returns the engine of a model's cartridge.
 
-        A model that cannot be used is read again after a pause that doubles with every failure; until then the last
-        error is raised at once.
+        After a failure, the model is read again only after a pause, which doubles with every failure. Until then the
+        last error is raised at once.
 
         Args:
-            cartridge_hash: the cartridge that the session plays; zero: the one that the manifest holds now.
+            cartridge_hash: SHA-256 of the cartridge that the session plays. Zero: the one that the manifest names now.
 
         Raises:
-            CartridgeError, AccountError, LayoutError, RpcError, ConfigError: what is on chain cannot be used, or read.
+            CartridgeError, AccountError, LayoutError, RpcError, ConfigError: the model cannot be read or used.
         """
         if cartridge_hash in self._engines:
             return self._loaded(cartridge_hash)
@@ -85,7 +87,7 @@ class Models:
         try:
             found = await self._find(model, cartridge_hash)
         except RpcError:
-            # the endpoint's fault, which may be over at any moment
+            # the endpoint's fault, which may end at any moment
             raise
         except AwmError as error:
             tries = failure.tries + 1 if failure is not None else 1
@@ -96,13 +98,13 @@ class Models:
         return found
 
     async def close(self) -> None:
-        """Gives up what is being loaded."""
+        """Cancels all loading."""
         for task in self._loading.values():
             task.cancel()
         await asyncio.gather(*self._loading.values(), return_exceptions=True)
 
     async def _find(self, model: Pubkey, wanted: bytes) -> LoadedModel:
-        # fresh each time: a manifest may be replaced under its key
+        # read each time, because a manifest may be replaced at its address
         manifest = await published.read_manifest(model, self._fetch)
         present = manifest.cartridge_hash
         if any(wanted) and present != wanted:
@@ -131,7 +133,7 @@ class Models:
         except RpcError:
             raise
         except AwmError:
-            # what was read is wrong, or was damaged on its way
+            # the bytes were wrong on chain, or were damaged on the way
             self._read.clear()
             raise
         self._read.clear()
@@ -141,7 +143,7 @@ class Models:
         self._fault_points.at("model")
         began = time.monotonic()
         shards = await published.read_shards(manifest, model, self._shard)
-        # hashing and proving the bounds of a large model takes long enough for frames to be missed
+        # in a thread: to hash a large model and prove its bounds takes so long that frames would be missed
         wanted = self._settings
         engine = await asyncio.to_thread(
             lambda: choose.build(

@@ -1,10 +1,10 @@
-"""Signs transactions at once, and sends those of one loop turn in one request.
+"""Signs transactions at once, and sends all transactions of one loop turn in one request.
 
-A validator takes several times as many transactions in JSON-RPC batches as one by one. Frames never wait for others;
-a checkpoint's chunks wait a few milliseconds, and never travel in a frame's request.
+A validator takes several times as many transactions per second in JSON-RPC batches as in single requests. Frames never
+wait for other transactions; a checkpoint's chunks wait a few milliseconds, and never share a request with a frame.
 
-Whether a frame landed is known from its account. So a request that hangs is given up after `frame_timeout_s`: the
-machine then reads the accounts, and the connection is free for the next frame.
+The crank learns from the account whether a frame landed, not from the answer. So a request without an answer is
+abandoned after `frame_timeout_s`: the machine then reads the accounts, and the connection is free for the next frame.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _Sending = tuple[ServedSession, tuple[commands.Transaction, ...]]
 
 
 class Outbox:
-    """Signs and sends.
+    """Signs and sends transactions.
 
     Args:
         sender: the key and the endpoint.
         me: the writer.
-        world: the world that applies name, as soon as it is known.
-        deliver: given `Sent` for each transaction, never from inside `frame` or `send`.
+        world: the World account whose `apply` is called, as soon as it is known.
+        deliver: called with `Sent` for each transaction, never from inside `frame` or `send`.
         spawn: runs a request as a task.
-        stats: signing and sending times go there.
+        stats: collects the times of signing and sending.
         fault_points: crash tests' fault points.
         frame_timeout_s: how long the answer to a frame may take.
     """
@@ -74,7 +74,7 @@ class Outbox:
     # -- frames -------------------------------------------------------------------------------------------------------
 
     def frame(self, served: ServedSession, command: commands.SendFrame) -> None:
-        """Signs a frame now, and sends it at the end of this turn of the loop."""
+        """Signs a frame now, and sends it at the end of this loop turn."""
         args = FrameArgs(
             command.frame, command.epoch, command.inputs, command.sources, command.players, command.feedback
         ).to_binary()
@@ -84,7 +84,7 @@ class Outbox:
             template = served.template if served.template and fits else self._template(served, args)
             transaction = self._sender.sign_template(template, args)
         except AwmError as error:
-            # not from here: the machine is still in the middle of the event that made this frame
+            # deliver later: the machine is still handling the event that made this frame
             asyncio.get_running_loop().call_soon(self._deliver, served, events.Sent(command.ticket, refusal(error)))
             return
         self._stats.sign.add(time.perf_counter_ns() - began)
@@ -130,7 +130,9 @@ class Outbox:
     # -- everything else ----------------------------------------------------------------------------------------------
 
     def send(self, served: ServedSession, transactions: tuple[commands.Transaction, ...]) -> None:
-        """Signs and sends these as one batch. Those without preflight may be joined by other sessions'."""
+        """Signs these transactions and sends them as one batch. Those without preflight may share it with other
+        sessions.
+        """
         self._fault_points.at(transactions[0].point)
         if transactions[0].preflight:
             self._spawn(self._post([(served, transactions)]))
@@ -175,7 +177,7 @@ def _no_answer(seconds: float) -> RpcError:
 
 
 def refusal(error: AwmError) -> Refusal:
-    """An error as a machine is given it."""
+    """Turns an error into the `Refusal` that a machine takes."""
     text = str(error)
     if any(words in text.lower() for words in _FUNDS):
         return Refusal(text, error.code if isinstance(error, ProgramError) else None, "funds")

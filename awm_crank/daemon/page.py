@@ -1,8 +1,8 @@
-"""Runs the live page and the frame feed in a separate process, so that spectators cost no tick.
+"""Runs the live page and the frame feed in a separate process, so that spectators do not delay the ticks.
 
-That process shares no loop, interpreter or memory with the crank. It has the lowest priority, and the kernel ends it
-first when memory runs out. The daemon reads one line from it, and then only learns that it has ended. Nothing that
-happens to it ends the service: it is started again, in a thread, after pauses that grow.
+That process shares no loop, interpreter or memory with the crank. It has the lowest priority, and the kernel kills it
+first when memory runs out. The daemon reads one line from it, and after that only waits for its end. If it ends or
+fails, the service goes on: the daemon starts it again, in a thread, after pauses that grow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MODULE = "awm_crank.viewer.process"
 
 
 class PageProcess:
-    """Page and feed of one daemon.
+    """The process that runs the page and the feed of one daemon.
 
     Args:
         settings: the whole configuration.
@@ -39,7 +39,7 @@ class PageProcess:
     def __init__(self, settings: config.Config) -> None:
         rpc, ws = settings.view_endpoints()
         view = settings.view
-        # over standard input, because an endpoint's token on the command line would show in the list of processes
+        # over standard input, because the list of processes shows command lines, and an endpoint's URL can hold a token
         self._request = msgspec.json.encode({
             "host": view.host, "page_port": view.page_port, "feed_port": view.feed_port, "rpc": rpc, "ws": ws,
             "feed_ws": settings.rollup_ws(), "feed_rpc": settings.rollup_http(), "names": list(view.names),
@@ -47,7 +47,7 @@ class PageProcess:
         self._log = logs.get()
 
     async def run(self) -> None:
-        """Keeps it running until cancelled. Raises nothing else."""
+        """Keeps the process running until it is cancelled. Raises nothing else."""
         pause = PAUSE_FIRST_S
         while True:
             began = time.monotonic()
@@ -55,12 +55,12 @@ class PageProcess:
                 await self._once()
             except Exception as error:
                 self._log.error("view failed", exc_info=error)
-            # a port that is taken may well be an older crank's, which is about to go
+            # the port may be taken by an older crank that is about to end
             pause = PAUSE_FIRST_S if time.monotonic() - began > _PAUSE_MAX_S else min(2 * pause, _PAUSE_MAX_S)
             await asyncio.sleep(pause)
 
     async def _once(self) -> None:
-        """From its start to its end. Cancelled, it ends it."""
+        """Starts the process and waits for its end. If it is cancelled, it ends the process."""
         process = await asyncio.to_thread(self._start)
         heard = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -85,7 +85,7 @@ class PageProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             own_command(_MODULE), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            # a session of its own: the daemon decides what Ctrl-C ends
+            # a session of its own, so that Ctrl-C reaches only the daemon, which then ends this process
             start_new_session=True, env=own_environment(),
         )  # fmt: skip
         with contextlib.suppress(OSError):
@@ -93,7 +93,7 @@ class PageProcess:
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
         assert process.stdin is not None
-        # its end is the daemon's end, however that comes about
+        # the process ends when the daemon ends, whatever the cause
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(self._request + b"\n")
             process.stdin.flush()
@@ -101,7 +101,7 @@ class PageProcess:
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """Ends it where it has not ended; it has nothing to put in order. Returns its status."""
+    """Kills the process if it still runs; it has nothing to save. Returns its exit status."""
     process.kill()
     with contextlib.suppress(BrokenPipeError):
         if process.stdin is not None:

@@ -1,7 +1,7 @@
-"""Requests that must succeed in the end, whatever happens to single answers.
+"""Repeats requests until one succeeds.
 
-An answer that is lost must not cost the whole time-out of a request, and an endpoint that is slow must not be cut off
-before it answers. So while an answer is awaited, the request is sent again, and the first answer counts.
+A lost answer must not cost the whole time-out of a request, and a slow endpoint must not be cut off before it answers.
+So while one request waits for its answer, another one is sent, and the first answer counts.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _LONGEST_PAUSE_S = 1.0
 async def hedged(
     attempt: Callable[[], Awaitable[T]], what: str, *, total_s: float, every_s: float = EVERY_S, growth: float = 1.0
 ) -> T:
-    """Makes attempts until the first of them ends.
+    """Starts attempts at intervals until the first of them ends.
 
     Args:
-        attempt: makes one. It must not matter when several are made.
-        what: names it in the error.
-        total_s: the longest time for all of them.
-        every_s: the time after which another one is made.
-        growth: by what that time is multiplied after each attempt.
+        attempt: makes one request. Several at once must do no harm.
+        what: names the request in the error.
+        total_s: the longest time for all attempts together, in seconds.
+        every_s: the seconds after which another attempt starts.
+        growth: the factor by which `every_s` grows after each attempt.
 
     Raises:
-        RpcError: none has ended in `total_s`.
+        RpcError: no attempt has ended within `total_s`.
         Exception: what the first attempt that ended has raised.
     """
     loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ async def hedged(
     finally:
         for task in pending:
             if task.done() and not task.cancelled():
-                # its error, if any, is of no interest any more
+                # errors of attempts that are no longer needed are ignored
                 task.exception()
             task.cancel()
 
@@ -65,11 +65,11 @@ async def hedged(
 async def persist(
     attempt: Callable[[], Awaitable[T]], what: str, *, fatal: Callable[[AwmError], bool] = lambda _: False
 ) -> T:
-    """Makes attempts until one succeeds, with pauses that grow to a second.
+    """Makes attempts until one succeeds, with pauses that grow up to one second.
 
     Args:
-        what: names it in the log.
-        fatal: which errors no further attempt can mend; they are raised.
+        what: names the attempt in the log.
+        fatal: errors that another attempt cannot fix. They are raised.
     """
     pause, logged = _FIRST_PAUSE_S, ""
     while True:

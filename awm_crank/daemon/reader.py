@@ -1,4 +1,4 @@
-"""Reads accounts for machines: what all of them want in one loop turn, in as few requests as possible."""
+"""Reads accounts for machines. All accounts wanted in one loop turn are read in as few requests as possible."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Reader:
         self._patience = _SHORTEST_S
 
     def __len__(self) -> int:
-        """Sessions whose accounts are to be read in this turn."""
+        """The number of sessions whose accounts will be read in this turn."""
         return len(self._wanted)
 
     def want(self, served: ServedSession, roles: Iterable[Role]) -> None:
-        """Reads these of a session's accounts, as of one moment."""
+        """Queues a read of these accounts of a session, all at the same slot."""
         if not self._wanted:
             asyncio.get_running_loop().call_soon(self._start)
         self._wanted.setdefault(served, set()).update(roles)
 
     def drop(self, served: ServedSession) -> None:
-        """The session is no longer served."""
+        """Forgets a session that is no longer served."""
         self._wanted.pop(served, None)
 
     def _start(self) -> None:
@@ -59,7 +59,7 @@ class Reader:
         group: list[_Wanted] = []
         count = 0
         for served, roles in wanted.items():
-            # the big accounts would make one answer for many sessions too large
+            # with the large accounts, one answer for many sessions would be too large
             big = len(roles) > _SMALL
             if group and (big or count + len(roles) > jsonrpc.MAX_ACCOUNTS):
                 self._spawn(self._read(group))
@@ -84,7 +84,7 @@ class Reader:
             found = iter(answer.value)
             read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
         except AwmError as error:
-            # an endpoint that is slow for all has to be given more time
+            # an endpoint that is slow for every session gets more time
             self._patience = min(2 * patience, _LONGEST_S)
             for served, _ in group:
                 self._deliver(served, events.FetchFailed(error))

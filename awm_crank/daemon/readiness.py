@@ -1,4 +1,4 @@
-"""Whether sessions can be served: World, subscriptions, blockhash, stream and base chain, watched over time."""
+"""Tells whether sessions can be served: watches the World program, subscriptions, blockhash, stream and base chain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Readiness:
     """Says why no session can be served.
 
     Args:
-        rollup, base: the endpoints; the same where there is only one chain.
+        rollup, base: the endpoints. They are the same object if there is only one chain.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Readiness:
         self._base_problem = ""
 
     def problem(self) -> str:
-        """Why no session can be served just now. Empty when sessions can be served."""
+        """Why no session can be served at the moment. Empty when sessions can be served."""
         if self._world.problem:
             return self._world.problem
         if not self._world.checked.is_set():
@@ -61,7 +61,7 @@ class Readiness:
         return ""
 
     async def watch_base(self) -> None:
-        """Asks the base chain for its health, for ever. Without a rollup there is nothing to ask."""
+        """Asks the base chain for its health, without end. Returns at once if there is no rollup."""
         while self._base.url != self._rollup.url:
             try:
                 await hedged(self._ask_base, "getHealth", total_s=_BASE_PATIENCE_S)

@@ -1,4 +1,4 @@
-"""The rent of sessions' accounts: how much of it there is, and the limit on all of it together."""
+"""Counts the rent in sessions' accounts, and enforces the limits on it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Rent:
     """The rent in each session's accounts, as far as this process knows them.
 
     Args:
-        limits: `total_spend_limit_lamports`, and the budgets of an hour and a day.
+        limits: `total_spend_limit_lamports`, and the budgets for an hour and for a day.
         rpc: the sessions' endpoint, to find out which sessions were closed.
         fees: lamports that this process has paid in fees so far.
         clock: seconds, monotonic.
-        balance: asks for the lamports on the crank's key. None: the reserve is not looked at.
+        balance: asks for the lamports on the crank's key. None: the reserve is not checked.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Rent:
         return sum(self._spent.values())
 
     def charge(self, entity: Pubkey, lamports: int) -> None:
-        """Notes that a session's accounts hold that much."""
+        """Records that a session's accounts hold this many lamports."""
         self._spent[entity] = lamports
 
     def too_dear(self, entity: Pubkey, lamports: int) -> str:
-        """Charges a session's accounts, if the limit allows. Returns why it does not, or an empty string."""
+        """Charges a session's accounts if the limit allows it. Otherwise returns the reason; empty if charged."""
         spent = self.spent - self._spent.get(entity, 0)
         if spent + lamports > self._limit:
             return (
@@ -71,13 +71,13 @@ class Rent:
         return ""
 
     def over_budget(self, lamports: int) -> str:
-        """Why no further session may be prepared, by what was paid in the last hour and day; or an empty string."""
+        """Why no more sessions may be prepared, given what was paid in the last hour and day; empty if they may."""
         now, total = self._clock(), self._granted + self._fees()
         self._history.append((now, total))
         for seconds, limit, name in self._budgets:
             if not limit:
                 continue
-            # what was paid before the window; between two looks too much is counted rather than too little
+            # the total at the start of the window; between two samples this counts too much rather than too little
             before = max((paid for at, paid in self._history if at <= now - seconds), default=0)
             if total - before + lamports > limit:
                 return f"{total - before} lamports were paid in {seconds} s; crank.{name} allows {limit}"
@@ -86,10 +86,10 @@ class Rent:
         return ""
 
     async def ask(self, entity: Pubkey, lamports: int, live: Set[Pubkey]) -> str:
-        """As `too_dear`, but before it refuses it finds out which sessions were closed.
+        """Like `too_dear`, but before it refuses, it checks which sessions were closed and frees their rent.
 
         Args:
-            live: entities of the sessions that are being served, which are not closed.
+            live: entities of the sessions that are being served and so are not closed.
         """
         refusal = self.over_budget(lamports) or await self._below_reserve(lamports)
         if refusal:
@@ -117,11 +117,11 @@ class Rent:
         )
 
     def charged(self) -> list[Pubkey]:
-        """The entities whose accounts are charged."""
+        """The entities whose accounts are counted."""
         return list(self._spent)
 
     def closed(self, entity: Pubkey) -> None:
-        """Notes that a session's accounts are closed, so that their rent is free again."""
+        """Records that a session's accounts are closed, so that their rent is available again."""
         self._spent.pop(entity, None)
 
     async def _forget_closed(self, live: Set[Pubkey]) -> None:

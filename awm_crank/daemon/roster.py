@@ -1,4 +1,4 @@
-"""The sessions that the crank serves, and those that wait for room."""
+"""The list of sessions that the crank serves, and of those that wait for room."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ _AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
 
 
 class _Left(NamedTuple):
-    """Why a session was let go, its hidden state then, and when it is worth another look though nothing changed."""
+    """Why a session was released, its hidden state at that time, and when to try it again even if nothing has
+    changed.
+    """
 
     outcome: commands.Ending
     hidden: bytes
@@ -43,12 +45,12 @@ class _Left(NamedTuple):
 
 
 class Roster:
-    """Admits sessions, and lets them go.
+    """Admits sessions and releases them.
 
     Args:
         limits: how many sessions, and how much load.
-        settings: what every session's machine is given, apart from its phase.
-        period_ns: from tick to tick; ticks of different sessions are spread over it.
+        settings: the settings of every session's machine, except its phase.
+        period_ns: nanoseconds from tick to tick; the ticks of different sessions are spread over it.
         stats: counts the refused sessions.
         begin: called with each session that was admitted.
     """
@@ -82,11 +84,11 @@ class Roster:
         return iter(list(self._served.values()))
 
     def play_in_rollup(self) -> None:
-        """Sessions that are admitted from now on are in a rollup, which is another chain than the model's."""
+        """Notes that sessions admitted from now on run in a rollup, while their models are on the base chain."""
         self._settings = msgspec.structs.replace(self._settings, in_rollup=True)
 
     def find(self, key: Pubkey) -> ServedSession | None:
-        """The session of a hidden-state account."""
+        """Returns the session with this hidden-state account, or None."""
         return self._served.get(key)
 
     def machines(self) -> list[SessionMachine]:
@@ -98,20 +100,22 @@ class Roster:
         return len(self._admission.refused)
 
     def kept_out(self) -> tuple[bool, list[str]]:
-        """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
+        """For each session that waits for room: a sentence that says why, and whether a configured limit is the
+        reason.
+        """
         word, why = self._admission.full(self._busy()) or ("room", "it is taken next")
         entities = (_entity(data) for data in self._admission.refused.values())
         return word != "slow", [f"session {entity}: waits for room: {why}" for entity in entities]
 
     def yielded(self) -> int:
-        """How many sessions another process with this key serves."""
+        """How many sessions are served by another process with this key."""
         return sum(left.outcome == "yielded" and key not in self._served for key, left in self._left.items())
 
     def admit(self, key: Pubkey, data: bytes) -> None:
-        """Begins to serve a hidden-state account's session.
+        """Starts to serve the session of a hidden-state account.
 
-        Nothing happens when it is served already, was let go and has not changed since, or is no session's account. A
-        session that there is no room for is kept until there is.
+        Nothing happens if the session is served already, if it was released and has not changed since, or if the
+        account belongs to no session. If there is no room, the session waits until there is.
         """
         if self.closed or key in self._served or len(data) != layouts.HIDDEN_STATE.size:
             return
@@ -136,7 +140,7 @@ class Roster:
         self._begin(served)
 
     def release(self, served: ServedSession, outcome: commands.Ending) -> None:
-        """Lets a session go."""
+        """Releases a session."""
         key = served.keys["hidden"]
         self._served.pop(key, None)
         if served.phase is not None:
@@ -155,7 +159,7 @@ class Roster:
         return _Left(outcome, hidden, time.monotonic() + pause_s, pause_s)
 
     def come_back(self, served: ServedSession) -> None:
-        """Serves a session again that was let go for a fault of ours, after a pause that grows."""
+        """Serves a session again that was released because of a bug of ours, after a pause that grows."""
         key, faults = served.keys["hidden"], self._faults.get(served.keys["hidden"], 0) + 1
         self._faults[key] = faults
         self._left[key] = _Left("over", served.hidden)
@@ -168,19 +172,21 @@ class Roster:
         asyncio.get_running_loop().call_later(pause, begin)
 
     def _busy(self) -> int:
-        """Sessions that take room. One that cannot be served for a reason of its own takes none."""
+        """The sessions that count against the limit. A session that cannot be served for a reason of its own does not
+        count.
+        """
         waiting = [machine.waiting for machine in self.machines()]
         return sum(each is None or each.cause not in OWN_CAUSES for each in waiting)
 
     def _make_room(self) -> None:
-        """Admits one session that waits. The next one follows when this one's load was measured."""
+        """Admits one waiting session. The next one follows after the load of this one was measured."""
         refused = self._admission.refused
         if refused and not self.closed and self._admission.full(self._busy()) is None:
             key = next(iter(refused))
             self.admit(key, refused.pop(key))
 
     async def watch_load(self) -> None:
-        """Measures the load and admits sessions that wait, for ever."""
+        """Measures the load and admits waiting sessions, without end."""
         while True:
             await asyncio.sleep(PERIOD_S)
             stages = [machine.stage for machine in self.machines() if machine.waiting is None]
@@ -193,11 +199,11 @@ class Roster:
 
 
 def _may_return(left: _Left, data: bytes, now: float) -> bool:
-    """Whether a session that was let go is worth another look, now that its hidden state is `data`."""
+    """Whether a released session should be tried again, now that its hidden state is `data`."""
     if left.outcome == "yielded":
-        # the other process raises the epoch; a lower one means that the validator was replaced
+        # the other process raises the epoch; a lower epoch means that the validator was replaced
         return _epoch(data) < _epoch(left.hidden)
-    # what was gone is there again: the endpoint had shown another chain, or none
+    # the accounts are there again: the endpoint had shown another chain, or no accounts
     return left.outcome == "gone" or data != left.hidden or now >= left.again_at
 
 

@@ -17,12 +17,13 @@ from .tasks import Tasks
 
 
 class Search:
-    """Finds out how many chains there are, then watches them for sessions and has `roster` admit those.
+    """Finds out how many chains there are, then watches them for sessions and passes those to `roster`.
 
     Args:
-        base, rpc, pubsub: the base chain's endpoint, and both sides of the one that sessions are played on.
+        base, rpc, pubsub: the base chain's endpoint, and the RPC and WebSocket endpoints of the chain that runs the
+            matches.
         writers: the keys whose sessions are looked for.
-        tasks: runs what goes on in the background.
+        tasks: runs the background tasks.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Search:
 
     @property
     def delegated(self) -> int:
-        """How many sessions were delegated that the rollup does not show yet."""
+        """How many sessions are delegated but not visible in the rollup yet."""
         return 0 if self._delegated is None else len(self._delegated.waiting)
 
     async def run(self) -> None:
-        """Starts to look. Raises ConfigError when there are two chains and the base chain's WebSocket is not known."""
+        """Starts the search. Raises ConfigError if there are two chains and the base chain's WebSocket URL is not
+        known.
+        """
         keep = self._tasks.keep
         keep(self.discovery.run(), self.chains.watch())
         if await self.chains.two():

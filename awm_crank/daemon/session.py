@@ -1,4 +1,4 @@
-"""One session that the crank serves: its machine, the keys of its accounts, and what the daemon keeps for it."""
+"""One session that the crank serves: its machine, the addresses of its accounts, and what the daemon keeps for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..wire.transaction import Template
 
 
 class ServedSession:
-    """A session's machine and the keys of its accounts."""
+    """A session's machine and the addresses of its accounts."""
 
     def __init__(self, entity: Pubkey, settings: Settings) -> None:
         self.entity = entity
@@ -49,7 +49,9 @@ class ServedSession:
 
 
 def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
-    """What every session's machine needs of the configuration, for a single chain. `me` is the crank's own key."""
+    """Makes the settings of a session machine from the configuration, for a single chain. `me` is the crank's
+    own key.
+    """
     crank, checkpoints = settings.crank, settings.checkpoints
     return Settings(
         me=me,

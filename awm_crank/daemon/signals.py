@@ -1,4 +1,4 @@
-"""What signals do to the crank: some end it in order, and others would end it without a checkpoint and are ignored."""
+"""Handles signals: some end the crank cleanly; others, which would end it without a checkpoint, are ignored."""
 
 from __future__ import annotations
 

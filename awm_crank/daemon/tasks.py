@@ -1,4 +1,4 @@
-"""The daemon's tasks: requests that end, jobs that never do, and the fault that ends the service."""
+"""The daemon's tasks: requests, which end by themselves, and jobs, which run until the service ends."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..telemetry import logs
 class Tasks:
     """Runs coroutines as tasks.
 
-    An exception in one of them is a fault of ours, or something that makes serving impossible. Going on would hide it,
-    so `stopping` is set and `broken` holds the exception.
+    An exception in a task is a bug of ours, or a problem that makes serving impossible. The service must not hide it
+    and go on, so `stopping` is set and `broken` holds the exception.
     """
 
     def __init__(self) -> None:
@@ -24,24 +24,24 @@ class Tasks:
         self._jobs: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
-        """How many tasks are under way that will end by themselves."""
+        """How many requests (tasks that end by themselves) are running."""
         return len(self._tasks)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs something that ends."""
+        """Runs a coroutine that ends by itself."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     def keep(self, *jobs: Coroutine[Any, Any, None]) -> None:
-        """Runs jobs that go on until `cancel`."""
+        """Runs coroutines that go on until `cancel`."""
         for job in jobs:
             task = asyncio.get_running_loop().create_task(job)
             self._jobs.append(task)
             task.add_done_callback(self._check)
 
     async def cancel(self) -> None:
-        """Ends all of them."""
+        """Cancels all tasks."""
         tasks = [*self._jobs, *self._tasks]
         for task in tasks:
             task.cancel()

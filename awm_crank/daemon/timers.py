@@ -1,4 +1,4 @@
-"""Wakes sessions: a heap of the moments at which machines want to be woken, and one alarm for the first of them."""
+"""Wakes session machines at the times that they asked for: one heap of all times, and one alarm for the earliest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Timers:
     """Wakes sessions.
 
     Args:
-        ring: called with each session whose moment has come.
-        lag: collects how much later than wanted each session was woken.
+        ring: called with each session whose time has come.
+        lag: collects by how much each session was woken too late.
     """
 
     def __init__(self, ring: Callable[[ServedSession], object], lag: Latencies) -> None:
@@ -27,11 +27,11 @@ class Timers:
         self._set_for: int | None = None
 
     def __len__(self) -> int:
-        """How many moments are in the heap, including those that were replaced meanwhile."""
+        """How many times are in the heap, including those that were replaced since."""
         return len(self._heap)
 
     def wake_at(self, served: ServedSession, when: int | None) -> None:
-        """Wakes the session at this time (ns, monotonic), and not at the time set before. None means never."""
+        """Wakes the session at this time (ns, monotonic); it replaces the time set before. None means never."""
         served.wake = when
         if when is not None:
             heapq.heappush(self._heap, (when, id(served), served))

@@ -1,4 +1,4 @@
-"""Subscribes to the accounts of a served session, apart from its hidden state, which discovery watches."""
+"""Subscribes to the accounts of a served session, except its hidden state, which `discovery.py` watches."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .session import ServedSession
 
 
 class Watcher:
-    """Makes and ends sessions' subscriptions. Their tag is the session and the account's role.
+    """Makes and ends sessions' subscriptions. A subscription's tag is the session and the account's role.
 
     Args:
         pubsub: the sessions' WebSocket.
-        late_policy: `crank.late_policy`; under `wait` only complete inputs are notified.
+        late_policy: `crank.late_policy`. With `wait`, only complete inputs are reported.
     """
 
     def __init__(self, pubsub: PubSub, late_policy: LatePolicy) -> None:
@@ -34,7 +34,7 @@ class Watcher:
         served.subscriptions = [
             *([self._account(served, "session")] if command.every_change else []),
             self._program(served, "session", ids.SESSION_STATE, filters.ended(served.entity)),
-            # under `wait` neither a single input is of use, nor the buffer that a frame has emptied
+            # with `wait`, an input buffer with only one player's input, or just emptied by a frame, is of no use
             self._program(served, "inputs", ids.INPUT_BUFFER, filters.both_inputs(served.entity))
             if self._late_policy == "wait"
             else self._account(served, "inputs"),

@@ -1,7 +1,7 @@
-"""The World program as the endpoint has it: its interface, and the world whose `apply` the crank calls.
+"""Checks the World program on the endpoint, and finds the World account whose `apply` the crank calls.
 
-Where the configuration names no world, it is the first one that somebody guards and that runs matches, else the first
-permissionless one. A world that no longer runs matches is replaced by another that does.
+If the configuration names no World account, the crank takes the first one that has an authority and runs matches,
+otherwise the first permissionless one. If that account stops running matches, another one takes its place.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _LOOK_S = 2.0
 
 
 class WorldWatch:
-    """Checks World's interface, then finds the world, and finds another when that one no longer runs matches.
+    """Checks World's interface, finds a World account, and finds another when it no longer runs matches.
 
-    A component is not tied to a world, so a match goes on through any other.
+    A component is not tied to a World account, so a match can go on through any other.
 
     Args:
         rpc: the base chain's endpoint.
-        named: the configured world's address. Empty means to look for one.
+        named: the configured World account's address. Empty means: search for one.
     """
 
     def __init__(self, rpc: RpcClient, named: str) -> None:
@@ -43,7 +43,7 @@ class WorldWatch:
         """Why no match can be served: the world no longer runs our systems, and no other does. Empty: none."""
 
     async def run(self) -> None:
-        """Watches for ever.
+        """Watches without end.
 
         Raises:
             ProgramError: World has another interface. The error names it.
@@ -73,12 +73,14 @@ class WorldWatch:
             )  # fmt: skip
         self.problem = f"world {seized} no longer runs our systems"
         if other is not None:
-            # matches go on; the crank is ready again once the next look finds this world as it should be
+            # matches go on; the crank is ready again as soon as the next check finds this World account in order
             self.key = other
 
 
 async def check_interface(rpc: RpcClient) -> None:
-    """Waits until World is deployed. Raises ProgramError when it has another interface, and names that interface."""
+    """Waits until World is deployed. Raises ProgramError, which names the interface found, if it is not the expected
+    one.
+    """
 
     async def look() -> None:
         request = jsonrpc.get_multiple_accounts(interface.world_accounts())
@@ -92,7 +94,7 @@ async def check_interface(rpc: RpcClient) -> None:
 
 
 async def find(rpc: RpcClient) -> Pubkey:
-    """Looks until there is a world that runs matches."""
+    """Searches until it finds a World account that runs matches."""
     while True:
         if (world := await persist(lambda: lowest(rpc), "a world that runs matches")) is not None:
             return world
@@ -100,7 +102,11 @@ async def find(rpc: RpcClient) -> Pubkey:
 
 
 async def lowest(rpc: RpcClient) -> Pubkey | None:
-    """The first world that is guarded and runs matches, else the first that runs them; None: none. Raises AwmError."""
+    """Returns the first World account that has an authority and runs matches, else the first that runs them, else None.
+
+    Raises:
+        AwmError: the accounts cannot be read.
+    """
     account = (await rpc.ask(jsonrpc.get_account_info(bolt.registry_pda()))).value
     count = 0 if account is None else Registry.decode(account.raw).worlds
     worlds: list[tuple[Pubkey, World]] = []
