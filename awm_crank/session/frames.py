@@ -8,6 +8,9 @@ from .commands import Landed, RunBackbone, SendFrame
 from .inputs import Known, LatePolicy, choose
 from .schedule import Schedule
 
+_UNANSWERED_NS = 100_000_000
+_UNANSWERED_LANDINGS = 8
+
 
 class FrameLoop:
     """Computes one session's frames, each from the last one that landed.
@@ -102,6 +105,18 @@ class FrameLoop:
         """Notes that the endpoint accepted the frame. Only a change of the account proves that the frame landed."""
         if ticket == self.ticket and not self.answered_at:
             self.answered_at = now
+
+    def lost_at(self, timeout_ns: int, usual_ns: int) -> int:
+        """When the frame in flight counts as lost, unless it has landed by then.
+
+        Args:
+            timeout_ns: the longest time.
+            usual_ns: how long landings usually take; 0 while that is not known. A request that was not even answered
+                counts as lost after a few times as long. To send it again costs little: it lands once.
+        """
+        if not self.answered_at and usual_ns:
+            timeout_ns = min(timeout_ns, max(_UNANSWERED_NS, _UNANSWERED_LANDINGS * usual_ns))
+        return self.sent_at + timeout_ns
 
     def is_ours(self, frame: int, chain_hash: bytes) -> bool:
         """Whether this block is one of the variants of the next frame that this process sent."""

@@ -86,7 +86,7 @@ class Serving:
         when = self.keeper.wake_at
         mine: int | None = None
         if loop.flight == "sent":
-            mine = loop.sent_at + self._effects.settings.send_timeout_ns
+            mine = loop.lost_at(self._effects.settings.send_timeout_ns, self._usual_landing)
             if not self._peeked and loop.answered_at:
                 mine = min(mine, self._peek_at())
         elif loop.flight == "none" and not self.pausing:
@@ -141,7 +141,7 @@ class Serving:
         now, loop, effects = self._effects.now, self.loop, self._effects
         self.keeper.woken()
         if loop.flight == "sent":
-            if now >= loop.sent_at + effects.settings.send_timeout_ns:
+            if now >= loop.lost_at(effects.settings.send_timeout_ns, self._usual_landing):
                 effects.counters.timeouts += 1
                 effects.log("warning", "frame not seen in time", frame=loop.last.frame + 1)
                 self._doubt()

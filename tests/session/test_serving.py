@@ -17,9 +17,12 @@ from session.script import (
     settings,
 )
 
+from awm_crank.engine.position import Position
 from awm_crank.errors import RpcError
 from awm_crank.session import events
+from awm_crank.session.frames import FrameLoop
 from awm_crank.session.machine import SessionMachine
+from awm_crank.session.schedule import Schedule
 from awm_crank.wire.accounts import ACTIVE
 from awm_crank.wire.failures import Code
 
@@ -53,6 +56,18 @@ def test_lost_frame_is_sent_again() -> None:
     assert script.machine.counters.timeouts == 1
     assert script.machine.schedule.late == 1
     assert script.machine.schedule.missed > 20
+
+
+def test_when_a_frame_counts_as_lost() -> None:
+    """A frame that was not even answered counts as lost sooner, if landings are usually fast; never later."""
+    loop = FrameLoop(FakeEngine(), None, Position(0, bytes(97), bytes(32)), Schedule(0))
+    loop.sent_at = 1000
+    assert loop.lost_at(400 * MS, 0) == 1000 + 400 * MS
+    assert loop.lost_at(400 * MS, 5 * MS) == 1000 + 100 * MS
+    assert loop.lost_at(400 * MS, 20 * MS) == 1000 + 160 * MS
+    assert loop.lost_at(400 * MS, 200 * MS) == 1000 + 400 * MS
+    loop.answered_at = 2000
+    assert loop.lost_at(400 * MS, 5 * MS) == 1000 + 400 * MS
 
 
 def test_what_is_heard_first() -> None:
