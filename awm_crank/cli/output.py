@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from pathlib import Path
@@ -102,6 +103,16 @@ def write(path: Path, data: bytes) -> None:
         if target is not path:
             target.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="name another file") from None
+
+
+def writable(path: Path) -> None:
+    """Finds out before long work whether `write` will be able to write a file. Raises ConfigError."""
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder", hint="name a file in it")
+    folder = path.parent
+    if not folder.is_dir() or not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        reason = "is no folder that exists" if not folder.is_dir() else "cannot be written to"
+        raise ConfigError(f"{path} cannot be written: {folder} {reason}", hint="name another file")
 
 
 def result(args: argparse.Namespace, values: Mapping[str, Any]) -> None:

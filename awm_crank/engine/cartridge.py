@@ -141,6 +141,11 @@ class Cartridge:
         return self.shape.encoding.extra_size
 
     @property
+    def stick_range(self) -> int:
+        """What a stick's byte is at full tilt; 0 = the byte v means (v + 128) / 255 (`Encoding.stick_range`)."""
+        return self.shape.encoding.stick_range
+
+    @property
     def layer_input_scales(self) -> tuple[int, ...]:
         """16 x u16 for the manifest: 2^f_in of each layer."""
         return _scales(each.f_in for each in self.formats.layers)

@@ -26,7 +26,7 @@ INPUTS_SIZE = _INPUTS.size
 STAGE_OFFSET = _STAGE.offset
 
 _FIELDS = (*STRUCTS["PlayerState"].fields, *STRUCTS["Feedback"].fields)
-_SPEEDS = OUTPUTS["velocity"]
+SPEEDS = OUTPUTS["velocity"]
 _LIMITS = {field.name: field.engine for field in _FIELDS if field.engine}
 _CLAMPS = {field.name: field.clamp for field in _FIELDS if field.clamp}
 _STAGES = STRUCTS["FrameBlock"]("stage").engine or (0, 255)
@@ -257,7 +257,7 @@ def decode(
             "y": _clamp("y", p["y"] + y),
             "percent": total >> 8,
             "shield_strength": _clamp("shield_strength", p["shield_strength"] + shield),
-            **{name: min(max(p[name] + d, -32768), 32767) for name, d in zip(_SPEEDS, speeds, strict=True)},
+            **{name: min(max(p[name] + d, -32768), 32767) for name, d in zip(SPEEDS, speeds, strict=True)},
             "state_age": min(65535, p["state_age"] + 1) if action == p["action_state"] else 0,
             "hitlag": _clamp("hitlag", hitlag),
             "stocks": _clamp("stocks", stocks),

@@ -66,3 +66,42 @@ def test_output_that_cannot_be_written(source: Path, tmp_path: Path, capsys: pyt
     assert main(["quantize", str(source), "-o", str(tmp_path), "--calibration-frames", "1"]) == 2
     assert "cannot be written" in capsys.readouterr().err
     assert main(["quantize", str(source), "-o", str(tmp_path / "x"), "--calibration-frames", "0"]) == 2
+
+
+def test_what_cannot_be_written_is_refused_before_the_calibration(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that does not exist, a folder as the file, and a name that is too long are refused at once."""
+    monkeypatch.setattr("awm_crank.engine.offline.quantize.quantize", lambda *_a, **_k: pytest.fail("calibrated"))
+    for output, more, reason in (
+        (tmp_path / "none" / "o.awm", [], "no folder that exists"),
+        (tmp_path, [], "it is a folder"),
+        (tmp_path / "o.awm", ["--name", "ü" * 17], "--name is too long"),
+    ):
+        assert main(["quantize", str(source), "-o", str(output), *more]) == 2
+        assert reason in capsys.readouterr().err
+
+
+def test_stick_range_is_in_the_cartridge(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--stick-range is written into the cartridge, and its integers read the sticks by it."""
+    out = tmp_path / "o.awm"
+    command = ["quantize", str(source), "-o", str(out), "--stick-range", "80", "--calibration-frames", "20", "--json"]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["stick_range"] == Cartridge.parse(out.read_bytes()).stick_range == 80
+    assert printed["context_len"] == 10 and 0 <= printed["same_action_as_windows"] <= 1
+
+
+def test_report_over_a_folder(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--report prints each checkpoint's line, writes nothing, and ends with 1 where one is refused."""
+    assert main(["quantize", str(tmp_path), "--report", "--calibration-frames", "20"]) == 0
+    assert "world.pt: quantized" in capsys.readouterr().out
+    document = torch.load(source, weights_only=True)
+    document["encoding_config"]["lookahead"] = 1
+    torch.save(document, tmp_path / "ahead.pt")
+    assert main(["quantize", str(tmp_path), "--report", "--calibration-frames", "20", "--json"]) == 1
+    ahead, world = json.loads(capsys.readouterr().out)
+    assert "live match" in ahead["refused"] and world["agreement"]["frames"] == 600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ahead.pt", "world.pt"]
+    assert main(["quantize", str(source), "--report"]) == 2
+    assert "no folder" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Calibration: how large every activation of a model gets, measured on the floating-point model.
 
-Offline, needs torch. The ranges only choose powers of two, so that a last bit's difference between machines seldom
-matters; the cartridge is shipped and pinned by hash all the same.
+Offline, needs torch. In float64 (`quantize` asks for it) a last bit's difference between machines decides no integer
+of the cartridge: the same checkpoint gives the same file on every processor.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F  # noqa: N812
 
 from awm_crank.engine import frame
+from awm_crank.engine.offline import synthetic
 from awm_crank.engine.offline.torch_model import Probe, TorchModel
 from awm_crank.engine.seeded import Stream, random_inputs
 from awm_crank.errors import CheckpointError
@@ -101,7 +102,7 @@ def _losses(rows: torch.Tensor) -> torch.Tensor:
 
 
 def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: bytes = b"") -> Calibration:
-    """Measure what activations do.
+    """Measure what activations do: in the model's own play, and in real frames; without any, in synthetic ones.
 
     Args:
         model: the checkpoint's model.
@@ -144,7 +145,13 @@ def calibrate(model: TorchModel, *, frames: int = 400, seed: int = 0, blocks: by
         moments = _Moments()
         _repeat(model, lanes, probe, moments)
         cut = [blocks[i : i + block_size] for i in range(0, len(blocks), block_size)]
-        if len(cut) > 1:
+        if not cut:
+            names = [f"calibrate synthetic {stage} {pair}" for stage, pair in places]
+            _repeat(model, [
+                synthetic.lane(stream, name, frames + 1, stage, pair, model.encoding)
+                for name, (stage, pair) in zip(names, places, strict=True)
+            ], probe, moments)  # fmt: skip
+        elif len(cut) > 1:
             moments = _Moments()
             each = max(min(len(cut), LANE_FRAMES), len(cut) // LANES)
             _repeat(model, [cut[i : i + each] for i in range(0, len(cut) - each + 1, each)], probe, moments)

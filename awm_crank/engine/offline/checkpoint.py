@@ -36,6 +36,8 @@ SCALES = {
 
 PROJECTILE_COUNT_SCALE = 0.1
 """What one projectile weighs; encoding_config has no name for it."""
+MAX_CONTEXT = 600
+"""The longest window of frames that a checkpoint may say it was trained on."""
 TRAINING_ONLY = frozenset((
     "multi_position", "ctrl_residual_to_action", "character_conditioning", "focal_offset", "action_change_weight",
     "scheduled_sampling", "ss_true", "ss_anneal_epochs", "self_forcing", "self_forcing_rate", "self_forcing_steps",
@@ -64,6 +66,7 @@ class TrainedCheckpoint:
         weights: state-dict name to float64 array, shaped as PyTorch holds it; exactly the names of `names(shape)`.
         scales: the encoding's scales, under the names of `SCALES`.
         shape: the sizes, read from the tensors.
+        context_len: the frames of the windows that it was trained on, None where the file does not say.
         padding: how many numbers of the weights are not the checkpoint's own, but fill up the engine's sizes
             (`sizes.py`).
         notes: what was changed while reading, in sentences for the person who started the command.
@@ -73,6 +76,7 @@ class TrainedCheckpoint:
     scales: dict[str, float]
     shape: Shape
     notes: tuple[str, ...] = ()
+    context_len: int | None = None
     padding: int = 0
 
     @property
@@ -112,7 +116,11 @@ def read(data: bytes, *, key: str = files.WEIGHTS, config: bytes = b"") -> Train
             (named), a tensor missing, left over, misshapen or not finite; or torch is not installed.
     """
     content = files.read(data, key=key, config=config)
-    return replace(from_weights(content.weights, content.encoding), notes=content.notes)
+    length = content.context_len
+    made = replace(from_weights(content.weights, content.encoding), notes=content.notes)
+    if isinstance(length, int) and not isinstance(length, bool) and 1 <= length <= MAX_CONTEXT:
+        made = replace(made, context_len=length)
+    return made
 
 
 def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedCheckpoint:
@@ -143,6 +151,12 @@ def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedChec
     kept = {name: np.asarray(weights[name], np.float64) for name in expected}
     padding = sum(kept[name].size - own[name].size for name in expected)
     return TrainedCheckpoint(kept, scales, shape, padding=padding)
+
+
+def with_stick_range(source: TrainedCheckpoint, stick_range: int) -> TrainedCheckpoint:
+    """The same checkpoint, its sticks being at full tilt at ±`stick_range` on chain (`Encoding.stick_range`)."""
+    encoding = replace(source.shape.encoding, stick_range=stick_range)
+    return replace(source, shape=replace(source.shape, encoding=encoding))
 
 
 def parse_encoding(encoding: object) -> tuple[dict[str, float], Encoding]:

@@ -54,13 +54,17 @@ class Divergence:
         return engine / control
 
 
-class _World(Protocol):
+class World(Protocol):
+    """Sessions side by side in one engine or model."""
+
     def consume(self, blocks: Sequence[bytes]) -> Any: ...
 
     def heads(self, contexts: Any, blocks: Sequence[bytes], inputs: Sequence[bytes]) -> list[bytes]: ...
 
 
-class _Integers:
+class IntegerWorld:
+    """The integer engine's."""
+
     def __init__(self, engine: NativeEngine, blocks: Sequence[bytes]) -> None:
         self._engine = engine
         self._states = [engine.start_state(block) for block in blocks]
@@ -72,7 +76,9 @@ class _Integers:
         return self._engine.heads_batch(contexts, list(blocks), list(inputs))
 
 
-class _Floats:
+class FloatWorld:
+    """A floating-point model's."""
+
     def __init__(self, model: TorchModel, blocks: Sequence[bytes]) -> None:
         self._model = model
         self._state = model.start_state(*blocks)
@@ -101,8 +107,8 @@ def diverge(
         starts: equally long contexts and equally many inputs each.
         tick: called now and then with how far it is.
     """
-    worlds: list[_World] = [_Integers(engine, [start.context[0] for start in starts])]
-    worlds += [_Floats(m, [start.context[0] for start in starts]) for m in (model, control)]
+    worlds: list[World] = [IntegerWorld(engine, [start.context[0] for start in starts])]
+    worlds += [FloatWorld(m, [start.context[0] for start in starts]) for m in (model, control)]
     for n in range(len(starts[0].context) - 1):
         for world in worlds:
             world.consume([start.context[n] for start in starts])

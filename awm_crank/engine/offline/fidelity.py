@@ -193,6 +193,17 @@ def _integer_outputs(
     return np.stack(rows)
 
 
+def integer_outputs(engine: NativeEngine, units: Floats, sessions: Sequence[Sequence[bytes]]) -> Floats:
+    """Head outputs (sessions x frames, rows of `heads`) of the integers, in encoded units and logits.
+
+    `units` are the floating-point model's (`TorchModel.units`). The last block of a session only gives its inputs.
+    """
+    cartridge = engine.cartridge
+    pads = [[frame.block_inputs(following) for _, following in pairwise(blocks)] for blocks in sessions]
+    contexts, _ = _integer_run(engine, sessions, set())
+    return _integer_outputs(cartridge, contexts, sessions, pads) * output_scale(cartridge, units)
+
+
 class _StateWatch:
     """Compares a floating-point model's state with dumped ones, by frame and layer."""
 

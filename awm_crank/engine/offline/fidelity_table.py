@@ -15,9 +15,10 @@ import torch
 
 from awm_crank.engine import frame
 from awm_crank.engine.native import NativeEngine
-from awm_crank.engine.offline import closed_loop, fidelity
+from awm_crank.engine.offline import closed_loop, coherence, fidelity, window
 from awm_crank.engine.offline.calibrate import CHARACTERS, STAGES
 from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
+from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.seeded import Stream, random_inputs
 from awm_crank.errors import CheckpointError
 
@@ -26,6 +27,10 @@ SNR_EARLY = 1000
 SESSIONS = 8
 """Sessions side by side: the state's energy swings with what happens in one."""
 STARTS = 200
+WINDOWS = 200
+"""Frames that are compared with windows of K frames."""
+REPLAYS = 300
+"""Pieces of a replay for rollout coherence, at most."""
 HORIZON = 1200
 CONTEXT = 60
 """Recorded frames that a closed loop starts behind."""
@@ -33,18 +38,21 @@ CONTEXT = 60
 
 @dataclass(frozen=True)
 class Row:
-    """One line: `value` must be at least `goal`, or at most where `at_most`. `kind` groups rows, `unit` is printed."""
+    """One line: `value` must be at least `goal`, or at most where `at_most`; without a goal it is only said. `kind`
+    groups rows, `unit` is printed."""
 
     kind: str
     name: str
     value: float
-    goal: float
+    goal: float | None
     at_most: bool = False
     unit: str = "%"
     note: str = ""
 
     @property
     def passed(self) -> bool:
+        if self.goal is None:
+            return True
         return self.value <= self.goal if self.at_most else self.value >= self.goal
 
 
@@ -74,10 +82,13 @@ class Table:
                 lines += ["", f"{kind:<36}{'found':>11}{'goal':>11}"]
             scale = 100 if row.unit == "%" else 1
             digits = 3 if row.kind.startswith("regression") else 2
-            found, goal = f"{row.value * scale:.{digits}f} {row.unit}", f"{row.goal * scale:g} {row.unit}"
-            verdict = "pass" if row.passed else "FAIL"
-            goal = ("≤ " if row.at_most else "≥ ") + goal
-            lines.append(f"  {row.name:<34}{found:>11}{goal:>11}  {verdict}  {row.note}".rstrip())
+            found = f"{row.value * scale:.{digits}f} {row.unit}"
+            goal, verdict = "", "pass" if row.passed else "FAIL"
+            if row.goal is None:
+                verdict = ""
+            else:
+                goal = f"{'≤' if row.at_most else '≥'} {row.goal * scale:g} {row.unit}"
+            lines.append(f"  {row.name:<34}{found:>11}{goal:>11}  {verdict:<4}  {row.note}".rstrip())
         failed = sum(not row.passed for row in self.rows)
         lines += ["", "every row passes" if not failed else f"{failed} of {len(self.rows)} rows FAIL"]
         return "\n".join(lines)
@@ -136,6 +147,9 @@ def build(
     )
     tick("closed loops")
     loops = closed_loop.diverge(engine, model, control, begun, tick=tick)
+    more = _window_rows(engine, model, lanes[0], checkpoint.context_len if checkpoint else None, tick)
+    if blocks:
+        more += _coherence_rows(engine, model, blocks, tick)
     about = {
         "cartridge": f"{cartridge.name} {cartridge.sha256.hex()[:16]}, {cartridge.total_params:,} parameters",
         "against": "the checkpoint in FP32" if checkpoint else "the cartridge's dequantized weights in FP32",
@@ -144,7 +158,44 @@ def build(
         "closed loops": f"{starts} starts, " + ("recorded" if blocks else "start positions under random inputs"),
         "engine": f"native, {engine.path}",
     }
-    return Table(about, _rows(found, loops, early, frames))
+    return Table(about, [*_rows(found, loops, early, frames), *more])
+
+
+def _window_rows(
+    engine: NativeEngine,
+    model: TorchModel,
+    lane: Sequence[bytes],
+    context_len: int | None,
+    tick: Callable[[str], None],
+) -> list[Row]:
+    """The integers, which never empty their state, against windows of K frames: the forward that training used."""
+    if context_len is None:
+        return []
+    tick("windows of K frames")
+    blocks = list(lane[: context_len + WINDOWS])
+    windowed = window.outputs(model, blocks, context_len)
+    ours = fidelity.integer_outputs(engine, model.units, [blocks])[-len(windowed) :]
+    kind, found = f"against windows of {context_len} frames", window.compare(model, windowed, ours)
+    return [
+        Row(kind, "actions, the lower player", found.action, None),
+        Row(kind, "all heads, the lowest", found.least, None),
+        Row(kind, "numbers, mean RMS / std", found.regression, None),
+    ]
+
+
+def _coherence_rows(
+    engine: NativeEngine, model: TorchModel, blocks: list[bytes], tick: Callable[[str], None]
+) -> list[Row]:
+    tick("rollout coherence")
+    replays = coherence.cut(blocks, CONTEXT + coherence.HORIZONS[-1], REPLAYS)
+    if not replays:
+        return []
+    found = coherence.coherence(engine, model, replays, CONTEXT)
+    return [
+        Row("rollout coherence, position error", f"K = {k}, {name}", errors[k], None, unit="", note="game units")
+        for k in coherence.HORIZONS
+        for name, errors in found.items()
+    ]
 
 
 def _rows(found: fidelity.Fidelity, loops: closed_loop.Divergence, early: int, frames: int) -> list[Row]:

@@ -67,7 +67,8 @@ def quantize(
         CartridgeError: a bound of docs/numerics.md section 10 that does not hold.
     """
     torch.set_num_threads(1)
-    model = TorchModel.of_checkpoint(checkpoint, torch.float32)
+    # In float64 the last bits, which differ from processor to processor, are too small to decide an integer.
+    model = TorchModel.of_checkpoint(checkpoint, torch.float64)
     tick("calibrating")
     calibration = calibrate(model, frames=frames, seed=seed, blocks=blocks)
     tick("rounding the weights")

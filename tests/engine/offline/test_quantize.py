@@ -1,10 +1,15 @@
 """Quantization: how near the integers come, and what is refused."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from engine import golden
 
 from awm_crank.engine import frame, native
 from awm_crank.engine.cartridge import Cartridge
@@ -188,3 +193,28 @@ def test_a_rate_that_the_format_cannot_hold_is_refused() -> None:
     """A large rate with a tiny dt is refused, because integers of neither format can express it."""
     with pytest.raises(CheckpointError, match="it forgets at a rate that the format does not hold"):
         quantize(_changed(A_log=10.0, dt_bias=-10.0), name="fast", frames=20)
+
+
+@pytest.mark.parametrize("flags", [{}, {"encoding": golden.BASE_BUILD}], ids=["plain", "base build"])
+def test_same_cartridge_on_every_processor(flags: dict[str, Encoding], tmp_path: Path) -> None:
+    """The vector instructions that torch, MKL and NumPy choose do not decide a byte of the cartridge."""
+    source = tmp_path / "world.pt"
+    source.write_bytes(seeded_checkpoint.checkpoint(Shape(64, 96, 8, 24, 2, **flags), 5))
+    code = (
+        "import sys; from awm_crank.engine.offline import checkpoint, quantize;"
+        "data = open(sys.argv[1], 'rb').read();"
+        "print(quantize.quantize(checkpoint.read(data), name='same', frames=40).sha256.hex())"
+    )
+    machines = [
+        {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "OPENBLAS_CORETYPE": "Prescott"},
+        {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "OPENBLAS_CORETYPE": "Haswell"},
+        {"ATEN_CPU_CAPABILITY": "avx512", "MKL_ENABLE_INSTRUCTIONS": "AVX512", "OPENBLAS_CORETYPE": "SkylakeX"},
+    ]
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code, str(source)], env=os.environ | settings, capture_output=True, text=True,
+            check=True,
+        ).stdout
+        for settings in machines
+    ]  # fmt: skip
+    assert len(found[0]) == 65 and len(set(found)) == 1, found
