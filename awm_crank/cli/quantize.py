@@ -19,7 +19,6 @@ CLOSE_ENOUGH = 0.98
 def configure(parser: Parser) -> None:
     """Adds the files, the model's name, and the calibration."""
     parser.add_argument(
-    parser.add_argument(
         "checkpoint", type=Path, metavar="CHECKPOINT",
         help="trained checkpoint (.pt or .safetensors) of a world, or of a policy (.pt or .npz); with --report the "
         "folder of several",
