@@ -13,7 +13,7 @@ from engine import golden
 
 from awm_crank.engine import frame, native
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.encoding import Encoding
+from awm_crank.engine.encoding import PLAIN, Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import balance, checkpoint, seeded_checkpoint
@@ -195,11 +195,11 @@ def test_a_rate_that_the_format_cannot_hold_is_refused() -> None:
         quantize(_changed(A_log=10.0, dt_bias=-10.0), name="fast", frames=20)
 
 
-@pytest.mark.parametrize("flags", [{}, {"encoding": golden.BASE_BUILD}], ids=["plain", "base build"])
-def test_same_cartridge_on_every_processor(flags: dict[str, Encoding], tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [PLAIN, golden.BASE_BUILD], ids=["plain", "base build"])
+def test_same_cartridge_on_every_processor(flags: Encoding, tmp_path: Path) -> None:
     """The vector instructions that torch, MKL and NumPy choose do not decide a byte of the cartridge."""
     source = tmp_path / "world.pt"
-    source.write_bytes(seeded_checkpoint.checkpoint(Shape(64, 96, 8, 24, 2, **flags), 5))
+    source.write_bytes(seeded_checkpoint.checkpoint(Shape(64, 96, 8, 24, 2, encoding=flags), 5))
     code = (
         "import sys; from awm_crank.engine.offline import checkpoint, quantize;"
         "data = open(sys.argv[1], 'rb').read();"
