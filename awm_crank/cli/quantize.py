@@ -12,6 +12,8 @@ from .parser import Parser
 
 KEY = "model_state_dict"
 NAME_BYTES = 32
+SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
+"""Files of a folder that --report takes for checkpoints."""
 CLOSE_ENOUGH = 0.98
 """Share of equal actions below which the command explains the difference to windows of K frames."""
 
@@ -140,16 +142,19 @@ def _report(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.checkpoint} is no folder", hint="--report takes a folder of checkpoints")
     lines = []
     with output.Progress() as progress:
-        for path in report.files(args.checkpoint):
+        for path in sorted(each for each in args.checkpoint.iterdir() if each.suffix in SUFFIXES and each.is_file()):
 
             def tick(what: str, name: str = path.name) -> None:
                 progress(f"{name}: {what}", 0, 0)
 
-            lines.append(report.line(path, calibration=args.calibration_frames, tick=tick))
+            config = path.with_suffix(".json")
+            beside = common.read(config) if path.suffix == ".safetensors" and config.is_file() else b""
+            frames = args.calibration_frames
+            lines.append(report.line(path.name, common.read(path), config=beside, calibration=frames, tick=tick))
             if not args.json:
                 output.say(report.text(lines[-1]))
     if not lines:
-        raise ConfigError(f"{args.checkpoint} holds no checkpoint", expected=" or ".join(report.SUFFIXES))
+        raise ConfigError(f"{args.checkpoint} holds no checkpoint", expected=" or ".join(SUFFIXES))
     if args.json:
         output.say(output.as_json([asdict(each) for each in lines]))
     return int(any(each.refused for each in lines))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,6 @@ FRAMES = 600
 """Teacher-forced frames of an agreement."""
 WINDOWS = 120
 """Frames that are compared with windows of K frames."""
-SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -90,30 +88,34 @@ def agreement(engine: NativeEngine, source: TrainedCheckpoint, blocks: list[byte
 
 
 def line(
-    path: Path, *, calibration: int, count: int = FRAMES, tick: Callable[[str], None] = lambda _what: None
+    file: str,
+    data: bytes,
+    *,
+    config: bytes = b"",
+    calibration: int,
+    count: int = FRAMES,
+    tick: Callable[[str], None] = lambda _what: None,
 ) -> Line:
     """Quantizes one checkpoint and measures it. A refusal is part of the line; nothing is written.
 
     Args:
-        path: the file; a `.safetensors` file's configuration is the `.json` beside it.
+        file: its name, for the line and the cartridge.
+        data: its bytes.
+        config: see `files.read`.
         calibration: frames of each calibration match.
         count: teacher-forced frames.
         tick: called with what begins.
     """
-    neighbour = path.with_suffix(".json")
     try:
-        config = neighbour.read_bytes() if path.suffix == ".safetensors" and neighbour.is_file() else b""
-        source = checkpoint.read(path.read_bytes(), config=config)
-        made = quantize.quantize(source, name=path.stem[:16], frames=calibration, tick=tick)
-    except OSError as error:
-        return Line(path.name, refused=f"the file cannot be read: {error.strerror}")
+        source = checkpoint.read(data, config=config)
+        made = quantize.quantize(source, name=file.encode()[:32].decode(errors="ignore"), frames=calibration, tick=tick)
     except AwmError as error:
-        return Line(path.name, refused=str(error))
+        return Line(file, refused=str(error))
     tick("comparing")
     blocks = frames(source, count)
     encoding = source.shape.encoding
     return Line(
-        file=path.name,
+        file=file,
         sha256=made.sha256.hex(),
         parameters=made.total_params,
         flags=tuple(name for name in checkpoint.FLAGS if getattr(encoding, name)),
@@ -121,11 +123,6 @@ def line(
         context_len=source.context_len,
         window=window_difference(source, blocks),
     )
-
-
-def files(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, by name."""
-    return sorted(each for each in folder.iterdir() if each.suffix in SUFFIXES and each.is_file())
 
 
 def text(each: Line) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,14 @@ from engine import golden
 
 from awm_crank.engine.encoding import FLAGS
 from awm_crank.engine.layout import Shape
-from awm_crank.engine.offline import checkpoint, report, seeded_checkpoint
+from awm_crank.engine.offline import checkpoint, report
 
 
-def save(path: Path, data: bytes, **settings: object) -> None:
-    """Writes a checkpoint with other settings in its encoding_config."""
-    content = torch.load(io.BytesIO(data), weights_only=True)
-    content["encoding_config"] |= settings
-    torch.save(content, path)
+def saved(content: object) -> bytes:
+    """The bytes of a .pt file."""
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
 
 
 def fresh(shape: Shape, seed: int) -> dict[str, Any]:
@@ -48,13 +47,12 @@ def fresh(shape: Shape, seed: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [name for name in golden.ENCODINGS if name != "stick range"])
-def test_every_flag_set_is_quantized_and_agrees(name: str, tmp_path: Path) -> None:
+def test_every_flag_set_is_quantized_and_agrees(name: str) -> None:
     """For every flag set the integers agree with the PyTorch model over 600 teacher-forced frames: numbers are at most
     3 % off, and of choices by random weights all that are clear are the same, and 98.5 % of those that hardly prefer
     one class."""
     shape = Shape(64, 128, 16, 32, 2, encoding=replace(golden.ENCODINGS[name], stick_range=0))
-    torch.save(fresh(shape, 3), tmp_path / "world.pt")
-    found = report.line(tmp_path / "world.pt", calibration=60)
+    found = report.line("world.pt", saved(fresh(shape, 3)), calibration=60)
     assert found.refused == ""
     assert found.agreement is not None and found.agreement.frames == 600
     assert found.agreement.regression <= 0.03
@@ -63,14 +61,10 @@ def test_every_flag_set_is_quantized_and_agrees(name: str, tmp_path: Path) -> No
     assert "quantized" in report.text(found) and "windows of 10 frames" in report.text(found)
 
 
-def test_refusals_are_lines_of_their_own(tmp_path: Path) -> None:
+def test_refusals_are_lines_of_their_own() -> None:
     """A refused checkpoint has its sentence, whatever is wrong with it."""
-    data = seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 1), 1)
-    save(tmp_path / "lookahead.pt", data, lookahead=2)
-    (tmp_path / "empty.pt").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("no checkpoint")
-    assert [path.name for path in report.files(tmp_path)] == ["empty.pt", "lookahead.pt"]
-    ahead = report.line(tmp_path / "lookahead.pt", calibration=5)
-    assert "live match" in ahead.refused and report.text(ahead).startswith("lookahead.pt: REFUSED: ")
-    assert report.line(tmp_path / "empty.pt", calibration=5).refused
-    assert "cannot be read" in report.line(tmp_path / "missing.pt", calibration=5).refused
+    content = fresh(Shape(64, 64, 4, 16, 1), 1)
+    content["encoding_config"]["lookahead"] = 2
+    ahead = report.line("ahead.pt", saved(content), calibration=5)
+    assert "live match" in ahead.refused and report.text(ahead).startswith("ahead.pt: REFUSED: ")
+    assert report.line("empty.pt", b"", calibration=5).refused
