@@ -121,7 +121,7 @@ def _offline(args: argparse.Namespace) -> int:
     cartridge = common.cartridge(args) or common.demo_cartridge()
     encoding = cartridge.shape.encoding
     names = (args.agent, args.opponent or args.agent)
-    agents = [agent_of(name, encoding, args.stage, args.buttons) for name in names]
+    agents = [agent_of(name, encoding, args.stage, args.buttons, args.engine) for name in names]
     with output.Progress("frames") as progress:
         match = offline.play(
             choose.build(cartridge, args.engine), cartridge.sha256, agents, seed=args.seed,
@@ -133,13 +133,16 @@ def _offline(args: argparse.Namespace) -> int:
     return 0
 
 
-def agent_of(name: str, world: Encoding | None = None, stage: int = 0, buttons: str | None = None) -> Agent:
+def agent_of(
+    name: str, world: Encoding | None = None, stage: int = 0, buttons: str | None = None, engine: str = "native"
+) -> Agent:  # fmt: skip
     """The agent of that name; `policy:FILE` reads a policy checkpoint or a policy cartridge.
 
     Args:
         world: the encoding of the world to play in; None checks the name and the file only.
         stage: the stage's number.
         buttons: `sample` or `threshold` instead of the policy's own rule.
+        engine: what a policy cartridge runs on.
 
     Raises:
         ConfigError: no agent has that name, or the file cannot be read.
@@ -153,7 +156,7 @@ def agent_of(name: str, world: Encoding | None = None, stage: int = 0, buttons: 
     from ..match.policy_agent import PolicyAgent
     from . import policy_file
 
-    policy = policy_file.read(Path(name.removeprefix(_POLICY)))
+    policy = policy_file.read(Path(name.removeprefix(_POLICY)), engine)
     if buttons is not None:
         policy.rule = replace(policy.rule, sampled=buttons == "sample")
     return PolicyAgent(policy, world or Encoding(state_flags=True, hitstun=True), stage)

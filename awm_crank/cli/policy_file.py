@@ -24,10 +24,15 @@ def is_policy(data: bytes) -> bool:
     return _MARK in data
 
 
-def read(path: Path) -> AnyPolicy:
+def read(path: Path, engine: str = "native") -> AnyPolicy:
     """The policy in a file of any kind.
 
+    Args:
+        path: the file.
+        engine: `native` or `reference`, for a policy cartridge.
+
     Raises:
+        EngineError: the native engine is not built.
         ConfigError: the file cannot be read.
         CartridgeError: the policy cartridge is damaged.
         CheckpointError: the file is not a policy.
@@ -38,7 +43,7 @@ def read(path: Path) -> AnyPolicy:
 
     data = common.read(path)
     if data.startswith(MAGIC):
-        return IntegerPolicy(PolicyCartridge.parse(data))
+        return IntegerPolicy(PolicyCartridge.parse(data), engine)
     return Policy.read(data)
 
 

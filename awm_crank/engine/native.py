@@ -22,6 +22,7 @@ except ImportError as error:
     ) from error
 
 State = _native.State
+policy_layer = _native.policy_layer
 Context = bytes
 
 

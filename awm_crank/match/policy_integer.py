@@ -13,9 +13,22 @@ from .policy import BUTTONS, DEAD_SHOULDER, DEAD_STICK, Rule, check_world
 
 
 class IntegerPolicy:
-    """A policy cartridge that can play (match/policy_agent.py)."""
+    """A policy cartridge that can play (match/policy_agent.py).
 
-    def __init__(self, cartridge: PolicyCartridge) -> None:
+    Args:
+        cartridge: the policy.
+        engine: `native`, or `reference` for NumPy. Both give the same bytes.
+
+    Raises:
+        EngineError: the native engine is not built.
+    """
+
+    def __init__(self, cartridge: PolicyCartridge, engine: str = "native") -> None:
+        self._outputs = cartridge.outputs
+        if engine == "native":
+            from ..engine.policy_native import NativePolicy
+
+            self._outputs = NativePolicy(cartridge).outputs
         form = cartridge.format
         self.cartridge = cartridge
         self.flags = form.flags
@@ -32,7 +45,7 @@ class IntegerPolicy:
 
     def press(self, vectors: list[Any], stick_range: int, draw: tuple[int, int, int]) -> bytes:
         """The ControllerInput (8 bytes) after K frame vectors, oldest first."""
-        outputs = [int(each) for each in self.cartridge.outputs(np.stack(vectors))]
+        outputs = [int(each) for each in self._outputs(np.stack(vectors))]
         steps = [analog_byte(each) for each in outputs[:ANALOG]]
         sticks = [_stick(step, stick_range) for step in steps[:4]]
         bits = [0, 0]

@@ -44,6 +44,19 @@ def main() -> None:
             good += 1
         except (TypeError, ValueError, OverflowError):
             bad += 1
+    for _ in range(rounds):
+        rows, columns = rng.randrange(5), rng.randrange(600)
+        sizes_of = (rows * columns, 4 * rows, 4 * rows, 2 * columns)
+        arguments: list[object] = [rng.randbytes(size) for size in sizes_of] + [rng.randrange(-1, 63)]
+        if rng.random() < 0.7:
+            arguments[1] = bytes(4 * rows)
+        if rng.random() < 0.3:
+            arguments[rng.randrange(5)] = thing()
+        try:
+            native.policy_layer(*arguments)
+            good += 1
+        except (TypeError, ValueError, OverflowError):
+            bad += 1
     for _ in range(rounds // 20):
         broken = bytearray(cartridge)
         for _ in range(rng.randint(1, 4)):

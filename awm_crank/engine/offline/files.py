@@ -33,6 +33,8 @@ MAX_PARAMETERS = 1 << 27
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every name of a state dict."""
+_NUMPY = {"multiarray.scalar": "a NumPy number", "multiarray._reconstruct": "a NumPy array"}
+"""How a pickle names what NumPy makes, and what people call it."""
 _AVERAGING = "n_averaged"
 """A counter that torch.optim.swa_utils.AveragedModel keeps among the weights."""
 
@@ -100,8 +102,10 @@ def _refused(reason: str) -> CheckpointError:
             hint="do not use this file, and ask whoever sent it",
         )
     if named:
+        plain = next((kind for name, kind in _NUMPY.items() if named[1].endswith(name)), "an object")
+        kind = f"{plain} of type {named[1]}" if plain == "an object" else f"{plain} ({named[1]})"
         return CheckpointError(
-            f"the checkpoint file holds an object of type {named[1]}",
+            f"the checkpoint file holds {kind}",
             expected="only tensors, numbers, text, lists and dicts",
             hint="convert it before torch.save, for example with float(…), str(…) or .tolist()",
         )

@@ -24,7 +24,7 @@ from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
 from awm_crank.engine.offline.dequantize import joined, output_units
 from awm_crank.engine.offline.rounding import compensated
 from awm_crank.engine.offline.torch_model import EPS, TorchModel, encoding_units
-from awm_crank.errors import CheckpointError
+from awm_crank.errors import CartridgeError, CheckpointError
 from awm_crank.wire.contract import OUTPUTS
 
 Floats = NDArray[np.float64]
@@ -63,8 +63,8 @@ def quantize(
         tick: called with the name of each part as it begins.
 
     Raises:
-        CheckpointError: activations or weights that no format fits.
-        CartridgeError: a bound of docs/numerics.md section 10 that does not hold.
+        CheckpointError: activations or weights that no format fits, or a bound of docs/numerics.md section 10 that does
+            not hold.
     """
     torch.set_num_threads(1)
     # In float64 the last bits, which differ from processor to processor, are too small to decide an integer.
@@ -126,15 +126,23 @@ class _Quantizer:
             head_frac=head_frac,
             layers=layers,
         )
-        return Cartridge.build(
-            name=name,
-            version=version,
-            shape=shape,
-            formats=formats,
-            luts=tables.build(),
-            arrays=self.arrays,
-            total_params=self.checkpoint.total_params,
-        )
+        try:
+            return Cartridge.build(
+                name=name,
+                version=version,
+                shape=shape,
+                formats=formats,
+                luts=tables.build(),
+                arrays=self.arrays,
+                total_params=self.checkpoint.total_params,
+            )
+        except CartridgeError as error:
+            # the loader's own hint is to quantize again, which would end the same way
+            raise CheckpointError(
+                f"the checkpoint's weights do not fit a cartridge: {error.what.removeprefix('cartridge: ')}",
+                expected=error.expected, found=error.found,
+                hint="look for weights that are many times larger than the others",
+            ) from None  # fmt: skip
 
     def _frame(self, units: Floats) -> tuple[int, int]:
         """Write feature table and embeddings, balanced against frame_proj's columns; f_frame and s_frame."""

@@ -138,6 +138,15 @@ def test_huge_weights_are_quantized_or_refused(name: str) -> None:
         assert Cartridge.parse(cart.data).sha256 == cart.sha256
 
 
+def test_what_does_not_fit_says_where_to_look() -> None:
+    """A head beyond the format's range is a fault of the checkpoint: to quantize it again would not help."""
+    weights = {n: w * (1e6 if n == "p0_action_head.weight" else 1) for n, w in SOURCE.weights.items()}
+    with pytest.raises(
+        CheckpointError, match=r"weights do not fit a cartridge: heads row .* many times larger than the"
+    ):
+        quantize(checkpoint.from_weights(weights, {}), name="huge", frames=2)
+
+
 def test_rows_of_the_state_have_the_bits_that_they_need() -> None:
     """A row's state has room for twice what calibration saw, and its input for half as much again.
 
