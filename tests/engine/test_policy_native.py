@@ -66,4 +66,4 @@ def test_refused(at: int, value: object) -> None:
     with pytest.raises((TypeError, ValueError, OverflowError)):
         policy_layer(*arguments)
     with pytest.raises(TypeError):
-        policy_layer(*GOOD[:4])  # type: ignore[call-arg]
+        policy_layer(*GOOD[:4])
