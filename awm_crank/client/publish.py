@@ -155,7 +155,8 @@ def manifest(wanted: Plan) -> ModelManifest:
         num_action_states=cartridge.num_action_states, num_binary=cartridge.num_binary,
         input_size=cartridge.input_size, authority=wanted.authority, ready=True, total_params=cartridge.total_params,
         total_weight_bytes=cartridge.total_weight_bytes, entity=wanted.entity, cartridge_hash=cartridge.sha256,
-        parent=wanted.parent, format_version=cartridge.format_version, bolt_metadata=ids.WORLD,
+        parent=wanted.parent, format_version=cartridge.format_version,
+        extra_size=cartridge.extra_size, bolt_metadata=ids.WORLD,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class Recorder:
         entity: the session's entity.
         records: those of frames 1, 2, … that are known already, from a crank's journal.
 
-    `records[i]` is the 96-byte record of frame `first + i`. `first` is 1 unless the ring had already overwritten that
+    `records[i]` is the record of frame `first + i`. `first` is 1 unless the ring had already overwritten that
     frame when recording began.
     """
 
@@ -44,6 +44,8 @@ class Recorder:
         self.records = list(records)
         self._rpc = rpc
         self._commitment = commitment
+        self._size = 0
+        """Bytes of a record; 0 until the hidden state was read."""
 
     @property
     def last(self) -> int:
@@ -71,6 +73,10 @@ class Recorder:
                         hint="record again, with a shorter interval",
                     )  # fmt: skip
                 self.first = oldest
+            if not self._size:
+                # fixed before the ring was made
+                hidden = HiddenState.decode(await self._account(self.hidden_key), address=self.hidden_key)
+                self._size = RECORD_SIZE + 2 * hidden.extra_size
             fresh = await self._read(head, self.last + 1, head.total_frames)
             if fresh is not None:
                 self.records += fresh
@@ -138,10 +144,10 @@ class Recorder:
         """Records of frames start..stop; None if the ring overwrote some of them in the meantime."""
         begin, end = (start - 1) % head.capacity, (stop - 1) % head.capacity
         spans = [(begin, end + 1)] if begin <= end else [(begin, head.capacity), (0, end + 1)]
-        raw = b""
+        raw, size = b"", self._size
         for low, high in spans:
-            raw += await self._slice(_HEAD + low * RECORD_SIZE, (high - low) * RECORD_SIZE)
-        records = [raw[at : at + RECORD_SIZE] for at in range(0, len(raw), RECORD_SIZE)]
+            raw += await self._slice(_HEAD + low * size, (high - low) * size)
+        records = [raw[at : at + size] for at in range(0, len(raw), size)]
         frames = [int.from_bytes(record[:4], "little") for record in records]
         return records if frames == list(range(start, stop + 1)) else None
 

@@ -229,7 +229,7 @@ async def close(chain: Chain, signer: Keypair, session: Pubkey) -> Closed:
                 f"session {session} can only be closed by its player 1", expected=state.player1, found=key
             )
         # the programs close checkpoints, ring and deposit only after END
-        if any(view.lamports[4:]) or view.log_size > layouts.FRAME_LOG_BYTES or (view.hidden and view.hidden.holds):
+        if any(view.lamports[4:]) or view.log_size > layouts.FRAME_LOG_BYTES or (view.hidden and view.hidden.held):
             raise AccountError(
                 f"session {session} was prepared by its writer already", hint=f"awm-crank session end {session}"
             )

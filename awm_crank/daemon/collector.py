@@ -66,7 +66,7 @@ class Collector:
             return
         state, now_s = SessionState.decode(session), time.time()
         payers: list[Pubkey | None] = [None, None]
-        if hidden.holds and collecting.is_settled(state, now_s):
+        if hidden.held and collecting.is_settled(state, now_s):
             # a checkpoint is as large as the model's state, so it is read only once, when the session can be closed
             checkpoints = await self._read([programs.checkpoint_pda(entity, side) for side in (0, 1)])
             payers = [None if each is None else Checkpoint.decode_head(each).payer for each in checkpoints]

@@ -5,10 +5,13 @@ could not be continued, because the recurrent state of its last frames would be 
 a match either, because the ring holds only the latest frames. The journal keeps both in files.
 
 `<entity>.checkpoint` is 8 bytes of magic, frame u32 little-endian, frame block (97), chain hash (32), SHA-256 (32) over
-frame, block, chain hash and state, and the recurrent state. It is replaced as a whole, so a crash leaves the old file.
+frame, block, chain hash and state, and the recurrent state. The magic's last byte is "1". A match with extra feedback
+has "a" plus its size a player there (6 bytes: "g"), and that many bytes for each player at the end of its frame block.
+The file is replaced as a whole, so a crash leaves the old file.
 
-`<entity>.records` holds the records in the ring's format, 96 bytes each, one after the other. It grows with each
-checkpoint and remains when the session is over. It has no hash, because readers check it by replaying the match.
+`<entity>.records` holds the records in the ring's format, one after the other: 96 bytes each, and the extra feedback. It
+grows with each checkpoint and remains when the session is over. It has no hash, because readers check it by replaying
+the match.
 """
 
 from __future__ import annotations
@@ -30,10 +33,14 @@ from ..telemetry import logs
 from ..wire import ids, jsonrpc
 from ..wire.accounts import RECORD_SIZE, FrameLog
 from ..wire.bolt import component_pda
+from ..wire.contract import MAX_EXTRA_SIZE
 from .files import replace_whole
 
-_MAGIC = b"awmjrnl1"
-_HEAD = len(_MAGIC) + 4 + 97 + 32 + 32
+_MAGIC = b"awmjrnl"
+_NO_EXTRA = ord("1")
+_WITH_EXTRA = ord("a")
+"""The magic's last byte for no extra feedback, and the one to which its size a player is added."""
+_HEAD = len(_MAGIC) + 1 + 4 + 97 + 32 + 32
 
 
 class Journal:
@@ -105,7 +112,7 @@ class Journal:
                 logs.get().error("the journal misses frames", entity=str(entity), expected=1, found=held.start)
             file.truncate(keep)
             file.seek(keep)
-            start = _frame_at(file, keep) + 1 if keep else held.start
+            start = _frame_at(file, keep - log.record_size) + 1 if keep else held.start
             file.write(b"".join(log.record(frame) for frame in range(start, held.stop)))
             if self._fsync:
                 file.flush()
@@ -128,8 +135,13 @@ def records_path(folder: Path, entity: Pubkey) -> Path:
     return folder / f"{entity}.records"
 
 
-def records(folder: Path, entity: Pubkey) -> list[bytes]:
-    """Returns the journal's records of a session, from frame 1 on, 96 bytes each.
+def records(folder: Path, entity: Pubkey, extra_size: int = 0) -> list[bytes]:
+    """Returns the journal's records of a session, from frame 1 on.
+
+    Args:
+        folder: the journal's.
+        entity: the session's.
+        extra_size: bytes a player of the match's extra feedback, as its hidden state says.
 
     Raises:
         MatchFileError: the journal has none, or they do not begin with frame 1 or are not in order.
@@ -142,7 +154,8 @@ def records(folder: Path, entity: Pubkey) -> list[bytes]:
             f"{path} cannot be read: {error.strerror}", hint="name the crank's checkpoints.journal"
         ) from None
     # a crash can leave half a record at the end of the file
-    found = [data[at : at + RECORD_SIZE] for at in range(0, len(data) - RECORD_SIZE + 1, RECORD_SIZE)]
+    size = RECORD_SIZE + 2 * extra_size
+    found = [data[at : at + size] for at in range(0, len(data) - size + 1, size)]
     for number, record in enumerate(found, 1):
         if int.from_bytes(record[:4], "little") != number:
             raise MatchFileError(
@@ -154,40 +167,47 @@ def records(folder: Path, entity: Pubkey) -> list[bytes]:
 
 def _agreed(file: BinaryIO, log: FrameLog) -> int:
     """Returns how many bytes at the start of a records file agree with the ring. 0 if frames are missing in between."""
-    size = file.seek(0, os.SEEK_END) // RECORD_SIZE * RECORD_SIZE
+    one = log.record_size
+    size = file.seek(0, os.SEEK_END) // one * one
     held = log.holds()
     while size:
-        frame = _frame_at(file, size)
+        frame = _frame_at(file, size - one)
         if frame < held.start:
             return size if frame == held.start - 1 else 0
-        file.seek(size - RECORD_SIZE)
-        if frame in held and file.read(RECORD_SIZE) == log.record(frame):
+        file.seek(size - one)
+        if frame in held and file.read(one) == log.record(frame):
             return size
         # the chain went back, and continued with other frames
-        size -= RECORD_SIZE
+        size -= one
     return 0
 
 
-def _frame_at(file: BinaryIO, size: int) -> int:
-    """The frame number of the record that ends at byte `size`."""
-    file.seek(size - RECORD_SIZE)
+def _frame_at(file: BinaryIO, at: int) -> int:
+    """The frame number of the record that begins at byte `at`."""
+    file.seek(at)
     return int.from_bytes(file.read(4), "little")
 
 
 def encode(position: Position, state: bytes) -> bytes:
     """Returns a checkpoint file's bytes."""
     body = position.frame.to_bytes(4, "little") + position.block + position.chain_hash
-    return _MAGIC + body + sha256(body + state).digest() + state
+    extra = len(position.extra) // 2
+    kind = _WITH_EXTRA + extra if extra else _NO_EXTRA
+    return _MAGIC + bytes((kind,)) + body + sha256(body + state).digest() + state
 
 
 def decode(data: bytes) -> tuple[Position, bytes] | None:
     """Returns the checkpoint in a file's bytes, or None if they are damaged or another kind of file."""
     if len(data) < _HEAD or not data.startswith(_MAGIC):
         return None
-    body, digest, state = data[8:141], data[141:_HEAD], data[_HEAD:]
+    extra = 0 if data[7] == _NO_EXTRA else data[7] - _WITH_EXTRA
+    if data[7] != _NO_EXTRA and not 0 < extra <= MAX_EXTRA_SIZE:
+        return None
+    end = 141 + 2 * extra
+    body, digest, state = data[8:end], data[end : end + 32], data[end + 32 :]
     if sha256(body + state).digest() != digest:
         return None
-    return Position(int.from_bytes(body[:4], "little"), body[4:101], body[101:133]), state
+    return Position(int.from_bytes(body[:4], "little"), body[4:-32], body[-32:]), state
 
 
 def configured(settings: CheckpointsConfig, rpc: RpcClient, failed: Callable[[], object]) -> Journal | None:

@@ -76,7 +76,13 @@ class Outbox:
     def frame(self, served: ServedSession, command: commands.SendFrame) -> None:
         """Signs a frame now, and sends it at the end of this loop turn."""
         args = FrameArgs(
-            command.frame, command.epoch, command.inputs, command.sources, command.players, command.feedback
+            command.frame,
+            command.epoch,
+            command.inputs,
+            command.sources,
+            command.players,
+            command.feedback,
+            command.extra,
         ).to_binary()
         began = time.perf_counter_ns()
         try:

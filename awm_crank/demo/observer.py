@@ -85,7 +85,9 @@ def final_state_sha256(session: SessionState, hidden: HiddenState, checkpoint: C
         raise CheckpointError(what, expected="the hash in the hidden-state header", found="other bytes")
     if (checkpoint.players, checkpoint.feedback) != (session.players, hidden.feedback):
         raise CheckpointError(what, expected="the session's players and feedback", found="others")
-    return frame_records.final_state_sha256(session.frame, session.players, checkpoint.state, hidden.feedback)
+    return frame_records.final_state_sha256(
+        session.frame, session.players, checkpoint.recurrent, hidden.feedback, checkpoint.extra
+    )
 
 
 class Observer:

@@ -19,6 +19,8 @@ class Engine(Protocol):
 
     state_size: int
     """Bytes of one serialized recurrent state."""
+    extra_size: int
+    """Bytes a player of extra feedback at the end of a frame block; 0 for most worlds."""
 
     def start_state(self, block: bytes) -> State:
         """The state of a session that starts from `block` (frame 0): nine synthetic frames are consumed.

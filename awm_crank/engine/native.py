@@ -69,6 +69,7 @@ class NativeEngine:
         self.path = choose(path)
         self.threads = threads
         self.state_size = cartridge.shape.state_size
+        self.extra_size = cartridge.extra_size
         try:
             self._engine = _native.Engine(cartridge.data, self.path, threads)
         except ValueError as error:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from solders.pubkey import Pubkey
 
 from ..wire import frame_records, ids, layouts
-from ..wire.accounts import NEUTRAL_INPUT
+from ..wire.accounts import NEUTRAL_INPUT, Checkpoint
 from ..wire.bolt import component_pda
 from .api import Context, Engine
 
@@ -19,7 +19,7 @@ _STOCKS = tuple(32 * player + layouts.PLAYER_STATE.offset("stocks") for player i
 
 
 class Position(Struct, frozen=True):
-    """A frame of a match: its number, its 97-byte frame block, and the 32-byte chain hash after it."""
+    """A frame of a match: its number, its frame block, and the 32-byte chain hash after it."""
 
     frame: int
     block: bytes
@@ -40,6 +40,11 @@ class Position(Struct, frozen=True):
         """Both ControllerInputs that led to this frame, 16 bytes."""
         return frame_records.block_inputs(self.block)
 
+    @property
+    def extra(self) -> bytes:
+        """Both players' extra feedback; empty for most worlds."""
+        return frame_records.block_extra(self.block)
+
     def next(self, engine: Engine, context: Context, inputs: bytes, sources: bytes) -> Position:
         """Computes the next frame.
 
@@ -53,16 +58,17 @@ class Position(Struct, frozen=True):
             LayoutError: `inputs` or `sources` has another size.
         """
         block = engine.heads(context, self.block, inputs)
-        frame, players, feedback = (
-            self.frame + 1,
-            frame_records.block_players(block),
-            frame_records.block_feedback(block),
-        )
-        return Position(frame, block, frame_records.advance(self.chain_hash, frame, inputs, sources, players, feedback))
+        frame = self.frame + 1
+        players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
+        extra = frame_records.block_extra(block)
+        chain_hash = frame_records.advance(self.chain_hash, frame, inputs, sources, players, feedback, extra)
+        return Position(frame, block, chain_hash)
 
     def record(self, sources: bytes) -> bytes:
-        """The 96-byte frame record. `sources` says where the frame's two inputs came from (2 bytes)."""
-        return frame_records.record(self.frame, self.inputs, sources, self.block[96], self.players, self.chain_hash)
+        """The frame's record. `sources` says where the frame's two inputs came from (2 bytes)."""
+        return frame_records.record(
+            self.frame, self.inputs, sources, self.block[96], self.players, self.chain_hash, self.extra
+        )
 
     def is_last(self, max_frames: int) -> bool:
         """Whether run-inference ends the session with this frame.
@@ -72,7 +78,7 @@ class Position(Struct, frozen=True):
         return out_of_stocks(self.block) or 0 < max_frames <= self.frame
 
     def checkpoint_header(self) -> bytes:
-        """Bytes [80, 216) of a Checkpoint account of this frame.
+        """Bytes [112, 248) of a Checkpoint account of this frame.
 
         They are: frame u32, inputs 16, players 64, feedback 16, chain hash 32, four zero bytes.
         """
@@ -86,14 +92,23 @@ def out_of_stocks(players: bytes) -> bool:
     return not (players[_STOCKS[0]] and players[_STOCKS[1]])
 
 
-def first_block(players: bytes, stage: int) -> bytes:
-    """The 97-byte block of frame 0, from both PlayerStates (64 bytes) in their start position."""
-    return frame_records.block(players, _NO_FEEDBACK, NEUTRAL_INPUT * 2, stage)
+def first_block(players: bytes, stage: int, extra_size: int = 0) -> bytes:
+    """The block of frame 0, from both PlayerStates (64 bytes) in their start position.
+
+    `extra_size` is the cartridge's: bytes a player of extra feedback, which is all zero at frame 0.
+    """
+    return frame_records.block(players, _NO_FEEDBACK, NEUTRAL_INPUT * 2, stage, bytes(2 * extra_size))
+
+
+def checkpoint_position(checkpoint: Checkpoint, stage: int) -> Position:
+    """The frame that a checkpoint is of, in a session on that stage."""
+    block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, stage, checkpoint.extra)
+    return Position(checkpoint.frame, block, checkpoint.chain_hash)
 
 
 def start_of_session(
     entity: Pubkey, model: Pubkey, stage: int, seed: int, max_frames: int, players: bytes,
-    cartridge: bytes = b"",
+    cartridge: bytes = b"", extra_size: int = 0,
 ) -> Position:  # fmt: skip
     """Frame 0 of a session on chain, with the chain hash that JOIN sets.
 
@@ -103,10 +118,11 @@ def start_of_session(
         stage, seed, max_frames: the session's own.
         players: both PlayerStates in their start position, 64 bytes.
         cartridge: SHA-256 of the cartridge that the session plays; empty or zero before `pin_cartridge`.
+        extra_size: bytes a player of the cartridge's extra feedback.
 
     Raises:
         LayoutError: a value is out of range.
     """
     session = component_pda(ids.SESSION_STATE, entity)
     genesis = frame_records.genesis(session, model, stage, seed, max_frames, players, cartridge)
-    return Position(0, first_block(players, stage), genesis)
+    return Position(0, first_block(players, stage, extra_size), genesis)

@@ -92,6 +92,7 @@ def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]
         ("total_params", cartridge.total_params),
         ("total_weight_bytes", cartridge.total_weight_bytes),
         ("format_version", cartridge.format_version),
+        ("extra_size", cartridge.extra_size),
     ):
         theirs = getattr(manifest, field)
         if theirs != ours:

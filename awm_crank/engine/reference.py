@@ -89,6 +89,7 @@ class ReferenceEngine:
         shape, f, arrays = cartridge.shape, cartridge.formats, cartridge.arrays
         self.cartridge = cartridge
         self.state_size = shape.state_size
+        self.extra_size = cartridge.extra_size
         self._shape, self._f = shape, f
         self._tables = Tables(cartridge.luts)
         self._layers = [_Layer(cartridge, n) for n in range(shape.num_layers)]

@@ -47,9 +47,18 @@ class Fields:
         layout: the outer struct.
         nested: maps a field to the layout of the blocks that it consists of, one or several in a row.
         skip: bytes of the account that come before what is compared.
+        after: what follows the layout's last field.
     """
 
-    def __init__(self, layout: Layout, nested: Mapping[str, Layout] | None = None, *, skip: int = 0) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        nested: Mapping[str, Layout] | None = None,
+        *,
+        skip: int = 0,
+        after: str = "extra feedback",
+    ) -> None:
+        self._after = after
         self.leaves: list[tuple[str, int, int, str]] = []
         for name, span in layout.fields.items():
             if span.offset < skip:
@@ -70,7 +79,7 @@ class Fields:
 
         Args:
             frame, place: for the Difference.
-            expected, found: of the same length; bytes after the layout's last field belong to a field `state`.
+            expected, found: of the same length; bytes after the layout's last field belong to a field `after`.
         """
         if expected == found:
             return None
@@ -82,7 +91,7 @@ class Fields:
                 return Difference(
                     frame, place, name, at, _value(expected, offset, size, code), _value(found, offset, size, code)
                 )
-        return Difference(frame, place, "state", at, f"{expected[at]:#04x}", f"{found[at]:#04x}")
+        return Difference(frame, place, self._after, at, f"{expected[at]:#04x}", f"{found[at]:#04x}")
 
 
 def _code(layout: Layout, name: str) -> str:
@@ -110,5 +119,6 @@ CHECKPOINT = Fields(
     layouts.CHECKPOINT,
     {"inputs": _INPUT, "players": _PLAYER, "feedback": _FEEDBACK},
     skip=layouts.CHECKPOINT.offset("frame"),
+    after="state",
 )
 """What a checkpoint's data_hash covers: the fields from `frame` on, followed by the recurrent state."""

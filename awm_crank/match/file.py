@@ -18,8 +18,11 @@ FORMAT = contract.MATCH_FORMAT
 FPS = contract.FPS
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """What a match was. Keys are base58, hashes lower-case hex, `seed` a decimal u64 (too big for JSON's numbers)."""
+class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a match was. Keys are base58, hashes lower-case hex, `seed` a decimal u64 (too big for JSON's numbers).
+
+    `extra_size` is the bytes a player of extra feedback behind each record; the file leaves it out where it is 0.
+    """
 
     format: str
     session: str
@@ -36,6 +39,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     genesis: str
     chain_hash: str
     start_players: str
+    extra_size: int = 0
 
 
 MAX_UNITS = 1000.0
@@ -117,7 +121,7 @@ def build(
 
     Args:
         start_players: both PlayerStates of frame 0, 64 bytes.
-        records: 96 bytes each.
+        records: 96 bytes each, and as many bytes of extra feedback as each other.
         chain_hash: after the last record's frame, 32 bytes.
 
     Raises:
@@ -125,10 +129,15 @@ def build(
         MatchFileError: the records do not run from frame 1 without a gap.
     """
     frames = [frame_object(start_players, stage)]
+    extra = len(records[0]) - RECORD_SIZE if records else 0
     for number, raw in enumerate(records, 1):
         record = FrameRecord.decode(raw)
         if record.frame != number:
             raise MatchFileError("records of a match", expected=f"frame {number}", found=f"frame {record.frame}")
+        if len(record.extra) != extra:
+            raise MatchFileError(
+                f"extra feedback of frame {number}", expected=f"{extra} bytes", found=f"{len(record.extra)} bytes"
+            )
         frames.append(frame_object(record.players, record.stage))
     meta = Meta(
         format=FORMAT, session=str(session), entity=str(entity), player1=str(player1), player2=str(player2),
@@ -138,6 +147,7 @@ def build(
             session, model, stage, seed, max_frames, start_players, b"" if model == ids.ZERO_KEY else cartridge_sha256
         ).hex(),
         chain_hash=chain_hash.hex(), start_players=start_players.hex(),
+        extra_size=extra // 2,
     )  # fmt: skip
     return MatchFile(meta=meta, stage_geometry=stages.geometry(stage), frames=frames, records=list(records))
 
@@ -184,10 +194,14 @@ def parse(data: bytes, *, source: str = "match file") -> MatchFile:
         raise MatchFileError(
             f"{source}: frames", expected=f"{meta.frames + 1} (frame 0 and meta.frames)", found=len(match.frames)
         )
+    if not 0 <= meta.extra_size <= contract.MAX_EXTRA_SIZE:
+        most = contract.MAX_EXTRA_SIZE
+        raise MatchFileError(f"{source}: meta.extra_size", expected=f"0..{most}", found=meta.extra_size, hint=hint)
+    size = RECORD_SIZE + 2 * meta.extra_size
     for number, record in enumerate(match.records, 1):
-        if len(record) != RECORD_SIZE:
+        if len(record) != size:
             raise MatchFileError(
-                f"{source}: record of frame {number}", expected=f"{RECORD_SIZE} bytes", found=f"{len(record)} bytes"
+                f"{source}: record of frame {number}", expected=f"{size} bytes", found=f"{len(record)} bytes"
             )
     try:
         frame_object(match.start_players, meta.stage)

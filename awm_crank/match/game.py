@@ -25,7 +25,7 @@ class Game:
     @classmethod
     def start(cls, engine: Engine, players: bytes, stage: int, genesis: bytes) -> Game:
         """A match at frame 0. `players` are both PlayerStates in their start position (64 bytes)."""
-        block = first_block(players, stage)
+        block = first_block(players, stage, engine.extra_size)
         return cls(engine, engine.start_state(block), Position(0, block, genesis))
 
     @property
@@ -35,7 +35,7 @@ class Game:
 
     @property
     def block(self) -> bytes:
-        """The current frame's block, 97 bytes."""
+        """The current frame's block: 97 bytes, and the extra feedback."""
         return self.position.block
 
     @property
@@ -49,7 +49,7 @@ class Game:
         return self.position.chain_hash
 
     def advance(self, inputs: bytes, sources: bytes) -> bytes:
-        """Computes the next frame and returns its record (96 bytes).
+        """Computes the next frame and returns its record (96 bytes, and the extra feedback).
 
         Args:
             inputs: both players' ControllerInputs, 16 bytes.

@@ -10,7 +10,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..engine.api import Engine
-from ..engine.position import Position
+from ..engine.position import checkpoint_position
 from ..errors import LayoutError, VerifyError
 from ..wire import bolt, frame_records, ids
 from ..wire.accounts import (
@@ -112,7 +112,7 @@ class Recomputation:
     def compare_checkpoint(self, checkpoint: CheckpointAccount, place: str) -> None:
         """Compares a checkpoint of the frame that the replay has reached. Raises _Differs."""
         game = self.game
-        expected = game.position.checkpoint_header() + game.engine.dump(game.state)
+        expected = game.position.checkpoint_header() + game.engine.dump(game.state) + game.position.extra
         self._must(CHECKPOINT.first(game.frame, place, expected, checkpoint.hashed))
 
     def _check_input(self, frame: int, player: int, given: bytes, source: int) -> None:
@@ -242,6 +242,7 @@ def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | N
     try:
         _same(session.frame, "hidden state", "frame", session.frame, snapshot.hidden.frame)
         _same(session.frame, "frame log", "total_frames", session.frame, log.total_frames)
+        _same(session.frame, "hidden state", "extra_size", engine.extra_size, snapshot.hidden.extra_size)
         for _, side in finalized:
             _check_checkpoint(snapshot, side)
         if held.start <= 1 + len(snapshot.journal):
@@ -300,9 +301,10 @@ def _from_start(snapshot: Snapshot, engine: Engine) -> Recomputation:
 
 def _from_checkpoint(snapshot: Snapshot, side: int, engine: Engine) -> Recomputation:
     checkpoint = _checkpoint(snapshot, side)
-    block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, snapshot.session.stage)
-    position = Position(checkpoint.frame, block, checkpoint.chain_hash)
-    replay = Recomputation(Game(engine, engine.load(checkpoint.state), position), (None, None))
+    position = checkpoint_position(checkpoint, snapshot.session.stage)
+    _same(checkpoint.frame, f"checkpoint {'AB'[side]}", "bytes of extra feedback", 2 * engine.extra_size,
+          len(checkpoint.extra))  # fmt: skip
+    replay = Recomputation(Game(engine, engine.load(checkpoint.recurrent), position), (None, None))
     if checkpoint.frame in snapshot.log.holds():
         # the record of the checkpoint's own frame can only be checked against its header, since earlier frames are
         # unknown
@@ -325,7 +327,9 @@ def _record(snapshot: Snapshot, frame: int) -> bytes:
 def _check_end(snapshot: Snapshot, replay: Recomputation) -> None:
     session, hidden, frame = snapshot.session, snapshot.hidden, replay.frame
     expected = replay.game.block
-    found = frame_records.block(session.players, hidden.feedback, frame_records.block_inputs(expected), session.stage)
+    # inputs and extra feedback are in the frame's record, which was compared
+    inputs, extra = frame_records.block_inputs(expected), frame_records.block_extra(expected)
+    found = frame_records.block(session.players, hidden.feedback, inputs, session.stage, extra)
     difference = BLOCK.first(frame, "session state and hidden state", expected, found)
     if difference is not None:
         raise _Differs(difference)

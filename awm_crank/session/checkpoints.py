@@ -136,11 +136,11 @@ class CheckpointWriter:
             point = "checkpoint-begin"
             instruction = programs.checkpoint_begin(
                 self._writer, self._entity, self.side, position.frame, position.inputs, position.players,
-                position.feedback, position.chain_hash,
+                position.feedback, position.chain_hash, position.extra,
             )  # fmt: skip
         elif what == self._FINALIZE:
             point = "checkpoint-finalize"
-            digest = sha256(position.checkpoint_header() + self.state).digest()
+            digest = sha256(position.checkpoint_header() + self.state + position.extra).digest()
             instruction = programs.checkpoint_finalize(self._writer, self._entity, self.side, digest)
         else:
             data = self.state[what : what + self._size]
@@ -184,17 +184,18 @@ class CheckpointWriter:
     def compare(self, data: bytes | None) -> None:
         """Compares the checkpoint's account on chain with the state, and plans to send the chunks that differ."""
         self.wants_account = self.asked = False
-        head = layouts.CHECKPOINT.size
-        if data is None or len(data) != head + len(self.state):
-            self.failed = f"its account has {len(data or b'')} bytes instead of {head + len(self.state)}"
+        head, extra = layouts.CHECKPOINT.size, self.position.extra
+        end = head + len(self.state)
+        if data is None or len(data) != end + len(extra):
+            self.failed = f"its account has {len(data or b'')} bytes instead of {end + len(extra)}"
             return
         account = Checkpoint.decode_head(data)
         header_at = layouts.CHECKPOINT.offset("frame")
-        if data[header_at:head] != self.position.checkpoint_header():
+        if data[header_at:head] != self.position.checkpoint_header() or data[end:] != extra:
             self._restart()
             return
         if account.finalized:
-            self.done = data[head:] == self.state
+            self.done = data[head:end] == self.state
             if not self.done:
                 self._restart()
             return

@@ -80,6 +80,7 @@ class SendFrame(Command, frozen=True):
     sources: bytes
     players: bytes
     feedback: bytes
+    extra: bytes = b""
 
 
 class Transaction(Struct, frozen=True):
@@ -132,7 +133,7 @@ class Landed(Command, frozen=True):
     `landed_at`: when the account's change arrived.
     `on_time`: whether the account changed within one period after the tick.
 
-    `block` is the frame's 97-byte block, `before` is the previous frame's block, and `chain_hash` has 32 bytes.
+    `block` is the frame's block, `before` is the previous frame's block, and `chain_hash` has 32 bytes.
     """
 
     frame: int

@@ -99,7 +99,7 @@ class FrameLoop:
         self._wanted_at, self._ready_at = max(self._inputs_at, due), max(self._complete_at, due)
         self.answered_at = 0
         self.schedule.sent()
-        return SendFrame(ticket, frame.frame, epoch, inputs, sources, frame.players, frame.feedback)
+        return SendFrame(ticket, frame.frame, epoch, inputs, sources, frame.players, frame.feedback, frame.extra)
 
     def accepted(self, ticket: int, now: int) -> None:
         """Notes that the endpoint accepted the frame. Only a change of the account proves that the frame landed."""

@@ -254,6 +254,12 @@ class Opening:
             # the hash is recorded before the first frame, because a manifest can be closed and written again at its
             # address
             self._send("pin", [(programs.pin_cartridge(me, effects.entity, session.model),)])
+        elif hidden.extra_size != self._engine.extra_size:
+            # the manifest said something else when it was pinned
+            reason = f"it has {hidden.extra_size} bytes of extra feedback a player, its model {self._engine.extra_size}"
+            if effects.confirmed(reason, ALL):
+                effects.log("error", "not served", reason=reason)
+                effects.release(reason, "elsewhere")
         elif not self._prepared(self._engine, session, accounts):
             return
         elif session.status != WAITING_PLAYERS:
@@ -325,13 +331,14 @@ class Opening:
         effects, settings = self._effects, self._effects.settings
         deposited = bool(accounts.get("deposit")) and not settings.in_rollup
         free = settings.in_rollup or deposited
-        lamports = setup.cost(engine.state_size, self._cadence.capacity, in_rollup=free)
+        extra = engine.extra_size
+        lamports = setup.cost(engine.state_size, self._cadence.capacity, extra_size=extra, in_rollup=free)
         limit = settings.spend_limit_lamports
         if session.status == WAITING_PLAYERS and not free and lamports <= limit:
             return True
         plan = setup.missing(
             accounts, writer=settings.me, entity=effects.entity, state_size=engine.state_size, cadence=self._cadence,
-            in_rollup=settings.in_rollup, deposited=deposited,
+            extra_size=extra, in_rollup=settings.in_rollup, deposited=deposited,
         )  # fmt: skip
         if not plan:
             if not self._granted:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from msgspec import Struct
 
 from ..engine.api import Context, Engine
-from ..engine.position import Position, start_of_session
+from ..engine.position import Position, checkpoint_position, start_of_session
 from ..errors import CheckpointError, VerifyError
 from ..wire import frame_records
 from ..wire.accounts import Checkpoint, FrameLog, FrameRecord, HiddenState, SessionState
@@ -48,18 +48,14 @@ def locate(accounts: dict[Role, bytes | None], *, in_rollup: bool = False) -> Re
     state: bytes | None = None
     if hidden.initialized and not (in_rollup and _vanished(accounts, hidden)):
         checkpoint = _good_checkpoint(accounts, hidden)
-        block = frame_records.block(checkpoint.players, checkpoint.feedback, checkpoint.inputs, session.stage)
-        start, state = Position(checkpoint.frame, block, checkpoint.chain_hash), checkpoint.state
+        start, state = checkpoint_position(checkpoint, session.stage), checkpoint.recurrent
     else:
         players = start_players(session.players[31], session.players[63])
         start = start_of_session(
             session.entity, session.model, session.stage, session.seed, session.max_frames, players,
-            hidden.cartridge_hash,
+            hidden.cartridge_hash, hidden.extra_size,
         )  # fmt: skip
-    records = tuple(log.record(frame) for frame in range(start.frame + 1, session.frame + 1))
-    inputs = FrameRecord.decode(records[-1]).inputs if records else start.inputs
-    end = Position(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)
-    return RecoveryPlan(start, state, records, end)
+    return _plan(session, hidden, log, start, state)
 
 
 def locate_saved(accounts: dict[Role, bytes | None], saved: tuple[Position, bytes]) -> RecoveryPlan:
@@ -75,10 +71,16 @@ def locate_saved(accounts: dict[Role, bytes | None], saved: tuple[Position, byte
     start, state = saved
     if start.frame > session.frame:
         raise CheckpointError("the saved checkpoint", expected=f"frame {session.frame} at most", found=start.frame)
+    return _plan(session, hidden, log, start, state)
+
+
+def _plan(
+    session: SessionState, hidden: HiddenState, log: FrameLog, start: Position, state: bytes | None
+) -> RecoveryPlan:
     records = tuple(log.record(frame) for frame in range(start.frame + 1, session.frame + 1))
-    inputs = FrameRecord.decode(records[-1]).inputs if records else start.inputs
-    end = Position(session.frame, frame_records.block_of_session(session, hidden, inputs), hidden.chain_hash)
-    return RecoveryPlan(start, state, records, end)
+    last = FrameRecord.decode(records[-1]) if records else start
+    block = frame_records.block_of_session(session, hidden, last.inputs, last.extra)
+    return RecoveryPlan(start, state, records, Position(session.frame, block, hidden.chain_hash))
 
 
 def _role(hidden: HiddenState) -> Role:

@@ -29,14 +29,14 @@ def rent(size: int) -> int:
     return (_ACCOUNT_OVERHEAD + size) * _RENT_PER_BYTE
 
 
-def cost(state_size: int, capacity: int, *, in_rollup: bool = False) -> int:
+def cost(state_size: int, capacity: int, *, extra_size: int = 0, in_rollup: bool = False) -> int:
     """Lamports that a session's ring and both checkpoints cost the crank in total, whether or not they exist
     already.
     """
     if in_rollup:
         return 0
-    ring = capacity * layouts.FRAME_RECORD.size * _RENT_PER_BYTE
-    return 2 * rent(layouts.CHECKPOINT.size + state_size) + ring
+    ring = capacity * (layouts.FRAME_RECORD.size + 2 * extra_size) * _RENT_PER_BYTE
+    return 2 * rent(layouts.CHECKPOINT.size + state_size + 2 * extra_size) + ring
 
 
 def ring_capacity(log: bytes) -> int:
@@ -46,13 +46,14 @@ def ring_capacity(log: bytes) -> int:
 
 def missing(
     accounts: dict[Role, bytes | None], *, writer: Pubkey, entity: Pubkey, state_size: int, cadence: Cadence,
-    in_rollup: bool = False, deposited: bool = False,
+    extra_size: int = 0, in_rollup: bool = False, deposited: bool = False,
 ) -> list[tuple[Instruction, ...]]:  # fmt: skip
     """Returns the transactions (lists of instructions) that complete the accounts; empty if nothing is missing.
 
     The first transaction creates the accounts that do not exist. It must land before the others are sent.
 
     Args:
+        extra_size: bytes a player of the cartridge's extra feedback. The hidden state must say the same.
         deposited: the session's deposit pays, and not the writer.
 
     Raises:
@@ -68,7 +69,7 @@ def missing(
     )
     for side, role in enumerate(_CHECKPOINTS):
         data = accounts[role]
-        target = layouts.CHECKPOINT.size + state_size
+        target = layouts.CHECKPOINT.size + state_size + 2 * extra_size
         length = len(data) if data else 0
         if not length:
             create.append(make(writer, entity, side, state_size))
@@ -91,7 +92,7 @@ def missing(
                 f"frame log of {entity}", expected="a ring", found=f"none after {log.total_frames} frames",
                 hint="the match cannot be continued: end it",
             )  # fmt: skip
-        target = layouts.FRAME_LOG_BYTES + cadence.capacity * layouts.FRAME_RECORD.size
+        target = layouts.FRAME_LOG_BYTES + cadence.capacity * (layouts.FRAME_RECORD.size + 2 * extra_size)
         length = len(data or b"")
         # a ring of exactly this size without a capacity lacks only the last instruction
         steps += [programs.ring_grow(writer, entity, cadence.capacity)] * max(1, _growths(length, target))

@@ -20,8 +20,11 @@ _STOCKS = layouts.PLAYER_STATE.span("stocks")
 
 
 def compact(frame: Landed) -> bytes:
-    """109 bytes: frame u32 @0, frame block (97 bytes) @4, the chain hash's first 8 bytes @101 (docs/formats.md)."""
-    return frame.frame.to_bytes(4, "little") + frame.block + frame.chain_hash[:8]
+    """109 bytes: frame u32 @0, frame block (97 bytes) @4, the chain hash's first 8 bytes @101 (docs/formats.md).
+
+    Extra feedback is left out.
+    """
+    return frame.frame.to_bytes(4, "little") + frame.block[:BLOCK_SIZE] + frame.chain_hash[:8]
 
 
 def readable(frame: Landed) -> bytes:

@@ -18,12 +18,11 @@ from . import layouts, structs
 from .codec import Account as Account
 from .codec import Block as Block
 from .codec import TailAccount as TailAccount
-from .contract import Source, Status
+from .contract import MAX_EXTRA_SIZE, Source, Status
 from .layouts import Buffer
 from .structs import ControllerInput as ControllerInput
 from .structs import Deposit as Deposit
 from .structs import Feedback as Feedback
-from .structs import HiddenState as HiddenState
 from .structs import LogPayments as LogPayments
 from .structs import PlayerState as PlayerState
 from .worlds import Entity as Entity
@@ -39,7 +38,7 @@ NEUTRAL_INPUT = bytes(layouts.CONTROLLER_INPUT.size)
 
 
 class FrameRecord(structs.FrameRecord, frozen=True, gc=False):
-    """One frame in the frame log's ring and in a match file, 96 bytes."""
+    """One frame in the frame log's ring and in a match file: 96 bytes, and the extra feedback."""
 
     @property
     def inputs(self) -> bytes:
@@ -69,6 +68,20 @@ class SessionState(structs.SessionState, frozen=True, gc=False):
         return session
 
 
+class HiddenState(structs.HiddenState, frozen=True, gc=False):
+    """A match's writer, chain hash and last checkpoint."""
+
+    @property
+    def extra_size(self) -> int:
+        """Bytes a player of the match's extra feedback; 0 for most worlds, and before `pin_cartridge`."""
+        return self.holds >> 4
+
+    @property
+    def held(self) -> int:
+        """The accounts that have to be closed first: bit 0 checkpoint A, bit 1 checkpoint B, bit 2 the deposit."""
+        return self.holds & 15
+
+
 class InputBuffer(structs.InputBuffer, frozen=True, gc=False):
     """Both players' inputs for `frame`, the coming one, and those that wait for the frame after it."""
 
@@ -94,7 +107,8 @@ class FrameLog(structs.FrameLog, frozen=True, gc=False):
     def _check_tail(self, address: object) -> None:
         if not self.capacity:
             return
-        if len(self.ring) != self.capacity * RECORD_SIZE:
+        size, rest = divmod(len(self.ring), self.capacity)
+        if rest or size % 2 or not RECORD_SIZE <= size <= RECORD_SIZE + 2 * MAX_EXTRA_SIZE:
             self._refuse_tail(address, f"{self.capacity * RECORD_SIZE} (capacity {self.capacity})", len(self.ring))
         if self.write_index >= self.capacity:
             raise LayoutError(
@@ -103,6 +117,11 @@ class FrameLog(structs.FrameLog, frozen=True, gc=False):
                 found=self.write_index,
             )
 
+    @property
+    def record_size(self) -> int:
+        """Bytes of a record: 96, and the match's extra feedback. 96 without a ring."""
+        return len(self.ring) // self.capacity if self.capacity else RECORD_SIZE
+
     def holds(self) -> range:
         """The frames whose records the ring holds."""
         return (
@@ -110,13 +129,13 @@ class FrameLog(structs.FrameLog, frozen=True, gc=False):
         )
 
     def record(self, frame: int) -> bytes:
-        """A frame's 96-byte record. Raises LayoutError when the ring no longer, or not yet, holds it."""
+        """A frame's record. Raises LayoutError when the ring no longer, or not yet, holds it."""
         held = self.holds()
         if frame not in held:
             span = f"frames {held.start}..{held.stop - 1}" if held else "no frames"
             raise LayoutError(f"record of frame {frame} in frame log", expected=span, found=frame)
-        at = (frame - 1) % self.capacity * RECORD_SIZE
-        data = self.ring[at : at + RECORD_SIZE]
+        at = (frame - 1) % self.capacity * self.record_size
+        data = self.ring[at : at + self.record_size]
         if int.from_bytes(data[:4], "little") != frame:
             raise LayoutError(
                 f"record at index {(frame - 1) % self.capacity} of frame log",
@@ -162,8 +181,19 @@ class Checkpoint(structs.Checkpoint, frozen=True, gc=False):
     """The recurrent state before the backbone reads frame `frame`, and that frame itself."""
 
     def _check_tail(self, address: object) -> None:
-        if len(self.state) > self.data_size or (self.finalized and len(self.state) != self.data_size):
+        behind = len(self.state) - self.data_size
+        if behind > 2 * MAX_EXTRA_SIZE or (self.finalized and (behind < 0 or behind % 2)):
             self._refuse_tail(address, f"data_size {self.data_size}", len(self.state))
+
+    @property
+    def recurrent(self) -> bytes:
+        """The recurrent state alone, `data_size` bytes."""
+        return self.state[: self.data_size]
+
+    @property
+    def extra(self) -> bytes:
+        """Both players' extra feedback of `frame`, which follows the state; empty for most worlds."""
+        return self.state[self.data_size :]
 
     @property
     def hashed(self) -> bytes:

@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 
 from ..errors import LayoutError
 from . import layouts
+from .codec import check_extra
 from .contract import CHALLENGE_S, Action
 from .ids import ZERO_KEY
 from .layouts import Buffer, Layout
@@ -121,7 +122,7 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class FrameArgs(msgspec.Struct, frozen=True, gc=False):
-    """Arguments of run-inference: inputs 16, sources 2, players 64 and feedback 16 bytes. Binary only."""
+    """Arguments of run-inference: inputs 16, sources 2, players 64, feedback 16 bytes, extra feedback. Binary only."""
 
     LAYOUT: ClassVar[Layout] = layouts.FRAME_ARGS
     frame: int
@@ -130,15 +131,21 @@ class FrameArgs(msgspec.Struct, frozen=True, gc=False):
     sources: bytes
     players: bytes
     feedback: bytes
+    extra: bytes = b""
 
     def to_binary(self) -> bytes:
-        """107 bytes. Raises LayoutError when a value does not fit."""
-        return self.LAYOUT.pack((_TAG, *msgspec.structs.astuple(self)))
+        """107 bytes and the extra feedback. Raises LayoutError when a value does not fit."""
+        *values, extra = msgspec.structs.astuple(self)
+        check_extra("extra feedback of FrameArgs", len(extra))
+        return self.LAYOUT.pack((_TAG, *values)) + bytes(extra)
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:
-        """Decodes 107 bytes. Raises LayoutError."""
-        return cls(*_binary(cls.LAYOUT, data)[1:])
+        """Decodes 107 bytes and the extra feedback. Raises LayoutError."""
+        size = cls.LAYOUT.size
+        check_extra("binary FrameArgs", len(data) - size, expected=f"{size} bytes beginning with 1, and {{}}")
+        _, frame, epoch, inputs, sources, players, feedback = _binary(cls.LAYOUT, data[:size])
+        return cls(frame, epoch, inputs, sources, players, feedback, bytes(data[size:]))
 
 
 Frame = FrameArgs  # scripts outside this repository import the older name

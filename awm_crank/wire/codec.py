@@ -8,6 +8,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from ..errors import LayoutError
+from .contract import MAX_EXTRA_SIZE
 from .layouts import Buffer, Layout
 
 
@@ -30,6 +31,34 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     def encode(self) -> bytes:
         """The struct's bytes. Raises LayoutError when a value does not fit or is out of range."""
         return self.LAYOUT.pack(msgspec.structs.astuple(self))
+
+
+class TailBlock(Block, frozen=True, gc=False):
+    """A block with extra feedback behind it, as many bytes for either player. The last field holds it."""
+
+    @classmethod
+    def decode(cls, data: Buffer) -> Self:
+        """Reads the struct's bytes, and takes all that follow as the extra feedback.
+
+        Raises:
+            LayoutError: the data has another length, or a value is out of range.
+        """
+        extra = len(data) - cls.LAYOUT.size
+        check_extra(cls.LAYOUT.name, extra, expected=f"{cls.LAYOUT.size} bytes and {{}}")
+        return cls(*cls.LAYOUT.unpack(data), bytes(data[cls.LAYOUT.size :]))
+
+    def encode(self) -> bytes:
+        """The struct's bytes and the extra feedback. Raises LayoutError when a value does not fit."""
+        *values, extra = msgspec.structs.astuple(self)
+        check_extra(f"extra feedback of {self.LAYOUT.name}", len(extra))
+        return self.LAYOUT.pack(values) + bytes(extra)
+
+
+def check_extra(what: str, size: int, expected: str = "{}") -> None:
+    """Refuses a number of bytes that two players' extra feedback cannot have. Raises LayoutError."""
+    if size % 2 or not 0 <= size <= 2 * MAX_EXTRA_SIZE:
+        even = f"an even number of bytes up to {2 * MAX_EXTRA_SIZE} of extra feedback"
+        raise LayoutError(what, expected=expected.format(even), found=f"{size} bytes of it")
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):

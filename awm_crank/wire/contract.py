@@ -288,7 +288,7 @@ STRUCTS: Final = {
     )),
     "ModelManifest": Struct(
         "ModelManifest", "model_manifest", bytes.fromhex("82a4607bcc6c3daf"),
-        1460, "<32sHHHHBBB128s16s32s32s1024sBHBH32sBII32s32s32sH32s", (
+        1460, "<32sHHHHBBB128s16s32s32s1024sBHBH32sBII32s32s32sBB32s", (
         Field("name", "[u8; 32]", 8, 32),
         Field("version", "u16", 40, 2),
         Field("d_model", "u16", 42, 2),
@@ -313,7 +313,8 @@ STRUCTS: Final = {
         Field("entity", "pubkey", 1330, 32),
         Field("cartridge_hash", "[u8; 32]", 1362, 32),
         Field("parent", "pubkey", 1394, 32),
-        Field("format_version", "u16", 1426, 2),
+        Field("format_version", "u8", 1426, 1),
+        Field("extra_size", "u8", 1427, 1, range=(0, 12), engine=(0, 12), clamp=(0, 12)),
         Field("bolt_metadata", "pubkey", 1428, 32),
     )),
     "WeightShard": Struct(
@@ -701,6 +702,8 @@ ABANDONED_S: Final = 604800
 """seconds without a frame after which anybody may end a session"""
 MAX_FRAME_PRICE: Final = 1000000000
 """lamports that a deposit may promise for a frame"""
+MAX_EXTRA_SIZE: Final = 12
+"""bytes a player of the largest extra feedback"""
 LEAF_BYTES: Final = 65536
 """bytes of a leaf of a shard's Merkle tree"""
 MAX_AUTHORITIES: Final = 128
@@ -712,7 +715,7 @@ OFFLINE_TAG: Final = b"awm:offline:v1"
 
 MATCH_FORMAT: Final = "awm-match/1"
 FPS: Final = 60
-MATCH_META: Final = ('format', 'session', 'entity', 'player1', 'player2', 'model', 'cartridge_sha256', 'seed', 'stage', 'max_frames', 'frames', 'fps', 'genesis', 'chain_hash', 'start_players')
+MATCH_META: Final = ('format', 'session', 'entity', 'player1', 'player2', 'model', 'cartridge_sha256', 'seed', 'stage', 'max_frames', 'frames', 'fps', 'genesis', 'chain_hash', 'start_players', 'extra_size')
 """Keys of `meta` in a match file, in order."""
 
 BITS: Final = {

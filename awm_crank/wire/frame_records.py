@@ -1,7 +1,8 @@
 """Frame blocks, frame records and the chain hash (docs/formats.md, "Common blocks" and "The chain hash").
 
 A *frame block* is what the engine reads and writes, 97 bytes. A *frame record* is what the frame log and the match file
-keep of a frame, 96 bytes.
+keep of a frame, 96 bytes. Where a world's model feeds more back to itself than the 16 bytes of Feedback, both end with
+this *extra feedback*: `extra_size` bytes of player 1, then of player 2.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from solders.pubkey import Pubkey
 from ..errors import LayoutError
 from . import contract, layouts
 from .accounts import FRESH, HELD, NEUTRAL, NEUTRAL_INPUT, FrameRecord, HiddenState, SessionState
+from .codec import check_extra
 
 BLOCK_SIZE = layouts.FRAME_BLOCK.size
 RECORD_SIZE = layouts.FRAME_RECORD.size
@@ -55,12 +57,17 @@ def genesis(
     return sha256(CARTRIDGE_TAG + hashed + _sized("cartridge", cartridge, 32)).digest() if named else hashed
 
 
-def advance(previous: bytes, frame: int, inputs: bytes, sources: bytes, players: bytes, feedback: bytes) -> bytes:
-    """The chain hash after a frame: SHA-256(previous 32, frame u32, inputs 16, sources 2, players 64, feedback 16).
+def advance(
+    previous: bytes, frame: int, inputs: bytes, sources: bytes, players: bytes, feedback: bytes, extra: bytes = b""
+) -> bytes:
+    """The chain hash after a frame.
+
+    It is SHA-256(previous 32, frame u32, inputs 16, sources 2, players 64, feedback 16, extra feedback).
 
     Raises LayoutError when a part has another size.
     """
-    data = previous + _number("frame", frame, 4) + inputs + sources + players + feedback
+    data = previous + _number("frame", frame, 4) + inputs + sources + players + feedback + extra
+    check_extra("extra feedback", len(extra))
     if len(previous) != 32 or len(inputs) != 16 or len(sources) != 2 or len(players) != 64 or len(feedback) != 16:
         raise LayoutError(
             "parts of the chain hash", expected="32, 16, 2, 64, 16 bytes",
@@ -69,15 +76,20 @@ def advance(previous: bytes, frame: int, inputs: bytes, sources: bytes, players:
     return sha256(data).digest()
 
 
-def final_state_sha256(frame: int, players: bytes, state: bytes, feedback: bytes) -> str:
-    """Hex SHA-256 over frame, players (64), the recurrent state of a checkpoint at that frame, feedback (16)."""
+def final_state_sha256(frame: int, players: bytes, state: bytes, feedback: bytes, extra: bytes = b"") -> str:
+    """Hex SHA-256 over a frame: its number, players (64), recurrent state, feedback (16) and extra feedback.
+
+    The recurrent state is that of a checkpoint at that frame.
+    """
     return sha256(
-        _number("frame", frame, 4) + _sized("players", players, 64) + state + _sized("feedback", feedback, 16)
+        _number("frame", frame, 4) + _sized("players", players, 64) + state + _sized("feedback", feedback, 16) + extra
     ).hexdigest()
 
 
-def record(frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes, chain_hash: bytes) -> bytes:
-    """A frame's 96-byte record.
+def record(
+    frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes, chain_hash: bytes, extra: bytes = b""
+) -> bytes:
+    """A frame's record: 96 bytes, and the extra feedback.
 
     Args:
         frame: its number.
@@ -86,6 +98,7 @@ def record(frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes
         stage: the session's.
         players: both PlayerStates, 64 bytes.
         chain_hash: after this frame; 32 bytes, or the first 8.
+        extra: both players' extra feedback.
 
     Raises:
         LayoutError: a part does not fit.
@@ -94,13 +107,13 @@ def record(frame: int, inputs: bytes, sources: bytes, stage: int, players: bytes
     own, one = layouts.CONTROLLER_INPUT.size, layouts.PLAYER_STATE.size
     return FrameRecord(
         frame=frame, input1=inputs[:own], input2=inputs[own:], source1=sources[0], source2=sources[1], stage=stage,
-        reserved=0, player1=players[:one], player2=players[one:], chain_hash=chain_hash[:8],
+        reserved=0, player1=players[:one], player2=players[one:], chain_hash=chain_hash[:8], extra=extra,
     ).encode()  # fmt: skip
 
 
-def block(players: bytes, feedback: bytes, inputs: bytes, stage: int) -> bytes:
-    """A 97-byte frame block. Raises LayoutError when a part does not fit."""
-    return layouts.FRAME_BLOCK.pack((players, feedback, inputs, stage))
+def block(players: bytes, feedback: bytes, inputs: bytes, stage: int, extra: bytes = b"") -> bytes:
+    """A frame block: 97 bytes, and both players' extra feedback. Raises LayoutError when a part does not fit."""
+    return layouts.FRAME_BLOCK.pack((players, feedback, inputs, stage)) + extra
 
 
 _PLAYERS, _FEEDBACK, _INPUTS = (
@@ -124,10 +137,15 @@ def block_inputs(data: bytes) -> bytes:
     return data[_INPUTS]
 
 
-def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes) -> bytes:
+def block_extra(data: bytes) -> bytes:
+    """Both players' extra feedback of a frame block, empty for most worlds."""
+    return data[BLOCK_SIZE:]
+
+
+def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes, extra: bytes = b"") -> bytes:
     """The frame block of the state on chain.
 
-    `inputs` (16 bytes) are those of the frame's record, neutral at frame 0.
+    `inputs` (16 bytes) and `extra` are those of the frame's record; at frame 0 they are neutral and zero.
 
     Raises:
         LayoutError: the two accounts are at different frames.
@@ -139,7 +157,7 @@ def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes) 
             found=hidden.frame,
             hint="fetch both accounts at one slot",
         )
-    return block(session.players, hidden.feedback, inputs, session.stage)
+    return block(session.players, hidden.feedback, inputs, session.stage, extra)
 
 
 def chosen_inputs(buffer_inputs: bytes, ready: Iterable[bool], *, hold: bool) -> tuple[bytes, bytes]:

@@ -105,10 +105,15 @@ def checkpoint_begin(
     players: bytes,
     feedback: bytes,
     chain_hash: bytes,
+    extra: bytes = b"",
 ) -> Instruction:
-    """Opens a checkpoint of frame `frame`, with that frame's inputs (16), players (64), feedback (16) and hash (32)."""
+    """Opens a checkpoint of frame `frame`, with that frame's inputs (16), players (64), feedback (16) and hash (32).
+
+    `extra` is that frame's extra feedback.
+    """
     accounts = {"writer": writer, "hidden_state": _hidden(entity), "checkpoint": checkpoint_pda(entity, side)}
-    return _HIDDEN.build("checkpoint_begin", accounts, side, frame, inputs, players, feedback, chain_hash)
+    made = _HIDDEN.build("checkpoint_begin", accounts, side, frame, inputs, players, feedback, chain_hash)
+    return Instruction(made.program_id, bytes(made.data) + extra, made.accounts)
 
 
 def checkpoint_write(writer: Pubkey, entity: Pubkey, side: int, offset: int, data: bytes) -> Instruction:

@@ -11,7 +11,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from . import layouts
-from .codec import Account, Block, TailAccount
+from .codec import Account, Block, TailAccount, TailBlock
 from .layouts import Layout
 
 
@@ -66,7 +66,7 @@ class Feedback(Block, frozen=True, gc=False):
     reserved: int = 0  # reserved, 0
 
 
-class FrameBlock(Block, frozen=True, gc=False):
+class FrameBlock(TailBlock, frozen=True, gc=False):
     """What the engine reads and writes: frame n of a session."""
 
     LAYOUT: ClassVar[Layout] = layouts.FRAME_BLOCK
@@ -74,9 +74,10 @@ class FrameBlock(Block, frozen=True, gc=False):
     feedback: bytes
     inputs: bytes  # those that led to this frame; neutral at frame 0
     stage: int
+    extra: bytes = b""
 
 
-class FrameRecord(Block, frozen=True, gc=False):
+class FrameRecord(TailBlock, frozen=True, gc=False):
     """One frame in the frame log's ring and in a match file."""
 
     LAYOUT: ClassVar[Layout] = layouts.FRAME_RECORD
@@ -90,6 +91,7 @@ class FrameRecord(Block, frozen=True, gc=False):
     player1: bytes
     player2: bytes
     chain_hash: bytes  # the first 8 bytes of the chain hash after this frame
+    extra: bytes = b""
 
 
 class SessionState(Account, frozen=True, gc=False):
@@ -135,7 +137,7 @@ class HiddenState(Account, frozen=True, gc=False):
     checkpoint_side: int  # 0..1; 0 A, 1 B
     payer: Pubkey  # who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
     cartridge_hash: bytes  # SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
-    holds: int  # bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first
+    holds: int  # bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first; bits 4 to 7: E, the bytes a player of the match's extra feedback, which `pin_cartridge` takes from the manifest
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 
@@ -210,6 +212,7 @@ class ModelManifest(Account, frozen=True, gc=False):
     cartridge_hash: bytes  # SHA-256 of the cartridge file
     parent: Pubkey  # the manifest that this one was forked from, or zero
     format_version: int  # of the cartridge
+    extra_size: int  # 0..12; bytes a player of the cartridge's extra feedback: E
     bolt_metadata: Pubkey  # BOLT's metadata: the authority's key
 
 
@@ -239,7 +242,7 @@ class Checkpoint(TailAccount, frozen=True, gc=False):
     finalized: bool
     reserved: int  # reserved, 0
     data_size: int  # bytes of recurrent state
-    data_hash: bytes  # SHA-256 of account bytes [112, 248 + data_size): from `frame` to the end
+    data_hash: bytes  # SHA-256 of the account's bytes from `frame` (byte 112) to the end
     payer: Pubkey  # who paid for this account, and gets its lamports back
     frame: int
     inputs: bytes  # of `frame`

@@ -31,6 +31,7 @@ class FakeEngine:
     """An engine whose state is a running hash, from which the next frame's few numbers are drawn."""
 
     state_size = 32
+    extra_size = 0
 
     def __init__(self, ko_at: int = 0) -> None:
         self.ko_at = ko_at

@@ -62,6 +62,7 @@ class FakeEngine:
 
     def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0) -> None:
         self.state_size = state_size
+        self.extra_size = 0
         self.ko_at = ko_at
         self.steps = 0
 

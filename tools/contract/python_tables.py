@@ -213,7 +213,7 @@ import msgspec
 from solders.pubkey import Pubkey
 
 from . import layouts
-from .codec import Account, Block, TailAccount
+from .codec import Account, Block, TailAccount, TailBlock
 from .layouts import Layout
 '''
 
@@ -234,7 +234,7 @@ def _annotation(kind: Type) -> str:
 
 
 def _class(struct: StructSpec) -> list[str]:
-    base = "TailAccount" if struct.tail else "Account" if struct.account else "Block"
+    base = ("Tail" if struct.tail else "") + ("Account" if struct.account else "Block")
     plain = all(_annotation(each.type) == "int" for each in body(struct))
     lines = ["", "", f"class {struct.name}({base}, frozen=True, gc=False):", f'    """{struct.about}"""', ""]
     lines.append(f"    LAYOUT: ClassVar[Layout] = layouts.{upper(struct.name)}")
@@ -245,7 +245,8 @@ def _class(struct: StructSpec) -> list[str]:
         tail = f"  # {note}" if note else ""
         lines.append(f"    {each.name}: {_annotation(each.type)}{' = 0' if plain else ''}{tail}")
     if struct.tail:
-        lines.append(f"    {struct.tail['name']}: bytes")
+        default = "" if struct.account else ' = b""'
+        lines.append(f"    {struct.tail['name']}: bytes{default}")
     if struct.trailer:
         lines.append(f"    trailer: bytes  # a {struct.trailer}, the account's last bytes")
     return lines

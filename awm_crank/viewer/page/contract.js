@@ -260,7 +260,7 @@ export const SessionState = {
  * @property {number} checkpoint_side 0..1; 0 A, 1 B
  * @property {Uint8Array} payer who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it
  * @property {Uint8Array} cartridge_hash SHA-256 of the cartridge that the match plays; zero until `pin_cartridge`
- * @property {number} holds bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first
+ * @property {number} holds bit 0 first: checkpoint A checkpoint B deposit; further accounts that have to be closed first; bits 4 to 7: E, the bytes a player of the match's extra feedback, which `pin_cartridge` takes from the manifest
  * @property {Uint8Array} bolt_metadata BOLT's metadata: the authority's key
  */
 

@@ -17,6 +17,7 @@ export class History {
     this.#most = most;
     this.first = 0;
     this.last = -1;
+    this.recordSize = 0; // bytes of a record in the ring; 0 until it is known
     this.whole = -1; // all frames from `first` to this one came from the ring, with inputs
   }
 
@@ -48,9 +49,10 @@ export class History {
   }
 }
 
-// Reads the new records of a session's frame log into its history, in slices. Returns how many.
-export async function readRing(rpc, contract, key, history) {
-  const { FrameLog, FrameRecord } = contract.layouts;
+// Reads the new records of a session's frame log into its history, in slices. Returns how many. The hidden state says
+// how many bytes a player of extra feedback follow each record; without its key there are none.
+export async function readRing(rpc, contract, key, history, hiddenKey) {
+  const { FrameLog, FrameRecord, HiddenState } = contract.layouts;
   const head = await rpc.slice(key, 0, FrameLog.size);
   if (!head) return 0;
   const log = FrameLog.decode(head);
@@ -58,12 +60,18 @@ export async function readRing(rpc, contract, key, history) {
   const start = Math.max(1, total - capacity + 1, history.whole + 1);
   if (!capacity || start > total) return 0;
   const [begin, finish] = [(start - 1) % capacity, (total - 1) % capacity];
+  if (!history.recordSize) {
+    const hidden = hiddenKey && await rpc.slice(hiddenKey, 0, HiddenState.size);
+    if (hiddenKey && !hidden) return 0;
+    history.recordSize = FrameRecord.size + (hidden ? 2 * (HiddenState.decode(hidden).holds >> 4) : 0);
+  }
+  const size = history.recordSize;
   const spans = begin <= finish ? [[begin, finish + 1]] : [[begin, capacity], [0, finish + 1]];
   let count = 0;
   for (const [low, high] of spans) {
-    const data = await rpc.slice(key, FrameLog.size + low * FrameRecord.size, (high - low) * FrameRecord.size);
+    const data = await rpc.slice(key, FrameLog.size + low * size, (high - low) * size);
     if (!data) return count;
-    for (let at = 0; at + FrameRecord.size <= data.length; at += FrameRecord.size) {
+    for (let at = 0; at + size <= data.length; at += size) {
       const record = contract.record(data, at);
       // the ring advances while it is read, so a record may already be a later frame's
       if (record.frame < start) continue;

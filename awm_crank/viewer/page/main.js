@@ -182,7 +182,7 @@ function inputs(data) {
 async function fill() {
   const { rpc, contract, accounts, history, session } = app;
   try {
-    await readRing(rpc, contract, accounts.frame_log, history);
+    await readRing(rpc, contract, accounts.frame_log, history, accounts.hidden_state);
   } catch {
     return; // asked again within a second
   }

@@ -11,15 +11,19 @@
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
-    bool record = len == STRUCT_SIZE - 8 + sizeof(FrameRecord);
-    REQUIRE(record || len == STRUCT_SIZE - 8, InvalidArguments);
+    REQUIRE(len >= STRUCT_SIZE - 8, InvalidArguments);
+    /* a record, and behind it the extra feedback of two players */
+    u64 record = len - (STRUCT_SIZE - 8);
+    REQUIRE(!record || (record >= sizeof(FrameRecord) && record <= sizeof(FrameRecord) + 2 * MAX_EXTRA_SIZE &&
+                        record % 2 == 0),
+            InvalidArguments);
     TRY(replace(component, data));
     if (record) {
         data += STRUCT_SIZE - 8;
         u64 capacity = ld16(component->data + OFF(FrameLog, capacity)), frame = ld32(data);
-        REQUIRE(capacity && component->data_len >= COMPONENT_SIZE + capacity * sizeof(FrameRecord), RingMissing);
+        REQUIRE(capacity && component->data_len == COMPONENT_SIZE + capacity * record, RingMissing);
         REQUIRE(frame, FrameMismatch);
-        copy(component->data + sizeof(FrameLog) + (frame - 1) % capacity * sizeof(FrameRecord), data, sizeof(FrameRecord));
+        copy(component->data + sizeof(FrameLog) + (frame - 1) % capacity * record, data, record);
     }
     return 0;
 }
@@ -52,7 +56,7 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
     TRY(SIBLING(&accounts[2], SessionState, ID_SESSION_STATE, log->data + ENTITY));
     TRY(check_writer(writer, hidden));
     u16 capacity = ld16(ARGS);
-    u64 target = COMPONENT_SIZE + capacity * sizeof(FrameRecord);
+    u64 target = log_bytes(hidden, capacity);
     REQUIRE(capacity >= RING_MIN_CAPACITY && log->data_len <= target, OutOfRange);
     REQUIRE(ld32(FL(log, total_frames)) == 0 && ld16(FL(log, capacity)) == 0, AlreadyCreated);
     REQUIRE(ld64(PAYMENTS(log, ring_lamports)) == 0 || key_eq(PAYMENTS(log, ring_payer), writer->key), PayerMismatch);

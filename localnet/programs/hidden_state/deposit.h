@@ -75,7 +75,7 @@ NOINLINE u64 checkpoint_create_deposited(Account *accounts, const Input *input) 
     u32 data_size = ld32(ARGS + 1);
     TRY(check_creation(hidden, checkpoint, side, data_size));
     REQUIRE(checkpoint->is_writable && key_eq(checkpoint->owner, ID_SYSTEM_PROGRAM), InvalidAccount);
-    TRY(take(account, hidden, checkpoint, rent_minimum(sizeof(Checkpoint) + data_size)));
+    TRY(take(account, hidden, checkpoint, rent_minimum(checkpoint_bytes(hidden, data_size))));
     TRY(make_checkpoint(account, hidden, checkpoint, side, data_size));
     begin_checkpoint(hidden, checkpoint, DP(account, depositor), side, data_size);
     return 0;
@@ -94,7 +94,7 @@ NOINLINE u64 ring_fund(Account *accounts, const Input *input) {
     REQUIRE(log->is_writable, InvalidAccount);
     REQUIRE(log->data_len >= LOG_WITHOUT_RING, InvalidAccount);
     REQUIRE(key_eq(PAYMENTS(log, payer), DP(account, depositor)), PayerMismatch);
-    return take(account, hidden, log, rent_minimum(LOG_WITHOUT_RING + ld16(ARGS) * sizeof(FrameRecord)));
+    return take(account, hidden, log, rent_minimum(log_bytes(hidden, ld16(ARGS))));
 }
 
 /* Pays the writer for the frames since the last payment. Where the writer's account would stay below its rent, nothing

@@ -34,7 +34,7 @@ NOINLINE u64 checkpoint_create_ephemeral(Account *accounts, const Input *input) 
     TRY(check_component(hidden));
     TRY(check_writer(&accounts[0], hidden));
     TRY(check_creation(hidden, checkpoint, ARGS[0], ld32(ARGS + 1)));
-    TRY(magic(accounts + 1, ARGS[0], MAGIC_CREATE, next_len(0, sizeof(Checkpoint) + ld32(ARGS + 1))));
+    TRY(magic(accounts + 1, ARGS[0], MAGIC_CREATE, next_len(0, checkpoint_bytes(hidden, ld32(ARGS + 1)))));
     checkpoint->data_len = ld64(checkpoint->data - 8);
     begin_checkpoint(hidden, checkpoint, hidden->key, ARGS[0], ld32(ARGS + 1));
     return 0;
@@ -47,8 +47,8 @@ NOINLINE u64 checkpoint_grow_ephemeral(Account *accounts, const Input *input) {
     TRY(check_component(hidden));
     TRY(check_writer(&accounts[0], hidden));
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
-    if (is_full(checkpoint)) return 0;
-    u64 len = next_len(checkpoint->data_len, sizeof(Checkpoint) + ld32(CP(checkpoint, data_size)));
+    if (is_full(checkpoint, hidden)) return 0;
+    u64 len = next_len(checkpoint->data_len, full_size(checkpoint, hidden));
     return magic(accounts + 1, ARGS[0], MAGIC_RESIZE, len);
 }
 
@@ -69,6 +69,6 @@ NOINLINE u64 undelegate_hidden(Account *accounts, const Input *input) {
     Account *hidden = &accounts[1];
     TRY(check_component(hidden));
     TRY(check_checkpoints_gone(accounts + 6, hidden));
-    *HS(hidden, holds) = 0; /* a rollup that was restarted has lost them */
+    *HS(hidden, holds) &= ~HOLDS; /* a rollup that was restarted has lost them */
     return undelegate(accounts, input);
 }

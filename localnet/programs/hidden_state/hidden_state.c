@@ -14,6 +14,7 @@
 /* HiddenState.holds: bits for other accounts that were paid for, and must be closed before the component. */
 #define HOLDS_CHECKPOINT(side) (1 << (side))
 #define HOLDS_DEPOSIT 4
+#define HOLDS 15 /* the other bits are the match's extra size */
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     REQUIRE(system == SYSTEM_LIFECYCLE || system == SYSTEM_INFERENCE, SystemNotAllowed);
@@ -25,7 +26,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
 
 /* StillOpen once a writer is named, after JOIN, or once a checkpoint was paid for. */
 static u64 check_unused(const Account *component) {
-    REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !*HS(component, holds),
+    REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !(*HS(component, holds) & HOLDS),
             StillOpen);
     return 0;
 }
@@ -72,7 +73,10 @@ NOINLINE u64 pin_cartridge(Account *accounts, const Input *input) {
     REQUIRE(key_eq(manifest->key, SS(session, model)), InvalidAccount);
     const u8 *hash = manifest->data + OFF(ModelManifest, cartridge_hash);
     REQUIRE(manifest->data[OFF(ModelManifest, ready)] == 1 && !key_zero(hash), CartridgeMissing);
+    u8 extra = manifest->data[OFF(ModelManifest, extra_size)];
+    REQUIRE(extra <= MAX_EXTRA_SIZE, OutOfRange);
     copy(HS(hidden, cartridge_hash), hash, 32);
+    *HS(hidden, holds) = (*HS(hidden, holds) & HOLDS) | (u8)(extra << 4);
     if (status == STATUS_ACTIVE) genesis_of_cartridge(HS(hidden, chain_hash), hash);
     return 0;
 }
@@ -85,8 +89,17 @@ NOINLINE u64 check_checkpoint(const Account *checkpoint, const Account *hidden, 
     return 0;
 }
 
-INLINE bool is_full(const Account *checkpoint) {
-    return checkpoint->data_len == sizeof(Checkpoint) + ld32(CP(checkpoint, data_size));
+/* Bytes of a checkpoint: its header, the state, and the extra feedback. */
+INLINE u64 checkpoint_bytes(const Account *hidden, u32 data_size) {
+    return sizeof(Checkpoint) + data_size + extra_bytes(hidden);
+}
+
+INLINE u64 full_size(const Account *checkpoint, const Account *hidden) {
+    return checkpoint_bytes(hidden, ld32(CP(checkpoint, data_size)));
+}
+
+INLINE bool is_full(const Account *checkpoint, const Account *hidden) {
+    return checkpoint->data_len == full_size(checkpoint, hidden);
 }
 
 /* A finalized chain hash is never zero, so zero means that nothing was begun. */
@@ -118,7 +131,7 @@ NOINLINE u64 make_checkpoint(const Account *payer, const Account *hidden, Accoun
     sol_try_find_program_address(seeds, 3, COMPONENT_ID, pda, &bump);
     REQUIRE(key_eq(pda, checkpoint->key), InvalidAccount);
     SignerSeeds signer = {seeds, 4};
-    u64 len = next_len(0, sizeof(Checkpoint) + data_size);
+    u64 len = next_len(0, checkpoint_bytes(hidden, data_size));
     return key_eq(payer->owner, COMPONENT_ID) ? create_paid(payer, checkpoint, len, COMPONENT_ID, &signer)
                                               : create(payer, checkpoint, len, COMPONENT_ID, &signer);
 }
@@ -146,31 +159,33 @@ NOINLINE u64 checkpoint_grow(Account *accounts, const Input *input) {
     TRY(check_component(hidden));
     TRY(check_writer(writer, hidden));
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
-    if (is_full(checkpoint)) return 0;
-    REQUIRE(*checkpoint->lamports >= rent_minimum(sizeof(Checkpoint) + ld32(CP(checkpoint, data_size))) ||
-                key_eq(CP(checkpoint, payer), writer->key),
-            PayerMismatch);
-    return grow(writer, checkpoint,
-                next_len(checkpoint->data_len, sizeof(Checkpoint) + ld32(CP(checkpoint, data_size))));
+    u64 full = full_size(checkpoint, hidden);
+    if (checkpoint->data_len == full) return 0;
+    REQUIRE(*checkpoint->lamports >= rent_minimum(full) || key_eq(CP(checkpoint, payer), writer->key), PayerMismatch);
+    return grow(writer, checkpoint, next_len(checkpoint->data_len, full));
 }
 
+#define EXTRA(checkpoint, extra) ((checkpoint)->data + (checkpoint)->data_len - (extra))
 #define HEADER OFF(Checkpoint, frame)                    /* data_hash covers the account from here on */
 #define HEADER_ARGS (OFF(Checkpoint, reserved2) - HEADER) /* frame .. chain_hash */
 
-/* checkpoint_begin(side u8, frame u32, inputs 16, players 64, feedback 16, chain_hash 32): writer s, hidden_state,
- * checkpoint w. */
+/* checkpoint_begin(side u8, frame u32, inputs 16, players 64, feedback 16, chain_hash 32, extra): writer s,
+ * hidden_state, checkpoint w. */
 NOINLINE u64 checkpoint_begin(Account *accounts, const Input *input) {
-    NEED(3, 1 + HEADER_ARGS);
+    REQUIRE(input->n >= 3, InvalidAccount);
     Account *hidden = &accounts[1], *checkpoint = &accounts[2];
     TRY(check_component(hidden));
+    u64 extra = extra_bytes(hidden);
+    REQUIRE(input->len == 8 + 1 + HEADER_ARGS + extra, InvalidArguments);
     TRY(check_writer(&accounts[0], hidden));
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
-    REQUIRE(is_full(checkpoint), CheckpointIncomplete);
+    REQUIRE(is_full(checkpoint, hidden), CheckpointIncomplete);
     REQUIRE(!*HS(hidden, initialized) || *HS(hidden, checkpoint_side) != ARGS[0], CheckpointActive);
     REQUIRE(!key_zero(ARGS + 1 + HEADER_ARGS - 32), InvalidArguments);
     *CP(checkpoint, finalized) = 0;
     zero(CP(checkpoint, data_hash), 32);
     copy(CP(checkpoint, frame), ARGS + 1, HEADER_ARGS);
+    copy(EXTRA(checkpoint, extra), ARGS + 1 + HEADER_ARGS, extra);
     return 0;
 }
 
@@ -203,11 +218,18 @@ NOINLINE u64 check_against_log(const Account *checkpoint, const Account *hidden,
     }
     /* Records from frame + 1 on must be there, or the state at `current` could not be computed from this checkpoint. */
     REQUIRE(current - frame <= capacity || current == frame, FrameMismatch);
+    u64 extra = extra_bytes(hidden);
+    u8 none[2 * MAX_EXTRA_SIZE];
+    zero(none, sizeof none);
+    REQUIRE(frame || same(EXTRA(checkpoint, extra), none, extra), CheckpointContradictsLog);
     if (frame == 0 || current - frame >= capacity) return 0;
-    const u8 *record = log->data + sizeof(FrameLog) + (frame - 1) % capacity * sizeof(FrameRecord);
+    /* the ring has its size from this match's extra feedback, or holds no record */
+    REQUIRE(log->data_len == log_bytes(hidden, capacity), RingMissing);
+    const u8 *record = log->data + sizeof(FrameLog) + (frame - 1) % capacity * record_bytes(hidden);
     REQUIRE(ld32(record) == frame && same(CP(checkpoint, inputs), record + OFF(FrameRecord, input1), 16) &&
                 same(CP(checkpoint, players), record + OFF(FrameRecord, player1), 64) &&
-                ld64(CP(checkpoint, chain_hash)) == ld64(record + OFF(FrameRecord, chain_hash)),
+                ld64(CP(checkpoint, chain_hash)) == ld64(record + OFF(FrameRecord, chain_hash)) &&
+                same(EXTRA(checkpoint, extra), record + sizeof(FrameRecord), extra),
             CheckpointContradictsLog);
     return 0;
 }
@@ -221,7 +243,7 @@ NOINLINE u64 checkpoint_finalize(Account *accounts, const Input *input) {
     TRY(check_checkpoint(checkpoint, hidden, ARGS[0]));
     TRY(SIBLING(log, FrameLog, ID_FRAME_LOG, hidden->data + ENTITY));
     REQUIRE(!*CP(checkpoint, finalized), CheckpointFinalized);
-    REQUIRE(is_begun(checkpoint) && is_full(checkpoint) && ld32(CP(checkpoint, data_size)) == ld32(HS(hidden, data_size)),
+    REQUIRE(is_begun(checkpoint) && is_full(checkpoint, hidden) && ld32(CP(checkpoint, data_size)) == ld32(HS(hidden, data_size)),
             CheckpointIncomplete);
     /* An older checkpoint is refused: the ring may no longer hold the records that follow it. */
     REQUIRE(!*HS(hidden, initialized) || ld32(CP(checkpoint, frame)) >= ld32(HS(hidden, checkpoint_frame)), FrameMismatch);
@@ -268,12 +290,15 @@ NOINLINE u64 close(Account *accounts, const Input *input) {
     Account *hidden = &accounts[1];
     TRY(check_component(hidden));
     TRY(check_closing(&accounts[0], hidden, &accounts[2], &accounts[3], &accounts[4]));
-    REQUIRE(!*HS(hidden, holds), StillOpen);
+    REQUIRE(!(*HS(hidden, holds) & HOLDS), StillOpen);
     return close_component(hidden, &accounts[3], &accounts[4]);
 }
 
 /* Clears `holds` on the way back from a rollup: nothing depended on the state when it was handed over. */
-static void returned(Account *component) { *HS(component, holds) = 0; }
+static void returned(Account *component) {
+    *HS(component, holds) &= ~HOLDS;
+    if (extra_bytes(component) > 2 * MAX_EXTRA_SIZE) *HS(component, holds) = 0;
+}
 
 #include "deposit.h"
 #include "ephemeral.h"

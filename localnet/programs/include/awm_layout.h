@@ -200,7 +200,7 @@ typedef struct PACKED {
     u8 checkpoint_side; /* 0 A, 1 B */
     u8 payer[32]; /* who paid this account's rent, and gets its lamports back; zero after a rollup, where the receipt says it */
     u8 cartridge_hash[32]; /* SHA-256 of the cartridge that the match plays; zero until `pin_cartridge` */
-    u8 holds; /* further accounts that have to be closed first */
+    u8 holds; /* further accounts that have to be closed first; bits 4 to 7: E, the bytes a player of the match's extra feedback, which `pin_cartridge` takes from the manifest */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } HiddenState;
 AT(HiddenState, discriminator, 0, 8);
@@ -312,7 +312,8 @@ typedef struct PACKED {
     u8 entity[32];
     u8 cartridge_hash[32]; /* SHA-256 of the cartridge file */
     u8 parent[32]; /* the manifest that this one was forked from, or zero */
-    u16 format_version; /* of the cartridge */
+    u8 format_version; /* of the cartridge */
+    u8 extra_size; /* bytes a player of the cartridge's extra feedback: E */
     u8 bolt_metadata[32]; /* BOLT's metadata: the authority's key */
 } ModelManifest;
 AT(ModelManifest, discriminator, 0, 8);
@@ -340,7 +341,8 @@ AT(ModelManifest, total_weight_bytes, 1326, 4);
 AT(ModelManifest, entity, 1330, 32);
 AT(ModelManifest, cartridge_hash, 1362, 32);
 AT(ModelManifest, parent, 1394, 32);
-AT(ModelManifest, format_version, 1426, 2);
+AT(ModelManifest, format_version, 1426, 1);
+AT(ModelManifest, extra_size, 1427, 1);
 AT(ModelManifest, bolt_metadata, 1428, 32);
 SIZE(ModelManifest, 1460);
 
@@ -379,7 +381,7 @@ typedef struct PACKED {
     u8 finalized;
     u16 reserved; /* reserved, 0 */
     u32 data_size; /* bytes of recurrent state */
-    u8 data_hash[32]; /* SHA-256 of account bytes [112, 248 + data_size): from `frame` to the end */
+    u8 data_hash[32]; /* SHA-256 of the account's bytes from `frame` (byte 112) to the end */
     u8 payer[32]; /* who paid for this account, and gets its lamports back */
     u32 frame;
     ControllerInput inputs[2]; /* of `frame` */

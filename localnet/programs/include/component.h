@@ -25,6 +25,13 @@ typedef enum { SYSTEM_NONE, SYSTEM_LIFECYCLE, SYSTEM_INPUT, SYSTEM_INFERENCE } S
 #define PAYMENTS(account, field) ((account)->data + (account)->data_len - sizeof(LogPayments) + OFF(LogPayments, field))
 #define LOG_WITHOUT_RING (sizeof(FrameLog) + sizeof(LogPayments))
 
+/* Bytes of both players' extra feedback in this match: 0 for most worlds. */
+INLINE u64 extra_bytes(const Account *hidden) { return 2 * (hidden->data[OFF(HiddenState, holds)] >> 4); }
+
+/* Bytes of a record of this match, and of its frame-log with a ring of so many. */
+INLINE u64 record_bytes(const Account *hidden) { return sizeof(FrameRecord) + extra_bytes(hidden); }
+INLINE u64 log_bytes(const Account *hidden, u64 capacity) { return LOG_WITHOUT_RING + capacity * record_bytes(hidden); }
+
 /* Checks that the account is an initialized one of this component. */
 INLINE u64 check_component(const Account *a) {
     REQUIRE(key_eq(a->owner, COMPONENT_ID) && a->data_len >= COMPONENT_SIZE && ld64(a->data) == COMPONENT_DISC,

@@ -16,6 +16,7 @@
 #define IDLE_FRAMES 3600 /* frames without an input after which the writer may end a session */
 #define ABANDONED_S 604800 /* seconds without a frame after which anybody may end a session */
 #define MAX_FRAME_PRICE 1000000000 /* lamports that a deposit may promise for a frame */
+#define MAX_EXTRA_SIZE 12 /* bytes a player of the largest extra feedback */
 #define LEAF_BYTES 65536 /* bytes of a leaf of a shard's Merkle tree */
 #define MAX_AUTHORITIES 128 /* authorities of a world */
 

@@ -33,7 +33,7 @@ NOINLINE u64 component_bump(const Account *component, const u8 *entity, u8 *bump
 NOINLINE u64 check_nothing_stranded(const Account *hidden, const Account *log, const u8 *entity) {
     TRY(check_sibling_anywhere(hidden, ID_HIDDEN_STATE, DISC_HiddenState, sizeof(HiddenState), entity));
     TRY(check_sibling_anywhere(log, ID_FRAME_LOG, DISC_FrameLog, LOG_WITHOUT_RING, entity));
-    REQUIRE(key_eq(hidden->owner, ID_DELEGATION) || hidden->data[OFF(HiddenState, holds)] == 0, StillOpen);
+    REQUIRE(key_eq(hidden->owner, ID_DELEGATION) || (hidden->data[OFF(HiddenState, holds)] & 15) == 0, StillOpen);
     REQUIRE(key_eq(log->owner, ID_DELEGATION) || log->data_len == LOG_WITHOUT_RING, StillOpen);
     return 0;
 }

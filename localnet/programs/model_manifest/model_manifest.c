@@ -42,7 +42,7 @@ NOINLINE u64 manifest_finalize(Account *accounts, const Input *input) {
     TRY(check_authority(&accounts[0], manifest));
     REQUIRE(!*MM(manifest, ready), ManifestReady);
     u64 n = *MM(manifest, num_shards);
-    REQUIRE(n >= 1 && n <= 4, OutOfRange);
+    REQUIRE(n >= 1 && n <= 4 && *MM(manifest, extra_size) <= MAX_EXTRA_SIZE, OutOfRange);
     REQUIRE(input->n >= 2 + n, InvalidAccount);
     for (u64 i = 0; i < n; i++) {
         const Account *shard = &accounts[2 + i];

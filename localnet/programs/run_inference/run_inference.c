@@ -63,8 +63,10 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
     Slice raw;
     TRY(system_args(&input, &raw));
     const u8 *args = raw.data;
-    REQUIRE(raw.len == sizeof(Args) && args[0] == 1, InvalidArguments);
+    REQUIRE(raw.len >= sizeof(Args) && args[0] == 1, InvalidArguments);
     TRY(check_four(accounts, input.n));
+    u64 extra = 2 * (accounts[HIDDEN].data[OFF(HiddenState, holds)] >> 4);
+    REQUIRE(raw.len == sizeof(Args) + extra, InvalidArguments);
     TRY(check_frame(accounts, args));
 
     Output out;
@@ -83,11 +85,11 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
         (max_frames && frame >= max_frames))
         s.session[OFF(SessionState, status)] = STATUS_ENDED;
 
-    /* SHA-256(previous ‖ frame ‖ inputs ‖ sources ‖ players ‖ feedback), in the args' order without epoch. */
+    /* SHA-256(previous ‖ frame ‖ inputs ‖ sources ‖ players ‖ feedback ‖ extra), in the args' order without epoch. */
     u8 *chain = s.hidden + OFF(HiddenState, chain_hash), hash[32];
     Slice parts[3] = {{chain, 32},
                       {args + OFF(Args, frame), 4},
-                      {args + OFF(Args, inputs), sizeof(Args) - OFF(Args, inputs)}};
+                      {args + OFF(Args, inputs), sizeof(Args) - OFF(Args, inputs) + extra}};
     sol_sha256(parts, 3, hash);
     copy(chain, hash, 32);
     st32(s.hidden + OFF(HiddenState, frame), frame);
@@ -98,13 +100,14 @@ __attribute__((used)) u64 entrypoint(const u8 *in) {
     u8 *record = out.end; /* follows the log's struct, which is the last entry */
     st16(s.log + OFF(FrameLog, write_index), frame % ld16(s.log + OFF(FrameLog, capacity)));
     st32(s.log + OFF(FrameLog, total_frames), frame);
-    st32(s.log + 4, sizeof(FrameLog) - 8 + sizeof(FrameRecord)); /* the entry's length, in front of the struct */
+    st32(s.log + 4, sizeof(FrameLog) - 8 + sizeof(FrameRecord) + extra); /* the entry's length, in front of the struct */
     st32(record + OFF(FrameRecord, frame), frame);
     copy(record + OFF(FrameRecord, input1), args + OFF(Args, inputs), 18);
     record[OFF(FrameRecord, stage)] = s.session[OFF(SessionState, stage)];
     record[OFF(FrameRecord, reserved)] = 0;
     copy(record + OFF(FrameRecord, player1), players, 64);
     st64(record + OFF(FrameRecord, chain_hash), ld64(hash));
-    out.end = record + sizeof(FrameRecord);
+    copy(record + sizeof(FrameRecord), args + sizeof(Args), extra);
+    out.end = record + sizeof(FrameRecord) + extra;
     return output_send(&out);
 }
