@@ -143,11 +143,12 @@ class Chain:
             Clock(clock.slot, clock.epoch_start_timestamp, clock.epoch, clock.leader_schedule_epoch, now)
         )
 
-    def publish(self, model: Pubkey, cartridge_hash: bytes) -> None:
+    def publish(self, model: Pubkey, cartridge_hash: bytes, extra_size: int = 0) -> None:
         """Puts a ready manifest of that cartridge at the address `model`."""
         layout = layouts.MODEL_MANIFEST
         data = bytearray(layout.discriminator + bytes(layout.size - 8))
-        for name, value in (("ready", b"\1"), ("cartridge_hash", cartridge_hash)):
+        extra = bytes((extra_size,))
+        for name, value in (("ready", b"\1"), ("cartridge_hash", cartridge_hash), ("extra_size", extra)):
             data[layout.offset(name) : layout.offset(name) + len(value)] = value
         self.put(model, bytes(data), ids.MODEL_MANIFEST)
 
