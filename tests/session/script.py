@@ -60,9 +60,9 @@ class FakeEngine:
     Context, block and inputs determine each frame.
     """
 
-    def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0) -> None:
+    def __init__(self, state_size: int = STATE_SIZE, ko_at: int = 0, extra_size: int = 0) -> None:
         self.state_size = state_size
-        self.extra_size = 0
+        self.extra_size = extra_size
         self.ko_at = ko_at
         self.steps = 0
 
@@ -85,6 +85,8 @@ class FakeEngine:
                 out[player + 25] = 0
         out[64:80] = digest[:16]
         out[80:96] = inputs
+        assert len(block) == 97 + 2 * self.extra_size
+        out[97:] = sha256(b"extra" + digest).digest()[: 2 * self.extra_size]
         return bytes(out)
 
     def dump(self, state: bytearray) -> bytes:
@@ -107,6 +109,8 @@ class FakeChain:
     writer: Pubkey = ME
     status: int = WAITING_PLAYERS
     max_frames: int = 0
+    extra_size: int = 0
+    """What the manifest says; `pin_cartridge` writes it into the hidden state."""
     accounts: dict[Role, bytes | None] = field(default_factory=dict)
     refuse: dict[str, deque[int | None]] = field(default_factory=dict)
     """Maps each point to the refusals to give in its place.
@@ -197,7 +201,7 @@ class FakeChain:
             return refusal(code), []
         session, hidden, buffer, log = self.session, self.hidden, self.inputs, self.log
         chain_hash = chainhash.advance(
-            hidden.chain_hash, args.frame, args.inputs, args.sources, args.players, args.feedback
+            hidden.chain_hash, args.frame, args.inputs, args.sources, args.players, args.feedback, args.extra
         )
         over = 0 in (args.players[25], args.players[57]) or 0 < session.max_frames <= args.frame
         self.put("session", frame=args.frame, players=args.players, status=ENDED if over else ACTIVE)
@@ -208,9 +212,9 @@ class FakeChain:
             player2=buffer.next_player2 if buffer.next_p2_ready else buffer.player2, p2_ready=buffer.next_p2_ready,
             next_player1=bytes(8), next_player2=bytes(8), next_p1_ready=False, next_p2_ready=False,
         )  # fmt: skip
-        record = chainhash.record(args.frame, args.inputs, args.sources, 32, args.players, chain_hash)
-        at = (args.frame - 1) % log.capacity * RECORD_SIZE
-        ring = log.ring[:at] + record + log.ring[at + RECORD_SIZE :]
+        record = chainhash.record(args.frame, args.inputs, args.sources, 32, args.players, chain_hash, args.extra)
+        at = (args.frame - 1) % log.capacity * len(record)
+        ring = log.ring[:at] + record + log.ring[at + len(record) :]
         self.put("log", total_frames=args.frame, write_index=args.frame % log.capacity, ring=ring)
         return None, ["hidden", "session", "inputs", "log"]
 
@@ -226,7 +230,9 @@ class FakeChain:
             return Code.EPOCH_MISMATCH
         if args.frame != session.frame + 1:
             return Code.FRAME_MISMATCH
-        if not log.capacity:
+        if len(args.extra) != 2 * hidden.extra_size:
+            return Code.INVALID_ARGUMENTS
+        if not log.capacity or log.record_size != RECORD_SIZE + len(args.extra):
             return Code.RING_MISSING
         if args.frame - (hidden.checkpoint_frame if hidden.initialized else 0) > log.capacity:
             return Code.RING_FULL
@@ -271,7 +277,7 @@ class FakeChain:
         elif name == "ring_fund":
             pass
         elif name == "pin_cartridge":
-            self.put("hidden", cartridge_hash=CARTRIDGE)
+            self.put("hidden", cartridge_hash=CARTRIDGE, holds=hidden.held | self.extra_size << 4)
             if self.session.status == ACTIVE:
                 # the hash that JOIN wrote, which names no cartridge, is the chain's previous hash
                 self.put("hidden", chain_hash=sha256(b"awm:genesis:v2" + hidden.chain_hash + CARTRIDGE).digest())
@@ -280,7 +286,7 @@ class FakeChain:
             log, capacity = self.accounts["log"] or b"", int.from_bytes(args, "little")
             if self.log_capacity():
                 return Code.ALREADY_CREATED
-            target = layouts.FRAME_LOG_BYTES + RECORD_SIZE * capacity
+            target = layouts.FRAME_LOG_BYTES + (RECORD_SIZE + 2 * hidden.extra_size) * capacity
             payments = log[-layouts.LOG_PAYMENTS.size :]
             data = log[: -len(payments)] + bytes(min(10_240, target - len(log))) + payments
             if len(data) == target:
@@ -292,11 +298,11 @@ class FakeChain:
             head = Checkpoint(
                 ENTITY, args[0], False, 0, size, bytes(32), ME, 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
             ).encode()
-            self.accounts[_side(args[0])] = head + bytes(min(size, 10_240 - len(head)))
+            self.accounts[_side(args[0])] = head + bytes(min(size + 2 * hidden.extra_size, 10_240 - len(head)))
             self.put("hidden", data_size=size)
         elif name == "checkpoint_grow":
             account = self.accounts[_side(args[0])] or b""
-            size = layouts.CHECKPOINT.size + self.hidden.data_size
+            size = layouts.CHECKPOINT.size + self.hidden.data_size + 2 * hidden.extra_size
             self.accounts[_side(args[0])] = account + bytes(min(10_240, size - len(account)))
         else:
             return self._checkpoint(name, args, changed)
@@ -312,11 +318,15 @@ class FakeChain:
         if len(account) < head:
             return Code.INVALID_ACCOUNT
         if name == "checkpoint_begin":
+            extra = 2 * hidden.extra_size
             if hidden.initialized and hidden.checkpoint_side == side:
                 return Code.CHECKPOINT_ACTIVE
+            if len(args) != 133 + extra:
+                return Code.INVALID_ARGUMENTS
             self.put(
                 _side(side), finalized=False, frame=int.from_bytes(args[1:5], "little"), inputs=args[5:21],
                 players=args[21:85], feedback=args[85:101], chain_hash=args[101:133],
+                state=self.checkpoint(side).recurrent + args[133:],
             )  # fmt: skip
         elif name == "checkpoint_write":
             if account[41]:
