@@ -45,11 +45,14 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def journal(args: argparse.Namespace, entity: Pubkey) -> list[bytes]:
-    """The records of `--journal`; none without it. Raises MatchFileError when they cannot be used."""
+def journal(args: argparse.Namespace, entity: Pubkey, extra_size: int) -> list[bytes]:
+    """The records of `--journal`; none without it. Raises MatchFileError when they cannot be used.
+
+    `extra_size` is the hidden state's: bytes a player of the match's extra feedback.
+    """
     from ..daemon.journal import records
 
-    return [] if args.journal is None else records(args.journal, entity)
+    return [] if args.journal is None else records(args.journal, entity, extra_size)
 
 
 def add_ws(parser: argparse.ArgumentParser) -> None:

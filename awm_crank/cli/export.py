@@ -57,14 +57,17 @@ async def _recorded(args: argparse.Namespace) -> MatchFile:
     from ..client.chain import Chain
     from ..client.recorder import Recorder
     from ..net.rpc import RpcClient
-    from ..wire.accounts import ModelManifest
+    from ..wire import bolt, ids
+    from ..wire.accounts import HiddenState, ModelManifest
 
     address = common.address(args.session, "session")
     async with Chain(args.rpc) as chain, Chain(args.base_rpc or args.rpc) as base, RpcClient(args.rpc) as rpc:
         state = await session.load_session(chain, address)
         account = await base.need(state.model, "model manifest")
         manifest = ModelManifest.decode(account.data, owner=account.owner, address=state.model)
-        recorder = Recorder(rpc, state.entity, records=common.journal(args, state.entity))
+        found = await chain.need(bolt.component_pda(ids.HIDDEN_STATE, state.entity), "hidden state")
+        extra = HiddenState.decode(found.data, owner=found.owner, address=found.key).extra_size
+        recorder = Recorder(rpc, state.entity, records=common.journal(args, state.entity, extra))
         if args.follow:
             async with output.waiting(f"recording session {address} until it ends"):
                 await recorder.follow()

@@ -94,7 +94,7 @@ async def _fetch(args: argparse.Namespace, address: Pubkey) -> tuple[Snapshot, C
                 cartridge = await publish.load(base, view.session.model)
     snapshot = verify.Snapshot(
         address, view.session, view.hidden, view.inputs, view.log, view.checkpoints, view.start_players,
-        journal=tuple(common.journal(args, view.session.entity)),
+        journal=tuple(common.journal(args, view.session.entity, view.hidden.extra_size)),
     )  # fmt: skip
     return snapshot, cartridge
 

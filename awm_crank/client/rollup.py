@@ -14,7 +14,7 @@ from solders.system_program import TransferParams, transfer
 
 from ..errors import AccountError, ProgramError, RpcError
 from ..wire import ids, layouts, rollup
-from ..wire.accounts import SessionState
+from ..wire.accounts import ModelManifest, SessionState
 from . import session as sessions
 from .chain import Chain, ChainAccount
 from .session import SessionAccounts, SessionView
@@ -44,6 +44,12 @@ async def identity(roll: Chain) -> Pubkey:
     return Pubkey.from_string((await roll.call("getIdentity"))["identity"])
 
 
+async def _extra_size(base: Chain, model: Pubkey) -> int:
+    """Bytes a player of a model's extra feedback. Raises AccountError when there is no such model."""
+    account = await base.need(model, "model manifest")
+    return ModelManifest.decode(account.data, owner=account.owner, address=model).extra_size
+
+
 async def delegate(
     base: Chain, roll: Chain, player: Keypair, session: Pubkey, *,
     ring_records: int = RING_RECORDS, checkpoint_bytes: int = CHECKPOINT_BYTES,
@@ -59,7 +65,7 @@ async def delegate(
         checkpoint_bytes: the most that one checkpoint's state may have.
 
     Raises:
-        AccountError: no such session, or it is not waiting for player 2.
+        AccountError: no such session or model, or the session is not waiting for player 2.
         ProgramError, RpcError: as `Chain.send`. RpcError also if the rollup does not accept them as its own in time.
     """
     state, owner = await _session(base, session)
@@ -73,11 +79,13 @@ async def delegate(
         await _cloned(roll, accounts)
         await _writable(base, roll, player, accounts)
         return accounts
+    extra = 2 * await _extra_size(base, state.model)
+    record = layouts.FRAME_RECORD.size + extra
     wanted = {
-        accounts.log: (layouts.FRAME_LOG_BYTES + ring_records * layouts.FRAME_RECORD.size + 128) * _RENT_PER_BYTE,
+        accounts.log: (layouts.FRAME_LOG_BYTES + ring_records * record + 128) * _RENT_PER_BYTE,
         accounts.hidden: (layouts.HIDDEN_STATE.size + 128) * _RENT_PER_BYTE
         # twice, because a rollup that restarts loses them together with what was paid for them
-        + 2 * 2 * rollup.ephemeral_cost(layouts.CHECKPOINT.size + checkpoint_bytes),
+        + 2 * 2 * rollup.ephemeral_cost(layouts.CHECKPOINT.size + checkpoint_bytes + extra),
     }
     gifts = [
         transfer(TransferParams(from_pubkey=key, to_pubkey=to, lamports=amount - lamports.get(to, 0)))

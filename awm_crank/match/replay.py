@@ -67,9 +67,9 @@ class Replay:
         records = []
         for number, block in enumerate(self.blocks[1:], 1):
             players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
-            inputs = blocks.block_inputs(block)
-            chain_hash = frame_records.advance(chain_hash, number, inputs, _SOURCES, players, feedback)
-            records.append(frame_records.record(number, inputs, _SOURCES, self.stage, players, chain_hash))
+            inputs, extra = blocks.block_inputs(block), frame_records.block_extra(block)
+            chain_hash = frame_records.advance(chain_hash, number, inputs, _SOURCES, players, feedback, extra)
+            records.append(frame_records.record(number, inputs, _SOURCES, self.stage, players, chain_hash, extra))
         return file.build(
             session=session, entity=entity, player1=ids.ZERO_KEY, player2=ids.ZERO_KEY, model=ids.ZERO_KEY,
             cartridge_sha256=bytes(32), seed=0, stage=self.stage, max_frames=0, start_players=start, records=records,
