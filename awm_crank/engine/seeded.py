@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from awm_crank.engine import frame, layout, tables
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.encoding import BUTTONS, STATE_FLAGS, Encoding
+from awm_crank.engine.encoding import BUTTONS, PLAIN, STATE_FLAGS, Encoding
 from awm_crank.engine.layout import EMBEDDINGS, LOW_BITS, Formats, LayerFormats, Shape
 
 SHAPES = {
@@ -156,9 +157,12 @@ STOCK_ROWS = (19, 22)
 """Rows of the heads that predict both players' stocks (docs/numerics.md, section 7)."""
 
 
-def lasting(shape: str = "tiny", seed: int = 1) -> Cartridge:
-    """As `cartridge`, but nobody ever loses a stock: matches end by max_frames only."""
-    noise = cartridge(SHAPES[shape], seed)
+def lasting(shape: str = "tiny", seed: int = 1, encoding: Encoding = PLAIN) -> Cartridge:
+    """As `cartridge`, but nobody ever loses a stock: matches end by max_frames only.
+
+    `encoding` replaces the shape's own.
+    """
+    noise = cartridge(replace(SHAPES[shape], encoding=encoding), seed)
     arrays = {name: np.array(array) for name, array in noise.arrays.items()}
     for row in STOCK_ROWS:
         arrays["heads.w"][row] = 0

@@ -95,7 +95,8 @@ def expected_records(made: Cartridge, view: SessionView, frames: int, seed: int 
     """Computes the records of an undisturbed match of `Place.play`."""
     engine, session_state = ReferenceEngine(made), view.session
     act = agent("random")
-    block = frame_records.block(view.start_players, bytes(16), bytes(16), session_state.stage)
+    extra = bytes(2 * made.extra_size)
+    block = frame_records.block(view.start_players, bytes(16), bytes(16), session_state.stage, extra)
     state, chain_hash = engine.start_state(block), view.genesis
     records = []
     for frame in range(1, frames + 1):
@@ -103,8 +104,9 @@ def expected_records(made: Cartridge, view: SessionView, frames: int, seed: int 
         inputs = b"".join(act(seed, player, frame, frame_records.block_players(block)) for player in (0, 1))
         block = engine.heads(context, block, inputs)
         players, feedback = frame_records.block_players(block), frame_records.block_feedback(block)
-        chain_hash = frame_records.advance(chain_hash, frame, inputs, bytes(2), players, feedback)
-        records.append(frame_records.record(frame, inputs, bytes(2), session_state.stage, players, chain_hash))
+        extra = frame_records.block_extra(block)
+        chain_hash = frame_records.advance(chain_hash, frame, inputs, bytes(2), players, feedback, extra)
+        records.append(frame_records.record(frame, inputs, bytes(2), session_state.stage, players, chain_hash, extra))
     return records
 
 

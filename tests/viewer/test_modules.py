@@ -55,19 +55,19 @@ def fighter(n: int) -> bytes:
     ).encode()  # fmt: skip
 
 
-def record(frame: int) -> bytes:
+def record(frame: int, extra: bytes = b"") -> bytes:
     """A frame's record."""
     return FrameRecord(
         frame, players.controller(-80, 80, buttons=255), players.controller(c_stick_x=-128, trigger_r=9), 1, 2, 31, 0,
-        fighter(frame % 50), fighter(1), b"12345678",
+        fighter(frame % 50), fighter(1), b"12345678", extra,
     ).encode()  # fmt: skip
 
 
-def ring(total: int, capacity: int) -> bytes:
-    """A frame log after `total` frames."""
-    slots = [b"\0" * RECORD_SIZE] * capacity
+def ring(total: int, capacity: int, extra_size: int = 0) -> bytes:
+    """A frame log after `total` frames, whose records end with two players' extra feedback."""
+    slots = [b"\0" * (RECORD_SIZE + 2 * extra_size)] * capacity
     for frame in range(1, total + 1):
-        slots[(frame - 1) % capacity] = record(frame)
+        slots[(frame - 1) % capacity] = record(frame, bytes([frame]) * (2 * extra_size))
     return FrameLog(total % capacity, total, key(1), key(2), capacity, ids.WORLD, b"".join(slots), bytes(72)).encode()
 
 
@@ -76,6 +76,15 @@ def signed(instructions: list[Instruction], payer: Keypair) -> str:
     blockhash = Hash(bytes(key(99)))
     message = Message.new_with_blockhash(instructions, payer.pubkey(), blockhash)
     return bytes(Transaction([payer], message, blockhash)).hex()
+
+
+def flagged(size: int, entity: Pubkey) -> bytes:
+    """A match file of a world with that many bytes of extra feedback a player."""
+    return file.build(
+        session=key(1), entity=entity, player1=key(2), player2=key(3), model=key(4), cartridge_sha256=bytes(32), seed=5,
+        stage=32, max_frames=0, start_players=start_players(1, 2),
+        records=[record(n, bytes([n]) * (2 * size)) for n in range(1, 6)], chain_hash=bytes(32),
+    ).encode()  # fmt: skip
 
 
 def vectors() -> dict[str, object]:
@@ -103,6 +112,8 @@ def vectors() -> dict[str, object]:
     )  # fmt: skip
     message = bytes(range(200))
     systems = [bytes(key) for key in ids.SYSTEMS.values()]
+    holds = layouts.HIDDEN_STATE.offset("holds")
+    hidden = layouts.HIDDEN_STATE.discriminator.ljust(layouts.HIDDEN_STATE.size, b"\0")
     return {
         "contract": contract(),
         "start": start_players(0, 0).hex(),
@@ -114,6 +125,15 @@ def vectors() -> dict[str, object]:
         "inputs": {"data": buffer.encode().hex()},
         "record": {"data": record(3).hex()},
         "rings": {f"{total}/{capacity}": ring(total, capacity).hex() for total, capacity in ((3, 8), (8, 8), (21, 8))},
+        "extra": {
+            # a deposit is held too
+            str(size): {
+                "ring": ring(21, 8, size).hex(),
+                "hidden": (hidden[:holds] + bytes((4 | size << 4,)) + hidden[holds + 1 :]).hex(),
+                "match": flagged(size, entity).decode(),
+            }
+            for size in (1, 5, 6, 12)
+        },
         "match": match.encode().decode(),
         "actions": [action_name(state) for state in range(402)],
         "keys": [[bytes(key(n)).hex(), str(key(n))] for n in range(20)] + [[bytes(32).hex(), str(ids.SYSTEM_PROGRAM)]],

@@ -28,6 +28,29 @@ test("only what is new is fetched", async () => {
   assert.equal(await readRing(rpc, contract, "log", history), 0);
 });
 
+test("records of a world with extra feedback are read whole, as the hidden state says", async () => {
+  for (const [size, data] of Object.entries(vectors.extra)) {
+    const reads = [];
+    const rpc = { async slice(key, offset, length) {
+      reads.push([key, length]);
+      return bytes(data[key === "hidden" ? "hidden" : "ring"]).subarray(offset, offset + length);
+    } };
+    const history = new History();
+    assert.equal(await readRing(rpc, contract, "log", history, "hidden"), 8);
+    for (let n = 14; n <= 21; n++) {
+      assert.equal(history.get(n).frame, n);
+      assert.deepEqual(history.get(n).sources, [1, 2]);
+    }
+    assert.equal(await readRing(rpc, contract, "log", history, "hidden"), 0);
+    assert.equal(reads.filter(([key]) => key === "hidden").length, 1);
+    assert.equal(history.recordSize, 96 + 2 * Number(size));
+    const file = parseMatchFile(data.match, contract);
+    assert.equal(file.meta.extra_size, Number(size));
+    assert.equal(file.history.last, 5);
+    assert.deepEqual(file.history.get(5).sources, [1, 2]);
+  }
+});
+
 test("no frame log, no frames", async () => {
   assert.equal(await readRing(rpcOf(null), contract, "log", new History()), 0);
 });
