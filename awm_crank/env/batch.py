@@ -60,7 +60,7 @@ class Batch:
         self.count = count
         self.max_frames = max_frames
         self._engine = NativeEngine(cartridge, threads=threads)
-        self._start = first_block(start_players(*characters), stage)
+        self._start = first_block(start_players(*characters), stage, cartridge.extra_size)
         self._fresh = self._engine.start_state(self._start)
         self.reset()
 
@@ -68,7 +68,7 @@ class Batch:
         """Every match at frame 0; rewards and ends are zero."""
         self._states = [self._engine.copy(self._fresh) for _ in range(self.count)]
         self.blocks = [self._start] * self.count
-        """the present frame of every match, 97 bytes each"""
+        """the present frame of every match, as frame blocks"""
         self.frames = np.zeros(self.count, np.int64)
         self._fighters = coding.fighters(self.blocks)
         none = np.zeros(self.count, np.bool_)

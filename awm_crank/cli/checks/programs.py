@@ -15,6 +15,7 @@ from ...client import publish
 from ...client.chain import Chain
 from ...engine import choose
 from ...engine.cartridge import Cartridge
+from ...engine.position import first_block
 from ...errors import AwmError
 from ...net.rpc import RpcClient
 from ...wire import ids
@@ -105,7 +106,7 @@ async def cartridge(wanted: str | None, settings: config.Config, engine: bool) -
 def _step_s(cartridge: Cartridge, settings: config.Config) -> float:
     wanted = settings.engine
     engine = choose.build(cartridge, wanted.kernel, wanted.path, wanted.threads)
-    block = bytes(97)
+    block = first_block(bytes(64), 0, cartridge.extra_size)
     state = engine.start_state(block)
     times = []
     for _ in range(11):
