@@ -106,6 +106,7 @@ class Sequence:
         k = self.keys
         self.match = Session(chain, world, entity, k["player1"], k["player2"], k["writer"])
         self.entity, self.epoch = entity, 0
+        chain.publish(MODEL, CARTRIDGE, extra_size=self.random.choice((0, 0, 12)))
         accounts = [self.match.at(program) for program in COMPONENTS]
         accounts += [programs.receipt_pda(program, entity) for program in COMPONENTS]
         accounts += [programs.checkpoint_pda(entity, side) for side in (0, 1)] + [deposits.deposit_pda(entity)]
@@ -164,8 +165,11 @@ class Sequence:
         """The key that a component or its receipt names as its payer."""
         receipt = self.chain.data(programs.receipt_pda(program, self.entity))
         data = receipt or self.match.data(program)
-        layout = layouts.RECEIPT if receipt else _OWN[program]
-        return Pubkey.from_bytes(layout.cut(data, "payer")) if data else ids.ZERO_KEY
+        if not data:
+            return ids.ZERO_KEY
+        if program == ids.FRAME_LOG and not receipt:
+            return LogPayments.decode(data[-layouts.LOG_PAYMENTS.size :]).payer
+        return Pubkey.from_bytes((layouts.RECEIPT if receipt else _OWN[program]).cut(data, "payer"))
 
     def delegated(self) -> list[Pubkey]:
         """The components that are in the rollup."""

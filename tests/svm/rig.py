@@ -303,7 +303,8 @@ class Session:
         """A run-inference instruction for the next frame; keyword arguments replace the correct fields."""
         inputs, sources = self.expected_inputs()
         values: dict[str, Any] = {"frame": self.frame() + 1, "epoch": self.epoch, "inputs": inputs, "sources": sources}
-        values |= {"players": players(p0_character=1, p1_character=2), "feedback": bytes(16)} | fields
+        values |= {"players": players(p0_character=1, p1_character=2), "feedback": bytes(16)}
+        values |= {"extra": self.no_extra()} | fields
         signer = values.pop("signer", self.writer)
         return self.apply(ids.RUN_INFERENCE, signer, COMPONENTS, FrameArgs(**values).to_binary())
 
@@ -352,9 +353,13 @@ class Session:
         )
         return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
 
+    def no_extra(self) -> bytes:
+        """As much extra feedback as the match has, all zero."""
+        return bytes(2 * (self.data(ids.HIDDEN_STATE)[layouts.HIDDEN_STATE.offset("holds")] >> 4))
+
     def begin(self, side: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:
         """A checkpoint_begin instruction."""
-        return programs.checkpoint_begin(self.w, self.entity, side, *header)
+        return programs.checkpoint_begin(self.w, self.entity, side, *header, self.no_extra())
 
     def write_checkpoint(self, side: int, header: tuple[int, bytes, bytes, bytes, bytes], data: bytes) -> bytes:
         """Begins a checkpoint, writes all chunks, and returns the hash to finalize with."""
@@ -363,7 +368,7 @@ class Session:
             chunk = programs.checkpoint_write(self.w, self.entity, side, at, data[at : at + 800])
             self.chain.ok(chunk, signers=[self.writer])
         frame, *rest = header
-        return hashlib.sha256(frame.to_bytes(4, "little") + b"".join(rest) + bytes(4) + data).digest()
+        return hashlib.sha256(frame.to_bytes(4, "little") + b"".join(rest) + bytes(4) + data + self.no_extra()).digest()
 
     def finalize(self, side: int, digest: bytes) -> Instruction:
         """A checkpoint_finalize instruction."""

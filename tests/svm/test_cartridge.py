@@ -167,7 +167,7 @@ def write_manifest(chain: Chain, owner: Keypair, manifest: Pubkey, fields: bytes
         write = programs.manifest_write(owner.pubkey(), manifest, 8 + at, fields[at : at + 800])
         chain.ok(write, signers=[owner])
     chain.ok(programs.manifest_write(owner.pubkey(), manifest, 1322, struct.pack("<II", 5, 6)), signers=[owner])
-    chain.ok(programs.manifest_write(owner.pubkey(), manifest, 1362, bytes(range(66))), signers=[owner])
+    chain.ok(programs.manifest_write(owner.pubkey(), manifest, 1362, bytes(range(65)) + b"\x0c"), signers=[owner])
 
 
 def test_manifest(chain: Chain) -> None:
@@ -188,7 +188,7 @@ def test_manifest(chain: Chain) -> None:
     account = chain.data(manifest)
     assert account[8:1289] == fields
     assert account[1289:1330] == bytes(key) + b"\0" + struct.pack("<II", 5, 6)
-    assert account[1362:1428] == bytes(range(66))
+    assert account[1362:1428] == bytes(range(65)) + b"\x0c"
     for offset, size in ((0, 8), (7, 1), (1288, 2), (1289, 32), (1321, 1), (1329, 2), (1330, 32), (1361, 2), (1427, 2)):
         ix = programs.manifest_write(key, manifest, offset, bytes(size))
         chain.refused(Error.OutOfRange, ix, signers=[owner])
@@ -202,6 +202,10 @@ def test_manifest(chain: Chain) -> None:
     chain.ok(programs.manifest_write(key, manifest, 183, struct.pack("<I", 2001)), signers=[owner])
     chain.refused(Error.ShardMismatch, finalize, signers=[owner])
     chain.ok(programs.manifest_write(key, manifest, 183, struct.pack("<I", 2000)), signers=[owner])
+    # no world has 13 bytes of extra feedback a player
+    chain.ok(programs.manifest_write(key, manifest, 1427, b"\x0d"), signers=[owner])
+    chain.refused(Error.OutOfRange, finalize, signers=[owner])
+    chain.ok(programs.manifest_write(key, manifest, 1427, b"\x0c"), signers=[owner])
     for ix in (
         programs.manifest_write(other.pubkey(), manifest, 8, b"x"),
         programs.manifest_finalize(other.pubkey(), manifest, shards),
