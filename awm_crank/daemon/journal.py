@@ -9,9 +9,9 @@ frame, block, chain hash and state, and the recurrent state. The magic's last by
 has "a" plus its size a player there (6 bytes: "g"), and that many bytes for each player at the end of its frame block.
 The file is replaced as a whole, so a crash leaves the old file.
 
-`<entity>.records` holds the records in the ring's format, one after the other: 96 bytes each, and the extra feedback. It
-grows with each checkpoint and remains when the session is over. It has no hash, because readers check it by replaying
-the match.
+`<entity>.records` holds the records in the ring's format, one after the other: 96 bytes each, and the extra feedback.
+It grows with each checkpoint and remains when the session is over. It has no hash, because readers check it by
+replaying the match.
 """
 
 from __future__ import annotations
