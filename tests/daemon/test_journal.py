@@ -46,22 +46,23 @@ async def test_oldest_go_first(tmp_path: Path) -> None:
 class Ring:
     """A session's frame log on chain, and a journal that reads it."""
 
-    def __init__(self, folder: Path, capacity: int = 10) -> None:
+    def __init__(self, folder: Path, capacity: int = 10, extra_size: int = 0) -> None:
         self.capacity, self.records = capacity, [b""]
+        self.size = 96 + 2 * extra_size
         self.journal = Journal(folder, fsync=False, limit=9, read_ring=self.read)
 
     def land(self, count: int, content: int = 0) -> None:
         """Frames land."""
         for _ in range(count):
-            self.records.append(len(self.records).to_bytes(4, "little") + bytes([content]) * 92)
+            self.records.append(len(self.records).to_bytes(4, "little") + bytes([content]) * (self.size - 4))
 
     async def read(self, _: Pubkey) -> bytes:
         """The account."""
         total = len(self.records) - 1
-        ring = bytearray(96 * self.capacity)
+        ring = bytearray(self.size * self.capacity)
         for frame in range(max(1, total - self.capacity + 1), total + 1):
-            at = (frame - 1) % self.capacity * 96
-            ring[at : at + 96] = self.records[frame]
+            at = (frame - 1) % self.capacity * self.size
+            ring[at : at + self.size] = self.records[frame]
         return FrameLog(
             total % self.capacity, total, ENTITY, ENTITY, self.capacity, ids.WORLD, bytes(ring),
             bytes(layouts.LOG_PAYMENTS.size),
@@ -90,6 +91,21 @@ async def test_records_of_a_long_match(tmp_path: Path) -> None:
     assert records(tmp_path, ENTITY) == ring.records[1:]
     await ring.journal.forget(ENTITY)
     assert records(tmp_path, ENTITY) == ring.records[1:]
+
+
+@pytest.mark.parametrize("size", [1, 5, 6, 12])
+async def test_extra_feedback(tmp_path: Path, size: int) -> None:
+    """Checkpoints and records of a world with extra feedback come back whole."""
+    ring = Ring(tmp_path, extra_size=size)
+    for _ in range(5):
+        ring.land(7)
+        await ring.save()
+    assert records(tmp_path, ENTITY, size) == ring.records[1:]
+    position = Position(7, bytes(range(97)) + bytes([9]) * (2 * size), bytes(range(32)))
+    data = encode(position, b"state")
+    assert decode(data) == (position, b"state")
+    for kind in (b"1", b"a", bytes((ord("a") + size - 1,)), b"n", b"\0"):
+        assert decode(data[:7] + kind + data[8:]) is None
 
 
 async def test_records_with_a_gap(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_records_with_a_gap() -> None:
         (lambda d: d["frames"].pop(), "f: frames; expected 6 (frame 0 and meta.frames), found 5"),
         (lambda d: d["records"].__setitem__(2, "AAAA"), "f: record of frame 3; expected 96 bytes, found 3 bytes"),
         (lambda d: d["records"].__setitem__(2, "?"), "f: Invalid base64 encoded string"),
+        (lambda d: d["meta"].update(extra_size=13), "f: meta.extra_size; expected 0..12, found 13"),
+        (lambda d: d["meta"].update(extra_size=6), "f: record of frame 1; expected 108 bytes, found 96 bytes"),
         (lambda d: d["meta"].pop("model"), "f: Object missing required field `model`"),
         (lambda d: d.pop("records"), "f: Object missing required field `records`"),
         (lambda d: d["meta"].update(start_players="ff" * 64), "f: meta.start_players: PlayerState"),
@@ -142,3 +144,24 @@ def test_stage_beyond_all_measure(change: dict[str, Any]) -> None:
 def test_meta_is_the_contracts() -> None:
     """`meta` has the contract's keys, in its order."""
     assert file.Meta.__struct_fields__ == MATCH_META
+
+
+@pytest.mark.parametrize("size", [1, 5, 6, 12])
+def test_extra_feedback(size: int) -> None:
+    """A file of a world with extra feedback says its size and has it in every record; other files say nothing of it."""
+    session = MATCH.snapshot.session
+
+    def build(records: list[bytes]) -> file.MatchFile:
+        return file.build(
+            session=MATCH.snapshot.address, entity=session.entity, player1=session.player1, player2=session.player2,
+            model=session.model, cartridge_sha256=bytes(32), seed=1, stage=32, max_frames=0,
+            start_players=MATCH.snapshot.start_players, records=records, chain_hash=bytes(32),
+        )  # fmt: skip
+
+    records = [record + bytes([number]) * (2 * size) for number, record in enumerate(MATCH.file.records)]
+    made = build(records)
+    assert file.parse(made.encode()) == made
+    assert json.loads(made.encode())["meta"]["extra_size"] == size
+    assert b"extra_size" not in ENCODED
+    with pytest.raises(MatchFileError, match=f"extra feedback of frame 3; expected {2 * size} bytes, found 0 bytes"):
+        build([*records[:2], MATCH.file.records[2]])
