@@ -52,7 +52,8 @@ class BenchPlace(Place):
         """The crank's configuration here: only the machine limits it."""
         crank = config.CrankConfig(
             keypair=str(self.key_path), late_policy="wait", max_load_percent=0, spend_limit_lamports=100_000_000_000,
-            total_spend_limit_lamports=_LAMPORTS, frame_period_us=PERIOD_US.get(self.kind, 0),
+            total_spend_limit_lamports=_LAMPORTS, guest_share_percent=100, guest_frames=0,
+            frame_period_us=PERIOD_US.get(self.kind, 0),
             send_timeout_ms=2000 if self.kind in PERIOD_US else 400,
         )  # fmt: skip
         return config.Config(chain=self.chains(), crank=crank, log=config.LogConfig(stats_interval_s=0))

@@ -69,15 +69,25 @@ strangers."""
     """The most rent, in lamports, that the crank pays for one session's checkpoints and ring. It refuses a session \
 that needs more. A model with 4.3 million parameters needs 7.1 SOL, which is 7100000000 lamports."""
     admission: Literal["anyone", "list", "anyone-who-deposits"] = "anyone"
-    """Which sessions the crank serves. `anyone`: every session, within the limits below. `list`: only those whose \
-player 1 or model is in `crank.admitted`. `anyone-who-deposits`: only those with a deposit (docs/money.md) of at least \
-`crank.frame_price_lamports` a frame; in a rollup nobody has to deposit, because there are no fees and player 1 pays \
-the rent."""
+    """Which sessions the crank serves. `anyone`: every session; those that nobody pays for share a part of the \
+crank's money, `crank.guest_share_percent`. `list`: only those in `crank.admitted`. `anyone-who-deposits`: those in \
+`crank.admitted`, and those with a deposit (docs/money.md) of at least `crank.frame_price_lamports` a frame. In a \
+rollup nobody has to deposit, because there are no fees and player 1 pays the rent."""
     admitted: tuple[_Address, ...] = ()
-    """With `admission = "list"`: the keys of players who may be player 1, and of models that anybody may play."""
+    """Who is always served, whatever `crank.admission` says: keys of players who may be player 1, of models that \
+anybody may play, and of BOLT worlds whose entities may be sessions. An entity with a seed of its own counts for no \
+world."""
     frame_price_lamports: _Natural = 10_000
-    """With `admission = "anyone-who-deposits"`: the least that a deposit has to pay for a frame. A frame and its \
+    """The least that a deposit has to pay for a frame. A smaller price pays for the accounts alone. A frame and its \
 share of a checkpoint cost about 8,300 lamports in fees."""
+    guest_share_percent: Annotated[int, Meta(ge=0, le=100)] = 50
+    """The part of the crank's money, in percent, that guests may use. Guests are sessions that no deposit pays for \
+and that are not in `crank.admitted`. What counts is the rent that they hold now and their fees of the last day. It is \
+also their part of the hourly and the daily budget. One player may hold a quarter of it, but always one match. Further \
+guests wait. Running matches, deposits and `crank.admitted` are not affected. 100: no limit."""
+    guest_frames: _Natural = 216_000
+    """How many frames of a guest's match are sure. After them, the match goes on while the guests' share lasts and no \
+other guest waits for it. Otherwise it waits for a deposit. 216,000 frames are an hour. 0: no limit."""
     max_challenge_s: _Natural = 3600
     """The crank serves no session whose challenge time, in seconds, is longer than this. The challenge time follows \
 the end of a match: the result can be checked during it, and the crank gets back what it paid only afterwards."""
@@ -88,11 +98,11 @@ more, and takes back what it paid for those whose challenge time is over. 0: nev
     """The most rent, in lamports, that the crank has paid for all open sessions together. Closing a session returns \
 its rent."""
     reserve_lamports: _Natural = 50_000_000
-    """What stays on the crank's key for the fees of running matches: no new session is prepared from it. A match \
+    """What stays on the crank's key for the fees of running matches. No new session is prepared from it. A match \
 costs about 1.1 SOL an hour in fees outside a rollup."""
     hourly_budget_lamports: _Natural = 0
-    """The most, in lamports, that the crank pays in an hour, fees and rent together. Beyond it no new session is \
-prepared; running matches go on. 0: no limit."""
+    """The most, in lamports, that the crank pays in an hour, fees and rent together. Beyond it no further session is \
+prepared, unless a deposit pays for it. Running matches go on. A restart begins a new hour. 0: no limit."""
     daily_budget_lamports: _Natural = 0
     """As `crank.hourly_budget_lamports`, for a day."""
     max_sessions: _Positive = 256

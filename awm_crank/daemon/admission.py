@@ -23,6 +23,8 @@ are taken again. A busy host alone makes a percent late."""
 _FIRST_TRIAL_NS, _LONGEST_TRIAL_NS = 10_000_000_000, 300_000_000_000
 """How long late frames keep a session out before it is taken all the same. The wait doubles with each one so taken."""
 _MIN_FRAMES = 30
+_KNOWN = 2
+"""How many times `max_sessions` sessions are looked after, with those that wait for a deposit, rent or a model."""
 
 
 class LoadSample(NamedTuple):
@@ -97,13 +99,25 @@ class Admission:
         """The load as last measured, as a share of one core."""
         return self._load
 
-    def full(self, sessions: int) -> tuple[str, str] | None:
-        """Why one more session is refused: a reason code and a sentence. None: it is admitted.
+    def crowded(self, sessions: int, known: int) -> bool:
+        """Whether there are as many sessions as may be.
 
         Args:
-            sessions: how many sessions are served or being opened now.
+            sessions: being served or opened now.
+            known: those, and the ones that wait for something of their own.
+        """
+        return sessions >= self._limits.max_sessions or known >= _KNOWN * self._limits.max_sessions
+
+    def full(self, sessions: int, known: int = 0) -> tuple[str, str] | None:
+        """Why a session beyond these is refused: a word for it, and the sentence; None: it is taken.
+
+        Args:
+            sessions: being served or opened now.
+            known: those, and the ones that wait for something of their own.
         """
         limits = self._limits
+        if known >= _KNOWN * limits.max_sessions:
+            return "sessions", f"{known} sessions are served or wait; crank.max_sessions is {limits.max_sessions}"
         if sessions >= limits.max_sessions:
             return "sessions", f"{sessions} sessions are served, crank.max_sessions allows no more"
         if not self._serving or not limits.max_load_percent:

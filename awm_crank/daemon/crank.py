@@ -45,7 +45,7 @@ from ..session.machine import SessionMachine
 from ..session.schedule import Schedule
 from ..telemetry import logs
 from ..telemetry.hub import Hub
-from ..telemetry.stats import Stats
+from ..telemetry.stats import Budget, Stats
 from ..wire import ids, jsonrpc
 from ..wire.transaction import Signer
 from . import journal, signals, worlds
@@ -108,7 +108,7 @@ class Daemon:
         writers = [self._me, ids.ZERO_KEY] if config.crank.adopt_unbound_sessions else [self._me]
         self._roster = Roster(
             config.crank, machine_settings(config, self._me), self._period_ns, self.stats,
-            lambda served: self._handle(served, events.Begin()),
+            lambda served: self._handle(served, events.Begin()), self._release,
         )  # fmt: skip
         self._watcher = Watcher(self._pubsub, config.crank.late_policy)
         self._search = Search(config, self._base, self._rpc, self._pubsub, writers, self._roster, self._tasks)
@@ -117,7 +117,10 @@ class Daemon:
             self._search.chains, self._world, self._pubsub, self._discovery, self.endpoint, self._rpc, self._base
         )
         # what carries out the machines' commands
-        self._rent = Rent(config.crank, self._rpc, lambda: self._sender.fees, balance=self._balance)
+        self._rent = Rent(
+            config.crank, self._rpc, lambda: self._sender.fees, self._balance,
+            lambda: {each.entity for each in self._roster}, self._handle, self._tasks.spawn, self.stats,
+        )  # fmt: skip
         self._compute = Compute(self._handle, self._fault, self.stats.step, faults)
         sender = self._sender = Sender(self._rpc, signer, self._blockhash)
         self._collector = Collector(
@@ -126,6 +129,7 @@ class Daemon:
         self._outbox = Outbox(
             sender, self._me, lambda: self._world.key, self._handle,
             self._tasks.spawn, self.stats, faults, frame_timeout_s=config.crank.send_timeout_ms / 1000,
+            paid=lambda served, count: self._rent.budgets.paid(served.entity, count),
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
         self._journal = journal.configured(config.checkpoints, self._rpc, self.stats.journal_failed)
@@ -154,7 +158,7 @@ class Daemon:
         try:
             await self._telemetry.open()
             tasks.keep(self._search.run(), *self._telemetry.jobs(), self._blockhash.keep_fresh(), self._lag.run())
-            tasks.keep(self._world.run(), self._pubsub.run())
+            tasks.keep(self._world.run(), self._pubsub.run(), self._rent.run())
             tasks.keep(self._roster.watch_load(), self._readiness.watch_base(), self._announce())
             if self.config.crank.collect_interval_s:
                 tasks.keep(self._collector.run())
@@ -262,8 +266,13 @@ class Daemon:
         """
         return self._roster.kept_out()
 
+    def budgets(self) -> list[Budget]:
+        """Each budget that has a limit, as it stands."""
+        return self._rent.budgets.lines()
+
     async def _balance(self) -> int:
-        return (await self._rpc.ask(jsonrpc.get_balance(self._me))).value
+        balance = self._rent.budgets.balance = (await self._rpc.ask(jsonrpc.get_balance(self._me))).value
+        return balance
 
     # -- decode: what the chain says ------------------------------------------------------------------------------
 
@@ -340,7 +349,7 @@ class Daemon:
                     self._faults.at("warm-up")
                     self._compute.want(served, command)
                 case commands.Spend():
-                    self._spend(served, command)
+                    self._rent.want(served, command)
                 case commands.Save():
                     if self._journal is not None:
                         self._tasks.spawn(self._journal.save(served.entity, command.position, command.state))
@@ -376,20 +385,6 @@ class Daemon:
     async def _recall(self, served: ServedSession) -> None:
         saved = None if self._journal is None else await self._journal.load(served.entity)
         self._handle(served, events.Recalled(saved))
-
-    def _spend(self, served: ServedSession, command: commands.Spend) -> None:
-        if command.held:
-            self._rent.charge(served.entity, command.lamports)
-        else:
-            self._tasks.spawn(self._ask_for_rent(served, command.lamports))
-
-    async def _ask_for_rent(self, served: ServedSession, lamports: int) -> None:
-        refusal = await self._rent.ask(served.entity, lamports, {each.entity for each in self._roster})
-        if refusal and not served.rent_refused:
-            # the machine asks again and again, but the refusal is counted once
-            self.stats.refuse("rent")
-        served.rent_refused = bool(refusal)
-        self._handle(served, events.Granted(refusal))
 
     def _release(self, served: ServedSession, command: commands.Release, *, error: bool = False) -> None:
         served.gone = True

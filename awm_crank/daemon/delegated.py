@@ -18,11 +18,14 @@ from ..net.pubsub import AccountChanged, PubSub, Subscribed, SubscriptionRefused
 from ..net.pubsub import Event as Notification
 from ..net.rpc import RpcClient
 from ..telemetry import logs
-from ..wire import filters, ids, jsonrpc
+from ..wire import bolt, filters, ids, jsonrpc, layouts
 from ..wire.accounts import HiddenState
 from .patience import hedged, persist
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_FIRST_PAUSE_S, _QUICK_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0, 15.0
+"""The pauses between two questions grow to the second while the session may be on its way, then to the third."""
+_AT_ONCE = 4
+"""Questions to the rollup at one time. Anybody can make sessions for this crank that are not in its rollup."""
 _EVERY_S = 15.0
 """The base chain is read again this often, since a notification can get lost. Public endpoints dislike such reads."""
 _TOLD_AFTER = 8
@@ -49,6 +52,7 @@ class Delegated:
         self._log = logs.get()
         self._pubsub = PubSub(base_ws, self._notified)
         self._asking: dict[Pubkey, asyncio.Task[None]] = {}
+        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._looking: set[asyncio.Task[None]] = set()
         self._away: set[Pubkey] = set()
         """Hidden states in the rollup, as far as known."""
@@ -82,7 +86,7 @@ class Delegated:
         if isinstance(event, AccountChanged) and event.key is not None:
             key = Pubkey.from_string(event.key)
             if event.tag[0] == ids.DELEGATION:
-                self._handed_over(key)
+                self._handed_over(key, event.data)
             else:
                 self._came_back(key, event.data)
         elif isinstance(event, Subscribed):
@@ -108,11 +112,13 @@ class Delegated:
         request = jsonrpc.get_program_accounts(program, filters.of_writer(writer))
         for account in (await self._base.ask(request, patience_s=0, deadline_s=_EVERY_S)).value:
             if program == ids.DELEGATION:
-                self._handed_over(account.key)
+                self._handed_over(account.key, account.account.raw)
             else:
                 self._came_back(account.key, account.account.raw)
 
-    def _handed_over(self, key: Pubkey) -> None:
+    def _handed_over(self, key: Pubkey, data: bytes) -> None:
+        if not _is_hidden_state(key, data):
+            return
         self._away.add(key)
         if key not in self._asking:
             task = self._asking[key] = asyncio.get_running_loop().create_task(self._ask(key))
@@ -124,7 +130,8 @@ class Delegated:
         try:
             while key in self._away:
                 try:
-                    account = await hedged(partial(self._account, key), "getAccountInfo", total_s=3.0)
+                    async with self._turn:
+                        account = await hedged(partial(self._account, key), "getAccountInfo", total_s=3.0)
                     if account is not None and account.owner_key == ids.HIDDEN_STATE:
                         self._admit(key, account.raw)
                         return
@@ -139,7 +146,7 @@ class Delegated:
                         hint="the rollup is asked until it is; who delegated it can undelegate and delegate it again",
                     )  # fmt: skip
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                pause = min(2 * pause, _QUICK_PAUSE_S if asked < _TOLD_AFTER else _LONGEST_PAUSE_S)
         finally:
             self._waiting.pop(key, None)
 
@@ -156,3 +163,11 @@ class Delegated:
             return
         self._away.discard(key)
         self._log.info("settled", entity=str(hidden.entity), frame=hidden.frame, chain_hash=hidden.chain_hash.hex())
+
+
+def _is_hidden_state(key: Pubkey, data: bytes) -> bool:
+    """Whether only our program can have handed this account over. Any program can hand over one that looks like it."""
+    layout = layouts.HIDDEN_STATE
+    if len(data) != layout.size:
+        return False
+    return bolt.component_pda(ids.HIDDEN_STATE, Pubkey.from_bytes(layout.cut(data, "entity"))) == key

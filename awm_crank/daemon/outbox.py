@@ -51,6 +51,7 @@ class Outbox:
         stats: collects the times of signing and sending.
         fault_points: crash tests' fault points.
         frame_timeout_s: how long the answer to a frame may take.
+        paid: called with a session and the number of its transactions that were signed.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Outbox:
         fault_points: FaultPoints,
         *,
         frame_timeout_s: float,
+        paid: Callable[[ServedSession, int], None] = lambda _served, _count: None,
     ) -> None:
+        self._paid = paid
         self._frame_timeout_s = frame_timeout_s
         self._sender, self._me, self._world = sender, me, world
         self._deliver, self._spawn, self._stats, self._fault_points = deliver, spawn, stats, fault_points
@@ -94,6 +97,7 @@ class Outbox:
             asyncio.get_running_loop().call_soon(self._deliver, served, events.Sent(command.ticket, refusal(error)))
             return
         self._stats.sign.add(time.perf_counter_ns() - began)
+        self._paid(served, 1)
         self._fault_points.at("before-send")
         if not self._frames:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -165,6 +169,8 @@ class Outbox:
         outcomes: list[AwmError | None]
         try:
             signed = [self._sender.sign(transaction.instructions) for _, transaction in asked]
+            for served, transactions in group:
+                self._paid(served, len(transactions))
             async with asyncio.timeout(_TIMEOUT_S):
                 outcomes = await self._sender.send_all(signed, skip_preflight=not asked[0][1].preflight)
         except TimeoutError:

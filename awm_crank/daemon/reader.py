@@ -82,7 +82,7 @@ class Reader:
                 "getMultipleAccounts", total_s=patience, growth=2.0 if big else 1.0,
             )  # fmt: skip
             found = iter(answer.value)
-            read = [(served, {role: _raw(next(found)) for role in roles}) for served, roles in group]
+            read = [(served, _fetched({role: next(found) for role in roles})) for served, roles in group]
         except AwmError as error:
             # an endpoint that is slow for every session gets more time
             self._patience = min(2 * patience, _LONGEST_S)
@@ -90,9 +90,13 @@ class Reader:
                 self._deliver(served, events.FetchFailed(error))
             return
         self._patience = _SHORTEST_S
-        for served, accounts in read:
-            self._deliver(served, events.Fetched(accounts))
+        for served, event in read:
+            self._deliver(served, event)
 
 
-def _raw(account: jsonrpc.RpcAccount | None) -> bytes | None:
-    return None if account is None else account.raw
+def _fetched(accounts: dict[Role, jsonrpc.RpcAccount | None]) -> events.Fetched:
+    deposit = accounts.get("deposit")
+    data: dict[Role, bytes | None] = {
+        role: None if account is None else account.raw for role, account in accounts.items()
+    }
+    return events.Fetched(data, 0 if deposit is None else deposit.lamports)

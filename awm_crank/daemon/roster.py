@@ -25,6 +25,7 @@ from .session import ServedSession
 
 _ENTITY = layouts.HIDDEN_STATE.span("entity")
 _EPOCH = layouts.HIDDEN_STATE.span("epoch")
+_CHAIN_HASH = layouts.HIDDEN_STATE.span("chain_hash")
 _FAULT_PAUSE_S, _LONGEST_FAULT_PAUSE_S = 0.5, 60.0
 """The pause before a session is served again after an exception of ours."""
 
@@ -53,6 +54,7 @@ class Roster:
         period_ns: nanoseconds from tick to tick; the ticks of different sessions are spread over it.
         stats: counts the refused sessions.
         begin: called with each session that was admitted.
+        let_go: called with a session that has to make room. It must call `release`.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class Roster:
         period_ns: int,
         stats: Stats,
         begin: Callable[[ServedSession], object],
+        let_go: Callable[[ServedSession, commands.Release], object],
     ) -> None:
-        self._settings, self._stats, self._begin = settings, stats, begin
+        self._settings, self._stats, self._begin, self._let_go = settings, stats, begin, let_go
         self._served: dict[Pubkey, ServedSession] = {}
         """Hidden-state account → session."""
         self._left: dict[Pubkey, _Left] = {}
@@ -72,10 +75,16 @@ class Roster:
         self._phases = Phases(period_ns)
         self._faults: dict[Pubkey, int] = {}
         """Hidden-state account → exceptions of ours in its session."""
+        self._clearing = False
+        """A session is let go for another one, which takes its place."""
         self.closed = False
         """No session is admitted any more."""
         self.empty = asyncio.Event()
         """Set when the last session was released."""
+
+    def admit_worlds(self, worlds: frozenset[int]) -> None:
+        """Sets which worlds' sessions are always served. Call it before the first session is found."""
+        self._settings = msgspec.structs.replace(self._settings, worlds=worlds)
 
     def __len__(self) -> int:
         return len(self._served)
@@ -100,10 +109,8 @@ class Roster:
         return len(self._admission.refused)
 
     def kept_out(self) -> tuple[bool, list[str]]:
-        """For each session that waits for room: a sentence that says why, and whether a configured limit is the
-        reason.
-        """
-        word, why = self._admission.full(self._busy()) or ("room", "it is taken next")
+        """A sentence for each session that waits for room, and whether a configured limit keeps it out."""
+        word, why = self._admission.full(self._busy(), len(self._served)) or ("room", "it is taken next")
         entities = (_entity(data) for data in self._admission.refused.values())
         return word != "slow", [f"session {entity}: waits for room: {why}" for entity in entities]
 
@@ -125,7 +132,9 @@ class Roster:
         entity = _entity(data)
         if bolt.component_pda(ids.HIDDEN_STATE, entity) != key:
             return
-        full = self._admission.full(self._busy())
+        if _is_joined(data):
+            self._clear_room()
+        full = self._admission.full(self._busy(), len(self._served))
         if full is not None:
             word, why = full
             if self._admission.keep(key, data):
@@ -171,18 +180,43 @@ class Roster:
         pause = min(_FAULT_PAUSE_S * 2**faults, _LONGEST_FAULT_PAUSE_S)
         asyncio.get_running_loop().call_later(pause, begin)
 
-    def _busy(self) -> int:
-        """The sessions that count against the limit. A session that cannot be served for a reason of its own does not
-        count.
+    def _clear_room(self) -> None:
+        """Lets one session go, if there are too many, so that a joined one can be served.
+
+        Anybody can make sessions that nobody joins or pays for. They keep no place from a match that can be played.
         """
-        waiting = [machine.waiting for machine in self.machines()]
-        return sum(each is None or each.cause not in OWN_CAUSES for each in waiting)
+        busy = self._busy()
+        if not self._admission.crowded(busy, len(self._served)):
+            return
+        stuck = [served for served in self if _is_stuck(served.machine)]
+        idle = [served for served in self if not _is_joined(served.hidden) and served not in stuck]
+        victims = idle if self._admission.crowded(busy, 0) else stuck + idle
+        if not victims:
+            return
+        (victim, *_), self._clearing = victims, True
+        key, data = victim.keys["hidden"], victim.hidden
+        victim.log.info("released", reason="a match that was joined needs its place")
+        self._let_go(victim, commands.Release("a match that was joined needs its place", "elsewhere"))
+        self._clearing = False
+        if victim in stuck:
+            # its turn comes again. One that nobody has joined is found again when somebody does
+            self._left.pop(key, None)
+            self._admission.keep(key, data)
+
+    def _busy(self) -> int:
+        """Sessions that take room. One that cannot be served for a reason of its own takes none."""
+        return sum(not _is_stuck(machine) for machine in self.machines())
 
     def _make_room(self) -> None:
         """Admits one waiting session. The next one follows after the load of this one was measured."""
         refused = self._admission.refused
-        if refused and not self.closed and self._admission.full(self._busy()) is None:
-            key = next(iter(refused))
+        if (
+            refused
+            and not self.closed
+            and not self._clearing
+            and self._admission.full(self._busy(), len(self._served)) is None
+        ):
+            key = next((key for key, data in refused.items() if _is_joined(data)), next(iter(refused)))
             self.admit(key, refused.pop(key))
 
     async def watch_load(self) -> None:
@@ -209,6 +243,16 @@ def _may_return(left: _Left, data: bytes, now: float) -> bool:
 
 def _entity(hidden: bytes) -> Pubkey:
     return Pubkey.from_bytes(hidden[_ENTITY.offset : _ENTITY.offset + _ENTITY.size])
+
+
+def _is_stuck(machine: SessionMachine) -> bool:
+    """Whether a session waits for something of its own, such as a deposit."""
+    return machine.waiting is not None and machine.waiting.cause in OWN_CAUSES
+
+
+def _is_joined(hidden: bytes) -> bool:
+    """Whether player 2 has joined: JOIN writes the first chain hash."""
+    return any(hidden[_CHAIN_HASH.offset : _CHAIN_HASH.offset + _CHAIN_HASH.size])
 
 
 def _epoch(hidden: bytes) -> int:

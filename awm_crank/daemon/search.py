@@ -9,6 +9,7 @@ from solders.pubkey import Pubkey
 from ..config import Config
 from ..net.pubsub import PubSub
 from ..net.rpc import RpcClient
+from . import worlds
 from .chains import Chains
 from .delegated import Delegated
 from .discovery import Discovery
@@ -52,4 +53,6 @@ class Search:
             self._roster.play_in_rollup()
             self._delegated = Delegated(self._base, base_ws, self._rpc, self._writers, self._roster.admit)
             keep(self._delegated.run())
+        if admitted := self._config.crank.admitted:
+            self._roster.admit_worlds(await worlds.numbers(self._base, admitted))
         self.discovery.subscribe()

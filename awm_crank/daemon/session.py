@@ -30,6 +30,7 @@ class ServedSession:
             "checkpoint_a": programs.checkpoint_pda(entity, 0),
             "checkpoint_b": programs.checkpoint_pda(entity, 1),
             "deposit": deposits.deposit_pda(entity),
+            "entity": entity,
         }
         self.name = str(session)
         self.log = logs.get().bind(session=self.name, entity=str(entity))
@@ -68,5 +69,6 @@ def machine_settings(settings: config.Config, me: Pubkey) -> Settings:
         admission=crank.admission,
         admitted=frozenset(Pubkey.from_string(each) for each in crank.admitted),
         frame_price_lamports=crank.frame_price_lamports,
+        guest_frames=crank.guest_frames,
         max_challenge_s=crank.max_challenge_s,
     )

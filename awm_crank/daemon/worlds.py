@@ -7,13 +7,14 @@ otherwise the first permissionless one. If that account stops running matches, a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from solders.pubkey import Pubkey
 
 from ..errors import AwmError, ProgramError
 from ..net.rpc import RpcClient
 from ..telemetry import logs
-from ..wire import bolt, interface, jsonrpc
+from ..wire import bolt, ids, interface, jsonrpc
 from ..wire.worlds import Registry, World, best_world
 from .patience import persist
 
@@ -91,6 +92,27 @@ async def check_interface(rpc: RpcClient) -> None:
         return isinstance(error, ProgramError) and not error.recoverable
 
     await persist(look, "the World program", fatal=other)
+
+
+async def numbers(rpc: RpcClient, keys: Sequence[str]) -> frozenset[int]:
+    """The ids of those keys that are worlds. It waits until the endpoint has said which are."""
+
+    async def look() -> frozenset[int]:
+        found: set[int] = set()
+        for at in range(0, len(keys), jsonrpc.MAX_ACCOUNTS):
+            some = [Pubkey.from_string(key) for key in keys[at : at + jsonrpc.MAX_ACCOUNTS]]
+            accounts = (await rpc.ask(jsonrpc.get_multiple_accounts(some), patience_s=0, deadline_s=10.0)).value
+            for key, account in zip(some, accounts, strict=True):
+                # an account that World does not own is a player or a model
+                if account is None or account.owner_key != ids.WORLD:
+                    continue
+                try:
+                    found.add(World.decode(account.raw, address=key).id)
+                except AwmError as error:
+                    logs.get().warning("an entry of crank.admitted is no world", problem=str(error))
+        return frozenset(found)
+
+    return await persist(look, "the worlds in crank.admitted")
 
 
 async def find(rpc: RpcClient) -> Pubkey:

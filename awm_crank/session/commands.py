@@ -10,7 +10,9 @@ from solders.pubkey import Pubkey
 
 from ..engine.api import Engine, State
 from ..engine.position import Position
+from ..wire import ids
 from .events import Role
+from .settings import Payer
 
 Level = Literal["debug", "info", "warning", "error"]
 Point = Literal["bind", "claim", "pin", "setup", "checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"]
@@ -150,13 +152,18 @@ class Landed(Command, frozen=True):
 
 
 class Spend(Command, frozen=True):
-    """Reserve this much rent, in lamports, for all accounts of the session. Answer `Granted`.
+    """What the session's accounts cost the crank in rent. If they exist already (`held`), this only informs the crank;
+    otherwise answer `Granted`.
 
-    If the accounts exist already (`held`), this only informs the crank, and nothing is answered.
+    `payer`: who pays for the frames. `going_on`: the match runs, and asks for further frames at the crank's expense
+    rather than for accounts.
     """
 
     lamports: int
     held: bool
+    payer: Payer = "operator"
+    players: tuple[Pubkey, Pubkey] = (ids.ZERO_KEY, ids.ZERO_KEY)
+    going_on: bool = False
 
 
 class LogLine(Command, frozen=True):

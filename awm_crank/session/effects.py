@@ -20,7 +20,9 @@ SMALL: tuple[Role, ...] = ("session", "hidden", "inputs")
 FIRST_PAUSE_MS = 25
 LONGEST_PAUSE_MS = 1_000
 """The longest pause before a retry of something cheap. An outage is over at most this long before it is noticed."""
-LONG_PAUSE_MS: dict[Cause, int] = {"model": 10_000, "rent": 5_000, "disagreement": 10_000}
+LONG_PAUSE_MS: dict[Cause, int] = {
+    "model": 10_000, "rent": 5_000, "budget": 5_000, "deposit": 10_000, "disagreement": 10_000,
+}  # fmt: skip
 """The longest pauses before a retry of something that is expensive, or that a person has to mend."""
 GONE_NS = 3_000 * MILLISECOND
 """How long every read must show no account before the session counts as closed. A node that is behind shows none."""

@@ -10,18 +10,21 @@ from ..engine.api import Context, Engine, State
 from ..engine.position import Position
 from ..errors import AwmError
 
-Role = Literal["session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b", "deposit"]
-"""A session's six accounts."""
+Role = Literal["session", "hidden", "inputs", "log", "checkpoint_a", "checkpoint_b", "deposit", "entity"]
+"""A session's accounts."""
 
-Cause = Literal["endpoint", "refused", "funds", "model", "rent", "accounts", "disagreement", "checkpoint"]
+Cause = Literal[
+    "endpoint", "refused", "funds", "model", "rent", "budget", "deposit", "accounts", "disagreement", "checkpoint"
+]  # fmt: skip
 """What a session waits for, in one word: the label of a metric.
 
 `endpoint`: requests fail. `refused`: a program refuses transactions. `funds`: the crank's key cannot pay. `model`: the
-model cannot be loaded. `rent`: a spending limit. `accounts`: the accounts are missing, behind or unreadable.
+model cannot be loaded. `rent`: one of the limits on rent. `budget`: what the crank spends on guests, or in an hour or a
+day. `deposit`: player 1's deposit is too small or used up. `accounts`: the accounts are missing, behind or unreadable.
 `disagreement`: the engine computes other bytes than those on chain. `checkpoint`: a last checkpoint does not succeed.
 """
 
-OWN_CAUSES: frozenset[Cause] = frozenset({"model", "rent", "disagreement"})
+OWN_CAUSES: frozenset[Cause] = frozenset({"model", "rent", "budget", "deposit", "disagreement"})
 """Causes that lie in the session itself. Anyone can make such a session, so it must not make the crank look broken."""
 
 
@@ -50,6 +53,8 @@ class Fetched(Event, frozen=True):
     """The answer to `Fetch`: the accounts, all read at the same slot. An account that does not exist is None."""
 
     accounts: dict[Role, bytes | None]
+    deposit_lamports: int = 0
+    """What the deposit's account holds, if that account was asked for and is there."""
 
 
 class FetchFailed(Event, frozen=True):
@@ -73,9 +78,10 @@ class ModelFailed(Event, frozen=True):
 
 
 class Granted(Event, frozen=True):
-    """The answer to `Spend`: whether the crank may pay the rent. If not, `refusal` says why."""
+    """Whether the lamports may be spent. If not, `refusal` says why, and `cause` which kind of limit it is."""
 
     refusal: str = ""
+    cause: Cause = "rent"
 
 
 class Recalled(Event, frozen=True):

@@ -114,7 +114,7 @@ class SessionMachine:
                 if serving is not None:
                     serving.woken()
             case events.Fetched():
-                current.fetched(event.accounts)
+                current.fetched(event.accounts, event.deposit_lamports)
             case events.FetchFailed():
                 current.failed(event.error)
             case events.Watching():
@@ -126,7 +126,7 @@ class SessionMachine:
             case events.ModelFailed():
                 opening.model_failed(event.error)
             case events.Granted():
-                opening.granted(event.refusal)
+                current.granted(event.refusal, event.cause)
             case events.Recalled():
                 opening.recalled(event.saved)
             case events.WarmedUp():

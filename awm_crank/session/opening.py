@@ -11,21 +11,24 @@ from typing import Literal
 
 from msgspec import Struct
 from solders.instruction import Instruction
+from solders.pubkey import Pubkey
 
 from ..engine.api import Engine, State
 from ..engine.position import Position
 from ..errors import AwmError, CheckpointError, LayoutError, RpcError
 from ..wire import ids, programs
-from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, Deposit, HiddenState, SessionState, peek_session
+from ..wire.accounts import ACTIVE, ENDED, WAITING_PLAYERS, HiddenState, SessionState, peek_session
 from . import events, setup
 from .checkpoints import Cadence, cadence
 from .claiming import Claiming
-from .commands import Fetch, LoadModel, Recall, RunBackbone, Send, Spend, Transaction, WarmUp, Watch
+from .commands import Fetch, LoadModel, Recall, RunBackbone, Send, Transaction, WarmUp, Watch
 from .effects import ALL, BEHIND_NS, GONE_NS, SMALL, Effects
 from .events import Cause, Refusal, Role
 from .inputs import Known
+from .preparing import Preparing
 from .recovery import CatchUp, RecoveryPlan, locate, locate_saved
 from .settings import MILLISECOND
+from .terms import Funds, Terms
 
 _Sending = Literal["bind", "claim", "pin", "setup"]
 Stage = Literal["look", "watch", "assess", "bind", "claim", "model", "pin", "setup", "join", "recall", "restore"]
@@ -35,8 +38,6 @@ _CONFIRMATION_NS = 1_000 * MILLISECOND
 _JOIN_FIRST_NS, _JOIN_LONGEST_NS = 1_000 * MILLISECOND, 4_000 * MILLISECOND
 """The pauses between two reads while player 2 is awaited: a notification of the join may get lost."""
 _FOREIGN_POWER = "a stranger's key has power over its components"
-_SAME_PLAN_TRIES = 5
-"""Reads that must show no effect of set-up transactions that were accepted, before they are sent again."""
 
 
 class Opened(Struct, frozen=True):
@@ -52,6 +53,8 @@ class Opened(Struct, frozen=True):
     ended: bool
     known: Known
     hidden: HiddenState
+    terms: Terms
+    players: tuple[Pubkey, Pubkey]
 
 
 class Opening:
@@ -75,9 +78,7 @@ class Opening:
         self._join_pause = _JOIN_FIRST_NS
         self._awaited: set[int] = set()
         self._refusal: Refusal | None = None
-        self._sent_plan: list[tuple[Instruction, ...]] = []
-        self._same_plan = 0
-        self._granted = False
+        self._preparing = Preparing(effects)
         self._plan: RecoveryPlan | None = None
         self._unlocated: tuple[Engine, dict[Role, bytes | None], AwmError] | None = None
         """What a recovery that the chain does not allow was to start from."""
@@ -87,6 +88,10 @@ class Opening:
         self._hidden: HiddenState | None = None
         self._capacity = 0
         self._state: State = None
+        self._funds: Funds | None = None
+        self._origin: bytes | None = None
+        """The entity's account; empty where there is none, None while it was not read."""
+        self._terms = Terms("operator")
 
     def reopen(self) -> None:
         """Starts again from the accounts on chain. The claim and the model are kept."""
@@ -130,9 +135,13 @@ class Opening:
             self.stage = "assess"
             self._effects.emit(Fetch(ALL))
 
-    def fetched(self, accounts: dict[Role, bytes | None]) -> None:
-        """Decides the next step from the accounts that were read."""
+    def fetched(self, accounts: dict[Role, bytes | None], deposit_lamports: int = 0) -> None:
+        """Decides the next step from the accounts."""
         effects = self._effects
+        if "entity" in accounts:
+            self._origin = accounts["entity"] or b""
+        if "deposit" in accounts:
+            self._funds = Funds.read(accounts["deposit"], deposit_lamports)
         if self.stage not in ("look", "watch", "assess", "join", "model"):
             return
         if self.stage == "model" and self._loading:
@@ -179,14 +188,14 @@ class Opening:
         cause: Cause = "endpoint" if isinstance(error, RpcError) else "model"
         self._effects.again(error, ALL, cause, tries=self._model_failures)
 
-    def granted(self, refusal: str) -> None:
+    def granted(self, refusal: str, cause: Cause) -> None:
         """Takes the answer to `Spend`."""
         if refusal:
             # when another session ends, its rent makes room for this one
             self.stage = "assess"
-            self.failed(refusal, "rent")
+            self.failed(refusal, cause)
         else:
-            self._granted = True
+            self._preparing.granted = True
             self._effects.emit(Fetch(ALL))
 
     def warmed_up(self, event: events.WarmedUp) -> None:
@@ -211,6 +220,7 @@ class Opening:
             self._claiming.answered(refusal)
         if refusal is not None:
             self._refusal = refusal
+            self._preparing.refused()
         if not self._awaited:
             self.stage = "assess"
             if self._refusal is not None:
@@ -231,8 +241,12 @@ class Opening:
         self._session, self._hidden = session, hidden
         if accounts["inputs"]:
             self._learn(accounts["inputs"])
-        if hidden.writer in (me, zero) and (refusal := self._not_admitted(session, accounts.get("deposit"))):
-            # a deposit changes the hidden state, and that change starts another look at the session
+        if self._origin is None and effects.settings.worlds:
+            effects.emit(Fetch((*ALL, "entity")))
+            return
+        self._terms = Terms.of(session, self._funds, self._origin, effects.settings)
+        if (refusal := self._terms.refusal) and hidden.writer in (me, zero):
+            # a deposit changes the hidden state, and then the session is looked at again
             effects.log("warning", "not served", reason=refusal)
             effects.release(refusal, "elsewhere")
         elif hidden.writer == zero and effects.settings.adopt and session.status != ENDED:
@@ -276,28 +290,6 @@ class Opening:
         else:
             self._join()
 
-    def _not_admitted(self, session: SessionState, deposit: bytes | None) -> str:
-        """Why the session is not admitted; empty if it is. A match that has frames is never dropped for this reason."""
-        settings = self._effects.settings
-        if session.frame:
-            return ""
-        if session.challenge_s > settings.max_challenge_s:
-            return f"its challenge time is {session.challenge_s} s; crank.max_challenge_s is {settings.max_challenge_s}"
-        if settings.admission == "anyone":
-            return ""
-        if settings.admission == "list":
-            if {session.player1, session.model} & settings.admitted:
-                return ""
-            return f"neither its player 1 {session.player1} nor its model {session.model} is in crank.admitted"
-        if settings.in_rollup:
-            return ""
-        if not deposit:
-            return "its player 1 has deposited nothing, and crank.admission is anyone-who-deposits"
-        price = Deposit.decode(deposit).frame_lamports
-        if price < settings.frame_price_lamports:
-            return f"its deposit pays {price} lamports a frame, crank.frame_price_lamports is more"
-        return ""
-
     def _watch(self) -> None:
         self.stage, self._watched = "watch", True
         self._effects.emit(Watch(every_change=True))
@@ -324,45 +316,14 @@ class Opening:
         return verdict == "held"
 
     def _prepared(self, engine: Engine, session: SessionState, accounts: dict[Role, bytes | None]) -> bool:
-        """Whether the checkpoints and the ring are complete. If not, this sends the transactions that complete them.
-
-        Before player 2 has joined, the crank creates nothing at its own expense.
-        """
-        effects, settings = self._effects, self._effects.settings
-        deposited = bool(accounts.get("deposit")) and not settings.in_rollup
-        free = settings.in_rollup or deposited
-        extra = engine.extra_size
-        lamports = setup.cost(engine.state_size, self._cadence.capacity, extra_size=extra, in_rollup=free)
-        limit = settings.spend_limit_lamports
-        if session.status == WAITING_PLAYERS and not free and lamports <= limit:
+        """Whether checkpoints and ring are whole; otherwise what is missing is on its way."""
+        preparing, terms = self._preparing, self._terms
+        if preparing.is_whole(engine, session, accounts, terms, self._cadence):
             return True
-        plan = setup.missing(
-            accounts, writer=settings.me, entity=effects.entity, state_size=engine.state_size, cadence=self._cadence,
-            extra_size=extra, in_rollup=settings.in_rollup, deposited=deposited,
-        )  # fmt: skip
-        if not plan:
-            if not self._granted:
-                self._granted = True
-                effects.emit(Spend(lamports, held=True))
-            self._sent_plan = []
-            return True
-        if lamports > limit:
-            cost = f"its accounts would cost {lamports} lamports"
-            self.failed(f"{cost}, crank.spend_limit_lamports allows {limit}", "rent")
-        elif session.status == ENDED:
-            if effects.confirmed("ended before its accounts were made", ALL):
-                effects.release("ended before its accounts were made", "over")
-        elif not self._granted:
-            effects.emit(Spend(lamports, held=False))
-        elif plan == self._sent_plan and self._refusal is None and self._same_plan < _SAME_PLAN_TRIES:
-            self._same_plan += 1
-            effects.again("the set-up was accepted but is not on chain yet", ALL, "accounts", tries=self._same_plan)
-        else:
-            if not self._sent_plan:
-                ring = self._cadence.capacity
-                effects.log("info", "preparing", lamports=lamports, ring=ring, state=engine.state_size)
-            self._sent_plan, self._same_plan = plan, 0
-            self._send("setup", plan)
+        if preparing.problem:
+            self.failed(*preparing.problem)
+        elif preparing.plan:
+            self._send("setup", preparing.plan)
         return False
 
     def _send(self, point: _Sending, plan: list[tuple[Instruction, ...]]) -> None:
@@ -430,4 +391,6 @@ class Opening:
             ended=session.status == ENDED or self._status == ENDED,
             known=self.known,
             hidden=hidden,
+            terms=self._terms,
+            players=(session.player1, session.player2),
         )

@@ -10,13 +10,15 @@ from ..wire.accounts import ACTIVE, ENDED, HiddenState, peek_session
 from ..wire.failures import Code
 from . import events
 from .checkpoints import REST
-from .commands import Fetch, Watch
+from .commands import Fetch
 from .effects import ALL, BEHIND_NS, GONE_NS, SMALL, Effects
-from .events import Refusal, Role
+from .events import Cause, Refusal, Role
 from .frames import FrameLoop
+from .hearing import Hearing
 from .inputs import Known
 from .keeper import CheckpointKeeper
 from .opening import Opened
+from .paying import Paying
 from .schedule import Schedule
 from .settings import MILLISECOND
 
@@ -25,10 +27,6 @@ _FIRST_LOOK_NS = 100 * MILLISECOND
 _LONGEST_LOOK_NS = 1_000 * MILLISECOND
 _LANDINGS = 3
 """How many times as long as landings usually take an accepted frame may take before its accounts are read."""
-_UNHEARD_READS = 3
-"""Reads in a row that show what was not notified, before the subscriptions are replaced."""
-_RESUBSCRIBE_NS = 5_000 * MILLISECOND
-"""The shortest time between two replacements of the subscriptions."""
 _STALLED_NS = 2_000 * MILLISECOND
 """How long a session that has everything it needs may make no frame before that counts as a fault."""
 _HARD_REFUSALS = (Code.INVALID_PLAYER_STATE, Code.INVALID_ARGUMENTS, Code.INVALID_ACCOUNT)
@@ -49,6 +47,8 @@ class Serving:
         self.loop = FrameLoop(opened.engine, opened.state, opened.last, schedule)
         self.loop.learn(opened.known)
         self.keeper = CheckpointKeeper(effects, opened, self.loop)
+        self.paying = Paying(effects, opened)
+        self._unpaid_at = -1
         self.lost = ""
         self.refused = False
         """It is lost because a program refused a frame for good."""
@@ -66,9 +66,7 @@ class Serving:
         """The accounts were read since the frame in flight was accepted."""
         self._usual_landing = 0
         """How long landings take, smoothed (ns)."""
-        self._unheard = {"frames": 0, "inputs": 0}
-        """Of each kind, how many changes in a row a read showed that no notification had told."""
-        self._resubscribed_at = effects.now
+        self._hearing = Hearing(effects)
         self._inputs_refused = False
         self._end_reads = 0
         """Reads in a row that showed that the session has ended."""
@@ -108,6 +106,8 @@ class Serving:
         if schedule.resting and now < schedule.next_due():
             return 0
         if self._held_at == frame and (self.keeper.writing or effects.retry_at is not None):
+            return 0
+        if self._unpaid_at == frame:
             return 0
         return frame
 
@@ -164,7 +164,7 @@ class Serving:
             self._look()
             return
         if role == "inputs":
-            self._unheard["inputs"] = 0
+            self._hearing.heard("inputs")
             known = Known.decode(data)
             # the buffer is one frame ahead of the chain; one that is more than two ahead of us cannot belong to this
             # match
@@ -177,10 +177,16 @@ class Serving:
         elif role == "session" and peek_session(data)[0] == ENDED and not self.ended:
             self._look()
 
-    def fetched(self, accounts: dict[Role, bytes | None]) -> None:
-        """Compares the accounts that were read with the state in memory."""
+    def granted(self, refusal: str, cause: Cause) -> None:
+        """Takes the answer to the wish for further frames at the crank's expense."""
+        self.paying.granted(refusal, cause)
+
+    def fetched(self, accounts: dict[Role, bytes | None], deposit_lamports: int = 0) -> None:
+        """Compares the accounts that were read with what is known here."""
         effects, loop = self._effects, self.loop
         self._reading = False
+        if "deposit" in accounts:
+            self.paying.read(accounts["deposit"], deposit_lamports)
         self.keeper.fetched(accounts)
         if "hidden" not in accounts or "session" not in accounts:
             return
@@ -219,9 +225,9 @@ class Serving:
                 # by our rules the last frame ended the match, but on chain the match has not ended
                 self.ended = False
         if loop.last.frame != before:
-            self._missed_notification("frames")
+            self._hearing.missed("frames", loop.last.frame)
         elif loop.known != known:
-            self._missed_notification("inputs")
+            self._hearing.missed("inputs", loop.last.frame)
 
     def sent(self, ticket: int, refusal: Refusal | None) -> None:
         """Takes the endpoint's answer to a frame or to a part of a checkpoint."""
@@ -282,12 +288,12 @@ class Serving:
         effects.counters.frames += 1
         effects.progressed()
         if notified:
-            self._unheard["frames"] = 0
+            self._hearing.heard("frames")
             self._usual_landing += (effects.now - loop.sent_at - self._usual_landing) >> 3
         effects.emit(loop.land(chain_hash, effects.now))
         self._moved_at = effects.now
         self._look_pause, self._look_at = _FIRST_LOOK_NS, effects.now + _FIRST_LOOK_NS
-        if self._deaf("inputs"):
+        if self._hearing.deaf("inputs"):
             self._look()
         if loop.last.is_last(self._opened.max_frames):
             self.ended = True
@@ -308,32 +314,16 @@ class Serving:
 
     def _peek_at(self) -> int:
         answered = max(self.loop.answered_at, self.loop.sent_at)
-        if self._deaf("frames"):
-            # no notification will come, so the accounts are read as soon as the frame can have landed
+        if self._hearing.deaf("frames"):
+            # nothing will be notified, so the accounts are read as soon as the frame can have landed
             return answered
         return answered + max(_FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
-
-    def _deaf(self, kind: str) -> bool:
-        """Whether notifications of this kind have stopped, so that the session must read the accounts instead."""
-        return self._unheard[kind] >= _UNHEARD_READS
 
     def _look(self) -> None:
         """Reads the accounts, unless a read is already under way."""
         if not self._reading:
             self._reading = True
             self._effects.emit(Fetch(SMALL))
-
-    def _missed_notification(self, kind: str) -> None:
-        """Counts a change that a read showed and no notification reported."""
-        effects = self._effects
-        self._unheard[kind] += 1
-        if self._deaf(kind) and effects.now - self._resubscribed_at >= _RESUBSCRIBE_NS:
-            self._resubscribed_at = effects.now
-            effects.counters.resubscriptions += 1
-            effects.log(
-                "warning", "notifications are missing: subscribing again", of=kind, frame=self.loop.last.frame
-            )  # fmt: skip
-            effects.emit(Watch(every_change=False, distrust=True))
 
     def _doubt(self) -> None:
         self.loop.flight = "doubt"
@@ -365,6 +355,12 @@ class Serving:
                 self._finish()
             return
         policy = effects.settings.late_policy
+        if not self.paying.covers(loop.last.frame + 1):
+            # the ticks of this pause are nobody's fault: the schedule starts again after it
+            self._unpaid_at = loop.last.frame + 1
+            if loop.flight == "none":
+                schedule.t0 = None
+            return
         ready = loop.ready(policy)
         if ready and schedule.t0 is None:
             schedule.start(effects.now)

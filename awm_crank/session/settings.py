@@ -11,6 +11,12 @@ from .inputs import LatePolicy
 
 MILLISECOND = 1_000_000
 Admission = Literal["anyone", "list", "anyone-who-deposits"]
+Payer = Literal["nobody", "operator", "deposit", "guest"]
+"""Who pays for a match's frames.
+
+`nobody`: a rollup takes no fees. `operator`: the match is in `crank.admitted`. `deposit`: player 1, by the frame.
+`guest`: the operator, for anyone, as far as `crank.guest_share_percent` and `crank.guest_frames` allow.
+"""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -31,7 +37,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Sessions live in a rollup, which is another chain than the model's."""
     admission: Admission = "anyone"
     admitted: frozenset[Pubkey] = frozenset()
-    """Players and models that `list` admits."""
+    """Players, models and worlds that are always served."""
+    worlds: frozenset[int] = frozenset()
+    """The numbers of the worlds among `admitted`."""
+    guest_frames: int = 0
+    """Frames of a guest's match before the crank is asked whether it goes on; 0: it is never asked."""
     frame_price_lamports: int = 0
     max_challenge_s: int = 65_535
     phase: int | None = None

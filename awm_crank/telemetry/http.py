@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -26,6 +26,7 @@ class TelemetryServer:
         listen: `host:port`; port 0 takes a free one.
         metrics: gives the body of `/metrics`.
         unhealthy, unready: give what is wrong, empty when nothing is. The answer is 503 when something is, else 200.
+        notes: give what `/readyz` says besides, such as a budget that is used up.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class TelemetryServer:
         metrics: Callable[[], bytes],
         unhealthy: Callable[[], list[str]],
         unready: Callable[[], list[str]],
+        notes: Callable[[], list[str]] = list,
     ) -> None:
         host, _, port = listen.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
@@ -47,7 +49,7 @@ class TelemetryServer:
             return _verdict(unhealthy())
 
         async def serve_readiness(_: web.Request) -> web.Response:
-            return _verdict(unready())
+            return _verdict(unready(), notes())
 
         app = web.Application()
         app.router.add_get("/metrics", serve_metrics)
@@ -79,7 +81,10 @@ class TelemetryServer:
         await self._runner.cleanup()
 
 
-def _verdict(problems: list[str]) -> web.Response:
+def _verdict(problems: list[str], notes: Sequence[str] = ()) -> web.Response:
     # The reader may not be the operator, so no problem may show a URL with a key.
-    body = msgspec.json.encode({"ok": not problems, "problems": [redact(problem) for problem in problems]})
+    said = {"problems": [redact(each) for each in problems]}
+    if notes:
+        said["notes"] = [redact(each) for each in notes]
+    body = msgspec.json.encode({"ok": not problems, **said})
     return web.Response(body=body, status=503 if problems else 200, content_type="application/json")

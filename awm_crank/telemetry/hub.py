@@ -70,7 +70,7 @@ class Hub:
             metrics = Metrics(crank, self._gauges)
             self._endpoint = TelemetryServer(
                 settings.telemetry.listen, metrics=metrics.render, unhealthy=self.unhealthy,
-                unready=self.unready,
+                unready=self.unready, notes=self.notes,
             )  # fmt: skip
         self._publisher: Publisher | None = None
         if settings.mqtt.url:
@@ -179,6 +179,18 @@ class Hub:
         (own if limited else found).extend(kept_out)
         # what lies in the session itself is worth a line, but anyone can make such a session
         return found + own if found else []
+
+    def notes(self) -> list[str]:
+        """What keeps some sessions waiting and is no fault: budgets that are used up, then each such session."""
+        used_up = [
+            f"budget {each.name}: {each.spent} of {each.limit} lamports spent; sessions that cost {each.waiting} wait"
+            for each in self._crank.budgets()
+            if each.waiting or each.spent >= each.limit
+        ]
+        waiting = ((machine, machine.waiting) for machine in self._crank.machines())
+        return used_up + [
+            f"session {machine.entity}: {why.problem}" for machine, why in waiting if why and why.cause in OWN_CAUSES
+        ]
 
     def _look(self) -> None:
         now, crank = time.monotonic_ns(), self._crank

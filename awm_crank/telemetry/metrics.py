@@ -163,6 +163,7 @@ class Metrics(Collector):
         for labels, count in self._observed.endpoint.failures().items():
             failures.add_metric(labels, count)
         yield failures
+        yield from self._budgets()
         balance = GaugeMetricFamily("awm_balance_lamports", "The balance of the crank's key.")
         if gauges.balance is not None:
             balance.add_metric([], gauges.balance)
@@ -186,6 +187,22 @@ class Metrics(Collector):
         )
         build.add_metric([self._version, self._observed.engine_path()], 1)
         yield build
+
+    def _budgets(self) -> Iterator[Metric]:
+        texts = {
+            "limit": "The most lamports that a budget allows now.",
+            "spent": "What counts against a budget now.",
+            "waiting": "What the sessions that wait for a budget would cost.",
+        }
+        families = {
+            name: GaugeMetricFamily(f"awm_budget_{name}_lamports", text, labels=["budget"])
+            for name, text in texts.items()
+        }
+        for line in self._observed.budgets():
+            families["limit"].add_metric([line.name], line.limit)
+            families["spent"].add_metric([line.name], line.spent)
+            families["waiting"].add_metric([line.name], line.waiting)
+        yield from families.values()
 
 
 def _histogram(name: str, text: str, latencies: Latencies) -> HistogramMetricFamily:

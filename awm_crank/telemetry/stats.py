@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -65,7 +65,7 @@ class Stats:
         self.slow_frames = 0
         """Frames that landed more than a period after they were sent."""
         self.refused_sessions: dict[str, int] = {}
-        """reason (`sessions`, `load`, `endpoint`, `rent`) → how many sessions were refused for it"""
+        """reason (`sessions`, `load`, `endpoint`, `rent`, `budget`) → how many sessions were refused for it"""
         self._gone: dict[str, Any] = {}
         self.released = {"ended": 0, "error": 0}
         """How many sessions were let go: because of an error of the crank, or for any other reason."""
@@ -137,6 +137,16 @@ class Gauges:
         self.mqtt_dropped = 0
 
 
+class Budget(NamedTuple):
+    """A budget as it stands, in lamports."""
+
+    name: str
+    limit: int
+    spent: int
+    waiting: int
+    """What the matches that wait for this budget would cost."""
+
+
 class ObservedEndpoint(Protocol):
     """What metrics read of the endpoint that sessions are on."""
 
@@ -167,6 +177,9 @@ class Observed(Protocol):
 
     def waiting(self) -> dict[str, int]:
         """Reason → sessions that wait for it without a machine of their own."""
+
+    def budgets(self) -> Iterable[Budget]:
+        """Each budget that has a limit, as it stands."""
 
     def engine_path(self) -> str:
         """Which path computes; empty before the first model."""

@@ -19,7 +19,7 @@ from awm_crank import cli
 from awm_crank.cli import play
 from awm_crank.client import session
 from awm_crank.client.keys import write_keypair
-from awm_crank.wire import bolt
+from awm_crank.wire import bolt, deposits
 
 FRAMES = 9
 
@@ -329,3 +329,30 @@ def test_invite(shell: Shell) -> None:
     assert shell.run("session", "join", made["session"], key=stranger)[0] == 1
     shell.json("session", "join", made["session"], key=player2)
     assert shell.json("session", "show", made["session"])["player2"] == str(player2.pubkey())
+
+
+def test_deposit(shell: Shell) -> None:
+    """`session deposit` puts lamports aside and adds to them. Another price, another key and an ended session fail."""
+    player1, player2, writer = (shell.arena.net.funded() for _ in range(3))
+    made = shell.json(
+        "session", "create", "--model", str(shell.arena.model), "--writer", str(writer.pubkey()), key=player1
+    )
+    deposit = deposits.deposit_pda(Pubkey.from_string(made["entity"]))
+
+    def put(lamports: int, price: int, key: Keypair = player1) -> tuple[int, str, str]:
+        words = ("--lamports", str(lamports), "--frame-lamports", str(price))
+        return shell.run("session", "deposit", made["session"], *words, key=key)
+
+    def holds() -> int:
+        return int(shell.arena.net.call("getBalance", str(deposit))["value"])
+
+    assert put(1_000_000, 10_000)[0] == 0
+    rent = holds() - 1_000_000
+    assert rent > 0
+    assert put(500_000, 10_000)[0] == 0
+    assert holds() == rent + 1_500_000
+    for status, _, err in (put(1, 9_999), put(1, 10_000, player2)):
+        assert (status, err.startswith("Error: ")) == (1, True)
+    shell.json("session", "end", made["session"], key=player1)
+    assert put(1, 10_000)[0] == 1
+    assert holds() == rent + 1_500_000

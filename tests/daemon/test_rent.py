@@ -1,80 +1,87 @@
-"""The limit on what the accounts of all sessions may cost together."""
+"""Machines' wishes to spend, answered with what the chain says."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-from solders.pubkey import Pubkey
+from typing import Any
+
+import pytest
+from daemon import fakes
 
 from awm_crank.config import CrankConfig
 from awm_crank.daemon.rent import Rent
+from awm_crank.daemon.session import ServedSession
 from awm_crank.errors import RpcError
 from awm_crank.net.rpc import RpcClient
+from awm_crank.session.commands import Spend
+from awm_crank.session.events import Granted
+from awm_crank.telemetry.stats import Stats
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60), st.booleans())))
-def test_rent(steps: list[tuple[int, int, bool]]) -> None:
-    """In whatever order sessions ask and close, the sum that was granted never exceeds the limit."""
-    rent = Rent(CrankConfig(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
-    entities = [Pubkey.new_unique() for _ in range(6)]
-    held: dict[int, int] = {}
-    for which, lamports, close in steps:
-        if close:
-            rent.closed(entities[which])
-            held.pop(which, None)
-        else:
-            fits = sum(held.values()) - held.get(which, 0) + lamports <= 100
-            assert (rent.too_dear(entities[which], lamports) == "") == fits
-            if fits:
-                held[which] = lamports
-        assert rent.spent == sum(held.values()) <= 100
-        assert set(rent.charged()) == {entities[n] for n in held}
+class Asked:
+    """Rent with a balance that the test sets, and the answers that were delivered."""
+
+    def __init__(self, **limits: int) -> None:
+        self.balance: int | RpcError = 10**12
+        self.hands, self.stats = fakes.Hands(), Stats()
+        self.answers: list[Granted] = []
+        rpc = RpcClient("http://127.0.0.1:1", retry_s=0)
+        self.rent = Rent(
+            CrankConfig(**limits), rpc, lambda: 0, self._balance, set, self._take, self.hands.spawn, self.stats
+        )
+
+    async def _balance(self) -> int:
+        if isinstance(self.balance, RpcError):
+            raise self.balance
+        return self.balance
+
+    def _take(self, _: ServedSession, event: Any) -> None:
+        self.answers.append(event)
+
+    async def want(self, lamports: int, served: ServedSession | None = None, *, held: bool = False) -> Granted | None:
+        """The answer to a wish of the operator's own match; None where none is given."""
+        self.answers.clear()
+        self.rent.want(served or fakes.session(), Spend(lamports, held))
+        await self.hands.settle()
+        return self.answers[0] if self.answers else None
 
 
-def test_rent_that_lies_there() -> None:
-    """Rent that is found on chain counts, even beyond the limit."""
-    rent = Rent(CrankConfig(total_spend_limit_lamports=100), RpcClient("http://127.0.0.1:1"))
-    rent.charge(Pubkey.new_unique(), 150)
-    assert "crank.total_spend_limit_lamports" in rent.too_dear(Pubkey.new_unique(), 1)
+async def test_wishes() -> None:
+    """A wish within the limits is granted. One beyond them is refused with the limit's name, and counts once."""
+    asked, served = Asked(total_spend_limit_lamports=100), fakes.session()
+    assert await asked.want(100) == Granted()
+    for _ in range(3):
+        answer = await asked.want(1, served)
+        assert answer is not None
+        assert answer.cause == "rent"
+        assert "crank.total_spend_limit_lamports allows 100" in answer.refusal
+    assert asked.stats.refused_sessions == {"rent": 1}
 
 
-async def test_budget() -> None:
-    """Rent and fees of the last hour and day count together; closing gives no budget back, time does."""
-    now, fees = 0.0, 0
-    limits = CrankConfig(hourly_budget_lamports=100, daily_budget_lamports=150)
-    rent = Rent(limits, RpcClient("http://127.0.0.1:1"), lambda: fees, lambda: now)
-    entities = [Pubkey.new_unique() for _ in range(6)]
-    assert await rent.ask(entities[0], 60, set()) == ""
-    rent.closed(entities[0])
-    fees = 30
-    assert "crank.hourly_budget_lamports" in await rent.ask(entities[1], 20, set())
-    assert await rent.ask(entities[1], 10, set()) == ""
-    now = 3_601.0
-    assert await rent.ask(entities[2], 50, set()) == ""
-    assert "crank.daily_budget_lamports" in await rent.ask(entities[3], 1, set())
-    now = 3_601.0 + 86_401.0
-    assert await rent.ask(entities[4], 100, set()) == ""
+async def test_rent_that_lies_there() -> None:
+    """Rent that is found on chain counts, even beyond the limit, and asks for no answer."""
+    asked = Asked(total_spend_limit_lamports=100)
+    assert await asked.want(150, held=True) is None
+    answer = await asked.want(1)
+    assert answer is not None
+    assert answer.cause == "rent"
 
 
-async def test_reserve() -> None:
-    """What running matches need for fees is not spent on the accounts of a new session."""
-    balance = [1_000]
-
-    async def ask() -> int:
-        return balance[0]
-
-    rent = Rent(CrankConfig(reserve_lamports=300), RpcClient("http://127.0.0.1:1"), balance=ask)
-    assert "crank.reserve_lamports keeps 300" in await rent.ask(Pubkey.new_unique(), 701, set())
-    assert await rent.ask(Pubkey.new_unique(), 700, set()) == ""
-    balance[0] = 0
-    assert await rent.ask(Pubkey.new_unique(), 0, set()) == ""
+async def test_balance_unknown() -> None:
+    """An endpoint that does not say the balance delays a session, which does not look like the session's own fault."""
+    asked = Asked()
+    asked.balance = RpcError("getBalance failed")
+    answer = await asked.want(1)
+    assert answer is not None
+    assert answer.cause == "endpoint"
+    assert "getBalance failed" in answer.refusal
 
 
-async def test_reserve_when_the_balance_is_not_known() -> None:
-    """An endpoint that does not say the balance delays a session, and nothing else."""
-
-    async def ask() -> int:
-        raise RpcError("getBalance failed")
-
-    rent = Rent(CrankConfig(), RpcClient("http://127.0.0.1:1"), balance=ask)
-    assert "getBalance failed" in await rent.ask(Pubkey.new_unique(), 1, set())
+@pytest.mark.parametrize("balance", [0, 49_999_999])
+async def test_reserve(balance: int) -> None:
+    """Below the reserve, a new session waits for the budget."""
+    asked = Asked()
+    asked.balance = balance
+    answer = await asked.want(1)
+    assert answer is not None
+    assert (answer.cause, "crank.reserve_lamports keeps 50000000" in answer.refusal) == ("budget", True)
+    assert not asked.rent.budgets.held

@@ -118,6 +118,8 @@ class FakeChain:
     None: no answer, although the transaction lands. -1: a 503.
     """
     log_of: list[str] = field(default_factory=list)
+    deposit_lamports: int = 0
+    """What the deposit's account holds."""
     done: list[str] = field(default_factory=list)
     """The names of the direct instructions that arrived."""
 
@@ -295,8 +297,9 @@ class FakeChain:
             self.accounts["log"] = data
         elif name == "checkpoint_create":
             size = int.from_bytes(args[1:], "little")
+            payer = OTHER if self.done[-1].endswith("_deposited") else ME
             head = Checkpoint(
-                ENTITY, args[0], False, 0, size, bytes(32), ME, 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
+                ENTITY, args[0], False, 0, size, bytes(32), payer, 0, bytes(16), bytes(64), bytes(16), bytes(32), 0, b""
             ).encode()
             self.accounts[_side(args[0])] = head + bytes(min(size + 2 * hidden.extra_size, 10_240 - len(head)))
             self.put("hidden", data_size=size)
@@ -383,6 +386,8 @@ class Script:
         self.spent: list[commands.Spend] = []
         self.rent_refusal = ""
         """The reason that refuses a request for rent; empty to grant it."""
+        self.going_on_refusal = ""
+        """The reason that refuses further frames at the crank's expense; empty to grant them."""
         self.model_error: AwmError | None = None
         """Why the model cannot be loaded."""
         self.read_error: AwmError | None = None
@@ -469,7 +474,8 @@ class Script:
                 if self.read_error is not None:
                     _ = self >> events.FetchFailed(self.read_error)
                 else:
-                    _ = self >> events.Fetched({role: self._read(role) for role in command.roles})
+                    read = {role: self._read(role) for role in command.roles}
+                    _ = self >> events.Fetched(read, self.chain.deposit_lamports)
             case commands.Watch():
                 self.watched = command.every_change
                 if command.every_change or command.distrust:
@@ -477,7 +483,10 @@ class Script:
             case commands.Spend():
                 self.spent.append(command)
                 if not command.held:
-                    _ = self >> events.Granted(self.rent_refusal)
+                    answer = events.Granted(self.rent_refusal)
+                    if command.going_on:
+                        answer = events.Granted(self.going_on_refusal, "budget")
+                    _ = self >> answer
             case commands.LoadModel():
                 if self.model_error is not None:
                     _ = self >> events.ModelFailed(self.model_error)

@@ -218,6 +218,7 @@ def test_nothing_is_made_for_nobody() -> None:
     assert not script.spent
     deposited = FakeChain()
     deposited.accounts["deposit"] = Deposit(ENTITY, OTHER, 10_000, 0).encode()
+    deposited.deposit_lamports = 10**10
     script = begin(deposited, spend_limit_lamports=0)
     assert script.machine.stage == "join"
     assert deposited.log.capacity >= 256
@@ -255,6 +256,7 @@ def test_who_is_admitted(admission: Admission, fields: dict[str, Any], price: in
     chain = FakeChain()
     if price is not None:
         chain.accounts["deposit"] = Deposit(ENTITY, OTHER, price, 0).encode()
+        chain.deposit_lamports = 10**10
     script = begin(chain, admission=admission, **fields)
     assert bool(script.released) == bool(reason)
     if script.released is not None:

@@ -6,6 +6,7 @@ import enum
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -66,13 +67,19 @@ def load_tool(name: str) -> Any:
 
 
 class Chain:
-    """LiteSVM with the programs, a payer, and sends that report the outcome."""
+    """LiteSVM with the programs, a payer, and sends that report the outcome.
+
+    The environment variable AWM_BOLT_WORLD names a file to deploy as World in place of the stand-in (docs/programs.md).
+    """
 
     def __init__(self) -> None:
         self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
         for entry in TABLE.values():
             name = next(n for n, e in TABLE.items() if e is entry)
-            self.svm.add_program_from_file(Pubkey.from_string(entry["program_id"]), PROGRAMS / f"{name}.so")
+            file = PROGRAMS / f"{name}.so"
+            if name == "world":
+                file = Path(os.environ.get("AWM_BOLT_WORLD") or file)
+            self.svm.add_program_from_file(Pubkey.from_string(entry["program_id"]), file)
         clock = self.svm.get_clock()
         self.svm.set_clock(
             Clock(clock.slot, clock.epoch_start_timestamp, clock.epoch, clock.leader_schedule_epoch, NOW)

@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
+from solders.transaction_metadata import FailedTransactionMetadata
 from svm.rig import PROGRAMS, TABLE, Chain, load_tool
+
+from awm_crank.wire import bolt
 
 build, linker = load_tool("build"), load_tool("link")
 LinkError = build.link.__globals__["LinkError"]
@@ -144,3 +147,12 @@ def test_table_names_the_files() -> None:
     """programs.json has the hash of every program file."""
     files = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in PROGRAMS.glob("*.so")}
     assert files == {name: entry["sha256"] for name, entry in TABLE.items()}
+
+
+def test_another_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWM_BOLT_WORLD names the file that is World in every test of the programs: here one that is none of it."""
+    assert Chain().new_world()
+    monkeypatch.setenv("AWM_BOLT_WORLD", str(PROGRAMS / "submit_input.so"))
+    chain = Chain()
+    result = chain.send(bolt.initialize_registry(chain.payer.pubkey()))
+    assert isinstance(result, FailedTransactionMetadata)

@@ -8,7 +8,7 @@ from typing import Any
 
 from awm_crank.session.commands import Landed
 from awm_crank.session.settings import Counters
-from awm_crank.telemetry.stats import Stats
+from awm_crank.telemetry.stats import Budget, Stats
 
 
 @dataclass
@@ -82,6 +82,10 @@ class Crank:
     def waiting(self) -> dict[str, int]:
         """One session that waits for room."""
         return {"room": 1}
+
+    def budgets(self) -> list[Budget]:
+        """A budget that is used up."""
+        return [Budget("hour", 100, 90, 7)]
 
     def engine_path(self) -> str:
         """Some path."""

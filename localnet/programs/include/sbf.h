@@ -86,6 +86,15 @@ INLINE i64 unix_time(void) {
     return (i64)ld64(clock + 32);
 }
 
+#define CLOCK_AHEAD_S 3600
+
+/* Seconds since that moment, by the chain's clock. A rollup's clock may be ahead, so the answer can be a little below
+ * zero. A moment that no clock can have shown counts as long ago: a validator wrote it, and nothing may wait for it. */
+NOINLINE i64 seconds_since(i64 moment) {
+    i64 now = unix_time();
+    return moment < 0 || moment > now + CLOCK_AHEAD_S ? now : now - moment;
+}
+
 /* What the loader hands to the entry point. */
 typedef struct {
     u64 n;            /* accounts stored in the caller's array */

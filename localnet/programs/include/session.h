@@ -13,14 +13,19 @@ INLINE u64 check_sibling(const Account *other, const u8 *owner, u64 disc, u64 si
 
 #define SS(account, field) ((account)->data + OFF(SessionState, field))
 
-INLINE u8 session_status(const Account *session) { return *SS(session, status); }
+/* The session's status. A validator can have written one that does not exist, which counts as ended: the delegation
+ * program demands that a component comes back from a rollup without any change, so nothing can correct it there. */
+INLINE u8 session_status(const Account *session) {
+    u8 status = *SS(session, status);
+    return status > STATUS_ENDED ? STATUS_ENDED : status;
+}
 
 /* Checks that the session has ended, and that its challenge time, in which anybody can read result and log, is over. A
  * match without a frame has no result, and so no challenge time. */
 NOINLINE u64 check_settled(const Account *session) {
     REQUIRE(session_status(session) == STATUS_ENDED, NotEnded);
     if (ld32(SS(session, frame)) == 0) return 0;
-    REQUIRE(unix_time() - (i64)ld64(SS(session, last_update)) >= ld16(SS(session, challenge_s)), ChallengeOpen);
+    REQUIRE(seconds_since((i64)ld64(SS(session, last_update))) >= ld16(SS(session, challenge_s)), ChallengeOpen);
     return 0;
 }
 

@@ -150,7 +150,7 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
 /* Checks that the session is dead, so that its accounts would otherwise hold their lamports for ever. */
 NOINLINE u64 check_idle(const u8 *state, bool writer) {
     bool waiting = state[OFF(SessionState, status)] == STATUS_WAITING_PLAYERS;
-    i64 silent = unix_time() - (i64)ld64(state + OFF(SessionState, last_update));
+    i64 silent = seconds_since((i64)ld64(state + OFF(SessionState, last_update)));
     if (silent >= ABANDONED_S) return 0;
     REQUIRE(writer, NotAPlayer);
     u32 frames = ld32(state + OFF(SessionState, frame)) - ld32(state + OFF(SessionState, last_fresh));
