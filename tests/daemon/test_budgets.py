@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.pubkey import Pubkey
@@ -19,7 +21,7 @@ RENT = 560_000_000
 class World:
     """Budgets with a clock and a wallet that pays what is granted."""
 
-    def __init__(self, balance: int, **limits: int) -> None:
+    def __init__(self, balance: int, **limits: Any) -> None:
         self.now = 1_000.0
         self.budgets = Budgets(CrankConfig(**limits), lambda: self.now)
         self.budgets.balance = balance

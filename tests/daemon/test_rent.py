@@ -20,7 +20,7 @@ from awm_crank.telemetry.stats import Stats
 class Asked:
     """Rent with a balance that the test sets, and the answers that were delivered."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, **limits: Any) -> None:
         self.balance: int | RpcError = 10**12
         self.hands, self.stats = fakes.Hands(), Stats()
         self.answers: list[Granted] = []

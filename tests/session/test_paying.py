@@ -77,7 +77,8 @@ def test_a_guest_asks_after_its_sure_frames() -> None:
 
 def test_the_list_and_a_rollup_never_ask() -> None:
     """Matches of the operator's own list, and those in a rollup, are served without a limit."""
-    for changes in ({"admitted": frozenset([OTHER])}, {"in_rollup": True}, {"guest_frames": 0}):
+    cases: list[dict[str, Any]] = [{"admitted": frozenset([OTHER])}, {"in_rollup": True}, {"guest_frames": 0}]
+    for changes in cases:
         script = begin(FakeChain(status=ACTIVE), **{"guest_frames": 10, **changes}).play(30)
         assert script.chain.session.frame == 30
         assert not [spend for spend in script.spent if spend.going_on]
