@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ RULE: dict[str, Any] = {"whole_frames": True, "sampled": True, "bias": 4.0, "nam
 SHIPPED = Path(__file__).resolve().parents[3] / "tools" / "policy" / "spacing.npz"
 
 
-def quantized(policy: Policy, seed: int = 1, **changes: np.ndarray) -> tuple[PolicyCartridge, np.ndarray]:
+def quantized(policy: Policy, changes: Mapping[str, np.ndarray] | None = None) -> tuple[PolicyCartridge, np.ndarray]:
     """The policy in integers, and the contexts that it was calibrated on."""
     shape = (60, policy.context_len * policy.frame_dim)
-    contexts = np.random.default_rng(seed).normal(0, 1.5, shape)
-    tensors = {**policy.weights, **changes}
+    contexts = np.random.default_rng(1).normal(0, 1.5, shape)
+    tensors = {**policy.weights, **(changes or {})}
     made = quantize_policy(tensors, policy.scales, policy.flags, policy.context_len, contexts, **RULE)
     return made, contexts
 
@@ -62,6 +63,6 @@ def test_what_does_not_fit() -> None:
     """Embeddings beyond ±16 and weights that are absurd are refused by name."""
     policy = Policy(weights(1, 1), {}, 1)
     with pytest.raises(CheckpointError, match=r"policy action_embed\.weight does not fit its format"):
-        quantized(policy, **{"action_embed.weight": np.full((400, 32), 17.0)})
+        quantized(policy, {"action_embed.weight": np.full((400, 32), 17.0)})
     with pytest.raises(CheckpointError, match="policy weights do not fit the format"):
-        quantized(policy, **{"button_head.weight": policy.weights["button_head.weight"] * 1e9})
+        quantized(policy, {"button_head.weight": policy.weights["button_head.weight"] * 1e9})
