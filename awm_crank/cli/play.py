@@ -91,11 +91,6 @@ async def on_chain(args: argparse.Namespace) -> int:
         state = await session.load_session(chain, address)
         encoding = await read_encoding(chain, state.model) if args.agent.startswith(_POLICY) else None
     agent = agent_of(args.agent, encoding, state.stage, args.buttons)
-    if getattr(agent, "reads_extra", False):
-        raise ConfigError(
-            "this policy reads state flags or hitstun, which a player cannot read from the chain",
-            hint="play it with --offline",
-        )
     if signer.pubkey not in (state.player1, state.player2):
         raise AccountError(
             f"{signer.pubkey} is not a player of session {address}", hint=f"awm-crank session join {address}"

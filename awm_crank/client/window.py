@@ -1,8 +1,8 @@
 """Whole frames for agents that read more than both PlayerStates, from the frame log's ring and the hidden state.
 
-The ring gives every frame's inputs and players, so that an agent which starts in the middle of a match knows the frames
-before. What only the model feeds back (combo, invulnerable, …) is on chain for the newest frame alone; in older frames
-it counts as zero.
+The ring gives every frame's inputs, players and extra feedback, so that an agent which starts in the middle of a match
+knows the frames before. The other feedback (combo, invulnerable, …) is on chain for the newest frame alone; in older
+frames it counts as zero.
 """
 
 from __future__ import annotations
@@ -93,16 +93,16 @@ class Window:
             return
         given: list[bytes | None] = [None] * self._count
         for at, (player, agent) in self._agents.items():
-            more = bytes(2 * agent.extra_size)
             for number in range(max(self._recorder.first, self._known + 1, frame - agent.context_len), frame):
-                agent.remember(player, number, self._block(number) + more)
-            given[at] = agent(self._seed, player, frame + 1, self._block(frame, hidden) + more)
+                agent.remember(player, number, self._block(number, agent.extra_size))
+            given[at] = agent(self._seed, player, frame + 1, self._block(frame, agent.extra_size, hidden))
         self._known = frame
         self._play.give(given)
 
-    def _block(self, frame: int, hidden: HiddenState | None = None) -> bytes:
+    def _block(self, frame: int, extra_size: int, hidden: HiddenState | None = None) -> bytes:
         feedback = _NOTHING if hidden is None else hidden.feedback
         if not frame:
-            return frame_records.block(self._play.players, feedback, _NOTHING, self._play.stage)
+            nothing = bytes(2 * extra_size)
+            return frame_records.block(self._play.players, feedback, _NOTHING, self._play.stage, nothing)
         record = FrameRecord.decode(self._recorder.records[frame - self._recorder.first])
-        return frame_records.block(record.players, feedback, record.inputs, record.stage)
+        return frame_records.block(record.players, feedback, record.inputs, record.stage, record.extra)

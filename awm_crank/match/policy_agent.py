@@ -70,11 +70,6 @@ class PolicyAgent:
         """Bytes a player of extra feedback that this world's frame blocks end with."""
         return self._world.extra_size
 
-    @property
-    def reads_extra(self) -> bool:
-        """Whether the policy reads extra feedback, which only frame blocks of some worlds hold."""
-        return self.reads_blocks and (self.policy.flags.state_flags or self.policy.flags.hitstun)
-
     def remember(self, player: int, frame: int, seen: bytes) -> None:
         """Notes what a player saw of a frame, without acting on it."""
         if len(seen) == _PLAYERS and not self.reads_blocks:

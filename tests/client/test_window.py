@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from client.localnet import Arena
 from client.test_player import FRAMES, serve
-from match.policies import policy
+from match.policies import policy, weights
 
 from awm_crank.client import session
 from awm_crank.client.player import PlayerConnection, ScriptedPlayer
+from awm_crank.client.world import read_encoding
+from awm_crank.engine import ReferenceEngine
+from awm_crank.engine.encoding import Encoding
+from awm_crank.engine.seeded import lasting
 from awm_crank.match.game import Game
-from awm_crank.match.players import agent
+from awm_crank.match.players import Agent, agent
+from awm_crank.match.policy import Policy
 from awm_crank.match.policy_agent import PolicyAgent
+from awm_crank.rig.arena import open_arena
 from awm_crank.wire.accounts import FrameRecord
 from awm_crank.wire.start import start_players
 from awm_crank.wire.transaction import Signer
@@ -58,3 +65,32 @@ async def test_late_start_reads_the_ring(arena: Arena) -> None:
             # of older frames the ring holds no feedback, and the first frame is not in it
             late.remember(0, record.frame - 1, block[:64] + bytes(16) + block[80:])
         game.advance(record.inputs, record.sources)
+
+
+async def test_extra_feedback_from_the_chain(tmp_path: Path) -> None:
+    """In a world with flags, a policy that reads state flags and hitstun gets them from the ring of a real crank."""
+    cartridge = lasting(encoding=Encoding(state_flags=True, hitstun=True))
+    reader = Policy(weights(2, 3, more=41), {}, 3)
+    async with open_arena(tmp_path, cartridge) as arena, PlayerConnection(arena.http, arena.ws) as connection:
+        match = await arena.create(3, 60)
+        encoding = await read_encoding(arena.chain, (await session.load_session(arena.chain, match.session)).model)
+        assert encoding == cartridge.shape.encoding
+        agents: list[Agent] = [PolicyAgent(reader, encoding), agent("random")]
+        seats = [ScriptedPlayer(Signer(bytes(arena.players[n])), n, each) for n, each in enumerate(agents)]
+        playing = asyncio.create_task(connection.play(match.entity, arena.world, seats, 3))
+        await arena.join(match)
+        outcome = await asyncio.wait_for(playing, 60)
+        view = await session.show(arena.chain, match.session)
+    assert (outcome.frame, outcome.faults) == (60, ())
+    assert view.log is not None
+    game = Game.start(ReferenceEngine(cartridge), start_players(1, 2), 32, bytes(32))
+    again, fresh = PolicyAgent(reader, encoding), 0
+    for frame in range(1, 61):
+        record = FrameRecord.decode(view.log.record(frame))
+        wanted = again(3, 0, frame, game.block)
+        if record.source1 == 0:
+            fresh += 1
+            assert record.input1 == wanted
+        game.advance(record.inputs, record.sources)
+        assert game.block[97:] == record.extra
+    assert fresh > 20

@@ -111,6 +111,6 @@ def test_drives_a_match() -> None:
 def test_worlds_that_lack_something() -> None:
     """A policy that reads hitstun does not play in a world without it."""
     made = Policy(weights(1, 1, more=1), {}, 1)
-    assert PolicyAgent(made, Encoding(hitstun=True)).reads_extra
+    assert PolicyAgent(made, Encoding(hitstun=True)).extra_size == 1
     with pytest.raises(CheckpointError, match="the policy reads hitstun"):
         PolicyAgent(made)
