@@ -31,8 +31,9 @@ ci:  ## what CI runs
 demo:  ## a demo match
 	$(VENV)/bin/awm-crank demo
 
-fuzz:  ## changed inputs for every decoder, from a seed (INPUTS=20000 SEED=1)
+fuzz:  ## changed inputs for every decoder and program, from a seed (INPUTS=20000 SEED=1)
 	$(PY) tools/fuzz/run.py --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1)
+	$(PY) tools/fuzz/programs.py --inputs $(or $(INPUTS),20000) --seed $(or $(SEED),1)
 
 bench:  ## the benchmarks
 	$(VENV)/bin/awm-crank bench

@@ -231,6 +231,8 @@ def _funded(text: str) -> tuple[Pubkey, int]:
 
 
 def _key_file(path: Path) -> Keypair:
+    # the shell does not expand the ~ of `--keypair=~/x.json`
+    path = path.expanduser()
     if not path.exists():
         pair = Keypair()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from ... import config
 from ...errors import ConfigError
 from . import endpoints, machine, programs, watchers
-from .finding import Finding, Verdict, from_error
+from .finding import WAIT_S, Finding, Verdict, from_error
 
 __all__ = ["Finding", "Verdict", "examine"]
 
@@ -34,11 +35,14 @@ async def examine(
     key, check = machine.key(keypair or Path(settings.crank.keypair), allow_open=settings.crank.allow_open_keypair)
     found.append(check)
     urls = dict.fromkeys((settings.chain.base_http, settings.rollup_http()))
-    for url in urls:
-        found += await endpoints.endpoint(url, "base" if url == settings.chain.base_http else "rollup")
-    found += [await endpoints.websocket(settings.rollup_ws())]
+    names = ["base" if url == settings.chain.base_http else "rollup" for url in urls]
+    for checks in await asyncio.gather(*map(endpoints.endpoint, urls, names)):
+        found += checks
     reached = {check.what for check in found if check.verdict != "wrong"}
-    if "rollup" in reached or (len(urls) == 1 and "base" in reached):
+    rollup_reached = "rollup" in reached or (len(urls) == 1 and "base" in reached)
+    # where HTTP is dead already, a WebSocket is not waited for
+    found.append(await endpoints.websocket(settings.rollup_ws(), wait_s=WAIT_S if rollup_reached else 0.5))
+    if rollup_reached:
         if key is not None:
             found.append(await endpoints.balance(settings.rollup_http(), key))
         found.append(await endpoints.world(settings))

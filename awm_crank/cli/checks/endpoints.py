@@ -41,16 +41,16 @@ async def endpoint(url: str, what: str) -> list[Finding]:
     return [Finding(what, "ok", text)]
 
 
-async def websocket(url: str) -> Finding:
+async def websocket(url: str, wait_s: float = WAIT_S) -> Finding:
     flowing = asyncio.Event()
     pubsub = PubSub(url, lambda event: flowing.set() if isinstance(event, SlotChanged) else None)
     pubsub.start()
     try:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(wait_s):
             await flowing.wait()
     except TimeoutError:
         fix = "set chain.rollup_ws; if there is a proxy, let it pass WebSockets"
-        return Finding("websocket", "wrong", f"{pubsub.url}: no slot notification in {WAIT_S:.0f} s", fix)
+        return Finding("websocket", "wrong", f"{pubsub.url}: no slot notification in {wait_s:g} s", fix)
     finally:
         await pubsub.close()
     return Finding("websocket", "ok", f"{pubsub.url}: slot notifications arrive")
