@@ -203,7 +203,7 @@ def history_options(node: Node) -> dict[str, tuple[Any, ...]]:
         for rewards in (None, True, False):
             for encoding in (None, "json", "jsonParsed", "base64", "base58", "binary"):
                 given = {"transactionDetails": details, "rewards": rewards, "encoding": encoding}
-                config = ANY_VERSION | {key: value for key, value in given.items() if value is not None}
+                config = ANY_VERSION | {member: value for member, value in given.items() if value is not None}
                 out[f"block {details} {rewards} {encoding}"] = ("getBlock", slot, config)
     out["block without version"] = ("getBlock", slot, CONFIRMED)
     out["block by an encoding"] = ("getBlock", slot, "base64")
