@@ -201,10 +201,10 @@ def history_options(node: Node) -> dict[str, tuple[Any, ...]]:
     slot = node.call("getTransaction", sent["memo"], ANY_VERSION)["slot"]
     for details in (None, "full", "accounts", "signatures", "none"):
         for rewards in (None, True, False):
-            for encoding in (None, "json", "jsonParsed", "base64", "base58", "binary"):
-                given = {"transactionDetails": details, "rewards": rewards, "encoding": encoding}
+            for form in (None, "json", "jsonParsed", "base64", "base58", "binary"):
+                given = {"transactionDetails": details, "rewards": rewards, "encoding": form}
                 config = ANY_VERSION | {member: value for member, value in given.items() if value is not None}
-                out[f"block {details} {rewards} {encoding}"] = ("getBlock", slot, config)
+                out[f"block {details} {rewards} {form}"] = ("getBlock", slot, config)
     out["block without version"] = ("getBlock", slot, CONFIRMED)
     out["block by an encoding"] = ("getBlock", slot, "base64")
     out["block of the future"] = ("getBlock", 10**12, ANY_VERSION)
