@@ -90,11 +90,11 @@ def test_nothing_is_open_to_the_network() -> None:
 
 
 def test_operator_gets_the_crank_alone() -> None:
-    """With the operator's file, the crank waits for nothing, and only the operator's two files are mounted."""
+    """With the operator's file, the crank waits for nothing; the operator's two files and the journal are mounted."""
     crank = load(COMPOSE, OPERATOR)["services"]["crank"]
     assert "depends_on" not in crank
-    assert [mount.split(":")[-2] for mount in crank["volumes"]] == [
-        "/etc/awm-crank/awm-crank.toml", "/etc/awm-crank/crank.json"
+    assert [mount.removesuffix(":ro").split(":")[-1] for mount in crank["volumes"]] == [
+        "/etc/awm-crank/awm-crank.toml", "/etc/awm-crank/crank.json", "/var/lib/awm-crank"
     ]  # fmt: skip
 
 
