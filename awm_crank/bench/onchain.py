@@ -20,6 +20,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import Transaction
 from solders.transaction_metadata import TransactionMetadata
 
+from awm_crank.client.publish import SHARD_SIZE
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.onchain import dump_work
 from awm_crank.localnet.genesis import shipped_programs
@@ -88,7 +89,7 @@ class OnchainWorld:
         self.part_words, self.parts_at_once = part_words, parts_at_once
         self.shards: list[Pubkey] = []
         found = []
-        for index, data in enumerate(cartridge.shards()):
+        for index, data in enumerate(cartridge.shards(SHARD_SIZE)):
             shard = finalized_shard(index, bytes(data), self.payer.pubkey())
             self.shards.append(Pubkey.from_bytes(hashlib.sha256(b"shard %d" % index).digest()))
             self.svm.set_account(self.shards[-1], Account(LAMPORTS, shard.encode(), ids.WEIGHT_SHARD))

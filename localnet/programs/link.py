@@ -24,7 +24,7 @@ OP_CALL = 0x85
 SYSCALLS = """
 sol_memcpy_ sol_memmove_ sol_memset_ sol_memcmp_ sol_sha256 sol_invoke_signed_c sol_set_return_data sol_get_return_data
 sol_try_find_program_address sol_create_program_address sol_get_rent_sysvar sol_get_clock_sysvar
-sol_log_ sol_log_64_ sol_log_compute_units_ sol_log_pubkey
+sol_log_ sol_log_64_ sol_log_compute_units_ sol_log_pubkey sol_matmul_i8
 """
 
 

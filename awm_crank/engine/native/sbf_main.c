@@ -1,9 +1,7 @@
 /* The kernel as an on-chain program: one session, the plain path, the image built by the host. Accounts: 0 the image, 1
- * the work area (writable): state, context, next block in 128 bytes, scratch; each rounded up to 64; 2 for mode 4 only, the
- * packed matrix. Instruction data: mode, block (block_bytes), inputs (16).
+ * the work area (writable): state, context, next block in 128 bytes, scratch; each rounded up to 64. Instruction data: mode, block (block_bytes), inputs (16).
  *
- * Modes: 0 a whole frame, 1 backbone, 2 heads, 3 the projections' matrix loop alone, 4 the packed matrix loop alone, 5
- * nothing. Programs have at most 5 arguments to a call, which is why everything is inlined here (AWM_SBF). */
+ * Modes: 0 a whole frame, 1 backbone, 2 heads, 3 the projections' matrix loop alone, 4 nothing. Programs have at most 5 arguments to a call, which is why everything is inlined here (AWM_SBF). */
 #define AWM_SBF
 #define AWM_PATH_NO_TABLE
 #include "path_plain.c"
@@ -12,30 +10,12 @@ typedef struct { u8 *data; u64 size; } account;
 
 AWM_INLINE u64 get(const u8 *p) { return *(const u64 *)(const void *)p; }
 
-/* Two rows in a register: weights (row 2i, row 2i + 1) as w0 + w1 * 2^32, activations as 64 bits; the low sum's borrow is
- * given back at the end. Account 2: u64 row pairs, u64 columns, activations, then the pairs, row by row. */
-AWM_INLINE void packed_matmul(const u8 *matrix, i32 *out)
-{
-    const u64 pairs = get(matrix), columns = get(matrix + 8);
-    const i64 *a = (const i64 *)(const void *)(matrix + 16), *w = a + columns;
-    for (u64 r = 0; r < pairs; r++) {
-        i64 acc = 0;
-        for (u64 k = 0; k < columns; k += 8, w += 8) {
-            acc += w[0] * a[k] + w[1] * a[k + 1] + w[2] * a[k + 2] + w[3] * a[k + 3];
-            acc += w[4] * a[k + 4] + w[5] * a[k + 5] + w[6] * a[k + 6] + w[7] * a[k + 7];
-        }
-        const i32 low = (i32)acc;
-        *out++ = low;
-        *out++ = (i32)((acc - low) >> 32);
-    }
-}
-
 __attribute__((visibility("default"))) u64 entrypoint(const u8 *input)
 {
-    account accounts[3];
+    account accounts[2];
     const u64 count = get(input);
     const u8 *at = input + 8;
-    if (count < 2 || count > 3)
+    if (count != 2)
         return 1;
     for (u64 i = 0; i < count; i++) {
         if (*at != 0xff)
@@ -66,7 +46,5 @@ __attribute__((visibility("default"))) u64 entrypoint(const u8 *input)
         heads(im, &read, &block, &inputs, &next, 1, scratch, &alone);
     if (mode == 3)
         bare(im, &state, 1, scratch, AWM_RUN_MATMUL, &alone);
-    if (mode == 4 && count == 3)
-        packed_matmul(accounts[2].data, (i32 *)(void *)scratch);
     return 0;
 }

@@ -4,7 +4,11 @@
  * matrices (matmul.h) form one row through parts 1, 2, …, in which no group lies in two parts. */
 #pragma once
 #include "source.h"
+#ifdef MATMUL_SYSCALL
+#include "matmul_syscall.h"
+#else
 #include "matmul.h"
+#endif
 #include "elements.h"
 
 #define MAX_PARTS 24
@@ -18,7 +22,7 @@ typedef struct {
     u64 part_words;
 } Parts;
 
-INLINE u64 group_words(const awm_matrix *mx) { return (u64)PAIRS * mx->kp; }
+INLINE u64 group_words(const awm_matrix *mx) { return GROUP_WORDS(mx->kp); }
 
 /* Where group `g` of a matrix lies. */
 typedef struct { u64 part, at, run; } Place; /* words from the part's first; groups without a gap, `g` included */
@@ -159,13 +163,6 @@ NOINLINE u32 put_silu(Walk *w, u32 sig_pairs, u32 f) {
     return at;
 }
 
-/* Packs two rows of `cols` weights, one after the other at `rows`, into every PAIRS-th word. */
-NOINLINE void pack_pair(i64 *to, const u8 *rows, u32 cols) {
-    const u8 *low = rows, *high = rows + cols;
-    for (const u8 *end = high; low != end; to += PAIRS)
-        *to = ((i64)((u64)*low++ << 56) >> 56) + ((i64)((u64)*high++ << 56) >> 24);
-}
-
 NOINLINE u64 absolute_sum(const u8 *row, u32 cols) {
     u64 sum = 0;
     for (const i8 *at = (const i8 *)row, *end = at + cols; at != end; at++) sum += (u64)(*at < 0 ? -*at : *at);
@@ -176,10 +173,10 @@ NOINLINE u64 absolute_sum(const u8 *row, u32 cols) {
  * must fit 32 bits: then its sums do. */
 NOINLINE u32 pack_group(i64 *to, u32 cols, u32 kp, const u32 *bias) {
     const u64 limit = 0x7fffffffu, any = 128 * 16383ULL * cols;
-    zero((u8 *)to, 8ULL * PAIRS * kp);
+    zero((u8 *)to, 8 * GROUP_WORDS(kp));
     for (u32 i = 0; i < GROUP_ROWS; i++)
         if (any + bias[i] > limit && 16383 * absolute_sum(SCRATCH + i * cols, cols) + bias[i] > limit) return AWM_BAD_WEIGHT;
-    for (u32 pair = 0; pair < PAIRS; pair++) pack_pair(to + pair, SCRATCH + 2 * pair * cols, cols);
+    pack_rows(to, SCRATCH, cols, kp);
     return AWM_OK;
 }
 
@@ -190,7 +187,7 @@ NOINLINE void pack_matrix(Walk *w, const MatrixAt *from, const awm_matrix *mx) {
     while (w->group < mx->vecs) {
         u64 run;
         i64 *to = group_at(w->parts, mx, w->group, &run);
-        const u64 units = 2000 + (mx->cols > 1000 || from->bias ? 160 : 85) * (u64)mx->kp;
+        const u64 units = 2000 + (mx->cols > 1000 || from->bias ? 240 : 85) * (u64)mx->kp;
         if (!to || w->left < units) {
             w->stop = 1;
             return;

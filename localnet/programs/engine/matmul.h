@@ -12,6 +12,7 @@
 
 #define PAIRS 5
 #define GROUP_ROWS (2 * PAIRS)
+#define GROUP_WORDS(kp) ((u64)PAIRS * (kp))
 #define COLUMN_STEP 16 /* columns of one turn of the loop: a matrix's columns are padded to this */
 
 #define ROW_(sum, at) "%[p] = *(u64 *)(%[w] + " #at ")\n%[p] *= %[x]\n%[" #sum "] += %[p]\n"
@@ -56,4 +57,30 @@ NOINLINE void multiply_group(const i64 *w, const i64 *a, const i64 *end, i64 *ou
     split(out + 4, s2);
     split(out + 6, s3);
     split(out + 8, s4);
+}
+
+/* Packs two rows of `cols` weights, one after the other at `rows`, into every PAIRS-th word. */
+NOINLINE void pack_pair(i64 *to, const u8 *rows, u32 cols) {
+    const u8 *low = rows, *high = rows + cols;
+    for (const u8 *end = high; low != end; to += PAIRS)
+        *to = ((i64)((u64)*low++ << 56) >> 56) + ((i64)((u64)*high++ << 56) >> 24);
+}
+
+INLINE void pack_rows(i64 *to, const u8 *rows, u32 cols, u32 kp) {
+    (void)kp;
+    for (u32 pair = 0; pair < PAIRS; pair++) pack_pair(to + pair, rows + 2 * pair * cols, cols);
+}
+
+/* A vector that a matrix is multiplied by: `used` of its `kp` columns. */
+typedef struct {
+    const i64 *act;
+    u32 used, kp;
+} Factor;
+
+/* The most units that a group costs, and what comes on top for all groups of a call. */
+#define MULTIPLY_UNITS(factor) (16 * (u64)(factor)->used + (factor)->used / 4 + 90)
+#define MULTIPLY_BASE(factor) 500
+
+NOINLINE void multiply_groups(const i64 *w, u64 groups, const Factor *by, i64 *out) {
+    for (; groups; groups--, w += GROUP_WORDS(by->kp), out += GROUP_ROWS) multiply_group(w, by->act, by->act + by->used, out);
 }

@@ -50,15 +50,17 @@ INLINE void go(Turn *t, u8 stage) {
 /* out = matrix x act over the first `used` columns, from group `index` on. Whether it is whole now. */
 NOINLINE bool multiply(Turn *t, const awm_matrix *mx, const i64 *act, u32 used, i64 *out) {
     u32 index = ld32(RUN(t->run, index));
-    const u64 cost = 16 * (u64)used + used / 4 + 90;
-    u64 groups = t->left > 500 ? (t->left - 500) / cost : 0;
+    const Factor by = {act, used, mx->kp};
+    const u64 cost = MULTIPLY_UNITS(&by), base = MULTIPLY_BASE(&by);
+    u64 groups = t->left > base ? (t->left - base) / cost : 0;
+    if (groups) t->left -= base;
     while (index < mx->vecs && groups) {
         u64 run;
         const i64 *w = group_at(&t->parts, mx, index, &run);
         if (!w) break;
         if (run > groups) run = groups;
         if (run > mx->vecs - index) run = mx->vecs - index;
-        for (u64 i = 0; i < run; i++, w += group_words(mx)) multiply_group(w, act, act + used, out + (index + i) * GROUP_ROWS);
+        multiply_groups(w, run, &by, out + index * GROUP_ROWS);
         index += run;
         groups -= run;
         t->left -= run * cost;
