@@ -2,6 +2,7 @@
 
 `python localnet/programs/build.py` writes awm_crank/localnet/programs/<name>.so and programs.json (id, SHA-256);
 `--check` builds into memory and compares: exit status 1, naming the programs, where a byte differs.
+`--matmul-syscall FILE` writes the engine for validators that have sol_matmul_i8, which is not shipped.
 Needs clang-19 (Debian package of that name; another one by the CLANG variable).
 """
 
@@ -41,14 +42,16 @@ def program_ids() -> dict[str, str]:
     return {name: entry["id"] for name, entry in programs.items()}
 
 
-def compile_program(source: Path) -> bytes:
-    """The linked program of one translation unit. CalledProcessError where clang refuses it, LinkError where we do."""
+def compile_program(source: Path, *more: str) -> bytes:
+    """The linked program of one translation unit; `more` are flags. CalledProcessError where clang refuses it, LinkError
+    where we do.
+    """
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "program.o"
         clang = os.environ.get("CLANG", "clang-19")
         # run in the source's folder with relative paths, so that no path of this machine reaches the object
         include = [f"-I{os.path.relpath(folder, source.parent)}" for folder in (INCLUDE, NATIVE)]
-        flags = [*FLAGS.split(), *MORE_FLAGS.get(source.stem, []), *include]
+        flags = [*FLAGS.split(), *MORE_FLAGS.get(source.stem, []), *include, *more]
         subprocess.run([clang, *flags, "-c", source.name, "-o", str(target)], cwd=source.parent, check=True)
         return link(target.read_bytes())
 
@@ -69,7 +72,14 @@ def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Build the on-chain programs.")
     parser.add_argument("--check", action="store_true", help="compare with the committed files instead of writing")
-    check = parser.parse_args().check
+    parser.add_argument(
+        "--matmul-syscall", type=Path, metavar="FILE", help="write the engine with sol_matmul_i8 to FILE, and nothing else"
+    )
+    options = parser.parse_args()
+    check = options.check
+    if options.matmul_syscall:
+        options.matmul_syscall.write_bytes(compile_program(HERE / "engine" / "engine.c", "-DMATMUL_SYSCALL"))
+        return 0
     files = build()
     if check:
         different = [n for n, b in files.items() if not (OUTPUT / n).exists() or (OUTPUT / n).read_bytes() != b]
