@@ -32,7 +32,7 @@ LIMIT = 1_400_000
 LAMPORTS = 10**15
 RUN = 1
 _GROWS = 28
-_WAITS = 13
+WAITS = 13
 """EngineRun.stage of a run that waits for inputs (AT_INPUTS of localnet/programs/engine/turn.h)."""
 
 
@@ -77,13 +77,17 @@ class OnchainWorld:
         cartridge: the world.
         part_words: words of the image's parts.
         parts_at_once: how many parts a turn is given; 0: all.
+        code: another build of the engine program.
     """
 
-    def __init__(self, cartridge: Cartridge, part_words: int = onchain.MAX_PART_WORDS, parts_at_once: int = 0) -> None:
+    def __init__(
+        self, cartridge: Cartridge, part_words: int = onchain.MAX_PART_WORDS, parts_at_once: int = 0,
+        *, code: bytes | None = None,
+    ) -> None:  # fmt: skip
         self.cartridge = cartridge
         self.svm = LiteSVM().with_mainnet_features().with_blockhash_check(False).with_transaction_history(0)
-        for program, code in shipped_programs():
-            self.svm.add_program(program, code)
+        for program, shipped in shipped_programs():
+            self.svm.add_program(program, code if code and program == onchain.ENGINE else shipped)
         self.payer = Keypair.from_seed(hashlib.sha256(b"onchain payer").digest())
         self.svm.set_account(self.payer.pubkey(), Account(LAMPORTS, b"", Pubkey.default()))
         self.part_words, self.parts_at_once = part_words, parts_at_once
@@ -147,13 +151,17 @@ class OnchainWorld:
         spent.seconds = time.perf_counter() - began
         return spent
 
-    def open(self, block: bytes) -> Spent:
-        """Opens the run and works until it waits for the inputs of frame 1."""
+    def make_run(self, block: bytes) -> None:
+        """Opens the run, at its full size."""
         payer = self.payer.pubkey()
         self.send(onchain.run_open(payer, RUN, self.key, block))
         size = 0
         while size != (size := len(self.data(self.run_key))):
             self.send(*[onchain.run_grow(payer, RUN, self.key)] * _GROWS)
+
+    def open(self, block: bytes) -> Spent:
+        """Opens the run and works until it waits for the inputs of frame 1."""
+        self.make_run(block)
         return self.turn()
 
     def turn(self) -> Spent:
@@ -161,7 +169,7 @@ class OnchainWorld:
         spent, began = Spent(), time.perf_counter()
         count = onchain.parts(self.image())
         run = self.run()
-        while run.stage != _WAITS or run.fed > run.frame:
+        while run.stage != WAITS or run.fed > run.frame:
             first = max(1, run.wants)
             some = [(first - 1 + i) % count + 1 for i in range(min(count, self.parts_at_once or count))]
             spent.units.append(self.send(onchain.run_turn(self.run_key, self.key, some)))
