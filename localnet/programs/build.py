@@ -43,8 +43,9 @@ def program_ids() -> dict[str, str]:
 
 
 def compile_program(source: Path, *more: str) -> bytes:
-    """The linked program of one translation unit; `more` are flags. CalledProcessError where clang refuses it, LinkError
-    where we do.
+    """The linked program of one translation unit; `more` are flags.
+
+    Raises CalledProcessError where clang refuses it, LinkError where we do.
     """
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "program.o"
@@ -73,7 +74,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the on-chain programs.")
     parser.add_argument("--check", action="store_true", help="compare with the committed files instead of writing")
     parser.add_argument(
-        "--matmul-syscall", type=Path, metavar="FILE", help="write the engine with sol_matmul_i8 to FILE, and nothing else"
+        "--matmul-syscall",
+        type=Path,
+        metavar="FILE",
+        help="write the engine with sol_matmul_i8 to FILE, and nothing else",
     )
     options = parser.parse_args()
     check = options.check

@@ -21,6 +21,6 @@ def test_prints_what_a_frame_costs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_names_the_frame_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A block that is not the native engine's ends the run with the frame's number."""
     tool = runpy.run_path(TOOL)
-    monkeypatch.setattr(tool["NativeEngine"], "heads", lambda self, context, block, inputs: bytes(97))
+    monkeypatch.setattr(tool["NativeEngine"], "heads", lambda *_: bytes(97))
     with pytest.raises(SystemExit, match="the block of frame 1 differs"):
         tool["main"](["--shape", "tiny", "--frames", "3"])
