@@ -82,7 +82,10 @@ class Collector:
             if error is not None:
                 self._log.warning("cannot collect", session=str(session_key), problem=str(error))
                 return
-            self._log.info("collected", session=str(session_key))
+            if collecting.is_dead(state, now_s):
+                self._log.info("ended a session that nobody plays", session=str(session_key), frame=state.frame)
+            else:
+                self._log.info("collected", session=str(session_key))
 
     async def _read(self, keys: list[Pubkey]) -> list[bytes | None]:
         answer = (await self._rpc.ask(jsonrpc.get_multiple_accounts(keys))).value
