@@ -45,7 +45,10 @@ def configure(parser: Parser) -> None:
     )  # fmt: skip
     live.add_argument("--sessions", type=int, default=1, metavar="N", help="matches at the same time (default: 1)")
     live.add_argument(
-        "--shape", choices=("tiny", "demo", "4.3M", "19.9M"), default="4.3M", help="size of the model (default: 4.3M)"
+        "--shape",
+        choices=("tiny", "demo", "4.3M", "15.8M", "19.9M"),
+        default="4.3M",
+        help="size of the model (default: 4.3M)",
     )
     live.add_argument(
         "--option",

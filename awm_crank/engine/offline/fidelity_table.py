@@ -17,7 +17,7 @@ from awm_crank.engine import frame
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import closed_loop, coherence, fidelity, window
 from awm_crank.engine.offline.calibrate import CHARACTERS, STAGES
-from awm_crank.engine.offline.checkpoint import TrainedCheckpoint
+from awm_crank.engine.offline.checkpoint import TrainedCheckpoint, with_stick_range
 from awm_crank.engine.offline.torch_model import TorchModel
 from awm_crank.engine.seeded import Stream, random_inputs
 from awm_crank.errors import CheckpointError
@@ -123,6 +123,8 @@ def build(
             blocks or too short for the closed loops.
     """
     cartridge = engine.cartridge
+    if checkpoint:  # what a stick's byte means is chosen when a checkpoint is quantized
+        checkpoint = with_stick_range(checkpoint, cartridge.stick_range)
     if checkpoint and checkpoint.shape != replace(cartridge.shape, row_gains=False):
         raise CheckpointError(
             "checkpoint and cartridge differ in shape",

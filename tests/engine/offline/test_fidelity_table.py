@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engine import golden
 
 from awm_crank.engine import frame
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.encoding import Encoding
 from awm_crank.engine.layout import Shape
 from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.offline import checkpoint, fidelity_table, seeded_checkpoint
@@ -55,17 +55,19 @@ def test_every_goal_has_its_row(sound: Table) -> None:
     assert sound.as_json()["passed"] is True
 
 
-def test_state_age_as_embedding() -> None:
-    """A checkpoint that embeds state_age passes quantization, integers, floating point and closed loops."""
-    source = checkpoint.read(
-        seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, encoding=Encoding(state_age_as_embed=True)), 1)
-    )
-    cart = quantize(source, name="age", frames=200)
-    assert cart.arrays["state_age_embed"].any()
+def test_flags_and_a_stick_range() -> None:
+    """A checkpoint with the base build's flags, quantized for sticks of ±80, passes quantization, integers, floating
+    point and closed loops. Against it the table says what windows of its own length would choose."""
+    source = checkpoint.read(seeded_checkpoint.checkpoint(Shape(64, 64, 4, 16, 2, encoding=golden.BASE_BUILD), 1))
+    cart = quantize(checkpoint.with_stick_range(source, 80), name="flags", frames=200)
+    assert cart.arrays["state_age_embed"].any() and cart.stick_range == 80
     assert not failed(fidelity_table.build(NativeEngine(cart), **FEW))
     against = fidelity_table.build(NativeEngine(cart), source, **FEW)
     assert "recurrent state, own weights" not in failed(against)
     assert min(row.value for row in against.rows if row.kind == "argmax agreement") > 0.9
+    windows = [row for row in against.rows if row.kind == "against windows of 10 frames"]
+    assert len(windows) == 3 and all(row.passed and row.goal is None for row in windows)
+    assert 0.5 < windows[0].value <= 1
 
 
 def test_a_wrong_checkpoint_fails() -> None:
