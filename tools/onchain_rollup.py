@@ -1,10 +1,10 @@
 """Plays frames on the engine program inside MagicBlock's real rollup, and compares them with the native engine's.
 
-`python tools/onchain_rollup.py [--shape shipped] [--frames 20] [--engine FILE]` prints the compute units of a frame and
-the time of a turn. `--engine` takes another build of the program, such as that with the syscall sol_matmul_i8
+`python tools/onchain_rollup.py [--shape shipped] [--frames 20] [--kind rollup] [--engine FILE]` prints the compute
+units of a frame and the time of a turn. `--engine` takes another build of the program, such as that with the syscall sol_matmul_i8
 (`python localnet/programs/build.py --matmul-syscall FILE`).
 
-The image is built in LiteSVM and loaded into the base chain before its first slot; the rollup clones it. The run is
+The image is built in LiteSVM and loaded into the chain before its first slot; a rollup clones it. There the run is
 loaded as an account that is delegated already, with the records that the delegation program would write: the engine
 program has no instruction for that yet.
 """
@@ -62,8 +62,8 @@ def record(run: Pubkey, lamports: int) -> dict[Pubkey, bytes]:
     }
 
 
-def write_accounts(world: OnchainWorld, folder: Path) -> None:
-    """The image, the run and its records as files in the Solana CLI's format."""
+def write_accounts(world: OnchainWorld, folder: Path, *, delegated: bool) -> None:
+    """The image and the run as files in the Solana CLI's format; if delegated, with the run's records."""
 
     def write(key: Pubkey, data: bytes, owner: Pubkey, lamports: int) -> None:
         account = {"lamports": lamports, "owner": str(owner), "executable": False, "rentEpoch": 0}
@@ -74,7 +74,9 @@ def write_accounts(world: OnchainWorld, folder: Path) -> None:
         key = world.key.part(part)
         write(key, world.data(key), onchain.ENGINE, world.svm.get_balance(key) or 0)
     lamports = world.svm.get_balance(world.run_key) or 0
-    write(world.run_key, world.data(world.run_key), ids.DELEGATION, lamports)
+    write(world.run_key, world.data(world.run_key), ids.DELEGATION if delegated else onchain.ENGINE, lamports)
+    if not delegated:
+        return
     for key, data in record(world.run_key, lamports).items():
         write(key, data, ids.DELEGATION, 10**7)
 
@@ -169,6 +171,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Frames of the engine program in MagicBlock's rollup.")
     parser.add_argument("--shape", default="shipped")
     parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--kind", choices=("rollup", "embedded"), default="rollup")
     parser.add_argument("--engine", type=Path, help="another build of the engine program")
     args = parser.parse_args()
     code = args.engine.read_bytes() if args.engine else None
@@ -177,12 +180,12 @@ def main() -> int:
     world.build()
     world.make_run(start_block(32, (1, 20), world.cartridge.shape.encoding.extra_size))
     with tempfile.TemporaryDirectory() as name:
-        write_accounts(world, Path(name))
-        options = ["--account", name]
+        write_accounts(world, Path(name), delegated=args.kind == "rollup")
+        options = ["--account", name, "--fund", str(world.payer.pubkey())]
         if args.engine:
             options += ["--program", str(onchain.ENGINE), str(args.engine)]
-        with LocalnetProcess("rollup", *options) as net:
-            sys.stdout.write(f"{args.shape}: " + asyncio.run(play(net.http, world, args.frames)))
+        with LocalnetProcess(args.kind, *options) as net:
+            sys.stdout.write(f"{args.shape}, {args.kind}: " + asyncio.run(play(net.http, world, args.frames)))
     return 0
 
 
