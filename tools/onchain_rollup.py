@@ -1,8 +1,8 @@
 """Plays frames on the engine program inside MagicBlock's real rollup, and compares them with the native engine's.
 
 `python tools/onchain_rollup.py [--shape shipped] [--frames 20] [--kind rollup] [--engine FILE]` prints the compute
-units of a frame and the time of a turn. `--engine` takes another build of the program, such as that with the syscall sol_matmul_i8
-(`python localnet/programs/build.py --matmul-syscall FILE`).
+units of a frame and the time of a turn. `--engine` takes another build of the program, such as that with the syscall
+sol_matmul_i8 (`python localnet/programs/build.py --matmul-syscall FILE`).
 
 The image is built in LiteSVM and loaded into the chain before its first slot; a rollup clones it. There the run is
 loaded as an account that is delegated already, with the records that the delegation program would write: the engine
