@@ -137,6 +137,7 @@ def cut_name(text: str) -> str:
 
 def _report(args: argparse.Namespace) -> int:
     from ..engine.offline import report
+    from . import policy_file
 
     if not args.checkpoint.is_dir():
         raise ConfigError(f"{args.checkpoint} is no folder", hint="--report takes a folder of checkpoints")
@@ -149,8 +150,11 @@ def _report(args: argparse.Namespace) -> int:
 
             config = path.with_suffix(".json")
             beside = common.read(config) if path.suffix == ".safetensors" and config.is_file() else b""
-            frames = args.calibration_frames
-            lines.append(report.line(path.name, common.read(path), config=beside, calibration=frames, tick=tick))
+            data, frames = common.read(path), args.calibration_frames
+            if policy_file.is_policy(data):
+                output.note(f"{path.name} is a policy, not a world: quantize it by itself, with -o")
+                continue
+            lines.append(report.line(path.name, data, config=beside, calibration=frames, tick=tick))
             if not args.json:
                 output.say(report.text(lines[-1]))
     if not lines:

@@ -96,6 +96,10 @@ def test_report_over_a_folder(source: Path, tmp_path: Path, capsys: pytest.Captu
     """--report prints each checkpoint's line, writes nothing, and ends with 1 where one is refused."""
     assert main(["quantize", str(tmp_path), "--report", "--calibration-frames", "20"]) == 0
     assert "world.pt: quantized" in capsys.readouterr().out
+    torch.save({"model_state_dict": {"analog_head.weight": torch.zeros(5, 4)}}, tmp_path / "policy.pt")
+    assert main(["quantize", str(tmp_path), "--report", "--calibration-frames", "20"]) == 0
+    assert "policy.pt is a policy" in "".join(capsys.readouterr())
+    (tmp_path / "policy.pt").unlink()
     document = torch.load(source, weights_only=True)
     document["encoding_config"]["lookahead"] = 1
     torch.save(document, tmp_path / "ahead.pt")
