@@ -1,6 +1,6 @@
-"""Names of action states for people who watch. One name covers states that the game's own table hardly distinguishes.
+"""Names of action states for spectators. Action states that the game's own table hardly distinguishes share one name.
 
-The numbers are the game's action state table (0..399), which the described model uses unchanged.
+The numbers are those of the game's action state table (0..399), which the model uses unchanged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Reads arrays of an `.npz` file that may be a stranger's: every size is checked before memory is taken for it.
+"""Reads the arrays of an `.npz` file that may come from a stranger. Checks every size before it allocates memory.
 
-A file of 0.8 MB can claim to hold 0.8 GB, and on a damaged one zipfile, zlib and NumPy raise all kinds of exceptions.
+A file of 0.8 MB can claim to hold 0.8 GB. On a damaged file, zipfile, zlib and NumPy raise many kinds of exceptions.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _HEADERS = {
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of an `.npz` file by name.
+    """Returns the arrays of an `.npz` file by name.
 
     Raises:
-        CheckpointError: this is not such a file, it is damaged, it holds Python objects, or it is too large.
+        CheckpointError: the file has another format, is damaged, holds Python objects, or is too large.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -44,7 +44,7 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     except CheckpointError:
         raise
     except Exception as error:
-        # On damaged files zipfile and NumPy also pass on what zlib, struct, ast and tokenize raise.
+        # On damaged files, zipfile and NumPy also let exceptions of zlib, struct, ast and tokenize through.
         raise CheckpointError(
             "policy file (.npz) cannot be read", expected="arrays, encoding_config and context_len",
             found=f"{type(error).__name__}: {error}"[:120], hint="write it with Policy.encode",

@@ -69,7 +69,7 @@ def account(data: bytes, owner: Pubkey, address: Pubkey) -> tuple[str, Any]:
 
 
 def values(found: Any) -> dict[str, Any]:
-    """A decoded account for JSON: keys in base58 and bytes in hex; of more than 256 bytes only the number is given."""
+    """A decoded account for JSON: keys in base58 and bytes in hex. Of more than 256 bytes, only the number is given."""
     fields = msgspec.structs.asdict(found)
     if isinstance(found, FrameLog):
         del fields["trailer"]
@@ -91,7 +91,7 @@ def struct(found: Any) -> str:
 
 
 def render(lines: Lines) -> str:
-    """Lines of name and value, with the values in one column."""
+    """Formats lines of name and value, with the values in one column."""
     return "".join(f"{name:<{_WIDTH}}{printable(value)}\n" if name else f"{value}\n" for name, value in lines)
 
 
@@ -109,7 +109,7 @@ def player(state: bytes) -> str:
 
 
 def controller(data: bytes) -> str:
-    """A ControllerInput (8 bytes) in one line; `neutral` when nothing is pressed."""
+    """A ControllerInput (8 bytes) in one line; `neutral` if nothing is pressed."""
     if data == bytes(8):
         return "neutral"
     v = ControllerInput.decode(data)
@@ -134,7 +134,7 @@ def record(data: bytes) -> str:
 
 
 def cartridge(found: Cartridge) -> str:
-    """A cartridge's header."""
+    """A cartridge's header, as lines of name and value."""
     shape = found.shape
     return render(
         iter(
@@ -157,7 +157,7 @@ def cartridge(found: Cartridge) -> str:
 
 
 def match(found: MatchFile) -> str:
-    """A match file: what it was, and how it began and ended."""
+    """A match file, as lines: what the match was, how it began and how it ended."""
     meta = found.meta
     lines = [(name.replace("_", " "), str(value)) for name, value in msgspec.structs.asdict(meta).items()]
     lines[[name for name, _ in lines].index("stage")] = ("stage", f"{meta.stage}, {stages.name(meta.stage)}")
@@ -170,9 +170,9 @@ def match(found: MatchFile) -> str:
 
 
 def lineage(found: ModelManifest, ancestors: Sequence[tuple[Pubkey, ModelManifest | None]]) -> str:
-    """What a model was forked from, its parent first, and which shards each one shares with the one above.
+    """The models that a model was forked from, nearest parent first, and which shards each one shares with its child.
 
-    A model that is not a fork gives no lines.
+    Returns no lines for a model that is not a fork.
     """
     lines: list[tuple[str, str]] = []
     child = found
@@ -199,7 +199,7 @@ def _lines(found: Any) -> Lines:
 
 
 def plain(value: Any) -> str:
-    """A field's value as text: bytes in hex, all-zero values as `-`, tuples without their unused end."""
+    """A field's value as text: bytes in hex, all-zero values as `-`, tuples without their unused tail."""
     if isinstance(value, bytes):
         return value.hex() if any(value) else "-"
     if isinstance(value, tuple):

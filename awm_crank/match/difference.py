@@ -1,4 +1,4 @@
-"""Names the first byte in which two blocks differ: field, offset, and both values as a reader would write them."""
+"""Names the first byte in which two blocks differ: the field, the offset, and both values in readable form."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _FEEDBACK = layouts.FEEDBACK
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One byte that is not what it should be.
+    """The first difference that was found.
 
-    `place` says what was compared (`record`, `checkpoint A`, `match file`…). `offset` is the byte within it, or None
-    where the field is not a byte of a block. `expected` and `found` are the whole field's values.
+    `place` says what was compared (`record`, `checkpoint A`, `match file`…). `offset` is the byte within it, or None if
+    the field is not a byte of a block. `expected` and `found` are the values of the whole field.
     """
 
     frame: int
@@ -33,7 +33,7 @@ class Difference(msgspec.Struct, frozen=True):
     found: str
 
     def error(self) -> VerifyError:
-        """The difference as an error whose text names all of it."""
+        """Returns the difference as an error, whose text names every part of it."""
         at = "" if self.offset is None else f" at byte {self.offset}"
         return VerifyError(
             f"frame {self.frame}: {self.field}{at} of {self.place} differs", expected=self.expected, found=self.found
@@ -41,7 +41,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Fields:
-    """The leaves of a layout, with nested blocks opened.
+    """The fields of a layout, with the fields of nested blocks in place of the blocks.
 
     Args:
         layout: the outer struct.
@@ -75,7 +75,7 @@ class Fields:
                     self.leaves.append((f"{prefix}.{leaf}", offset, at.size, _code(inner, leaf)))
 
     def first(self, frame: int, place: str, expected: bytes, found: bytes) -> Difference | None:
-        """The first difference, or None when the bytes agree.
+        """Returns the first difference, or None if the bytes are equal.
 
         Args:
             frame, place: for the Difference.

@@ -61,7 +61,9 @@ class _Zones(msgspec.Struct):
 
 
 class _Geometry(msgspec.Struct):
-    """A `stage_geometry`. A stage whose geometry is not known has only its number and an empty name."""
+    """The `stage_geometry` of a match file. For a stage without known geometry it has only the number and an empty
+    name.
+    """
 
     stage: Annotated[int, msgspec.Meta(ge=0, le=255)]
     name: Annotated[str, msgspec.Meta(max_length=100)]
@@ -71,7 +73,9 @@ class _Geometry(msgspec.Struct):
 
 
 class MatchFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A match file's content. `frames[i]` is frame i as visualizers read it, `records[i]` the record of frame i + 1."""
+    """The content of a match file. `frames[i]` is frame i in readable form; `records[i]` is the record of frame
+    i + 1.
+    """
 
     meta: Meta
     stage_geometry: dict[str, Any]
@@ -93,13 +97,14 @@ class MatchFile(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self)
 
     def encode_frames(self) -> bytes:
-        """The frames alone as a plain JSON array, which the prototype's visualizers open."""
+        """The frames alone as a plain JSON array, the format that the prototype's visualizers open."""
         return msgspec.json.encode(self.frames)
 
 
 def player_object(state: bytes) -> dict[str, float | int]:
-    """A PlayerState (32 bytes) as visualizers read it: positions, shield and speeds in game units."""
-    # the scales are powers of two, so dividing is exact and JSON's numbers give the fixed-point value back
+    """A PlayerState (32 bytes) as a JSON object, with positions, shield and speeds in game units."""
+    # the scales are powers of two, so the division is exact and JSON's numbers convert back to the same fixed-point
+    # value
     return msgspec.structs.asdict(fighter(state))
 
 
@@ -156,14 +161,14 @@ _decode = msgspec.json.Decoder(MatchFile).decode
 
 
 def parse(data: bytes, *, source: str = "match file") -> MatchFile:
-    """Reads a match file and checks its shape. `verify` checks whether it is true.
+    """Reads a match file and checks its form. It does not recompute the match; `verify` does.
 
     Args:
         source: the file's name in errors.
 
     Raises:
-        MatchFileError: this is not JSON or another format, a key is missing or malformed, counts do not agree, or the
-            stage is wider than any real one.
+        MatchFileError: the file is not JSON or has another format, a key is missing or malformed, counts do not agree,
+            or the stage is wider than any real one.
     """
     hint = "export it again with `awm-crank export`"
     try:
@@ -224,7 +229,7 @@ def _is_key(text: str) -> bool:
 
 
 def _is_hex(text: str, size: int) -> bool:
-    # fromhex alone would skip white space and accept capitals, but each value must have one spelling
+    # fromhex alone would skip white space and accept capital letters, but each value must have only one spelling
     return len(text) == 2 * size and set(text) <= set("0123456789abcdef")
 
 

@@ -1,4 +1,4 @@
-"""A match that is computed here, frame by frame. The same inputs give the crank's and the chain's bytes."""
+"""Computes a match frame by frame on this machine. The same inputs give the same bytes as on the crank and on chain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Game:
 
     Args:
         engine: the engine of the match's cartridge.
-        state: the recurrent state before the backbone has consumed `position`'s block.
+        state: the recurrent state before the backbone consumes the block of `position`.
         position: the frame that the match is at.
     """
 

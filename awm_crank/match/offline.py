@@ -1,8 +1,9 @@
-"""A whole match without a chain: scripted players, the engine, and the match file that `verify` accepts.
+"""Plays a whole match without a chain: scripted players, the engine, and a match file that `verify` accepts.
 
-The frames are those of a session on chain with the same cartridge, seed, stage, characters, max_frames and players in
-which every input came in time. What only a chain has is derived (docs/formats.md, "Match file"): the entity from what
-the match is made of, and the session from the entity. Model and players are the zero key, which no chain can hold.
+The frames are the same as in a session on chain with the same cartridge, seed, stage, characters, max_frames and
+players, if every input arrives in time. Values that only a chain has are derived (docs/formats.md, "Match file"): the
+entity is a hash of the match's parameters, and the session's address follows from the entity. Model and players are the
+zero key, which no chain can hold.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ Progress = Callable[[int, int], object]
 def entity(cartridge_sha256: bytes, stage: int, seed: int, max_frames: int, players: bytes) -> Pubkey:
     """The entity of an offline match.
 
-    It is SHA-256 over a tag, the cartridge hash (32 bytes) and the genesis that the match would have with both keys
-    zero (32 bytes). Raises LayoutError when a number is out of range.
+    It is the SHA-256 of a tag, the cartridge hash (32 bytes) and the match's genesis with both player keys zero (32
+    bytes). Raises LayoutError if a number is out of range.
     """
     genesis = frame_records.genesis(ids.ZERO_KEY, NO_MODEL, stage, seed, max_frames, players)
     return Pubkey(sha256(ENTITY_TAG + cartridge_sha256 + genesis).digest())
@@ -47,10 +48,10 @@ def play(
     """Plays until a player has no stocks left, or max_frames is reached.
 
     Args:
-        engine: with the cartridge whose hash is `cartridge_sha256`.
-        agents: player 1's and player 2's; each is given the frame block of the frame before.
-        seed: the session's; the agents also draw from it.
-        max_frames: at least 1, because a match without an end could not be written.
+        engine: the engine of the cartridge whose hash is `cartridge_sha256`.
+        agents: the agents of player 1 and player 2. Each is given the frame block of the preceding frame.
+        seed: the session's seed; the agents draw from it, too.
+        max_frames: at least 1, because a match that never ends cannot be written to a file.
 
     Raises:
         ConfigError: max_frames is 0.

@@ -1,4 +1,4 @@
-"""Who won a match, and how long it was."""
+"""Who won a match, and how long it took."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ DRAW = "draw"
 
 
 def winner(players: bytes, frame: int, max_frames: int) -> str | None:
-    """The winner of a match that is over: `player 1`, `player 2`, `draw`, or None where nobody has won.
+    """The winner of a match that is over: `player 1`, `player 2`, `draw`, or None if nobody has won.
 
-    A player without stocks has lost. At the time limit the player with more stocks wins, and with equal stocks the one
-    with the lower percentage, as in Melee. A match that a player ended earlier has no winner.
+    A player without stocks has lost. At the time limit, the player with more stocks wins; with equal stocks, the one
+    with the lower percentage wins, as in Melee. A match that a player ended earlier has no winner.
 
     Args:
         players: both PlayerStates of the last frame, 64 bytes.
@@ -35,7 +35,9 @@ def winner(players: bytes, frame: int, max_frames: int) -> str | None:
 
 
 def summary(match: MatchFile) -> dict[str, Any]:
-    """What a command prints about a match that it wrote: `frames`, `duration_s`, `winner`, `chain_hash`."""
+    """The figures that a command prints about a match it has written: `frames`, `duration_s`, `winner`,
+    `chain_hash`.
+    """
     meta = match.meta
     return {
         "frames": meta.frames,

@@ -1,10 +1,10 @@
-"""Scripted players are pure functions of seed, player, frame and what the chain shows, so a match can be replayed.
+"""Scripted players. They are pure functions of seed, player, frame and the state on chain, so a match can be replayed.
 
-An agent is called with `(seed, player, frame, seen)`: seed u64; player 0 or 1; frame, the number of the frame that
-the input is for; seen, both PlayerStates of the frame before (64 bytes), and where they are known the rest of its frame
-block behind them. It returns a ControllerInput (8 bytes, docs/formats.md). Randomness is SplitMix64 (Steele, Lea and
-Flood 2014) over those numbers. Nothing is kept between calls, so a player that restarts in the middle of a match
-continues with the very same inputs.
+An agent is called with `(seed, player, frame, seen)`. `seed` is a u64. `player` is 0 or 1. `frame` is the number of the
+frame that the input is for. `seen` holds both PlayerStates of the frame before (64 bytes), followed by the rest of that
+frame's block if it is known. The agent returns a ControllerInput (8 bytes, docs/formats.md). Randomness is SplitMix64
+(Steele, Lea and Flood 2014) over those numbers. Nothing is kept between calls, so a player that restarts in the middle
+of a match continues with exactly the same inputs.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ Agent = Callable[[int, int, int, bytes], bytes]
 
 @runtime_checkable
 class BlockAgent(Protocol):
-    """An agent that keeps the frames it saw, and may have to be given whole frame blocks (match/policy_agent.py)."""
+    """An agent that remembers the frames it saw, and may need whole frame blocks (match/policy_agent.py)."""
 
     @property
     def reads_blocks(self) -> bool:
-        """Whether both PlayerStates alone do not suffice."""
+        """Whether the agent needs whole frame blocks, because both PlayerStates are not enough."""
         ...
 
     @property
     def context_len(self) -> int:
-        """How many frames it looks at."""
+        """The number of frames that the agent looks at."""
         ...
 
     @property
     def extra_size(self) -> int:
-        """Bytes a player of extra feedback that the world's frame blocks end with."""
+        """The bytes of extra feedback for each player at the end of this world's frame blocks."""
         ...
 
     def remember(self, player: int, frame: int, seen: bytes) -> None:
-        """Notes what a player saw of a frame, without acting on it."""
+        """Stores what a player saw of a frame, without acting on it."""
         ...
 
     def __call__(self, seed: int, player: int, coming: int, seen: bytes) -> bytes:
-        """As for every agent."""
+        """Returns the input, as every agent does."""
         ...
 
 
@@ -62,12 +62,12 @@ _PLAYER_SIZE = layouts.PLAYER_STATE.size
 _ON_GROUND_OFFSET = layouts.PLAYER_STATE.offset("on_ground")
 _JUMPS_OFFSET = layouts.PLAYER_STATE.offset("jumps_left")
 
-# frames for which the random player keeps one choice: long enough to see it move, short enough for variety
+# for how many frames the random player keeps one choice: long enough to see it move, short enough for variety
 _HOLD_FRAMES = 6
-# the distance that the spacing player wants and its tolerance, in 1/256 game units
+# the distance that the spacing player keeps and its tolerance, in 1/256 game units
 _REACH = 14 * 256
 _SLACK = 4 * 256
-# the fighter's reach, where it feels safe (the stage ends at 85.57), and how long it keeps one intention
+# the fighter's reach, the width in which it feels safe (the stage ends at 85.57), and how long it keeps one intention
 _STRIKE = 17 * 256
 _SAFE = 72 * 256
 _INTENT_FRAMES = 12
@@ -77,12 +77,12 @@ def controller(
     stick_x: int = 0, stick_y: int = 0, *, c_stick_x: int = 0, c_stick_y: int = 0,
     trigger_l: int = 0, trigger_r: int = 0, buttons: int = 0, buttons_ext: int = 0,
 ) -> bytes:  # fmt: skip
-    """A ControllerInput: sticks -128..127, triggers and button bits 0..255. Other values raise struct.error."""
+    """Packs a ControllerInput: sticks -128..127, triggers and button bits 0..255. Other values raise struct.error."""
     return _CONTROLLER.pack(stick_x, stick_y, c_stick_x, c_stick_y, trigger_l, trigger_r, buttons, buttons_ext)
 
 
 def splitmix64(state: int) -> int:
-    """The output of SplitMix64 for this state, 0 ≤ result < 2^64."""
+    """Returns the output of SplitMix64 for this state, 0 ≤ result < 2^64."""
     z = (state + 0x9E3779B97F4A7C15) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -90,8 +90,8 @@ def splitmix64(state: int) -> int:
 
 
 def drawn(seed: int, *steps: int) -> int:
-    """A random number, 0 ≤ result < 2^64, that depends on the seed and on each step (player, frame, …) alone."""
-    # nested, so that neighbouring seeds, players and steps share no stream
+    """Returns a random number, 0 ≤ result < 2^64, that depends only on the seed and the steps (player, frame, …)."""
+    # nested calls, so that neighbouring seeds, players and steps do not produce the same stream
     state = splitmix64(seed & _MASK)
     for step in steps:
         state = splitmix64(state ^ step)
@@ -99,17 +99,17 @@ def drawn(seed: int, *steps: int) -> int:
 
 
 def noop(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
-    """Touches nothing."""
+    """Presses nothing."""
     return NEUTRAL
 
 
 def hold_forward(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
-    """Holds the stick towards the opponent's side of the start: right for player 0, left for player 1."""
+    """Holds the stick towards the opponent's start position: right for player 0, left for player 1."""
     return controller(stick_x=FULL_TILT if player == 0 else -FULL_TILT)
 
 
 def random(seed: int, player: int, frame: int, players: bytes) -> bytes:  # noqa: ARG001
-    """Draws stick, C-stick, triggers and buttons again every six frames, only from seed, player and frame."""
+    """Chooses stick, C-stick, triggers and buttons at random every six frames, from seed, player and frame only."""
     bits = drawn(seed, player, frame // _HOLD_FRAMES)
     steps = (-FULL_TILT, -40, 0, 0, 40, FULL_TILT, FULL_TILT, -FULL_TILT)
     # one button at a time and often none; the stick always does something
@@ -139,7 +139,7 @@ def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
     other_x, other_y = _POSITION.unpack_from(players, theirs)
     gap = other_x - x
     towards = FULL_TILT if gap > 0 else -FULL_TILT
-    # a little chance, so that two of these do not lock step for ever
+    # a little chance, so that two players of this kind do not repeat the same moves for ever
     chance = drawn(seed, player, frame) & 15
     if abs(gap) > _REACH + _SLACK:
         jump = X if other_y - y > 20 * 256 and players[mine + _ON_GROUND_OFFSET] and chance < 8 else 0
@@ -151,7 +151,7 @@ def spacing(seed: int, player: int, frame: int, players: bytes) -> bytes:
 
 
 def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
-    """Goes after the opponent: runs in, strikes in reach and from the air, sometimes guards, jumps back onto the stage.
+    """Attacks: runs in, strikes in reach and from the air, sometimes guards, and jumps back onto the stage.
 
     Args:
         players: 64 bytes, both PlayerStates.
@@ -180,7 +180,7 @@ def fighter(seed: int, player: int, frame: int, players: bytes) -> bytes:
         return controller(stick_x=-towards)
     if above > 20 * 256:
         return controller(stick_x=towards, buttons=X if press else 0)
-    # a moment of stick towards the opponent turns the fighter; then a jab, or an up tilt
+    # tilt the stick towards the opponent for a moment, which turns the fighter; then a jab, or an up tilt
     if frame % 12 < 2:
         return controller(stick_x=towards)
     return controller(stick_y=FULL_TILT if above > 6 * 256 or intent & 16 else 0, buttons=A if press else 0)
@@ -192,10 +192,10 @@ AGENTS: dict[str, Agent] = {
 
 
 def agent(name: str) -> Agent:
-    """The agent with that name.
+    """Returns the agent with that name.
 
     Raises:
-        ConfigError: there is none; the hint lists the agents.
+        ConfigError: no agent has that name; the hint lists the agents.
     """
     try:
         return AGENTS[name]

@@ -58,11 +58,12 @@ class Rule:
     """How a policy sees frames, and how its button logits become buttons.
 
     Attributes:
-        whole_frames: the policy reads whole frame blocks: what both players held, and what only the model feeds back.
-            Without it these are neutral and zero, so that it sees no more than both PlayerStates.
-        sampled: a button is drawn with probability sigmoid(logit + bias), from the match's seed. Without it a button is
-            pressed when logit + bias is above 0.
-        bias: is added to each button's logit.
+        whole_frames: the policy reads whole frame blocks: what both players held, and the values that only the model
+            feeds back. Otherwise the inputs are neutral and the other values zero, so that the policy sees no more than
+            both PlayerStates.
+        sampled: a button is pressed with probability sigmoid(logit + bias), drawn from the match's seed. Otherwise a
+            button is pressed if logit + bias is above 0.
+        bias: the number that is added to each button's logit.
     """
 
     whole_frames: bool = True
@@ -83,7 +84,7 @@ class Policy:
         weights: state-dict name to array; exactly the names above.
         encoding: the encoding_config; flags and sizes that it does not name follow from the weights.
         context_len: K, 1..600 frames; None if the weights must say.
-        rule: how it sees and presses.
+        rule: which parts of a frame it sees, and how it presses buttons.
 
     Raises:
         CheckpointError: a tensor is missing, left over, of another shape or not finite; a flag or K is not known.
@@ -178,7 +179,7 @@ class Policy:
         return vector
 
     def _row(self, table: str, row: int) -> Floats:
-        # a value beyond the vocabulary counts as its last one, as the prototype's encoder has it
+        # a value beyond the vocabulary counts as the vocabulary's last value, as in the prototype's encoder
         values = self.weights[f"{table}.weight"]
         found: Floats = values[min(row, len(values) - 1)]
         return found
@@ -206,7 +207,7 @@ class Policy:
 
 
 def check_world(flags: Encoding, rule: Rule, world: Encoding) -> None:
-    """Makes sure that a world's frames hold everything that a policy reads.
+    """Checks that a world's frames hold everything that a policy reads.
 
     Raises:
         CheckpointError: names a feature that the world does not have.
@@ -226,10 +227,10 @@ def pressed(
 
     Args:
         analog: main x, main y, C x, C y, shoulder, in 0..1.
-        logits: of the eight buttons.
+        logits: the logits of the eight buttons.
         rule: how logits become buttons.
-        stick_range: the world's: what a full tilt is on chain (engine/encoding.py).
-        draw: seed, player and frame, of which a sampled rule draws.
+        stick_range: the stick byte of a full tilt in this world (engine/encoding.py).
+        draw: seed, player and frame, from which a sampled rule draws.
     """
     sticks = [_stick(float(value), stick_range) for value in analog[:4]]
     shoulder = int(np.rint(analog[4] * _BYTES))
@@ -245,14 +246,14 @@ def pressed(
 
 
 def _stick(value: float, stick_range: int) -> int:
-    """A stick's byte whose meaning in this world is `value`."""
+    """The stick byte that means `value` in this world."""
     if abs(value - 0.5) * _BYTES < DEAD_STICK:
         return 0
     return round((2 * value - 1) * stick_range) if stick_range else round(value * _BYTES) - _CENTRE
 
 
 def _holds_arrays(data: bytes) -> bool:
-    """Whether a file is an `.npz`, and not PyTorch's. Raises CheckpointError when it is neither."""
+    """Returns True for an `.npz` file and False for PyTorch's format. Raises CheckpointError for any other file."""
     if data.startswith(b"\x80"):
         return False
     try:
@@ -283,7 +284,7 @@ def _frame_dim(weights: Mapping[str, NDArray[np.floating]], flags: Encoding) -> 
 def _found(
     weights: Mapping[str, NDArray[np.floating]], named: Encoding, given: set[str], context_len: int | None
 ) -> tuple[Encoding, int]:
-    """The flags and K that the tensors' shapes agree with; what the checkpoint names itself stays."""
+    """Finds the flags and K that agree with the tensors' shapes. Values that the checkpoint names itself are kept."""
     columns = _matrix(weights, "trunk.0.weight")[1]
     if "state_age_as_embed" not in given:
         named = replace(named, state_age_as_embed="state_age_embed.weight" in weights)

@@ -1,4 +1,4 @@
-"""A policy cartridge as a player: the same frames, seed and world give the same controller on every machine."""
+"""Plays with a policy cartridge: the same frames, seed and world give the same ControllerInput on every machine."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class IntegerPolicy:
         self.rule = Rule(form.whole_frames, form.sampled, form.bias / 65536)
 
     def frame_vector(self, block: bytes, player: int, world: Encoding = PLAIN) -> Any:
-        """As `PolicyCartridge.frame_vector`."""
+        """Like `PolicyCartridge.frame_vector`."""
         return self.cartridge.frame_vector(block, player, world)
 
     def check_world(self, world: Encoding) -> None:
-        """As `Policy.check_world`."""
+        """Like `Policy.check_world`."""
         check_world(self.flags, self.rule, world)
 
     def press(self, vectors: list[Any], stick_range: int, draw: tuple[int, int, int]) -> bytes:
@@ -59,7 +59,7 @@ class IntegerPolicy:
 
 
 def _stick(step: int, stick_range: int) -> int:
-    """A stick's byte that means step / 255 in this world, from -128 to 127; halves round away from the centre."""
+    """The stick byte that means step / 255 in this world, from -128 to 127. Halves are rounded away from the centre."""
     tilt = 2 * step - 255
     if abs(tilt) < 2 * DEAD_STICK:
         return 0

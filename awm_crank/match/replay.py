@@ -1,10 +1,10 @@
-"""Slippi replays as matches: what a game recorded, in the integers of PlayerState, Feedback and ControllerInput.
+"""Converts Slippi replays to matches: a recorded game, in the integers of PlayerState, Feedback and ControllerInput.
 
 A world that was trained on replays is calibrated, compared and shown on replays. Numbers become integers as everywhere
-in this project: scaled, rounded to the nearest (ties to even) and cut to the field's range. A stick's full tilt is
-±80, as on a GameCube controller, so a world from replays wants `quantize --stick-range 80`.
+in this project: scaled, rounded to the nearest (ties to even) and limited to the field's range. A full tilt of a stick
+is ±80, as on a GameCube controller, so a world trained on replays needs `quantize --stick-range 80`.
 
-This module reads what peppi-py parsed; it opens no file.
+This module takes what peppi-py has parsed; it opens no file.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ class Replay:
     """A game between two players, frame by frame.
 
     Attributes:
-        blocks: one frame block for each frame, of the encoding's size. It holds the inputs that led to this frame.
+        blocks: one frame block for each frame, of the encoding's size. Each block holds the inputs that led to its
+            frame.
         stage: the stage's number.
-        notes: sentences on what a frame block cannot hold of this game.
+        notes: sentences that name the parts of this game that a frame block cannot hold.
     """
 
     blocks: tuple[bytes, ...]
@@ -55,10 +56,10 @@ class Replay:
     notes: tuple[str, ...] = ()
 
     def match_file(self, source: bytes) -> file.MatchFile:
-        """The replay as a match file for viewers. No world computed it, so `verify` refuses it.
+        """The replay as a match file for viewers. No model computed the match, so `verify` refuses it.
 
         Args:
-            source: the replay file's bytes, which the match's keys are made of.
+            source: the replay file's bytes, from which the match's keys are derived.
         """
         entity = Pubkey(sha256(_ENTITY_TAG + source).digest())
         session = bolt.component_pda(ids.SESSION_STATE, entity)
@@ -82,7 +83,7 @@ def convert(game: Any, *, encoding: Encoding = PLAIN, start: int = 0, count: int
 
     Args:
         game: what `peppi_py.read_slippi` returned.
-        encoding: the world's, which says what extra feedback its frame blocks have.
+        encoding: the world's encoding, which says what extra feedback its frame blocks have.
         start: how many frames at the beginning are left out.
         count: how many frames follow; None takes all.
 
@@ -113,7 +114,9 @@ def convert(game: Any, *, encoding: Encoding = PLAIN, start: int = 0, count: int
 
 
 def _played(numbers: Numbers) -> Numbers:
-    """The rows of the frames that counted, in order: a rollback records a frame again, and the last one counts."""
+    """The rows of the frames that count, in order. A rollback records a frame again, and only the last recording
+    counts.
+    """
     last = {int(number): row for row, number in enumerate(numbers)}
     return np.array([last[number] for number in sorted(last)], np.int64)
 
@@ -135,7 +138,9 @@ def _known(data: Any, name: str) -> Any:
 
 
 def _packed(struct: str, columns: dict[str, Numbers]) -> list[bytes]:
-    """One record of a struct of docs/formats.md for each row; each field is scaled, rounded and cut to its range."""
+    """Returns one record of a struct of docs/formats.md for each row. Each field is scaled, rounded and limited to its
+    range.
+    """
     fields = STRUCTS[struct].fields
     dtype = np.dtype([(field.name, f"<{field.type[0]}{field.size}") for field in fields])
     out = np.zeros(len(next(iter(columns.values()))), dtype)
@@ -144,7 +149,7 @@ def _packed(struct: str, columns: dict[str, Numbers]) -> list[bytes]:
             continue
         limits = np.iinfo(dtype[field.name])
         low, high = field.range or field.engine or (limits.min, limits.max)
-        # a value that is no number counts as 0: the game never records one
+        # a value that is not a number counts as 0: the game did not record it
         values = np.nan_to_num(np.asarray(columns[field.name], np.float64)) * (field.scale or 1)
         out[field.name] = np.clip(np.rint(values), low, high)
     return [row.tobytes() for row in out]
@@ -188,7 +193,7 @@ def _input(leader: Any, rows: Numbers) -> list[bytes]:
     pre = leader.pre
     names = {"stick_x": "joystick.x", "stick_y": "joystick.y", "c_stick_x": "cstick.x", "c_stick_y": "cstick.y"}
     columns = {field: _column(pre, name, rows) * FULL_TILT for field, name in names.items()}
-    # a model reads the stronger trigger only; which of the two it was is for people who watch
+    # a model reads only the stronger trigger; which of the two it was is kept for spectators
     right = _column(pre, "triggers_physical.r", rows) > _column(pre, "triggers_physical.l", rows)
     shoulder = _column(pre, "triggers", rows) * 255
     columns |= {"trigger_l": np.where(right, 0, shoulder), "trigger_r": np.where(right, shoulder, 0)}
@@ -212,7 +217,9 @@ def _extra(leader: Any, rows: Numbers, encoding: Encoding) -> list[bytes]:
 
 
 def _hitstun(leader: Any, rows: Numbers) -> Numbers:
-    """Frames of hitstun left: the game's miscellaneous number, which some states keep as an integer's bits."""
+    """The frames of hitstun that are left: the game's miscellaneous number, which some action states store as integer
+    bits.
+    """
     raw = _column(leader.post, "misc_as", rows).astype(np.float32)
     tiny = (np.abs(raw) < _SUBNORMAL) & (raw != 0)
     frames: Numbers = np.rint(np.clip(np.where(tiny, raw.view(np.uint32), raw), 0, _LONGEST_HITSTUN))

@@ -1,7 +1,7 @@
-"""What spectator pages expect on a frame feed: `match_start`, then frames, then `match_end`.
+"""The messages that spectator pages expect on a frame feed: `match_start`, then frames, then `match_end`.
 
-The names are those of the prototype's site. A page shows its arena from `match_start` on, and the result from
-`match_end` on. Between the two, each message is a frame as a match file has it.
+The names are those of the prototype's site. A page shows the arena after `match_start`, and the result after
+`match_end`. Each message in between is a frame, as in a match file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MARGIN, _ABOVE, _BELOW = 75, 100, -50
 
 
 def character_name(number: int) -> str:
-    """The character's name, or `character <number>` when the number has none."""
+    """The character's name, or `character <number>` if the number has no name."""
     return _CHARACTERS[number] if 0 <= number < len(_CHARACTERS) else f"character {number}"
 
 
@@ -34,7 +34,7 @@ def match_start(session: SessionState, address: str, number: int) -> dict[str, A
     Args:
         session: the session as it is now.
         address: its account, base58.
-        number: counts the matches of this feed; the site wants a number, and an address is none.
+        number: the number of this match on this feed. The site needs a number, and the address is not one.
     """
     characters = [int(player_object(session.players[at : at + 32])["character"]) for at in (0, 32)]
     stage = {"id": session.stage, "name": stages.name(session.stage)}
@@ -84,7 +84,7 @@ def match_end(session: SessionState, number: int) -> dict[str, Any]:
 
 
 def stage_geometry(stage: int) -> dict[str, Any]:
-    """A stage's geometry under the site's names. A stage whose geometry is not known has its name only."""
+    """A stage's geometry under the site's names. A stage without known geometry has only its name."""
     known = stages.geometry(stage)
     if "ground" not in known:
         return {"name": stages.name(stage)}

@@ -31,9 +31,9 @@ KNOWN = tuple(_STAGES)
 
 
 def geometry(stage: int) -> dict[str, Any]:
-    """A match file's `stage_geometry`: stage, name, ground, platforms, blast_zones.
+    """The `stage_geometry` of a match file: stage, name, ground, platforms, blast_zones.
 
-    A stage whose geometry is not known gets only its id and an empty name; nothing is invented.
+    A stage without known geometry gets only its id and an empty name.
     """
     known = _STAGES.get(stage)
     if known is None:

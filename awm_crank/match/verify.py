@@ -1,4 +1,4 @@
-"""Recomputes a match frame by frame, and names the first byte that differs from the model's."""
+"""Recomputes a match frame by frame, and names the first byte that differs from the recomputation."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ Progress = Callable[[int, int], object]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What was recomputed: frames `first`..`last`, starting from frame `start`; `start` 0 is the match's beginning.
+    """The frames that were recomputed: `first` to `last`, starting from the state of frame `start` (0: the match's
+    start).
 
-    `difference` is None when every byte agrees.
+    `difference` is None if every byte agrees.
     """
 
     start: int
@@ -45,13 +46,13 @@ class Verdict(msgspec.Struct, frozen=True):
     difference: Difference | None
 
     def check(self) -> None:
-        """Raises VerifyError with frame, field and byte when something differs."""
+        """Raises VerifyError with frame, field and byte if there is a difference."""
         if self.difference is not None:
             raise self.difference.error()
 
 
 class _Differs(Exception):  # noqa: N818
-    """Carries the first difference out of the recomputation."""
+    """Ends the recomputation and carries the first difference."""
 
     def __init__(self, difference: Difference | None) -> None:
         super().__init__()
@@ -71,8 +72,8 @@ class Recomputation:
     """A match as it should be, one frame at a time.
 
     Args:
-        game: where the replay begins.
-        fresh: each player's last fresh input, which a held input must repeat; None where it is not known.
+        game: the match at the frame where the recomputation begins.
+        fresh: each player's last fresh input, which a held input must repeat; None if it is not known.
     """
 
     def __init__(self, game: Game, fresh: Sequence[bytes | None]) -> None:
@@ -110,7 +111,7 @@ class Recomputation:
         self._over = game.position.is_last(max_frames)
 
     def compare_checkpoint(self, checkpoint: CheckpointAccount, place: str) -> None:
-        """Compares a checkpoint of the frame that the replay has reached. Raises _Differs."""
+        """Compares a checkpoint with the state that the replay has reached. Raises _Differs."""
         game = self.game
         expected = game.position.checkpoint_header() + game.engine.dump(game.state) + game.position.extra
         self._must(CHECKPOINT.first(game.frame, place, expected, checkpoint.hashed))
@@ -143,10 +144,10 @@ def verify_file(
 
     Args:
         match: from `file.parse`.
-        engine: with the cartridge whose hash is `cartridge_sha256`.
+        engine: the engine of the cartridge whose hash is `cartridge_sha256`.
 
     Raises:
-        VerifyError: the cartridge is not the one that the file names, so nothing can be verified.
+        VerifyError: the file names another cartridge, so nothing can be verified.
     """
     meta = match.meta
     if meta.cartridge_sha256 != cartridge_sha256.hex():
@@ -178,7 +179,7 @@ def _check_meta(match: MatchFile) -> None:
     _same(0, "match file", "meta.session", str(bolt.component_pda(ids.SESSION_STATE, entity)), meta.session)
     players = match.start_players
     model = Pubkey.from_string(meta.model)
-    # a match off chain names its cartridge in its entity, and files of an earlier release name none
+    # an offline match names its cartridge in its entity; files of an earlier release name none
     plain, named = (
         frame_records.genesis(session, model, meta.stage, match.seed, meta.max_frames, players, cartridge).hex()
         for cartridge in (b"", bytes.fromhex(meta.cartridge_sha256))
@@ -218,14 +219,14 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def verify_session(snapshot: Snapshot, engine: Engine, *, progress: Progress | None = None) -> Verdict:
-    """Recomputes what the chain still holds of a session.
+    """Recomputes the part of a session that the chain still holds.
 
-    It begins at frame 0 where the ring still holds the first record, or the journal has those before it. Otherwise it
-    begins at the oldest finalized checkpoint whose following records the ring still holds. It compares every account on
-    the way: records, the later checkpoint, and at the end session, hidden state, inputs and log.
+    It begins at frame 0 if the ring still holds the first record, or if the journal has the records that the ring has
+    lost. Otherwise it begins at the oldest finalized checkpoint whose following records are all in the ring. It
+    compares every account: the records, the later checkpoint, and at the end the session, hidden state, inputs and log.
 
     Raises:
-        VerifyError: there is nothing to begin from, or the match has not begun.
+        VerifyError: there is no state to begin from, or the match has not begun.
         StateError: the checkpoint's state does not belong to this cartridge.
     """
     log, session = snapshot.log, snapshot.session

@@ -1,4 +1,4 @@
-"""The latest blockhash of an endpoint, fetched again and again in the background."""
+"""Keeps the latest blockhash of an endpoint: fetches it again and again in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AGAIN_S = 0.2
 
 
 class BlockhashKeeper:
-    """Keeps `value` (32 bytes, empty before the first) fresh while `keep_fresh` runs.
+    """Keeps `value` fresh while `keep_fresh` runs. `value` has 32 bytes, or is empty before the first fetch.
 
     Args:
         rpc: the endpoint.
@@ -37,37 +37,39 @@ class BlockhashKeeper:
         self._hurry = asyncio.Event()
 
     def expired(self) -> None:
-        """The endpoint does not know it any more: fetch another one now, unless that has just been done."""
+        """Notes that the endpoint no longer knows the blockhash. Fetches another one now, unless that has just been
+        done.
+        """
         if time.monotonic() - self._fetched_at > 0.05:
             self._hurry.set()
 
     def age_s(self) -> float:
-        """Seconds since a fetch last brought another blockhash; infinite before the first.
+        """Seconds since a fetch last brought a new blockhash; infinite before the first fetch.
 
-        A node that has stopped answers quickly with the same blockhash for ever, so the time of the last answer
-        proves nothing.
+        A node that has stopped processing blocks still answers quickly, always with the same blockhash. So the time of
+        the last answer proves nothing.
         """
         return time.monotonic() - self._changed_at
 
     @property
     def problem(self) -> str:
-        """What is wrong, for readiness; empty when nothing is."""
+        """Why the blockhash cannot be used, for readiness; empty if it can."""
         if self.frozen:
             return f"the blockhash of {self._rpc.url} does not change: the node has stopped"
         return f"no fresh blockhash from {self._rpc.url}" if self.age_s() > FROZEN_S else ""
 
     @property
     def frozen(self) -> bool:
-        """The endpoint answers, but with the same blockhash for longer than any chain keeps one."""
+        """Whether the endpoint answers, but with the same blockhash for longer than any chain keeps one."""
         answers = time.monotonic() - self._fetched_at < FROZEN_S
         return answers and self.value != b"" and self.age_s() > FROZEN_S
 
     async def first(self) -> None:
-        """Fetches it, with the client's patience. Raises RpcError."""
+        """Fetches the blockhash; retries as long as the client's settings allow. Raises RpcError."""
         self._take((await self._rpc.ask(jsonrpc.get_latest_blockhash())).value.raw)
 
     async def refresh(self) -> None:
-        """Fetches it once. Raises RpcError."""
+        """Fetches the blockhash once. Raises RpcError."""
         self._take((await self._rpc.ask(jsonrpc.get_latest_blockhash(), patience_s=0)).value.raw)
 
     def _take(self, found: bytes) -> None:
@@ -80,13 +82,13 @@ class BlockhashKeeper:
             self._rpc.drop_idle()
 
     async def keep_fresh(self) -> None:
-        """Fetches it until cancelled."""
+        """Fetches the blockhash again and again until cancelled."""
         while True:
             try:
                 await self.refresh()
                 pause = self._refresh_s
             except RpcError:
-                # What is sent meanwhile with the old one is refused and tried again.
+                # Transactions that are sent with the old blockhash in the meantime are refused and tried again.
                 pause = _AGAIN_S
             self._hurry.clear()
             await _at_most(self._hurry.wait(), pause)

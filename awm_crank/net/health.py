@@ -1,4 +1,4 @@
-"""How the endpoint that sessions are on does, in one place for readiness and metrics."""
+"""Collects how well the sessions' endpoint works, for readiness and metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class EndpointHealth:
     """Reads the parts of one endpoint's connection.
 
     Args:
-        rpc, pubsub: its two sides.
-        blockhash, lag: what watches them.
+        rpc, pubsub: the endpoint's HTTP and WebSocket clients.
+        blockhash, lag: the objects that watch them.
     """
 
     def __init__(self, rpc: RpcClient, pubsub: PubSub, blockhash: BlockhashKeeper, lag: StreamLag) -> None:
@@ -33,7 +33,7 @@ class EndpointHealth:
         return {(side, kind): count for side, counts in sides for kind, count in counts.items()}
 
     def problem(self) -> str:
-        """Why no frame can land just now; empty when nothing is known."""
+        """Why no frame can land at the moment; empty if no reason is known."""
         if not self._pubsub.connected:
             return f"not connected to {self._pubsub.url}"
         return self._blockhash.problem or self._lag.problem

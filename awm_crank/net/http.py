@@ -1,10 +1,10 @@
-"""HTTP/1.1 as JSON-RPC needs it: one body out, one body back, over connections that stay open.
+"""HTTP/1.1 for JSON-RPC: one request body, one answer body, over connections that stay open.
 
-Every frame goes out through here, so this is no more than a protocol on llhttp's parser (httptools): no redirects, no
+Every frame is sent with this client, so it is only a thin protocol on llhttp's parser (httptools): no redirects, no
 cookies, no compression, no streams. A request costs a third of what a general client takes (docs/capacity.md).
 
-Nothing that an endpoint sends is read without a limit, and no answer can be taken for another request's: bytes that
-follow an answer, or come while nothing is asked, close the connection.
+Every answer has a size limit, and no answer can be mistaken for another request's: bytes that follow an answer, or
+arrive when no request is pending, close the connection.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ MAX_RETRY_AFTER_S = 60.0
 
 
 class Answer(NamedTuple):
-    """Status and a whole body. `retry_after_s` is the pause that the endpoint asks for, None for none."""
+    """The HTTP status and the whole body. `retry_after_s` is the pause that the endpoint asks for; None if it asks for
+    none.
+    """
 
     status: int
     body: bytes
@@ -37,11 +39,11 @@ class Answer(NamedTuple):
 
 
 class Pool:
-    """Connections to one endpoint, each carrying one request at a time; the one used last goes first.
+    """Connections to one endpoint. Each carries one request at a time; the most recently used one is taken first.
 
     Args:
         where: the endpoint, http:// or https://.
-        connections: open at once; further requests wait, in their order.
+        connections: how many may be open at once; further requests wait in order.
     """
 
     def __init__(self, where: Endpoint, connections: int) -> None:
@@ -57,15 +59,15 @@ class Pool:
     async def post(self, body: bytes, deadline_s: float) -> Answer:
         """Sends one request.
 
-        A request without an answer in time closes its connection, and so do all idle ones that have been silent for as
-        long: what swallowed one request would swallow the next.
+        If the answer is overdue, the connection is closed, and with it all idle connections that have been silent for
+        as long, because the fault that lost one request would lose the next.
 
         Args:
             deadline_s: the longest time from now to the whole answer; waiting for a connection counts.
 
         Raises:
             TimeoutError: no whole answer in time.
-            OSError: the connection cannot be made, breaks, or answers something that is not HTTP or beyond the limits.
+            OSError: the connection cannot be opened or breaks, or the answer is not HTTP or exceeds the limits.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -75,7 +77,7 @@ class Pool:
                 try:
                     answer = await connection.ask(self._head, body)
                 except BaseException:
-                    # Cancelled or broken: what still comes would be taken for the next request's answer.
+                    # Cancelled or broken: an answer that still arrives would be taken for the next request's answer.
                     connection.abort()
                     raise
                 if connection.reusable:
@@ -89,17 +91,17 @@ class Pool:
             raise
 
     def drop_idle(self, *, before: float | None = None) -> None:
-        """Closes the idle connections, so that the next requests go over new ones.
+        """Closes the idle connections, so that the next requests open new ones.
 
         Args:
-            before: only those whose last answer came before this time of the loop's clock.
+            before: close only those whose last answer came before this time of the loop's clock.
         """
         for connection in list(self._idle):
             if before is None or connection.answered_at < before:
                 connection.abort()
 
     def close(self) -> None:
-        """Closes all connections; requests under way fail."""
+        """Closes all connections. Pending requests fail."""
         for connection in list(self._all):
             connection.abort()
 
@@ -114,18 +116,18 @@ class Pool:
         return connection
 
     def lost(self, connection: _Connection) -> None:
-        """A connection is closed."""
+        """Notes that a connection is closed."""
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 
 
 def request_head(where: Endpoint) -> bytes:
-    """How each request to this endpoint begins: everything up to the body's length."""
+    """The beginning of each request to this endpoint: everything up to the length of the body."""
     lines = [
         f"POST {where.target} HTTP/1.1",
         f"Host: {where.authority}",
-        # Some providers refuse requests without one.
+        # Some providers refuse requests without this header.
         "User-Agent: awm-crank",
         "Accept: application/json",
         "Content-Type: application/json",
@@ -160,7 +162,7 @@ class _Connection(asyncio.Protocol):
         self.answered_at = 0.0
 
     def ask(self, head: bytes, body: bytes) -> asyncio.Future[Answer]:
-        """Sends a request; its answer comes in the future, or an OSError."""
+        """Sends a request. The returned future gets the answer, or an OSError."""
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         self._wire, self._headed = 0, False
         transport = self._transport
@@ -185,14 +187,14 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._open():
-            # Nothing was asked: whatever follows could not be trusted.
+            # No request is pending: nothing that follows could be trusted.
             self.abort()
             return
         self._wire += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            # An exception of our own callbacks arrives as the parser's context.
+            # The parser wraps an exception of our own callbacks; it is the context.
             too_much = error.__context__
             known = isinstance(too_much, _TooMuchError)
             self._fail(too_much if known and too_much else ConnectionError(f"its answer is not HTTP: {error}"))
@@ -224,7 +226,7 @@ class _Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._retry_after = None
         if not self._open():
-            # A second answer in the same segment: nobody asked for it.
+            # A second answer in the same segment: no request asked for it.
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -250,7 +252,7 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:
-            # 100 Continue and its like: the answer comes after it.
+            # 100 Continue and similar: the real answer comes after it.
             self._headed = False
             return
         if self._waiter is None or self._waiter.done():
@@ -262,12 +264,12 @@ class _Connection(asyncio.Protocol):
 
 
 class _TooMuchError(OSError):
-    """An answer beyond the limits."""
+    """The answer exceeds the limits."""
 
 
 def retry_after(value: bytes) -> float | None:
-    """The pause that a Retry-After header asks for, at most `MAX_RETRY_AFTER_S`; None where it cannot be read.
+    """The pause that a Retry-After header asks for, at most `MAX_RETRY_AFTER_S`; None if it cannot be read.
 
-    Example: `b"2"` is 2.0. A date is not taken for a pause, since the clocks of the two ends can differ.
+    Example: `b"2"` is 2.0. A date is not accepted, because the clocks of the two machines can differ.
     """
     return min(float(value[:9]), MAX_RETRY_AFTER_S) if value.isdigit() else None

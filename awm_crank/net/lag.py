@@ -1,8 +1,8 @@
-"""How far an endpoint's stream of notifications is behind its own answers, and the other way round.
+"""Measures how far an endpoint's stream of notifications is behind its answers to requests, and vice versa.
 
-A stream that is seconds late looks alive: slots flow. So its slots are compared with `getSlot`. Lag is measured in
-time, without knowing how long a slot takes: it is the time since the faster side first showed a slot that the slower
-one has not reached.
+A stream that is seconds late still delivers slots and so looks alive. Therefore its slots are compared with `getSlot`.
+The lag is measured in seconds, without knowing how long a slot takes: it is the time since the faster side first showed
+a slot that the slower side has not reached.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class Pace:
         self._seen: deque[tuple[float, int]] = deque()
 
     def saw(self, now: float, slot: int) -> None:
-        """This side shows a slot now."""
+        """Notes that this side shows this slot now."""
         if not self._seen or slot > self._seen[-1][1]:
             self._seen.append((now, slot))
         elif slot < self._seen[-1][1] - 1000:
-            # another chain behind the same address: what was seen belongs to the old one
+            # another chain is behind the same address now, so the old slots no longer matter
             self._seen.clear()
             self._seen.append((now, slot))
         while len(self._seen) > 1 and now - self._seen[0][0] > _REMEMBERED_S:
             self._seen.popleft()
 
     def ahead_of(self, now: float, slot: int) -> float:
-        """Seconds since this side first showed a later slot than `slot`; 0.0 when it has shown none."""
+        """Seconds since this side first showed a slot later than `slot`; 0.0 if it has shown none."""
         return next((now - at for at, seen in self._seen if seen > slot), 0.0)
 
 
@@ -51,9 +51,9 @@ class StreamLag:
     """Compares a stream with its endpoint's answers while `run` runs.
 
     Args:
-        rpc: the endpoint's HTTP side.
-        pubsub: its stream. It is made again when it is more than `max_lag_s` behind, with pauses that grow while the
-            new connection is behind as well.
+        rpc: the endpoint's HTTP client.
+        pubsub: the endpoint's WebSocket client. It is reconnected when it is more than `max_lag_s` seconds behind. The
+            pauses between reconnects grow while new connections are late, too.
     """
 
     def __init__(
@@ -72,7 +72,9 @@ class StreamLag:
 
     @property
     def problem(self) -> str:
-        """What is wrong, for readiness; empty when nothing is. Without figures, so that it stays the same meanwhile."""
+        """Why the stream or the endpoint is late, for readiness; empty if neither is. It has no figures, so that it
+        stays constant.
+        """
         if self.lag_s > self._max_lag_s:
             return f"the stream of {self._pubsub.url} is more than {self._max_lag_s:g} s behind"
         if self.answers_lag_s > self._max_lag_s:
@@ -82,14 +84,14 @@ class StreamLag:
     async def run(self) -> None:
         """Compares until cancelled."""
         while True:
-            # Whether the endpoint answers at all is others' business. Without an answer nothing is compared.
+            # Whether the endpoint answers at all is checked elsewhere. Without an answer, there is nothing to compare.
             with contextlib.suppress(RpcError):
                 slot = await self._rpc.ask(jsonrpc.get_slot(), patience_s=0)
                 self.compare(time.monotonic(), slot)
             await asyncio.sleep(self._period_s)
 
     def compare(self, now: float, slot: int) -> None:
-        """Takes an answer to getSlot and what the stream has shown so far."""
+        """Compares an answer to getSlot with the slots that the stream has shown so far."""
         stream = self._pubsub.slot
         self._answers.saw(now, slot)
         if stream:

@@ -1,4 +1,4 @@
-"""The event loop that everything which is timed runs on."""
+"""The event loop for everything that depends on precise timing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end, on uvloop where it is there."""
+    """Runs a coroutine to its end, on uvloop if it is installed."""
     try:
         import uvloop
     except ImportError:

@@ -1,11 +1,12 @@
-"""Solana PubSub over one WebSocket that stays up: typed notifications, resubscription, detection of dead connections.
+"""Solana PubSub over one WebSocket that reconnects by itself: typed notifications, resubscription, dead-connection
+checks.
 
-The order that loses nothing: the endpoint confirms a subscription first (`Subscribed`), then its reader fetches the
-state; every later change is notified. After a reconnect each subscription is made and confirmed again, so the reader
-fetches again. A message that cannot be read may have been a change, so it ends the connection too.
+This order loses no change: the endpoint confirms a subscription first (`Subscribed`), then the reader fetches the
+state, and every later change is notified. After a reconnect each subscription is made and confirmed again, so the
+reader fetches again. A message that cannot be read may have been a change, so it ends the connection, too.
 
-A quiet account proves nothing about the connection, but a slot stream does: slots are always subscribed, and silence
-longer than `silence_s` ends the connection.
+A quiet account proves nothing about the connection, but slots arrive all the time. So slots are always subscribed, and
+silence longer than `silence_s` ends the connection.
 """
 
 from __future__ import annotations
@@ -49,32 +50,36 @@ _IN_A_ROW = 64
 
 
 class Connected(msgspec.Struct, frozen=True):
-    """The WebSocket is up; `Subscribed` follows for each subscription. `attempt` counts connections from 1."""
+    """The WebSocket is open. A `Subscribed` follows for each subscription. `attempt` counts connections from 1."""
 
     attempt: int
 
 
 class Disconnected(msgspec.Struct, frozen=True):
-    """The WebSocket is gone and is being made again. `reason` shows no secret of the endpoint."""
+    """The WebSocket has closed, and a new one will be opened. `reason` shows no secret of the endpoint."""
 
     reason: str
 
 
 class Subscribed(msgspec.Struct, frozen=True):
-    """The endpoint confirmed a subscription: now is the time to fetch. Comes again after each reconnect."""
+    """The endpoint has confirmed a subscription, so the reader should fetch the state now. Repeated after each
+    reconnect.
+    """
 
     subscription: Subscription
 
 
 class SubscriptionRefused(msgspec.Struct, frozen=True):
-    """The endpoint refused a subscription for now. It is asked again, after a pause that grows to half a minute."""
+    """The endpoint has refused a subscription. The request is repeated, after pauses that grow to half a minute."""
 
     subscription: Subscription
     error: AwmError
 
 
 class AccountChanged(msgspec.Struct, frozen=True):
-    """An account after a change. `key` is base58; None for an account subscription (the tag says which)."""
+    """An account after a change. `key` is base58; it is None for an account subscription (the tag says which
+    account).
+    """
 
     tag: Any
     key: str | None
@@ -91,7 +96,7 @@ class SlotChanged(msgspec.Struct, frozen=True):
 
 
 class OtherNotification(msgspec.Struct, frozen=True):
-    """A notification of another kind (logs, signature, root): its result as plain JSON values."""
+    """A notification of another kind (logs, signature, root). The result is given as plain JSON values."""
 
     tag: Any
     kind: str
@@ -101,24 +106,25 @@ class OtherNotification(msgspec.Struct, frozen=True):
 
 Event = Connected | Disconnected | Subscribed | SubscriptionRefused | AccountChanged | SlotChanged | OtherNotification
 
-# Text frames arrive as bytes: the decoder needs nothing else.
+# text frames are passed on as bytes, because the JSON decoder takes bytes
 _Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[Literal[False]]"
 
 
 class PubSub:
-    """One WebSocket to one endpoint, made again whenever it breaks.
+    """One WebSocket to one endpoint. It reconnects whenever the connection breaks.
 
     Args:
         url: ws:// or wss://.
-        sink: called with each event, in order, inside the reading loop, so it must be quick. An AwmError that it
-            raises counts as a malformed message. A queue's `put_nowait` serves where the reader wants to await.
-        silence_s: the longest time without any message (slots always flow); after it the connection counts as dead.
-        commitment: put into every subscription whose parameters name none.
+        sink: called with each event, in order, inside the reading loop, so it must be quick. An AwmError that it raises
+            counts as a malformed message. Pass a queue's `put_nowait` if the reader should await events.
+        silence_s: the longest time without any message, in seconds. After it the connection counts as dead, because
+            slots should always arrive.
+        commitment: added to every subscription whose parameters name none.
 
     `run` does the work until it is cancelled or `close` is called; `start` runs it as a task.
 
     Raises:
-        ConfigError: no endpoint can be what the URL names.
+        ConfigError: the URL is not valid for an endpoint.
     """
 
     def __init__(
@@ -143,7 +149,7 @@ class PubSub:
         self._book = Subscriptions(self._send)
         self._id = 0
         self._task: asyncio.Task[None] | None = None
-        # As many as there are subscriptions at most, which is what bounds it.
+        # It never holds more entries than there are subscriptions.
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._heard = False
         self._unwanted: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
@@ -151,48 +157,51 @@ class PubSub:
 
     @property
     def url(self) -> str:
-        """The endpoint as people may see it, without its secrets."""
+        """The endpoint's address without its secrets, for logs."""
         return str(self.endpoint)
 
     @property
     def connected(self) -> bool:
-        """Whether the WebSocket is up, as far as one can know."""
+        """Whether the WebSocket is open, as far as this side can tell."""
         return self._socket is not None
 
     # -- subscriptions ------------------------------------------------------------------------------------------------
 
     def account(self, key: str, *, tag: Any = None, encoding: str = "base64") -> Subscription:
-        """Wants every change of one account (base58 key)."""
+        """Subscribes to every change of one account (base58 key)."""
         options = {"encoding": encoding, "commitment": self._commitment}
         return self.subscribe("account", [key, options], tag=key if tag is None else tag)
 
     def program(self, program: str, *, filters: Sequence[Any] = (), tag: Any = None) -> Subscription:
-        """Wants every change of a program's accounts that pass the filters (`{"memcmp": …}`, `{"dataSize": n}`)."""
+        """Subscribes to every change of a program's accounts that pass the filters (`{"memcmp": …}`, `{"dataSize":
+        n}`).
+        """
         options = {"encoding": "base64", "commitment": self._commitment, "filters": list(filters)}
         return self.subscribe("program", [program, options], tag=program if tag is None else tag)
 
     def subscribe(self, kind: str, params: Sequence[Any], *, tag: Any = None) -> Subscription:
-        """Wants `<kind>Subscribe` with these parameters; sent now if connected, and again at each reconnect."""
+        """Subscribes with `<kind>Subscribe` and these parameters: now if connected, and again at each reconnect."""
         subscription = self._book.add(kind, params, tag, time.monotonic())
         if subscription.confirmed.is_set():
-            # An equal one is confirmed already. Not from here: the caller does not hold its subscription yet.
+            # An equal subscription is confirmed already. Report that later: the caller does not have its subscription
+            # object yet.
             asyncio.get_running_loop().call_soon(self._say_subscribed, subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Wants no more of it; notifications under way are dropped. Others that want the same keep theirs."""
+        """Ends this subscription and drops its pending notifications. Equal subscriptions of other readers continue."""
         self._book.remove(subscription)
 
     def renew(self, subscription: Subscription) -> None:
-        """Has the endpoint make one subscription again; `Subscribed` follows.
+        """Makes the endpoint end and repeat one subscription. `Subscribed` follows.
 
-        A subscription can die while slots keep flowing, and only its reader can tell: what it fetched has changed, but
-        `subscription.heard_at` is old.
+        A subscription can stop while slots still arrive. Only its reader can notice that: what it fetched has changed,
+        but `subscription.heard_at` is old.
         """
         self._book.renew(subscription, time.monotonic())
 
     def reconnect(self, reason: str, *, kind: str = "lagging") -> None:
-        """Ends the connection, if there is one; a new one follows. `kind` is counted in `failures`."""
+        """Closes the connection, if there is one; a new one follows. `kind` is counted in `failures`."""
         if self._socket is not None:
             self._unwanted.put_nowait((kind, reason))
 
@@ -212,7 +221,7 @@ class PubSub:
             await asyncio.gather(task, return_exceptions=True)
 
     async def run(self) -> None:
-        """Connects, reads, and connects again. The pauses between grow until slots flow again."""
+        """Connects, reads, and reconnects. The pauses between attempts grow until slots arrive again."""
         backoff = BACKOFF_FIRST_S
         attempt = 0
         async with aiohttp.ClientSession() as http:
@@ -247,11 +256,11 @@ class PubSub:
                 self.reconnects += 1
                 good = self.slot != slot_before and kind not in ("malformed", "lagging")
                 backoff = BACKOFF_FIRST_S if good else min(backoff * 2, BACKOFF_MAX_S)
-                # Spread, so that many clients of one endpoint do not return in step.
+                # A random pause, so that many clients of one endpoint do not reconnect at the same moment.
                 await asyncio.sleep(max(backoff * random.uniform(0.5, 1.0), asked_for))
 
     async def _converse(self, socket: _Socket, attempt: int) -> tuple[str, str]:
-        """Until the connection ends; returns the kind of the end and its reason."""
+        """Reads until the connection ends. Returns the kind of the end and its reason."""
         self._socket = socket
         self._outbox, self._unwanted = asyncio.Queue(), asyncio.Queue()
         jobs = (self._read(socket), self._write(socket), self._watch(), self._unwanted.get())
@@ -272,7 +281,8 @@ class PubSub:
             while True:
                 message = await socket.receive()
                 if raw is not None and _QUICK_ACK is not None:
-                    # It lasts for one acknowledgement; a socket that broke meanwhile says so in the message.
+                    # The option lasts for one acknowledgement. If the socket broke in the meantime, the next read
+                    # reports it.
                     with contextlib.suppress(OSError):
                         raw.setsockopt(sockets.IPPROTO_TCP, _QUICK_ACK, 1)
                 self._heard = True
@@ -289,7 +299,7 @@ class PubSub:
                     return "closed", f"closed by the endpoint ({socket.close_code})"
                 count += 1
                 if count % _IN_A_ROW == 0:
-                    # What waits in the buffer comes without a pause: a flood must not stop everything else.
+                    # Messages in the buffer arrive without a pause: a flood of them must not stop everything else.
                     await asyncio.sleep(0)
 
     async def _write(self, socket: _Socket) -> tuple[str, str]:
@@ -313,7 +323,7 @@ class PubSub:
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def feed(self, text: bytes) -> None:
-        """Reads one message of the endpoint and gives the sink what it says.
+        """Decodes one message of the endpoint and passes its event to the sink.
 
         Raises:
             RpcError: the message cannot be read.
@@ -361,7 +371,7 @@ class PubSub:
             self._sink(Subscribed(reader) if error is None else SubscriptionRefused(reader, error))
 
     def _say_subscribed(self, subscription: Subscription) -> None:
-        # Unless it was given up or the connection broke since; then the next confirmation says so.
+        # Unless the subscription was ended or the connection broke since; then the next confirmation reports it.
         if subscription.confirmed.is_set():
             self._sink(Subscribed(subscription))
 
@@ -374,9 +384,9 @@ class PubSub:
 
 @contextlib.contextmanager
 def _own_handle(socket: _Socket) -> Iterator[sockets.socket | None]:
-    """A handle of ours on a WebSocket's connection, for socket options; None where there are none to set.
+    """A duplicate handle of the connection's socket, for setting socket options; None if it has no socket.
 
-    uvloop's own socket object makes a real one for every call, which cost a tenth of the crank's CPU.
+    uvloop's own socket object creates a real socket for every call, which took a tenth of the crank's CPU time.
     """
     found = socket.get_extra_info("socket") if _QUICK_ACK is not None else None
     if found is None:

@@ -1,7 +1,7 @@
 """JSON-RPC over HTTP: one pool of warm connections, raw bodies for the hot path, `call` and `batch` for the rest.
 
-Each request has a deadline. A connection whose answer is overdue is closed, so a request that something on the way
-swallowed costs one deadline, not the service: `call` and `batch` then ask again over another connection.
+Each request has a deadline. A connection whose answer is overdue is closed, and `call` and `batch` repeat the request
+over another connection. So a request that gets lost on the way delays the service by one deadline only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Problem = TypeVar("Problem", bound=AwmError)
 
 FIRST_DEADLINE_S = 1.0
 """The deadline of the first try of `call` and `batch`; each further one has twice the time."""
-# Spread, so that many clients of one endpoint do not return in step.
+# A random pause, so that many clients of one endpoint do not return at the same moment.
 _SPREAD = wait_random_exponential(multiplier=0.05, max=1.0)
 
 
@@ -33,15 +33,15 @@ class RpcClient:
 
     Args:
         url: the endpoint.
-        timeout_s: the longest that one try may take, connecting included.
-        retry_s: how long `call` and `batch` try again after faults that can pass (refused connections, overdue
-            answers, HTTP 429 and 5xx). Everything that a crank sends is idempotent (the programs compare and set), so
-            sends are tried again too.
-        connections: open at once; further requests wait. They are opened as they are needed. A late answer holds one:
-            64 frames a second with answers a second late hold 64.
+        timeout_s: the longest time for one try, in seconds, including the time to connect.
+        retry_s: for how many seconds `call` and `batch` try again after faults that can pass (refused connections,
+            overdue answers, HTTP 429 and 5xx). Everything that a crank sends is idempotent (the programs compare and
+            set), so sends are tried again too.
+        connections: how many may be open at once; further requests wait. They are opened as needed. Each waiting
+            request occupies one: 64 frames a second with answers that take a second occupy 64.
 
     Raises:
-        ConfigError: no endpoint can be what the URL names.
+        ConfigError: the URL is not valid for an endpoint.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class RpcClient:
 
     @property
     def url(self) -> str:
-        """The endpoint as people may see it, without its secrets."""
+        """The endpoint's address without its secrets, for logs."""
         return str(self.endpoint)
 
     async def __aenter__(self) -> RpcClient:
@@ -69,22 +69,25 @@ class RpcClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connections; requests under way fail."""
+        """Closes the connections. Pending requests fail."""
         self._pool.close()
 
     def drop_idle(self) -> None:
-        """Has the next requests go over new connections, so that a balancer may choose another node for them."""
+        """Closes idle connections, so that the next requests open new ones and a load balancer may choose
+        another node.
+        """
         self._pool.drop_idle()
 
     async def post(self, body: bytes, *, deadline_s: float | None = None) -> bytes:
-        """Sends one request body (an object or a batch, already JSON), once, and returns the answer's body, unread.
+        """Sends one request body (an object or a batch, already in JSON) once, and returns the body of the answer,
+        undecoded.
 
         Args:
-            deadline_s: the longest time to the whole answer; `timeout_s` where it is not given.
+            deadline_s: the longest time to the whole answer; `timeout_s` if it is not given.
 
         Raises:
             RpcError: no answer in time, or not HTTP 200. `code` is the HTTP status if there was one, `retry_after_s`
-                the pause that the endpoint asks for. `recoverable` says whether the same request may pass later.
+                the pause that the endpoint asks for. `recoverable` says whether the same request may succeed later.
         """
         limit_s = self._timeout_s if deadline_s is None else deadline_s
         try:
@@ -113,16 +116,16 @@ class RpcClient:
     async def ask(
         self, request: jsonrpc.Request[T], *, patience_s: float | None = None, deadline_s: float = FIRST_DEADLINE_S
     ) -> T:
-        """The result of one request, tried again for a while after faults that can pass.
+        """Returns the result of one request. Retries for a while after faults that can pass.
 
         Args:
-            patience_s: how long it is tried again; `retry_s` where it is not given, 0 for a single try.
-            deadline_s: of the first try; each further one has twice the time, up to `timeout_s`. The connection of a
-                try whose answer is overdue is closed, so that the next one goes another way.
+            patience_s: for how many seconds to retry; `retry_s` if it is not given, 0 for a single try.
+            deadline_s: the deadline of the first try. Each further try has twice the time, up to `timeout_s`. The
+                connection of an overdue try is closed, so the next try uses another one.
 
         Raises:
-            RpcError: as `post`; the endpoint's own error (`code`, `data`); or an answer that is another request's or
-                has another shape.
+            RpcError: as `post`; the endpoint's own error (`code`, `data`); or an answer that belongs to another request
+                or has an unexpected shape.
         """
 
         async def once(limit_s: float) -> T:
@@ -138,14 +141,14 @@ class RpcClient:
     async def call(self, method: str, params: Sequence[Any], kind: type[T]) -> T: ...
 
     async def call(self, method: str, params: Sequence[Any] = (), kind: Any = Any) -> Any:
-        """`ask` for any method; `kind` is the type of the result, plain JSON values where it is not given."""
+        """`ask` for any method. `kind` is the type of the result; without it, the result is plain JSON values."""
         return await self.ask(jsonrpc.Request(method, params, kind))
 
     async def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Several calls in one request; one entry a call, in order: its `result`, or the RpcError it met (not raised).
+        """Sends several calls in one request. Returns one entry for each call, in order: its `result`, or its RpcError.
 
         Raises:
-            RpcError: as `post` for the request as a whole, or when an answer is missing.
+            RpcError: as `post` for the request as a whole, or if an answer is missing.
         """
         if not calls:
             return []
@@ -170,7 +173,7 @@ class RpcClient:
                 return jsonrpc.result(reply, Any, method)
         except AwmError as error:
             return self.scrubbed(error)
-        # As the endpoint gave it: who sent a batch of transactions looks into the data.
+        # unchanged, because the sender of a batch of transactions reads the error's data
         code, text = reply.error.code, self.endpoint.scrub(f"{method}: {reply.error.message[:300]}")
         return RpcError(text, code=code, data=reply.error.data, recoverable=code in jsonrpc.TRANSIENT)
 
@@ -182,13 +185,13 @@ class RpcClient:
             raise self.scrubbed(error) from None
 
     def next_id(self, count: int = 1) -> int:
-        """A request id that was not used before, the first of `count` in a row."""
+        """Returns a request id that was not used before, the first of `count` in a row."""
         first = self._id + 1
         self._id += count
         return first
 
     def scrubbed(self, error: Problem) -> Problem:
-        """The same error with the endpoint's secrets masked in what the endpoint said."""
+        """The same error, with the endpoint's secrets masked in the endpoint's own text."""
         error.what = self.endpoint.scrub(error.what)
         error.found = self.endpoint.scrub(error.found) if isinstance(error.found, str) else error.found
         return error

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """These in groups of at most `MAX_BATCH`, in order: one group for each request."""
+    """Splits these into groups of at most `MAX_BATCH`, in order: one group for each request."""
     return (items[at : at + MAX_BATCH] for at in range(0, len(items), MAX_BATCH))
 
 
@@ -42,16 +42,16 @@ class Sender:
         self._count = 0
 
     def sign(self, instructions: Sequence[Instruction]) -> Signed:
-        """A transaction of these instructions.
+        """Returns a signed transaction with these instructions.
 
         Raises:
-            LayoutError: it is too large.
+            LayoutError: the transaction is too large.
             RpcError: no blockhash is known yet.
         """
         if len(instructions) != 1:
             template = Template(instructions, self._signer.pubkey, compute_units=_COMPUTE_UNITS)
             return self.sign_template(template)
-        # The chunks of a checkpoint differ in their data alone.
+        # the chunks of a checkpoint differ only in their data
         (instruction,) = instructions
         data = bytes(instruction.data)
         accounts = tuple(meta.pubkey for meta in instruction.accounts)
@@ -66,7 +66,9 @@ class Sender:
         return self.sign_template(template_or_none, data)
 
     def sign_template(self, template: Template, args: bytes | None = None) -> Signed:
-        """A template's transaction with these args; the template must set a compute limit. Raises as `sign`."""
+        """Signs a template's transaction with these arguments. The template must set a compute limit. Raises as
+        `sign`.
+        """
         blockhash = self._blockhash.value
         if not blockhash:
             raise RpcError("no blockhash yet", recoverable=True, hint="the endpoint has not answered so far")
@@ -75,11 +77,13 @@ class Sender:
 
     @property
     def fees(self) -> int:
-        """Lamports that the transactions signed so far cost at most: one signature's fee each, if it lands."""
+        """The most lamports that the transactions signed so far can have cost: one signature's fee each, if all
+        land.
+        """
         return _SIGNATURE_LAMPORTS * self._count
 
     async def send(self, transaction: Signed, *, skip_preflight: bool = False) -> AwmError | None:
-        """Sends one; returns what went wrong, None when the endpoint accepted it."""
+        """Sends one transaction. Returns its error, or None if the endpoint accepted it."""
         number = self._rpc.next_id()
         body = jsonrpc.send_transaction(number, transaction, skip_preflight=skip_preflight)
         try:
@@ -90,7 +94,9 @@ class Sender:
         return None
 
     async def send_all(self, transactions: Sequence[Signed], *, skip_preflight: bool = False) -> list[AwmError | None]:
-        """Sends several, MAX_BATCH to a request, one request after the other; one outcome for each, in order."""
+        """Sends several transactions, `MAX_BATCH` to a request, one request after the other. Returns one outcome each,
+        in order.
+        """
         outcomes: list[AwmError | None] = []
         for batch in batches(transactions):
             outcomes += await self._send_batch(batch, skip_preflight)

@@ -1,8 +1,8 @@
-"""What one PubSub connection is asked for, and what the endpoint answered. No I/O: time is an argument.
+"""The subscriptions of one PubSub connection, and what the endpoint answered. No I/O: time is an argument.
 
-Real validators give equal subscriptions of one connection the same id, and one unsubscribe ends both. So each distinct
-subscription is asked for once, however many readers want it, and ended with its last reader. A subscription that the
-endpoint refuses, or does not answer, is asked for again after a pause.
+Real validators give equal subscriptions of one connection the same id, and a single unsubscribe ends all of them. So
+each distinct subscription is requested once, however many readers it has, and ended with its last reader. A
+subscription that the endpoint refuses, or does not answer, is requested again after a pause.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ REFUSED_MAX_S = 30.0
 
 
 class Subscription:
-    """One reader's interest in one thing; it lasts over all reconnects. `tag` is the reader's own.
+    """One reader's subscription. It lasts over all reconnects. `tag` is the reader's own label.
 
-    `confirmed` is set while the endpoint has it, `error` is the last refusal (None where there is none), `heard_at`
-    the time of its last notification (the clock of `time.monotonic`, 0.0 before the first).
+    `confirmed` is true while the endpoint has the subscription. `error` is the last refusal, or None. `heard_at` is the
+    time of its last notification (on the clock of `time.monotonic`, 0.0 before the first).
     """
 
     __slots__ = ("confirmed", "error", "kind", "params", "shared", "tag")
@@ -43,17 +43,17 @@ class Subscription:
 
     @property
     def server_id(self) -> int | None:
-        """The endpoint's number for it; None while it has none."""
+        """The endpoint's id for the subscription; None while it has none."""
         return self.shared.server_id
 
     @property
     def heard_at(self) -> float:
-        """When its last notification came."""
+        """When the last notification arrived."""
         return self.shared.heard_at
 
 
 class Shared:
-    """One distinct subscription of the endpoint, and the readers that want it."""
+    """One distinct subscription at the endpoint, and its readers."""
 
     __slots__ = ("again_at", "heard_at", "key", "kind", "params", "readers", "refusals", "server_id", "unanswered")
 
@@ -88,7 +88,9 @@ class Subscriptions:
         return (reader for shared in self._shared.values() for reader in shared.readers)
 
     def add(self, kind: str, params: Sequence[Any], tag: Any, now: float) -> Subscription:
-        """Wants `<kind>Subscribe` with these parameters. It is confirmed at once where an equal one is."""
+        """Adds `<kind>Subscribe` with these parameters. It is confirmed at once if an equal subscription is confirmed
+        already.
+        """
         key = msgspec.json.encode([kind, params])
         shared = self._shared.get(key)
         if shared is None:
@@ -102,7 +104,7 @@ class Subscriptions:
         return subscription
 
     def remove(self, subscription: Subscription) -> None:
-        """Wants no more of it; the endpoint's ends with its last reader."""
+        """Removes a reader. The subscription at the endpoint ends with its last reader."""
         shared = subscription.shared
         if subscription not in shared.readers:
             return
@@ -113,10 +115,10 @@ class Subscriptions:
         if shared.server_id is not None or not self._connected:
             self._end(shared)
             del self._shared[shared.key]
-        # A requested subscription stays until its answer; another reader of the same may use it meanwhile.
+        # A requested subscription stays until it is answered; another reader may use it in the meantime.
 
     def renew(self, subscription: Subscription, now: float) -> None:
-        """Ends the endpoint's subscription and asks for it again: for one that is silent though its account changes."""
+        """Ends the endpoint's subscription and requests it again, because it is silent although its account changes."""
         shared = subscription.shared
         if not self._connected or shared.server_id is None:
             return
@@ -126,13 +128,13 @@ class Subscriptions:
         self._ask(shared, now)
 
     def connected(self, now: float) -> None:
-        """A new connection: everything is asked for."""
+        """Handles a new connection: requests every subscription."""
         self._connected = True
         for shared in self._shared.values():
             self._ask(shared, now)
 
     def disconnected(self) -> None:
-        """The connection is gone, and with it what was confirmed."""
+        """Handles the end of the connection: nothing is confirmed any more."""
         self._connected = False
         self._asked.clear()
         self._by_server_id.clear()
@@ -143,7 +145,9 @@ class Subscriptions:
                 reader.confirmed.clear()
 
     def ask_again(self, now: float) -> str:
-        """Asks for what was refused or not answered and is due. Returns why the connection is broken, else nothing."""
+        """Repeats the due requests that were refused or not answered. Returns why the connection counts as broken, or
+        "".
+        """
         for shared in self._shared.values():
             if shared.again_at is None or now < shared.again_at or not shared.readers:
                 continue
@@ -153,7 +157,9 @@ class Subscriptions:
         return ""
 
     def answered(self, reply: jsonrpc.Reply, now: float) -> tuple[list[Subscription], AwmError | None]:
-        """An endpoint's answer: the readers that it concerns, and the error where it refused. Others' answers: none."""
+        """Handles an endpoint's answer. Returns the readers concerned, and the error if it refused. Unknown answers: no
+        readers.
+        """
         shared = self._asked.pop(reply.id, None) if isinstance(reply.id, int) else None
         if shared is None:
             return [], None
@@ -171,7 +177,7 @@ class Subscriptions:
                 reader.error = error
             return list(shared.readers), error
         if shared.server_id is not None:
-            # Asked twice since the first answer was late; an endpoint that does not share gives two.
+            # The request was repeated because the first answer was late; some endpoints then give two ids.
             if server_id not in self._by_server_id:
                 self._send(f"{shared.kind}Unsubscribe", [server_id])
             return [], None
@@ -187,7 +193,7 @@ class Subscriptions:
         return list(shared.readers), None
 
     def readers(self, server_id: int, kind: str, now: float) -> list[Subscription]:
-        """Who is notified by this number; nobody where the endpoint's number is not known, or is another kind's."""
+        """The readers of the subscription with this id and kind; empty if the id is unknown."""
         found: list[Subscription] = []
         for shared in self._by_server_id.get(server_id, ()):
             if shared.kind == kind:
@@ -208,6 +214,6 @@ class Subscriptions:
         if shared in sharing:
             sharing.remove(shared)
         if not sharing:
-            # Unless other parameters got the same number: then it ends with the last of them.
+            # Unless other parameters got the same id: then the subscription ends with the last of them.
             self._by_server_id.pop(server_id, None)
             self._send(f"{shared.kind}Unsubscribe", [server_id])
