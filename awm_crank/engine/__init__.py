@@ -1,6 +1,6 @@
-"""The model room: cartridges and the integer step.
+"""The engine: reads cartridges and computes the integer step. It does no I/O.
 
-Pure; docs/numerics.md is its contract, docs/cartridge.md the file.
+docs/numerics.md specifies the arithmetic, and docs/cartridge.md the file.
 """
 
 from awm_crank.engine.api import Context, Engine, State

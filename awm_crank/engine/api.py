@@ -1,7 +1,7 @@
-"""What every engine offers: the NumPy reference and the native kernels alike.
+"""The interface of every engine, for the NumPy reference and the native kernels alike.
 
-A step comes in two halves, since the inputs enter at its very end: `backbone` consumes frame n as soon as it is known,
-`heads` makes frame n + 1 when its inputs are.
+A step has two halves, because the inputs are needed only at its very end. `backbone` consumes frame n as soon as it is
+known; `heads` computes frame n + 1 as soon as its inputs are known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Context = Any
 
 
 class Engine(Protocol):
-    """One cartridge, ready to run. Deterministic to the last bit, and without hidden state of its own."""
+    """One cartridge, ready to run. Its results are deterministic to the last bit. All state is in the arguments."""
 
     state_size: int
     """Bytes of one serialized recurrent state."""
@@ -23,16 +23,15 @@ class Engine(Protocol):
     """Bytes a player of extra feedback at the end of a frame block; 0 for most worlds."""
 
     def start_state(self, block: bytes) -> State:
-        """The state of a session that starts from `block` (frame 0): nine synthetic frames are consumed.
+        """Returns the recurrent state of a session that starts from `block` (frame 0), after nine synthetic frames.
 
-        A block has 97 bytes, and twice the cartridge's `extra_size` more.
-
-        The first `backbone(state, block)` consumes the tenth. Raises StateError for a block that is none.
+        A block has 97 bytes, plus twice the cartridge's `extra_size`. The first call of `backbone(state, block)`
+        consumes the tenth frame. Raises StateError if the block is invalid.
         """
         ...
 
     def backbone(self, state: State, block: bytes) -> Context:
-        """Consume frame `block`, advancing `state` in place. Raises StateError, changing nothing."""
+        """Consumes the frame `block` and advances `state` in place. If it raises StateError, `state` is unchanged."""
         ...
 
     def heads(self, ctx: Context, block: bytes, inputs: bytes) -> bytes:
@@ -40,7 +39,7 @@ class Engine(Protocol):
 
         Args:
             ctx: what `backbone` returned.
-            block: the block that `backbone` was given.
+            block: the block that was passed to that call of `backbone`.
             inputs: both players' inputs of the next frame, 16 bytes. The call may be repeated with other inputs.
 
         Raises:
@@ -49,13 +48,13 @@ class Engine(Protocol):
         ...
 
     def dump(self, state: State) -> bytes:
-        """The serialized recurrent state, `state_size` bytes (docs/numerics.md, section 5)."""
+        """Returns the serialized recurrent state, `state_size` bytes (docs/numerics.md, section 5)."""
         ...
 
     def load(self, data: bytes) -> State:
-        """The state that `dump` wrote. Raises StateError for another length."""
+        """Returns the state that `dump` has serialized. Raises StateError if the length is wrong."""
         ...
 
     def copy(self, state: State) -> State:
-        """An independent copy: what it takes to step back one frame."""
+        """Returns an independent copy of a state, with which a match can step back one frame."""
         ...

@@ -15,12 +15,12 @@ THIRD_Q33 = np.uint64(2863311531)
 
 
 def rounded(value: I32, shift: int) -> I32:
-    """`RS` with a shift of at least 1."""
+    """`RS` of docs/numerics.md, for a shift of at least 1."""
     return (value + np.int32(1 << shift - 1)) >> np.int32(shift)
 
 
 def requantize(acc: I32 | I64, m: I64, shift: int) -> I64:
-    """`RQ`, left as int64; the loader has proven that it fits int32."""
+    """`RQ` of docs/numerics.md. The result stays int64; the loader has proven that it fits into int32."""
     product: I64 = acc * m
     product += 1 << shift - 1
     product >>= shift
@@ -28,7 +28,7 @@ def requantize(acc: I32 | I64, m: I64, shift: int) -> I64:
 
 
 class Tables:
-    """The four function tables of a cartridge, widened once, and the functions that read them."""
+    """The four function tables of a cartridge, widened once, and the functions that use them."""
 
     def __init__(self, luts: bytes) -> None:
         halves = np.frombuffer(luts, "<u2", 384)
@@ -40,7 +40,7 @@ class Tables:
         self.log_next = np.append(self.log[1:], self.log[-1:])
 
     def silu(self, x: I32, frac: int) -> I32:
-        """3.2, of int16 values in Q(frac)."""
+        """Section 3.2: SiLU of int16 values in Q(frac)."""
         g = frac - 4
         a = np.minimum(np.abs(x), 32767)
         i = a >> g
@@ -53,7 +53,7 @@ class Tables:
         return gated
 
     def exp2neg(self, t: U64) -> U64:
-        """3.3: 2^-t in Q31 of t in Q26."""
+        """Section 3.3: 2^-t in Q31, for t in Q26."""
         n = np.minimum(t >> np.uint64(26), np.uint64(63))
         y = ((t & np.uint64(0xFFFFF)) * LN2_Q31) >> np.uint64(25)
         y2 = (y * y) >> np.uint64(32)
@@ -63,7 +63,7 @@ class Tables:
         return np.where(n >= 31, np.uint64(0), value >> n)
 
     def softplus(self, x: I64) -> I64:
-        """3.4: ln(1 + e^x) in Q26 of x in Q20, |x| ≤ 2^27."""
+        """Section 3.4: ln(1 + e^x) in Q26, for x in Q20, |x| ≤ 2^27."""
         e = self.exp2neg(((np.abs(x) * LOG2E_Q30) >> 24).astype(np.uint64))
         j = e * np.uint64(127)
         i = j >> np.uint64(31)

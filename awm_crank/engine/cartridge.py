@@ -31,11 +31,11 @@ class Cartridge:
     Attributes:
         data: the file's bytes.
         sha256: SHA-256 of the file, 32 bytes; what the manifest's cartridge_hash holds.
-        name, version: the author's.
+        name, version: as the author chose them.
         shape, formats: sizes, fraction bits and shifts.
         arrays: tensor name to integer array (read-only views); a matrix is `name.w`, `name.m`, `name.b`.
         luts: the 1,024 table bytes.
-        total_params, total_weight_bytes: as the manifest wants them.
+        total_params, total_weight_bytes: the values that the manifest holds.
     """
 
     num_continuous = layout.constant("num_continuous")
@@ -60,7 +60,7 @@ class Cartridge:
 
         Args:
             data: the whole file (the shards' bytes, concatenated).
-            sha256: the hash that it must have, if it is known (a manifest's cartridge_hash, a pin).
+            sha256: the hash that the file must have, if it is known (for example a manifest's cartridge_hash).
 
         Raises:
             CartridgeError: truncated, another hash, unsupported version, bad shape, or a bound that does not hold.
@@ -84,7 +84,9 @@ class Cartridge:
         arrays: Mapping[str, Array],
         total_params: int,
     ) -> Cartridge:
-        """Write a cartridge from its parts, and parse it back. Raises CartridgeError where `parse` would refuse it."""
+        """Writes a cartridge from its parts, and parses it. Raises CartridgeError in the cases in which `parse`
+        does.
+        """
         bounds.check_shape(shape)
         bounds.check_scales(formats)
         specs = layout.tensors(shape)
@@ -137,7 +139,7 @@ class Cartridge:
 
     @property
     def extra_size(self) -> int:
-        """Bytes a player of the extra feedback: a frame block ends with twice as many (0 for most worlds)."""
+        """Bytes of one player's extra feedback (0 for most worlds). A frame block ends with that of both players."""
         return self.shape.encoding.extra_size
 
     @property
@@ -147,12 +149,12 @@ class Cartridge:
 
     @property
     def layer_input_scales(self) -> tuple[int, ...]:
-        """16 x u16 for the manifest: 2^f_in of each layer."""
+        """The layers' 2^f_in as 16 u16 values, for the manifest."""
         return _scales(each.f_in for each in self.formats.layers)
 
     @property
     def layer_output_scales(self) -> tuple[int, ...]:
-        """16 x u16 for the manifest: 2^f_out of each layer."""
+        """The layers' 2^f_out as 16 u16 values, for the manifest."""
         return _scales(each.f_out for each in self.formats.layers)
 
     @property
@@ -160,9 +162,9 @@ class Cartridge:
         return self.shape.frame_dim
 
     def shards(self, max_size: int = layout.MAX_SHARD_SIZE) -> list[memoryview]:
-        """The file in slices of `max_size` bytes, the last one shorter; their concatenation is the file.
+        """Cuts the file into slices of `max_size` bytes; the last one may be shorter. Their concatenation is the file.
 
-        Raises CartridgeError when that makes more than four.
+        Raises CartridgeError if that makes more than four slices.
         """
         if not 1 <= max_size <= layout.MAX_SHARD_SIZE:
             raise _bad("shard size", f"1..{layout.MAX_SHARD_SIZE}", max_size, "choose another shard size")
@@ -274,7 +276,7 @@ def _check_range(header: dict[str, Any], name: str) -> None:
 
 
 def _reserved(values: dict[str, Any]) -> bool:
-    """Whether a reserved field holds anything but zero."""
+    """Whether a reserved field holds anything other than zero."""
     return any(
         any(value) if isinstance(value, bytes) else value
         for name, value in values.items()

@@ -1,4 +1,4 @@
-"""Which engine computes: the native kernel, or the NumPy reference where somebody asks for it."""
+"""Chooses the engine: the native kernel, or the NumPy reference if the user asks for it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ NAMES = ("native", "reference")
 
 
 def path_of(name: str = "native", path: str = "auto") -> str:
-    """The path that computes: "reference", or one of the native kernel's.
+    """Returns what will compute: "reference", or the name of the native kernel's instruction set.
 
     Args:
         name: one of `NAMES`.
-        path: the native kernel's instruction set; `auto` is the best that this machine has.
+        path: the native kernel's instruction set; `auto` means the best that this machine has.
 
     Raises:
-        EngineError: the native kernel is not built, or the path cannot run here. Nothing takes its place.
-        ConfigError: no engine has that name, or a path is named for the reference, which has none.
+        EngineError: the native kernel is not built, or cannot run with this instruction set. No other engine is tried.
+        ConfigError: no engine has that name, or an instruction set is named for the reference, which has none.
     """
     if name == "native":
-        # importing it where it is not built raises
+        # the import raises if the module is not built
         from awm_crank.engine import native
 
         return native.choose(None if path == "auto" else path)
@@ -36,14 +36,14 @@ def path_of(name: str = "native", path: str = "auto") -> str:
 
 
 def build(cartridge: Cartridge, name: str = "native", path: str = "auto", threads: int = 1) -> Engine:
-    """An engine for a cartridge. All compute the same bytes (docs/numerics.md).
+    """Builds an engine for a cartridge. All engines compute the same bytes (docs/numerics.md).
 
     Args:
-        threads: that work on one step, of the native kernel's.
+        threads: how many threads of the native kernel work on one step.
 
     Raises:
         EngineError, ConfigError: as `path_of`.
-        CartridgeError: the kernel does not take the cartridge.
+        CartridgeError: the kernel refuses the cartridge.
     """
     chosen = path_of(name, path)
     if chosen == "reference":

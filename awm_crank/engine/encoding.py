@@ -1,4 +1,4 @@
-"""What a model reads of a frame and predicts about it: its encoding's flags, and every size that follows from them.
+"""A model's encoding: which parts of a frame it reads and predicts, and every size that follows from that.
 
 The names of the flags are those of the checkpoint's `encoding_config`; each is a bit of the cartridge's `flags`.
 docs/numerics.md (sections 6.1 and 7) says what each column and row means.
@@ -32,13 +32,14 @@ class Encoding:
 
     Attributes:
         state_age_as_embed: state_age chooses a row of an embedding table instead of being a number.
-        state_flags: 40 more binary features a player, which the model reads and predicts.
-        hitstun: one more dynamics value a player, between stocks and combo_count, which the model reads and predicts.
-        projectiles: three more numbers a player, which the model reads. Nothing predicts them.
-        press_events: the controllers also say which buttons are down now and were not in the frame before.
-        ctrl_threshold_features: the controllers also say which axes are above 0.3.
-        stick_range: what a full tilt is on chain. 0: a stick's byte v means (v + 128) / 255. 1..127: v means
-            (v + stick_range) / (2 · stick_range), and everything beyond ±stick_range counts as a full tilt.
+        state_flags: 40 more binary features for each player, which the model reads and predicts.
+        hitstun: one more dynamics value for each player, between stocks and combo_count, which the model reads and
+            predicts.
+        projectiles: three more numbers for each player, which the model reads. Nothing predicts them.
+        press_events: the model also reads which buttons are down now but were not down in the frame before.
+        ctrl_threshold_features: the model also reads which axes are above 0.3.
+        stick_range: how the byte of a stick is read. 0: a stick's byte v means (v + 128) / 255. 1..127: v means (v +
+            stick_range) / (2 · stick_range), and everything beyond ±stick_range counts as a full tilt.
     """
 
     state_age_as_embed: bool = False
@@ -63,7 +64,9 @@ class Encoding:
 
     @property
     def extra_size(self) -> int:
-        """Bytes a player at the end of a frame block: state flags, hitstun, projectiles, each only with its flag."""
+        """Bytes of one player's extra feedback at the end of a frame block. State flags, hitstun and projectiles count
+        if set.
+        """
         return 5 * self.state_flags + self.hitstun + 2 * PROJECTILE_VALUES * self.projectiles
 
     @property
@@ -169,7 +172,7 @@ class Encoding:
         return [*DYNAMICS[:2], *(["hitstun"] if self.hitstun else []), *DYNAMICS[2:]]
 
     def head_slices(self) -> dict[str, list[int]]:
-        """Maps each head of a checkpoint to the rows of `heads` that its own rows become."""
+        """Maps each head of a checkpoint to the rows of the matrix `heads` that the head's rows become."""
         dynamics, binary, hitstun = contract.OUTPUTS["dynamics"], contract.OUTPUTS["binary"], BASE_ROWS + CLASS_ROWS
         first_flag, at = hitstun + 2 * self.hitstun, {"continuous": 0, "velocity": 8, "dynamics": 18, "binary": 24}
         out = {

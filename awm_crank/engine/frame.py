@@ -84,9 +84,9 @@ def write_extra(player: Mapping[str, int], encoding: Encoding) -> bytes:
 
 
 def unpack(block: bytes, encoding: Encoding = PLAIN) -> tuple[Player, Player, int]:
-    """Read and check a frame block of `encoding.block_size` bytes: both players and the stage.
+    """Reads and checks a frame block of `encoding.block_size` bytes. Returns both players and the stage.
 
-    Raises StateError naming the field that is out of range (numerics.md, section 9), or the length.
+    Raises StateError, which names the field that is out of range (numerics.md, section 9), or the wrong length.
     """
     if len(block) != encoding.block_size:
         raise StateError(
@@ -133,9 +133,10 @@ def block_stocks(block: bytes) -> tuple[int, int]:
 
 
 def controls(raw: bytes, stick_range: int = 0) -> list[int]:
-    """The 13 raw controller integers of one ControllerInput (8 bytes): four sticks, shoulder, A B X Y Z L R D-up.
+    """The 13 raw controller integers of one ControllerInput (8 bytes): four stick axes, shoulder, A B X Y Z L R D-up.
 
-    A stick is 0..255 (v + 128), or 0..2 · `stick_range` where the encoding names a range (v + range, clamped).
+    A stick axis is 0..255 (v + 128). If the encoding has a `stick_range`, it is 0..2 · `stick_range` (v + range,
+    clamped).
     """
     x, y, cx, cy, left, right, buttons, ext = CONTROLLER.unpack(raw)
     sticks = [x, y, cx, cy]
@@ -148,7 +149,7 @@ def controls(raw: bytes, stick_range: int = 0) -> list[int]:
 
 
 def spans(stick_range: int) -> list[int]:
-    """What each of the five axes of `controls` is at full tilt."""
+    """The span of each of the five axes of `controls`: its value at full tilt."""
     return [2 * stick_range or 255] * (AXES - 1) + [255]
 
 
@@ -189,7 +190,7 @@ def player_raws(player: Mapping[str, int], encoding: Encoding) -> list[int]:
 
 
 def embedding_rows(player: Mapping[str, int], encoding: Encoding) -> list[int]:
-    """The rows that one player takes from its embedding tables, in column order."""
+    """The rows that one player uses from its embedding tables, in column order."""
     p = player
     rows = [
         p["action_state"],
@@ -204,7 +205,7 @@ def embedding_rows(player: Mapping[str, int], encoding: Encoding) -> list[int]:
 
 
 def _output_rows() -> dict[tuple[str, int], range]:
-    """(group, player) to the rows of `heads` that are that player's."""
+    """Maps each (group, player) to that player's rows of `heads`."""
     rows, at = {}, 0
     for group, names in OUTPUTS.items():
         for player in (0, 1):
@@ -229,14 +230,15 @@ def decode(
 
     Args:
         block: frame n, `encoding.block_size` bytes.
-        outputs: the head outputs that choose no class, in the order of `encoding.number_rows`: 24 regressions with
-            `head_frac` fraction bits, 6 binary logits, then hitstun's 2 regressions and the 80 state flags' logits.
+        outputs: the outputs of heads other than categorical ones, in the order of `encoding.number_rows`: 24
+            regressions with `head_frac` fraction bits, 6 binary logits, then hitstun's 2 regressions and the 80 state
+            flags' logits.
         classes: the argmax of each categorical head, p0's six, then p1's six, in the order of `CLASSES`.
         head_frac: fraction bits of the regressions, 24 or 26 (`encoding.regression_rows`).
         inputs: 16 bytes, what both players hold in frame n + 1.
         encoding: the model's.
 
-    Raises StateError for a block or inputs that are none.
+    Raises StateError if the block or the inputs are invalid.
     """
     if len(inputs) != INPUTS_SIZE:
         raise StateError(
@@ -282,7 +284,7 @@ def decode(
 
 
 def _extra_after(outputs: Sequence[int], head_frac: Sequence[int], player: int, encoding: Encoding) -> dict[str, int]:
-    """What is predicted of a player's extra feedback; the projectiles stay as they are."""
+    """The predicted extra feedback of a player. Projectiles are not predicted, so they stay unchanged."""
     out, at = {}, REGRESSION_ROWS + BINARY_ROWS
     if encoding.hitstun:
         frac = head_frac[REGRESSION_ROWS + player]

@@ -1,4 +1,4 @@
-"""Where every byte of a cartridge is (docs/cartridge.md): shapes, header fields, tensors in order."""
+"""The layout of a cartridge (docs/cartridge.md): shapes, header fields, and the tensors in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENTRY = Layout(contract.STRUCTS["TensorEntry"])
 
 
 def constant(field: str) -> int:
-    """The only value that a field of the header may have."""
+    """The one value that this field of the header may have."""
     limits = contract.STRUCTS["CartridgeHeader"](field).range
     assert limits and limits[0] == limits[1], field
     return limits[0]
@@ -47,7 +47,7 @@ EMBEDDINGS = encoding.EMBEDDINGS
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of one model, and the encoding that its inputs and outputs have. All other sizes follow from these."""
+    """The sizes of one model, and its encoding. All other sizes follow from these."""
 
     d_model: int
     d_inner: int
@@ -100,7 +100,9 @@ class Shape:
 
     @property
     def flags(self) -> int:
-        """The `flags` byte of the cartridge header."""
+        """The `flags` byte of the cartridge header: the encoding's flags, and the bit that says whether state rows have
+        gains.
+        """
         return self.encoding.flags | self.row_gains << contract.BITS["flags"].index("row_gains")
 
     @property
@@ -151,7 +153,10 @@ class Formats:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One entry of the directory. A `matrix` is int8 rows, padding to 64, int32 multipliers, int32 biases."""
+    """One entry of the tensor directory.
+
+    A `matrix` is stored as int8 rows, padding to a multiple of 64 bytes, int32 multipliers, int32 biases.
+    """
 
     name: str
     kind: str
@@ -165,7 +170,7 @@ class TensorSpec:
 
 
 def align(offset: int) -> int:
-    """The next multiple of 64."""
+    """Rounds up to a multiple of 64."""
     return -(-offset // contract.ALIGN) * contract.ALIGN
 
 

@@ -1,7 +1,8 @@
 """The native engine: one integer kernel in C, one path for each instruction set (awm_crank/engine/native/).
 
-The path is the best that this CPU runs, unless a setting or the environment's AWM_ENGINE_PATH names one; one that
-cannot run is refused, never replaced. Where the module is not built, importing this file raises EngineError as well.
+The path is the best one that this CPU can run, unless a setting or the environment variable AWM_ENGINE_PATH names
+another. A named path that cannot run is refused, and no other is tried. If the C module is not built, importing this
+file raises EngineError.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ Context = bytes
 
 
 def paths() -> dict[str, str]:
-    """Every path by name, best last, and what this machine lacks to run it ('' = nothing)."""
+    """Every path by name, the best one last, with what this machine lacks to run it ("" means that it can run)."""
     return _native.paths()
 
 
 def choose(path: str | None = None) -> str:
-    """The path that an engine takes: `path`, else AWM_ENGINE_PATH, else the best. Raises EngineError."""
+    """Chooses the path: `path`, else AWM_ENGINE_PATH, else the best one. Raises EngineError if it cannot run."""
     known = paths()
     wanted = path or _native.forced_path()
     if not wanted:
@@ -52,13 +53,13 @@ def choose(path: str | None = None) -> str:
 class NativeEngine:
     """`Engine` (api.py) for one cartridge, and the same two calls for many sessions at once.
 
-    Sessions of a batch share one pass over the weights. Calls may come from several threads; they take turns. A
-    state may be in one call at a time.
+    Sessions of a batch share one pass over the weights. Calls may come from several threads; they take turns. A state
+    may be in one call at a time.
 
     Args:
-        cartridge: a parsed one.
-        path: name of the path (`paths()`); None = see `choose`.
-        threads: how many work on one call, the caller included.
+        cartridge: a parsed cartridge.
+        path: the name of the path (see `paths`). None: as `choose` decides.
+        threads: how many threads work on one call, including the caller's.
 
     Raises:
         EngineError: the path cannot run here.
@@ -99,7 +100,9 @@ class NativeEngine:
             raise _refused(error) from error
 
     def backbone_batch(self, states: list[State], blocks: list[bytes]) -> list[Context]:
-        """`backbone` for many sessions. StateError for a bad block or a state given twice, changing nothing."""
+        """`backbone` for many sessions. Raises StateError for an invalid block or a repeated state, and then changes
+        nothing.
+        """
         try:
             return self._engine.backbone_batch(states, blocks)
         except (ValueError, TypeError) as error:
@@ -128,17 +131,19 @@ class NativeEngine:
         return self._engine.copy(state)
 
     def bare(self, states: list[State], what: int) -> int:
-        """For the benchmark: parts of the step by themselves, over all layers; states advance, results are thrown away.
+        """For benchmarks: runs parts of the step alone, over all layers. States advance, and results are discarded.
 
         Args:
-            what: sum of AWM_RUN_* (native/awm_engine.h).
+            what: a sum of AWM_RUN_* (native/awm_engine.h).
 
         Returns: nanoseconds.
         """
         return self._engine.bare(states, what)
 
     def raw(self, state: State) -> bytes:
-        """A state's bytes in the kernel's own layout (native/image.c), the same on every path but for padding."""
+        """A state's bytes in the kernel's own layout (native/image.c). All paths have the same layout, except for
+        padding.
+        """
         return self._engine.raw(state)
 
     def image(self) -> bytes:
@@ -146,7 +151,7 @@ class NativeEngine:
         return self._engine.image()
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of the repacked weights, of a state and of scratch (`scratch_next`: what each further session adds)."""
+        """Bytes of the repacked weights, of a state, and of scratch (`scratch_next`: for each further session)."""
         return self._engine.sizes()
 
 

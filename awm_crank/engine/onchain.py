@@ -22,7 +22,7 @@ def _padded(value: int, to: int) -> int:
 
 
 def state_offset(shape: Shape) -> int:
-    """Where the recurrent state begins in EngineRun's `work`."""
+    """The offset at which the recurrent state begins in EngineRun's `work`."""
     encoding = shape.encoding
     columns = max(shape.frame_dim, shape.d_model, shape.d_inner, encoding.ctrl_dim)
     rows = _padded(max(shape.proj_rows, encoding.head_rows, shape.d_model), GROUP_ROWS)
@@ -32,7 +32,7 @@ def state_offset(shape: Shape) -> int:
 
 
 def work_size(shape: Shape) -> int:
-    """Bytes of EngineRun's `work`."""
+    """The length of EngineRun's `work` in bytes."""
     pairs = -(-shape.headdim // 2)
     words = shape.num_layers * (shape.num_heads * pairs * shape.d_state + 3 * shape.conv_dim)
     return state_offset(shape) + 8 * words
@@ -46,7 +46,7 @@ def dump_work(shape: Shape, work: bytes, step: int) -> bytes:
         step: EngineRun's step counter.
 
     Raises:
-        StateError: `work` has another length than such a run's.
+        StateError: `work` has the wrong length for this shape.
     """
     if len(work) != work_size(shape):
         raise StateError("work of a run", expected=work_size(shape), found=len(work), hint="read the whole account")

@@ -47,7 +47,7 @@ _NEUTRAL = bytes(layouts.CONTROLLER_INPUT.size)
 
 @dataclass(frozen=True)
 class Format:
-    """What a policy cartridge's header says of its network."""
+    """The network's sizes and number formats, as a policy cartridge's header holds them."""
 
     flags: Encoding
     whole_frames: bool
@@ -215,7 +215,7 @@ def is_pressed(output: int, bias: int, draw: int | None) -> bool:
 
     Args:
         output: the button head's, 16 fraction bits.
-        bias: is added to it.
+        bias: the number that is added to it.
         draw: 64 random bits, of which the upper 12 count; None presses above 0.
     """
     if draw is None:

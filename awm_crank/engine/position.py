@@ -1,7 +1,7 @@
-"""A match at one frame, and the step to the next one. Everything that computes frames takes this step.
+"""A match at one frame, and the step to the next frame. All code that computes frames uses this step.
 
-The crank (session/), its recovery, `verify` and offline matches must agree byte for byte, so the step from context and
-inputs to block and chain hash is written here only.
+The crank (session/), its recovery, `verify` and offline matches must agree byte for byte. So the step from context and
+inputs to block and chain hash exists only here.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Position(Struct, frozen=True):
     def is_last(self, max_frames: int) -> bool:
         """Whether run-inference ends the session with this frame.
 
-        It does when a player has no stocks left, or when `max_frames` is reached (0 means no limit).
+        That is so if a player has no stocks left, or if `max_frames` is reached (0 means no limit).
         """
         return out_of_stocks(self.block) or 0 < max_frames <= self.frame
 
@@ -115,7 +115,7 @@ def start_of_session(
     Args:
         entity: the session's entity.
         model: the key of the model's manifest.
-        stage, seed, max_frames: the session's own.
+        stage, seed, max_frames: the session's values.
         players: both PlayerStates in their start position, 64 bytes.
         cartridge: SHA-256 of the cartridge that the session plays; empty or zero before `pin_cartridge`.
         extra_size: bytes a player of the cartridge's extra feedback.

@@ -1,4 +1,4 @@
-"""A model as accounts: the manifest, its shards, and the cartridge they are, every hash checked."""
+"""Reads a published model: its manifest, its shards, and the cartridge that they form. Every hash is checked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def read_manifest(model: Pubkey, account: ReadAccount) -> ModelManifest:
     """Reads a model's manifest.
 
     Raises:
-        AccountError, LayoutError: it is not a manifest. Also what `account` raises.
+        AccountError, LayoutError: the account is not a manifest. Errors of `account` are passed on.
     """
     data, owner = await account(model, "model manifest")
     return ModelManifest.decode(data, owner=owner, address=model)
@@ -30,7 +30,7 @@ async def read_shards(manifest: ModelManifest, model: Pubkey, account: ReadAccou
 
     Raises:
         CartridgeError: as `shard_keys`.
-        AccountError, LayoutError: one of them is not a shard. Also what `account` raises.
+        AccountError, LayoutError: one of the accounts is not a shard. Errors of `account` are passed on.
     """
     shards = []
     for index, key in enumerate(shard_keys(manifest, model)):
@@ -53,15 +53,15 @@ def shard_keys(manifest: ModelManifest, key: Pubkey) -> tuple[Pubkey, ...]:
 
 
 def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]) -> Cartridge:
-    """The cartridge that a manifest and its shards are.
+    """Joins the shards of a manifest to the cartridge.
 
     Args:
-        key: the manifest's key, for errors.
+        key: the manifest's address, for errors.
         shards: in the manifest's order.
 
     Raises:
-        CartridgeError: a shard is not frozen, its bytes have another hash or size than it says, the whole has another
-            hash than the manifest says, the cartridge is no good, or the manifest says something else than it.
+        CartridgeError: a shard is not frozen or its bytes contradict its hash or size, the whole has another hash than
+            the manifest names, the cartridge is invalid, or the manifest contradicts the cartridge's header.
     """
     for index, shard in enumerate(shards):
         what = f"shard {index} of model {key}"
@@ -74,7 +74,7 @@ def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]
             raise CartridgeError(f"{what}: SHA-256", expected=shard.data_hash.hex(), found=digest.hex())
     cartridge = Cartridge.parse(b"".join(shard.data for shard in shards), sha256=manifest.cartridge_hash)
     shape = cartridge.shape
-    # what others read from the manifest must not be another model than what is run
+    # readers of the manifest must see the same model as the one that runs
     for field, ours in (
         ("version", cartridge.version),
         ("d_model", shape.d_model),

@@ -33,7 +33,7 @@ class ReferenceContext:
 
 
 class _Matrix:
-    """int8 rows as int32 columns (einsum runs along them), with their multipliers."""
+    """A matrix of int8 rows, stored as int32 columns (einsum runs along them), with the rows' multipliers."""
 
     def __init__(
         self, w: NDArray[np.integer], m: NDArray[np.integer], bias: NDArray[np.integer] | None, shift: int
@@ -50,13 +50,13 @@ class _Matrix:
         return requantize(acc, self.m, self.shift)
 
     def low(self, a: I32) -> I64:
-        """The part that the low bits of the first columns add (numerics.md 6.1)."""
+        """The contribution of the low bits of the first columns (numerics.md 6.1)."""
         acc: I32 = np.einsum("kr,k->r", self.columns[: a.size], a)
         return requantize(acc, self.m, self.shift + LOW_BITS)
 
 
 class _Layer:
-    """One layer's weights, widened once."""
+    """The weights of one layer, widened once."""
 
     def __init__(self, cartridge: Cartridge, n: int) -> None:
         shape = cartridge.shape
@@ -71,7 +71,7 @@ class _Layer:
         self.conv_b = array("conv_b").astype(np.int32)
         self.dt_bias = array("dt_bias").astype(np.int64)
         self.alpha = array("alpha").astype(np.uint64)
-        # the largest alpha means any rate beyond it (numerics.md 6.4)
+        # the largest alpha stands for every larger rate (numerics.md 6.4)
         self.alpha_shift = np.where(self.alpha == 2**31 - 1, 0, 20).astype(np.uint64)
         self.d = array("d").astype(np.int32)[:, None]
         hs = array("hs").astype(np.int32)
@@ -136,8 +136,8 @@ class ReferenceEngine:
 
         Args:
             ctx: what `backbone` returned.
-            before: the 16 input bytes of the frame that it consumed.
-            inputs: those of the next frame.
+            before: the 16 input bytes of the frame that `backbone` consumed.
+            inputs: the 16 input bytes of the next frame.
         """
         f = self._f
         if len(inputs) != frame.INPUTS_SIZE:

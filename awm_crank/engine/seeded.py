@@ -68,7 +68,7 @@ def _feature_muls(s: int, f: int, encoding: Encoding) -> tuple[list[int], list[i
 
 
 def formats(shape: Shape) -> Formats:
-    """The formats of every seeded cartridge; fitting noise of unit variance."""
+    """The number formats of every seeded cartridge. They suit noise of unit variance."""
     layer = LayerFormats(
         f_in=11, f_in_w=9, s_in=24, f_z=12, f_x=12, f_conv_w=13, f_c=12, sh_b=3, f_y=11, f_d=12, f_out=10, f_out_w=9,
         s_out=24, eps_gate=shape.d_inner * 703687442,
@@ -125,7 +125,7 @@ def cartridge(shape: Shape, seed: int, name: str = "seeded") -> Cartridge:
         arrays[at + "dt_bias"] = draw.uniform(at + "dt_bias", (h,), -7 << 20, -1 << 20)
         arrays[at + "alpha"] = draw.uniform(at + "alpha", (h,), 3 << 18, 24 << 20)
         arrays[at + "d"] = draw.uniform(at + "d", (h,), 2048, 6144)
-        # A fast head takes in more at once than a slow one, whose range its time constant fills.
+        # A fast head takes in more at once than a slow one, which fills its range over time.
         finer = (-arrays[at + "dt_bias"] * 1549082005) >> 50
         arrays[at + "hs"] = np.minimum(13, 10 + finer)
         if shape.row_gains:

@@ -32,7 +32,7 @@ FLAGS = """
 -std=c17 -Wall -Wextra -Werror -Wno-unused-const-variable
 """
 NATIVE = ROOT / "awm_crank" / "engine" / "native"
-# the engine shares its step with the native engine, and is compiled as that is
+# the engine program shares the step's code with the native engine, and is compiled with the same flags
 MORE_FLAGS = {"engine": ["-fwrapv", "-fno-strict-aliasing", "-Wno-unused-function"]}
 
 
@@ -50,7 +50,7 @@ def compile_program(source: Path, *more: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "program.o"
         clang = os.environ.get("CLANG", "clang-19")
-        # run in the source's folder with relative paths, so that no path of this machine reaches the object
+        # run in the source's folder with relative paths, so that the object contains no path of this machine
         include = [f"-I{os.path.relpath(folder, source.parent)}" for folder in (INCLUDE, NATIVE)]
         flags = [*FLAGS.split(), *MORE_FLAGS.get(source.stem, []), *include, *more]
         subprocess.run([clang, *flags, "-c", source.name, "-o", str(target)], cwd=source.parent, check=True)
@@ -58,7 +58,7 @@ def compile_program(source: Path, *more: str) -> bytes:
 
 
 def build() -> dict[str, bytes]:
-    """File name -> bytes of everything that goes into OUTPUT."""
+    """Returns the content of each file that goes into the output folder, by file name."""
     programs = program_ids()
     files = {f"{name}.so": compile_program(HERE / name / f"{name}.c") for name in programs}
     table = {

@@ -17,7 +17,7 @@ _Static_assert(sizeof(i8) == 1 && sizeof(i16) == 2 && sizeof(i32) == 4 && sizeof
 _Static_assert((-1 >> 1) == -1, "right shifts of negative numbers are arithmetic");
 
 #define AWM_INLINE static inline __attribute__((always_inline))
-#ifdef AWM_SBF /* at most 5 arguments to a call there */
+#ifdef AWM_SBF /* a call can have at most 5 arguments there */
 #define AWM_FN AWM_INLINE
 #else
 #define AWM_FN static

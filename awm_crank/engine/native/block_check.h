@@ -3,7 +3,7 @@
 #define AWM_BLOCK_CHECK_H
 #include "frame.h"
 
-/* 0, or 1 + the offset in the block of the first field that is out of range. */
+/* Returns 0, or 1 + the offset in the block of the first field that is out of range. */
 AWM_FN u32 block_check(const u8 *b)
 {
     for (u32 player = 0; player < 2; player++) {

@@ -7,7 +7,7 @@
 
 #define HEAD(f, c) GET(CartridgeHeader, f, c)
 #define LAYER(f, b) GET(LayerBlock, f, b)
-/* Entry k of the directory. */
+/* Entry k of the tensor directory. */
 #define ENTRY(c, k) ((c) + sizeof(CartridgeHeader) + (k) * sizeof(TensorEntry))
 #define BLOCK(c, l) ((c) + OFF(CartridgeHeader, layers) + (l) * sizeof(LayerBlock))
 
@@ -27,7 +27,7 @@ AWM_FN awm_encoding encoding_of(u32 flags)
     return e;
 }
 
-/* What the cartridge's header says. */
+/* The values of the cartridge's header. */
 static void header_fields(awm_image *im, const u8 *c)
 {
     im->d_model = (u32)HEAD(d_model, c);
@@ -64,7 +64,7 @@ static void header_fields(awm_image *im, const u8 *c)
     im->head.shift = (u32)HEAD(s_heads, c);
 }
 
-/* What a layer's block of the header says. */
+/* The values of one layer in the header. */
 static void layer_fields(awm_layer *ly, const u8 *b)
 {
     ly->f_in = LAYER(f_in, b);
@@ -84,9 +84,9 @@ static void layer_fields(awm_layer *ly, const u8 *b)
 }
 
 #ifndef AWM_TENSOR
-/* `bytes` bytes of tensor `k`, readable until the next call. */
+/* Returns `bytes` bytes of tensor `k`, which are readable until the next call. */
 #define AWM_TENSOR(c, k, bytes) ((c) + GET(TensorEntry, offset, ENTRY(c, k)))
-/* No weight of a matrix is -128. */
+/* Checks that no weight of a matrix is -128. */
 static i32 check_weights(const u8 *c, u32 k, u64 count)
 {
     const u8 *w = AWM_TENSOR(c, k, count);
@@ -97,7 +97,7 @@ static i32 check_weights(const u8 *c, u32 k, u64 count)
 }
 #endif
 
-/* RMSNorm's shift for the smallest and largest sum that can occur. */
+/* Checks RMSNorm's shift for the smallest and the largest sum that can occur. */
 static u32 norm_shifts_ok(u64 eps, u32 count, i32 fw, i32 fu)
 {
     if (eps >> 56)
@@ -126,7 +126,7 @@ static i32 check_layer(const u8 *b, const u8 *hs, u32 heads, u32 i, u32 n)
     return AWM_OK;
 }
 
-/* The directory holds the tensors of these dimensions, one after the other. */
+/* Checks that the directory holds the tensors of these dimensions, one after the other. */
 static i32 check_directory(const u8 *c, u64 size, const awm_dims *s, u32 layers)
 {
     u64 sizes[TENSOR_COUNT + LAYER_COUNT * AWM_MAX_LAYERS], *end = awm_tensor_bytes(s, sizes);

@@ -4,7 +4,7 @@
 #define AWM_ELEM_PORTABLE_H
 #include "scalar.h"
 
-/* What all heads of all layers share in one frame (section 5). */
+/* The values that all heads of all layers share in one frame (section 5). */
 typedef struct {
     i32 da, dh[16];
     u32 dq[16];
@@ -33,7 +33,7 @@ AWM_INLINE head_step head_scalars(const awm_image *im, const awm_layer *ly, u32 
     const i32 x = clamp32(dt_raw, -(1 << 26), 1 << 26) + AT(im, const i32 *, ly->dt_bias)[h];
     const u32 dt = softplus(lut_log(im), lut_exp(im), x);
     const u32 alpha = AT(im, const u32 *, ly->alpha)[h];
-    /* The largest alpha means any rate beyond it: the whole state is forgotten within this frame. */
+    /* The largest alpha stands for every larger rate: the whole state is forgotten within this frame. */
     const u64 decay = ((u64)dt * alpha) >> (alpha == 0x7fffffffu ? 0 : 20);
     const u32 a31 = exp2neg(lut_exp(im), (u32)MIN(decay, 0x7fffffffu));
     const u32 length = bitlen32(dt), ed = length > 15 ? length - 15 : 0, bits = bitlen32(im->d_state - 1);
@@ -55,7 +55,7 @@ AWM_FN void e_rq(i32 *AWM_RESTRICT out, const i32 *AWM_RESTRICT acc, const i32 *
         out[i] = rq(acc[i], m[i], s);
 }
 
-/* out may be acc. */
+/* out may be the same array as acc. */
 AWM_FN void e_rq_bias(i32 *out, const i32 *acc, const i32 *AWM_RESTRICT bias,
                       const i32 *AWM_RESTRICT m, u32 s, u32 n)
 {
@@ -79,7 +79,7 @@ AWM_FN void e_rq_add(i32 *AWM_RESTRICT res, const i32 *AWM_RESTRICT acc, const i
     }
 }
 
-/* 6.3: k = silu(conv), and the tail moves on. */
+/* 6.3: k = silu(conv), and the tail takes the newest input. */
 AWM_FN void e_conv(const awm_image *im, const awm_layer *ly, i16 *AWM_RESTRICT tail, const i16 *AWM_RESTRICT xbc,
                    i16 *AWM_RESTRICT k)
 {
@@ -100,7 +100,7 @@ AWM_FN void e_conv(const awm_image *im, const awm_layer *ly, i16 *AWM_RESTRICT t
         k[c] = (i16)silu(pairs, k[c], (u32)ly->f_c);
 }
 
-/* 6.6: g = y * silu(z), the row's gain taken back. */
+/* 6.6: g = y * silu(z), with the row's gain removed. */
 AWM_FN void e_gate(const awm_image *im, const awm_layer *ly, i32 *AWM_RESTRICT g, const i16 *AWM_RESTRICT y,
                    const i16 *AWM_RESTRICT z, u32 n)
 {

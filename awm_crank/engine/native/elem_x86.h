@@ -9,7 +9,7 @@
 
 #if AWM_V512
 typedef __m512i vec;
-#define W16 32 /* 16-bit values in a vector */
+#define W16 32 /* 16-bit values in one vector */
 #define V(op) _mm512_##op
 #define v_load(p) _mm512_loadu_si512(p)
 #define v_store(p, v) _mm512_storeu_si512(p, v)

@@ -5,7 +5,7 @@
 
 #define PLAYERS(block) ((block) + OFF(FrameBlock, players))
 #define FEEDBACKS(block) ((block) + OFF(FrameBlock, feedback))
-/* The five speeds of a PlayerState follow each other. */
+/* The five speeds of a PlayerState are stored one after the other. */
 #define SPEED(ps, i) ((ps) + OFF(PlayerState, speed_air_x) + 2 * (i))
 _Static_assert(OFF(PlayerState, state_age) - OFF(PlayerState, speed_air_x) == 2 * OUT_VELOCITY_EACH, "speeds");
 
@@ -13,10 +13,10 @@ _Static_assert(OFF(PlayerState, state_age) - OFF(PlayerState, speed_air_x) == 2 
 #define EXTRAS(im, block, player) ((block) + AWM_BLOCK + (im)->extra_bytes * (player))
 #define HITSTUN_AT(im) ((im)->flags & FLAG_STATE_FLAGS ? AWM_STATE_FLAGS / 8 : 0)
 
-/* 0..255, or 0..2 * range, everything beyond a full tilt being one. */
+/* A stick axis as 0..255, or as 0..2 * range; more than a full tilt counts as a full tilt. */
 AWM_INLINE i32 stick_raw(i32 v, i32 range) { return range ? clamp32(v, -range, range) + range : v + 128; }
 
-/* The 13 controller features, raw. */
+/* The 13 raw controller features. */
 AWM_INLINE i32 *controller_raw(i32 *to, const u8 *input, i32 range)
 {
     *to++ = stick_raw(GET(ControllerInput, stick_x, input), range);
@@ -140,7 +140,7 @@ AWM_INLINE u32 argmax(const i32 *o, u32 n)
     return at;
 }
 
-/* `value` within the clamp of a field. */
+/* Limits `value` to the field's range. */
 #define CLAMPED(T, f, value) (i32)CLAMPED_((i64)(value), CLAMP_##T##_##f)
 #define CLAMPED_(value, limits) clamp64(value, limits)
 

@@ -28,7 +28,7 @@
 #define X86(p) 0
 #define ARM(p) 0
 #endif
-/* Best last: the default is the last one that runs. */
+/* The best path is last; the default is the last one that can run. */
 const awm_built awm_paths[] = {
     {"plain", &awm_path_plain},       {"avx2", X86(awm_path_avx2)}, {"avx512bw", X86(awm_path_avx512bw)},
     {"vnni", X86(awm_path_vnni)},     {"amx", X86(awm_path_amx)},   {"neon", ARM(awm_path_neon)},
@@ -118,8 +118,8 @@ struct awm_pool {
     worker *workers;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    _Atomic u32 round;             /* one more for every run */
-    _Atomic u32 arrived, released; /* the barrier: arrivals, and how often all have arrived */
+    _Atomic u32 round;             /* a counter that grows by one with every run */
+    _Atomic u32 arrived, released; /* the barrier: how many threads have arrived, and how often all have arrived */
     _Atomic u32 stop;
     void (*work)(void *, const awm_team *);
     void *arg;

@@ -3,7 +3,7 @@
 #include "block_check.h"
 #include "cartridge_check.h"
 
-typedef struct { const u8 *cart; const u8 *entry; } reader; /* tensors in order */
+typedef struct { const u8 *cart; const u8 *entry; } reader; /* the tensors, in order */
 typedef struct { u8 *base; u32 used; } writer;
 
 static u32 reserve(writer *out, u32 bytes)
@@ -13,7 +13,7 @@ static u32 reserve(writer *out, u32 bytes)
     return at;
 }
 
-/* `count` values of `width` bytes with zeros behind them up to the padding. */
+/* Copies `count` values of `width` bytes, and fills the padding with zeros. */
 static u32 put_values(writer *out, const u8 *from, u32 count, u32 width)
 {
     const u32 at = reserve(out, AWM_ROUND(count, AWM_PAD) * width);
@@ -117,7 +117,7 @@ static void put_layer(writer *out, reader *in, const awm_path *path, const u8 *b
     }
 }
 
-/* Fills `im` and, where out->base is set, the bytes behind it. */
+/* Fills `im` and, if out->base is set, the bytes behind it. */
 static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im)
 {
     reader in = {c, ENTRY(c, 0)};
@@ -161,7 +161,7 @@ static void layout(writer *out, const u8 *c, const awm_path *path, awm_image *im
     tensor(&in);
     for (u32 l = 0; l < im->layers; l++)
         put_layer(out, &in, path, BLOCK(c, l), im, &im->layer[l]);
-    /* a vector load may begin at the last value */
+    /* padding: a vector load may begin at the last value */
     out->used += 4 * AWM_PAD;
     im->bytes = out->used;
 }

@@ -55,7 +55,7 @@ AWM_INLINE void mm_tiles(i32 *out, u32 out_stride, const i8 *w, uptr step, const
             out[(uptr)s * out_stride + r] = out[(uptr)s * out_stride + r] * 128 + low[s][r];
 }
 
-/* As mm of matmul_blocks.h. */
+/* Like mm of matmul_blocks.h. */
 static void mm(const awm_image *im, const awm_matrix *mx, i32 *out, u32 out_stride, const u8 *act, u32 act_stride, u32 v0,
                u32 v1, u32 sessions, u32 used)
 {

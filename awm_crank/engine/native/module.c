@@ -24,7 +24,7 @@ typedef struct {
     PyObject_HEAD
     u8 *bytes;
     u32 size;
-    int busy; /* guarded by the GIL: no two calls may advance one state */
+    int busy; /* guarded by the GIL, because no two calls may advance the same state */
 } State;
 
 static PyTypeObject *engine_type, *state_type;
@@ -189,7 +189,7 @@ static int want_scratch(Engine *self, u32 sessions)
     return 0;
 }
 
-/* What one call hands to the team. */
+/* The arguments that one call passes to the team. */
 typedef struct {
     Engine *self;
     u32 sessions, what;
@@ -423,7 +423,7 @@ static PyObject *engine_bare(PyObject *object, PyObject *const *args, Py_ssize_t
             pointers[i] = state->bytes;
         }
     }
-    u64 nanoseconds = 0; /* of this thread: other processes do not count */
+    u64 nanoseconds = 0; /* CPU time of this thread, so that other processes do not matter */
     job j = {.self = self, .sessions = n, .states = pointers, .what = (u32)what};
     ok = ok && run(&j, run_bare, &nanoseconds) == 0;
     for (u32 i = 0; i < claimed; i++)

@@ -14,7 +14,7 @@ AWM_INLINE i64 clamp64(i64 v, i64 low, i64 high) { return v < low ? low : v > hi
 AWM_INLINE i32 sat16(i32 v) { return clamp32(v, -32768, 32767); }
 AWM_INLINE i32 sat15(i64 v) { return (i32)clamp64(v, -16383, 16383); }
 AWM_INLINE i64 rs64(i64 v, u32 s) { return s ? (v + ((i64)1 << (s - 1))) >> s : v; }
-/* RS for s >= 1 without the sum that could overflow 32 bits. */
+/* RS for s >= 1, written without the sum that could overflow 32 bits. */
 AWM_INLINE i32 rs32(i32 v, u32 s) { return ((v >> (s - 1)) + 1) >> 1; }
 AWM_INLINE i32 rq(i32 v, i32 m, u32 s) { return (i32)(u32)(((u64)((i64)v * m) + ((u64)1 << (s - 1))) >> s); }
 AWM_INLINE u32 bitlen32(u32 v)
@@ -23,7 +23,7 @@ AWM_INLINE u32 bitlen32(u32 v)
 }
 AWM_INLINE u32 bitlen64(u64 v) { return v >> 32 ? 32 + bitlen32((u32)(v >> 32)) : bitlen32((u32)v); }
 
-/* The tables of section 3 in the image. */
+/* The tables of section 3, as the image stores them. */
 AWM_INLINE const u16 *lut_sig(const awm_image *im) { return AT(im, const u16 *, im->lut); }
 AWM_INLINE const u16 *lut_log(const awm_image *im) { return AT(im, const u16 *, im->lut + 256); }
 AWM_INLINE const u16 *lut_rsq(const awm_image *im) { return AT(im, const u16 *, im->lut + 512); }
@@ -81,7 +81,7 @@ AWM_INLINE u64 rsqrt(const u16 *AWM_RESTRICT table, u64 x, i32 *j)
     return MIN(r, 0x7fffffffu);
 }
 
-/* The shift, factor and rounding of a norm once max |v| and the sum of squares are known. */
+/* The shift, factor and rounding of a norm, once max |v| and the sum of squares are known. */
 typedef struct { u64 r; u32 k, s; } norm_scale;
 AWM_INLINE u32 norm_shift(u32 max) { const u32 n = bitlen32(max); return n > 14 ? n - 14 : 0; }
 AWM_INLINE norm_scale norm_finish(const awm_image *im, u64 squares, u32 k, u64 eps, i32 fw, i32 fu)

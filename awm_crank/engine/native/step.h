@@ -97,7 +97,7 @@ AWM_FN void project(const awm_image *im, const awm_matrix *mx, const scratch_map
     project_part(im, mx, sc, 0, sessions, mx->kp, team);
 }
 
-/* 6.3: x of small rows is raised, so that their state has as many bits as that of large ones. */
+/* 6.3: small rows of x are scaled up, so that their state uses as many bits as that of large rows. */
 AWM_FN void row_gains(i16 *AWM_RESTRICT x, const i16 *AWM_RESTRICT mul, u32 n)
 {
     for (u32 i = 0; i < n; i++)
@@ -151,7 +151,7 @@ AWM_FN void backbone(const awm_image *im, void *const *states, const u8 *const *
     const scratch_map sc = scratch_at(im, memory, sessions);
     const work_map w = work_at(im, &sc, MIN(team->id, sessions - 1));
     const u32 d = im->d_model;
-    /* the low parts of the frame vectors go through frame_proj's first columns as so many sessions more */
+    /* the low parts of the frame vectors go through frame_proj's first columns as if they were more sessions */
     const u32 low_columns = AWM_ROUND(2 * im->floats, (u32)AWM_K_PAD);
     awm_matrix low_proj = im->frame_proj;
     low_proj.corr = im->zeros;
@@ -234,7 +234,7 @@ AWM_FN void heads(const awm_image *im, const i16 *const *contexts, const u8 *con
     }
 }
 
-/* The parts by themselves, on whatever scratch holds; states advance, so hand in copies. */
+/* Runs the parts alone, on whatever scratch holds. States advance, so pass copies. */
 AWM_FN void bare(const awm_image *im, void *const *states, u32 sessions, void *memory, u32 what, const awm_team *team)
 {
     const scratch_map sc = scratch_at(im, memory, sessions);

@@ -1,4 +1,4 @@
-"""What makes and judges cartridges offline, in floating point: torch, the quantizer, calibration, fidelity.
+"""Makes and judges cartridges offline, in floating point: torch, the quantizer, calibration, fidelity.
 
-Nothing that runs a session imports this folder (tests/test_imports.py).
+Code that runs sessions never imports this folder (tests/test_imports.py checks it).
 """

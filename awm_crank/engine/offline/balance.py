@@ -1,10 +1,10 @@
 """Balancing frame_proj's columns before its rows are rounded to int8.
 
-A weight row has one scale, so that a column of small weights on large inputs (a position) would be rounded coarsely
-just where it matters most. A column's inputs may be stretched and its weights shrunk alike, for nothing: inputs are
-features and embeddings, which have scales of their own. Gains are powers of two, so that weights which already lie on
-the int8 grid stay there. Inputs of the other matrices are norms' outputs, which are even enough: balancing those gained
-nothing (docs/fidelity.md).
+A weight row has one scale, so a column of small weights on large inputs (such as a position) would be rounded coarsely,
+although it matters most. To scale a column's inputs down and its weights up costs nothing: the inputs are features and
+embeddings, which have scales of their own. Gains are powers of two, so that weights which already lie on the int8 grid
+stay there. Inputs of the other matrices are norms' outputs, which are even enough: balancing those gained nothing
+(docs/fidelity.md).
 """
 
 from __future__ import annotations

@@ -39,7 +39,9 @@ CHARACTERS = ((1, 2), (18, 22), (7, 20))
 
 
 def rollout(model: TorchModel, starts: Sequence[bytes], inputs: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
-    """Run the model on its own predictions, a session from each start block; each session's blocks, the start first."""
+    """Runs the model on its own predictions, one session from each start block. Returns each session's blocks, start
+    first.
+    """
     state, blocks = model.start_state(*starts), list(starts)
     out = [[block] for block in starts]
     for pads in zip(*inputs, strict=True):
@@ -52,18 +54,7 @@ def rollout(model: TorchModel, starts: Sequence[bytes], inputs: Sequence[Sequenc
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the floating-point model does.
-
-    Attributes:
-        ranges: activation (see `TorchModel.probe`) to its largest magnitude; for each row of the recurrent state
-            (head, headdim) `h`, `y`, `x` and `drive`, which is what the row takes in at once at most: `push` by the
-            next power of two above the frame's largest B. For each head `decay`.
-        moments: input of a matrix ("frame", "ctrl", "hfin", "layers.0.in", "layers.0.out", …) to the mean of x·xᵀ, a
-            1 appended to x. Of the real frames alone, where there are any.
-        losses: what each channel of a layer's `y` and convolution ("layers.0.conv") loses as 16 bits with 0, 1, …
-            fraction bits (`MOST_BITS`, channels): squared error of rounding and saturation relative to the frame's own
-            mean square, summed over frames.
-    """
+    """The measurements of the floating-point model."""
 
     ranges: Ranges
     moments: dict[str, NDArray[np.float64]]
@@ -170,7 +161,7 @@ def _widen(ranges: Ranges, name: str, value: torch.Tensor, kept: tuple[int, ...]
 
 
 def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: Probe) -> None:
-    """Teacher-force sequences (equally long) as if each came again and again: how far slow heads fill.
+    """Feeds in sequences of equal length as if each was repeated without end, to see how far slow heads fill.
 
     A head that forgets within a thousand frames has not filled when a short calibration ends. Over the whole sequence a
     head's state goes from h to a·h + s, a being the product of its decays: from zero, one pass gives s. The state that
@@ -197,6 +188,6 @@ def _repeat(model: TorchModel, lanes: list[list[bytes]], probe: Probe, moments: 
             pads = [frame.block_inputs(lane[n + 1]) for lane in lanes for n in rows]
             model.outputs_batch(ctx.flatten(0, 1), before, pads)
         if not last:
-            # a head whose dt never opens has a decay of exactly 1, and neither forgets nor takes in anything
+            # the dt of this head never opens, so its decay is exactly 1: it neither forgets nor takes in anything
             reach = 1 / (-torch.expm1(logs)).clamp(min=1 / REPEATS)
             state.h *= reach[..., None, None].to(model.dtype)

@@ -1,7 +1,7 @@
-"""Reading a trained checkpoint: named float arrays of a world model, or a refusal that says what cannot be run.
+"""Reads a trained checkpoint: named float arrays of a world model. If it cannot be run, the error says why.
 
-A checkpoint has a state dict, an `encoding_config` and a `context_len`; `files.py` takes them out of the file. Nothing
-here runs a model.
+A checkpoint has a state dict, an `encoding_config` and a `context_len`; `files.py` reads them from the file. This
+module does not run the model.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def from_weights(weights: Mapping[str, Floats], encoding: object) -> TrainedChec
     """Make a TrainedCheckpoint of named arrays and an encoding_config. Raises CheckpointError as `read` does."""
     _check_kind(weights)
     scales, flags = parse_encoding(encoding)
-    assert isinstance(encoding, dict)  # parse_encoding has seen to it
+    assert isinstance(encoding, dict)  # parse_encoding has checked this already
     own, weights = weights, sizes.filled(weights, flags, sizes.table_sizes(encoding))
     shape = _shape(weights, flags)
     expected = names(shape)

@@ -1,7 +1,7 @@
-"""How long two worlds that start alike stay alike: the first frame in which they differ, closed loop.
+"""Measures for how many frames two worlds that start alike stay alike, each on its own predictions.
 
-Offline, needs torch. Three worlds run side by side, each on its own predictions, all with the same inputs: the integer
-engine, the floating-point model, and a control of that model in a smaller format.
+Offline; needs torch. Three worlds run with the same inputs: the integer engine, the floating-point model, and a
+control, which is that model in a smaller number format.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ UNIT = 256
 
 @dataclass(frozen=True)
 class Start:
-    """Where a match begins.
-
-    Attributes:
-        context: blocks that all worlds consume first, teacher-forced; the last one is the frame they go on from.
-        inputs: 16 bytes for each frame behind it.
-    """
+    """The start of a match."""
 
     context: Sequence[bytes]
     inputs: Sequence[bytes]
@@ -36,7 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Divergence:
-    """First differing frame for each start, counted from 1; `horizon` + 1 where none came within `horizon` frames."""
+    """The first differing frame of each start, counted from 1; `horizon` + 1 if no frame within `horizon` differs."""
 
     engine: NDArray[np.int64]
     control: NDArray[np.int64]
@@ -130,7 +125,7 @@ def diverge(
 
 
 def differ(a: bytes, b: bytes) -> bool:
-    """Whether two blocks differ as players see it: an action, or a position by more than one unit."""
+    """Whether two blocks differ visibly: in an action, or in a position by more than one unit."""
     size = frame.BLOCK_SIZE
     for one, other in zip(frame.unpack(a[:size])[:2], frame.unpack(b[:size])[:2], strict=True):
         if one["action_state"] != other["action_state"]:

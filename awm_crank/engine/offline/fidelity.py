@@ -1,6 +1,7 @@
-"""How faithful the integers are: the native engine compared with a floating-point model over the same frames.
+"""Measures fidelity: compares the native engine with a floating-point model over the same frames.
 
-Both are teacher-forced. Offline; needs torch. `measure` gives figures, and `fidelity_table` says what they must reach.
+Both read the same recorded frames, and not their own predictions. Offline; needs torch. `measure` gives the figures,
+and `fidelity_table` says what they must reach.
 """
 
 from __future__ import annotations
@@ -36,17 +37,7 @@ CHUNK = 500
 
 @dataclass
 class Fidelity:
-    """What `measure` found.
-
-    Attributes:
-        frames: how many were compared, of all sessions together.
-        agreement: categorical and binary head to the share of frames in which both choose the same.
-        confident_agreement: the same over frames whose floating-point margin is above the head's 10th percentile.
-        distinct: head to how many different values the floating-point model chose.
-        regression: output to RMS difference over the output's own standard deviation.
-        state_snr_db: frame to signal-to-noise ratio of a session's whole recurrent state, dB: mean over sessions and
-            the frames before it (`SNR_WINDOW`).
-    """
+    """The results of `measure`."""
 
     frames: int = 0
     agreement: dict[str, float] = field(default_factory=dict)
@@ -57,7 +48,7 @@ class Fidelity:
 
 
 def dequantized_model(cartridge: Cartridge, dtype: torch.dtype = torch.float32) -> TorchModel:
-    """The model that this cartridge's integers represent."""
+    """The model that the cartridge's integers represent."""
     limit = (ACT_MAX + 127 / 128) * 2.0**-cartridge.formats.f_frame
     return TorchModel(dequantize(cartridge), cartridge.shape, dtype, feature_limit=limit)
 
@@ -77,10 +68,10 @@ def row_bits(cartridge: Cartridge, layer: int) -> NDArray[np.int64]:
 
 
 def play(engine: NativeEngine, starts: Sequence[bytes], inputs: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
-    """Frames to compare on: the engine's own matches, one behind the other without a new state.
+    """Makes frames for the comparison: the engine's own matches, one after the other, without resetting the state.
 
-    A match ends when a player has no stocks left, and after `MATCH_FRAMES`: a world that is no trained one drifts for
-    thousands of frames, and the state's signal with it.
+    A match ends when a player has no stocks left, or after `MATCH_FRAMES`, because an untrained world and its state
+    drift for thousands of frames.
 
     Args:
         engine: the integer engine.
@@ -110,16 +101,16 @@ def measure(
     report_at: Sequence[int] = (),
     tick: Callable[[str], None] = lambda _what: None,
 ) -> Fidelity:
-    """Both models over the same frames.
+    """Runs both models over the same frames and compares them.
 
     Args:
         engine: the integer engine.
-        model: the floating-point model whose choices and numbers count.
-        sessions: frame blocks in a row, equally many for each; what they hold as inputs goes to the heads. The last
-            block only gives its inputs.
-        own: the model on the cartridge's dequantize weights, against which the state is judged; None = `model`.
-        report_at: frames at which the state's SNR is taken, besides the last.
-        tick: called with what begins.
+        model: the floating-point model that gives the reference values.
+        sessions: for each session, the same number of frame blocks in a row. The heads read the inputs that they hold.
+            Of the last block, only the inputs are used.
+        own: the model with the cartridge's dequantized weights, with which the state is compared. None: `model`.
+        report_at: frames at which the state's signal-to-noise ratio is measured, besides the last.
+        tick: called with the name of each part as it begins.
     """
     cartridge, frames = engine.cartridge, len(sessions[0]) - 1
     ends = sorted({n for n in report_at if n < frames} | {frames})
@@ -183,7 +174,9 @@ def _integer_outputs(
     sessions: Sequence[Sequence[bytes]],
     pads: Sequence[Sequence[bytes]],
 ) -> NDArray[np.int64]:
-    """The engine returns only blocks. The oracle, which is equal, gives the outputs of the heads before decoding."""
+    """The engine returns only blocks. The reference engine, which computes the same, gives the head outputs before
+    decoding.
+    """
     oracle = ReferenceEngine(cartridge)
     rows = [
         oracle.outputs(ReferenceContext(values.astype(np.int32)), frame.block_inputs(block), given)

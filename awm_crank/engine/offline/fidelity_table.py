@@ -109,18 +109,19 @@ def build(
 
     Args:
         engine: of the cartridge.
-        checkpoint: what the cartridge was made of; None = judge the arithmetic on the cartridge's own weights.
-        frames: teacher-forced frames of each session.
-        starts: closed loops.
+        checkpoint: the checkpoint that the cartridge was made from. None: compare with the cartridge's own weights,
+            which judges the arithmetic alone.
+        frames: how many frames to compare in each session.
+        starts: how many closed loops to run.
         sessions: teacher-forced sessions; with `recorded` they share its frames out.
-        seed: of the inputs.
-        recorded: frame blocks of the world's size in order, matches one behind the other; without them the engine's
-            own matches under random inputs are the frames. Repeated from the beginning where they are too few.
-        tick: called with what goes on.
+        seed: the seed of the random inputs.
+        recorded: frame blocks of the world's size in order, matches one behind the other; without them the engine's own
+            matches under random inputs are the frames. Repeated from the beginning where they are too few.
+        tick: called with the name of each part as it begins.
 
     Raises:
-        CheckpointError: the checkpoint has another shape than the cartridge, or `recorded` is no whole number of
-            blocks or too short for the closed loops.
+        CheckpointError: the checkpoint has another shape than the cartridge, or `recorded` is no whole number of blocks
+            or too short for the closed loops.
     """
     cartridge = engine.cartridge
     if checkpoint:  # what a stick's byte means is chosen when a checkpoint is quantized

@@ -88,12 +88,14 @@ def _unpickled(data: bytes) -> object:
             warnings.simplefilter("ignore")  # torch warns of pickle protocols and storage classes of its own files
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:
-        # torch's unpickler lets out whatever a file's bytes provoke: struct.error, TypeError, KeyError, …
+        # torch's unpickler lets any exception through that a file's bytes provoke: struct.error, TypeError, KeyError, …
         raise _refused(str(error)) from None
 
 
 def _refused(reason: str) -> CheckpointError:
-    """Why torch would not load a file. Its own text advises to switch its safety off, so none of it is repeated."""
+    """Why torch would not load a file. Torch's own text is not repeated, because it advises to turn its safety check
+    off.
+    """
     named = re.search(r"GLOBAL ([\w.]+)", reason)
     if named and "blocked" in reason:
         return CheckpointError(
@@ -117,13 +119,13 @@ def _refused(reason: str) -> CheckpointError:
 
 
 def _check_archive(data: bytes) -> None:
-    """Compares every entry of a zip archive with its checksum: torch itself reads over a flipped bit."""
+    """Compares every entry of a zip archive with its checksum, because torch itself does not notice a flipped bit."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
             damaged = None if packed else archive.testzip()
     except Exception:
-        # zipfile lets out NotImplementedError, struct.error and more on damaged archives
+        # zipfile lets NotImplementedError, struct.error and more through on damaged archives
         raise CheckpointError(
             "the checkpoint file is cut off or damaged: its archive has no readable directory",
             hint="copy the file again and compare its size and SHA-256 with the original",
@@ -185,7 +187,7 @@ def _settings(content: Mapping[object, object], config: bytes) -> Mapping[str, o
 def _state_dict(content: Mapping[object, object], key: str) -> dict[str, torch.Tensor]:
     torch = _torch()
     found: object = content
-    # a file of nothing but tensors is a state dict itself
+    # a file with nothing but tensors is itself a state dict
     bare = key == WEIGHTS and all(isinstance(value, torch.Tensor) for value in content.values())
     for part in [] if bare else key.split("."):
         found = found.get(part) if isinstance(found, dict) else None
@@ -204,7 +206,7 @@ def _state_dict(content: Mapping[object, object], key: str) -> dict[str, torch.T
 
 
 def _unwrapped(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str]:
-    """The state dict without the prefixes that all its names share, and what was removed."""
+    """Removes the prefixes that all names of the state dict share. Returns it, and what was removed."""
     if any(name.startswith(_WRAPPERS) for name in state):
         state = {name: value for name, value in state.items() if name != _AVERAGING}
     removed = ""

@@ -1,7 +1,7 @@
-"""From a float checkpoint to a cartridge: formats from calibrated ranges, int8 rows with their own scale.
+"""Converts a float checkpoint to a cartridge: number formats from calibrated ranges, int8 rows with a scale each.
 
-Offline; floats are allowed here and nowhere behind it. Quantization rounds half to even. docs/numerics.md section 11
-says what each integer represents.
+Offline. Floats are used here, and nowhere in the steps after it. Quantization rounds half to even. docs/numerics.md,
+section 11, says what each integer represents.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def quantize(
     """Calibrate a checkpoint and write its cartridge.
 
     Args:
-        checkpoint: what `checkpoint.read` gave.
+        checkpoint: the result of `checkpoint.read`.
         name: at most 32 bytes of UTF-8.
         version: the author's, u16.
         frames, seed, blocks: see `calibrate`.
@@ -228,7 +228,7 @@ class _Quantizer:
             budget = INT32_MAX - 2**29 - 2
         else:
             budget = INT32_MAX
-        # Half a step of rounding a weight, each of K.
+        # Each of the K weights is rounded by at most half a step.
         scale = np.maximum(scale, magnitude.sum(axis=1) / max(1.0, budget / ACT_MAX - weight.shape[1] / 2))
         ratio = scale / units * np.exp2(f_out.astype(np.float64) - f_in)
         shift = min(shift_max, 30 - math.floor(math.log2(float(ratio.max()))))
@@ -371,7 +371,7 @@ class _Quantizer:
 
 
 def _bits(largest: Floats) -> Ints:
-    """Fraction bits with which 16 bits hold each value."""
+    """The number of fraction bits with which each value fits into 16 bits."""
     return np.floor(np.log2(32767 / np.maximum(largest, 1e-12))).astype(np.int64)
 
 

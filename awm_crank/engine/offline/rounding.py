@@ -1,7 +1,8 @@
-"""Rounding a matrix to whole numbers so that its *products* come out right, not each weight by itself.
+"""Rounds a matrix to whole numbers so that its *products* are as exact as possible, and not each weight by itself.
 
-After each column is rounded, the columns that are not yet take over what its rounding did to the products, as far as
-the inputs are correlated (optimal brain quantization in the order of GPTQ, arXiv:2210.17323, section 3). Offline.
+After a column is rounded, the columns that are not rounded yet are adjusted: they compensate the error of the products,
+as far as the inputs are correlated (optimal brain quantization in the order of GPTQ, arXiv:2210.17323, section 3).
+Offline.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def compensated(weight: Floats, scale: Floats, moment: Floats, bias: Floats | No
     count = weight.shape[1]
     hessian = torch.from_numpy(np.asarray(moment, np.float64))
     power = hessian.diagonal()[:count]
-    # The strongest inputs first: the weaker ones make good what is left.
+    # The strongest inputs come first, so that the weaker ones can compensate the rest.
     order = torch.cat([power.argsort(descending=True, stable=True), torch.arange(count, work.shape[1])])
     hessian = hessian[order][:, order] + torch.eye(work.shape[1], dtype=torch.float64) * (
         DAMPING * float(power.mean()) + 1e-12

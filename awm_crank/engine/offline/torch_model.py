@@ -83,11 +83,11 @@ class TorchModel:
         return state
 
     def frame_vector(self, block: bytes) -> torch.Tensor:
-        """The `frame_dim` inputs of frame_proj, in encoded units."""
+        """The `frame_dim` inputs of frame_proj, in the encoding's units."""
         return self.frame_vectors([block])[0]
 
     def frame_vectors(self, blocks: Sequence[bytes]) -> torch.Tensor:
-        """The same for many blocks: (blocks, frame_dim)."""
+        """The same for many blocks: an array of (blocks, frame_dim)."""
         encoding = self.encoding
         raws, rows, stages = [], [], []
         for block in blocks:
@@ -157,10 +157,10 @@ class TorchModel:
         out = self.outputs_batch(ctx, [frame.block_inputs(block) for block in blocks], inputs)
         raw = np.ldexp(out.to(torch.float64).numpy(), 8)
         raw[:, encoding.regression_rows] /= output_units(encoding, self.units)
-        # A tiny positive logit must stay positive in integers, and -0.3 must not become 0.
+        # A tiny positive logit must stay positive as an integer, and -0.3 must not become 0.
         raw[:, encoding.binary_rows] = np.sign(raw[:, encoding.binary_rows])
         raw = raw[:, encoding.number_rows]
-        # A model that overflows goes on, so that calibration can name the activation.
+        # A model that overflows continues, so that calibration can name the activation.
         limit = 2.0**40
         integers = np.rint(np.clip(np.nan_to_num(raw), -limit, limit)).astype(np.int64).tolist()
         classes = torch.stack([out[:, begin:end].argmax(1) for _, begin, end in frame.categorical_rows()], 1).tolist()

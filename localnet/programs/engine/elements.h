@@ -48,7 +48,7 @@ NOINLINE void requantize_biased(i64 *acc, const awm_image *im, const awm_matrix 
     for (const i64 *end = acc + count; acc != end; acc++) *acc = requantize(*acc + *bias++, *m++, half, s);
 }
 
-/* As requantize_biased of the heads' rows, but packed to 32 bits, which the last step reads. */
+/* Like requantize_biased for the heads' rows, but packed to 32 bits, which the last step reads. */
 NOINLINE void requantize_heads(i64 *acc, const awm_image *im) {
     const u32 *m = AT(im, const u32 *, im->head.m), s = im->head.shift;
     const i32 *bias = AT(im, const i32 *, im->head.bias);
@@ -68,14 +68,14 @@ NOINLINE void requantize_add(i64 *res, const i64 *acc, const u32 *m, u32 s, cons
     } while (++res != end);
 }
 
-/* What a norm takes besides its vector. */
+/* The numbers that a norm needs besides its vector. */
 typedef struct {
     const i64 *w;
     u64 eps;
     i32 fw, fu;
 } norm_of;
 
-/* 4: u may be v. */
+/* Section 4. u may be the same array as v. */
 NOINLINE void norm_64(const awm_image *im, i64 *u, const i64 *v, u32 count, const norm_of *of) {
     i64 max = 0;
     const i64 *end = v + count;

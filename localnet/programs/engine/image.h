@@ -16,7 +16,7 @@
 _Static_assert(sizeof(EngineImage) % 8 == 0 && sizeof(EngineRun) % 8 == 0, "64-bit values follow");
 #define IM(account, field) ((account)->data + __builtin_offsetof(EngineImage, field))
 
-/* The parts at hand: where the words of part i begin, 0 = not passed. */
+/* The parts that were passed: where the words of part i begin; 0 = not passed. */
 typedef struct {
     u8 *words[MAX_PARTS];
     u64 part_words;
@@ -24,7 +24,7 @@ typedef struct {
 
 INLINE u64 group_words(const awm_matrix *mx) { return GROUP_WORDS(mx->kp); }
 
-/* Where group `g` of a matrix lies. */
+/* The place of group `g` of a matrix. */
 typedef struct { u64 part, at, run; } Place; /* words from the part's first; groups without a gap, `g` included */
 
 NOINLINE void place_of(Place *place, const Parts *parts, const awm_matrix *mx, u64 g) {
@@ -47,7 +47,8 @@ INLINE u64 part_of(const Parts *parts, const awm_matrix *mx, u64 g) {
     return place.part;
 }
 
-/* A group's words, and through *run how many groups follow without a gap, itself included. 0: its part is not at hand. */
+/* Returns a group's words. *run is how many groups follow without a gap, including this one. 0: its part was not
+ * passed. */
 NOINLINE i64 *group_at(const Parts *parts, const awm_matrix *mx, u64 g, u64 *run) {
     Place place;
     place_of(&place, parts, mx, g);
@@ -55,21 +56,22 @@ NOINLINE i64 *group_at(const Parts *parts, const awm_matrix *mx, u64 g, u64 *run
     return place.part < MAX_PARTS && parts->words[place.part] ? (i64 *)parts->words[place.part] + place.at : 0;
 }
 
-/* The walk over the cartridge's tensors. Planning, it only counts; building, it also does the jobs that are due. */
+/* Walks over the cartridge's tensors. While planning, it only counts; while building, it also does the jobs that are
+ * due. */
 typedef struct {
     u8 *base;          /* the image that is built, 0 while planning */
     const Parts *parts;
     u32 used, words;   /* bytes of the small tensors and words so far */
     u32 part_words;
     u32 tensor;        /* the next one in the directory */
-    u32 job, due, group; /* this job's number; the job that is due, and how many of its groups are done */
-    u32 stop;          /* 1: the budget's end, or a part is missing */
-    u64 left;          /* units that may still be used */
-    u32 why;           /* AWM_BAD_* of a tensor */
-    u32 silu[16];      /* the table of each format, 0 = none yet */
+    u32 job, due, group; /* the number of this job; the job that is due, and how many of its groups are done */
+    u32 stop;          /* 1: the budget is used up, or a part is missing */
+    u64 left;          /* compute units that may still be used */
+    u32 why;           /* the AWM_BAD_* code of a tensor */
+    u32 silu[16];      /* the SiLU table of each format, 0 = none yet */
 } Walk;
 
-/* Whether the present job is to be done now. It is then finished by `finished`. */
+/* Whether the present job is to be done now. If so, `finished` must be called afterwards. */
 INLINE bool is_due(Walk *w, u64 units) {
     if (!w->base || w->stop || w->job++ != w->due) return 0;
     if (w->left < units) w->stop = 1;
@@ -83,7 +85,7 @@ INLINE u32 reserve_small(Walk *w, u32 bytes) {
     return at;
 }
 
-/* `count` values of `width` bytes as they are. */
+/* Copies `count` values of `width` bytes unchanged. */
 NOINLINE u32 put_plain(Walk *w, u32 offset, u32 count, u32 width) {
     const u32 at = reserve_small(w, count * width);
     if (is_due(w, 2000 + count * width / 200)) {
@@ -180,7 +182,7 @@ NOINLINE u32 pack_group(i64 *to, u32 cols, u32 kp, const u32 *bias) {
     return AWM_OK;
 }
 
-/* Where a matrix's numbers are in the cartridge; bias 0 = none. */
+/* Where a matrix's numbers are in the cartridge; bias 0 = it has none. */
 typedef struct { u32 w, m, bias, rows, cols, shift; } MatrixAt;
 
 NOINLINE void pack_matrix(Walk *w, const MatrixAt *from, const awm_matrix *mx) {
@@ -231,7 +233,7 @@ NOINLINE void put_matrix(Walk *w, awm_matrix *mx, const MatrixAt *from) {
     if (is_due(w, 0)) pack_matrix(w, from, mx);
 }
 
-/* Offset of the next tensor in the cartridge. */
+/* The offset of the next tensor in the cartridge. */
 INLINE u32 next_tensor(Walk *w) {
     return (u32)GET(TensorEntry, offset, CART + sizeof(CartridgeHeader) + w->tensor++ * sizeof(TensorEntry));
 }
@@ -263,7 +265,7 @@ NOINLINE void put_layer(Walk *w, const awm_image *im, awm_layer *ly) {
     ly->gate_w = put_wide(w, next_tensor(w), im->d_inner, 2);
     put_projection(w, &ly->out, im->d_model, im->d_inner, ly->out.shift);
     const u32 gains = next_tensor(w);
-    next_tensor(w); /* what the quantizer keeps for itself */
+    next_tensor(w); /* bytes that only the quantizer uses */
     if (im->flags & FLAG_ROW_GAINS) ly->row_gain = put_plain(w, gains, im->d_inner, 1);
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "work.h"
 
-#define MIN_PART_WORDS 65536 /* more than the largest group of rows */
+#define MIN_PART_WORDS 65536 /* units: more than the largest group of rows costs */
 #define MAX_PART_WORDS 1310000
 
 INLINE bool is_engine(const Account *a, u64 disc, u64 size, const u8 *program) {
@@ -14,7 +14,7 @@ NOINLINE u64 check_image(const Account *image, u8 part, const u8 *program) {
     return 0;
 }
 
-/* Another payer's image of the same content may not be complete. */
+/* An image that another payer made of the same content may be incomplete. */
 INLINE bool is_part_of(const Account *part, const Account *image) {
     return key_eq(IM(part, content), IM(image, content)) && key_eq(IM(part, payer), IM(image, payer));
 }
@@ -31,7 +31,7 @@ NOINLINE u64 check_pda(Slice *seeds, u64 n, const u8 *key, const u8 *program, u8
     return 0;
 }
 
-/* An image's address has its payer in it, so that nobody can begin another's image, or stop it. */
+/* An image's address depends on its payer, so that nobody can begin another's image, or block it. */
 NOINLINE u64 create_part(const Account *payer, Account *part, const u8 *content, u8 number, const Input *input) {
     u8 bump;
     Slice seeds[5] = {LITERAL(SEED_IMAGE), {content, 32}, {payer->key, 32}, {&number, 1}};
@@ -75,7 +75,7 @@ NOINLINE u64 image_open(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* Bytes of an image's part; 0 = there is no such part. */
+/* Bytes of an image's part; 0 = the part does not exist. */
 NOINLINE u64 part_bytes(const Account *image, u8 part) {
     const u64 words = ld32(IM(image, words)), each = ld32(IM(image, part_words));
     if (part == 0) return sizeof(EngineImage) + ld32(IM(image, size));
@@ -118,7 +118,7 @@ NOINLINE u64 map_parts(Parts *parts, const Account *image, const Account *accoun
     return 0;
 }
 
-/* What an instruction whose argument is the units that it may use has left for its work. */
+/* The units that an instruction still has for its work, given the argument that limits them. */
 INLINE u64 granted(const Input *input) {
     const u64 units = ld32(input->data + 8), own = 6000 + 800 * input->n;
     return units > own ? units - own : 0;

@@ -10,7 +10,8 @@
  * halves: the 32768 of both values and the 2^31 are one number for a pair of columns (`both`). */
 #pragma once
 
-/* What two neighbouring columns need. `add` is a head's, the rest the layer's. `more` is 0 for the last pair. */
+/* The numbers for two neighbouring columns. `add` belongs to a head, the rest to the layer. `more` is 0 for the last
+ * pair. */
 typedef struct {
     i64 b0, add0, c0, b1, add1, c1;
     u64 both, shift, mask, more;
@@ -42,7 +43,7 @@ NOINLINE void scan_head(column_pair *to, const dither *di, i64 a, u32 n) {
     }
 }
 
-/* The new word where a value saturates. */
+/* The new word if a value saturates. */
 NOINLINE u64 saturated(u64 word, i64 a, i64 b, i64 q, i64 add) {
     const i64 plain = (i64)((u64)add & 0xffffffffu) - (1LL << 30); /* dh - 32768 * a */
     const i64 q0 = (i32)q, q1 = (q - q0) >> 32;
@@ -51,7 +52,7 @@ NOINLINE u64 saturated(u64 word, i64 a, i64 b, i64 q, i64 add) {
     return (u64)low | (u64)high << 32;
 }
 
-/* v = one column's word before the shift. */
+/* v = the word of one column before the shift. */
 #define SCAN_ADVANCE_(v, row, b, add)                                                                                 \
     "%[" #v "] = *(u64 *)(%[row] + " #row ")\n"                                                                      \
     "%[" #v "] *= %[a]\n"                                                                                             \

@@ -1,10 +1,10 @@
-/* The cartridge as its shards hold it: any bytes of it, wherever a shard ends. */
+/* Reads the cartridge from its shards: any bytes of it, wherever a shard ends. */
 #pragma once
 #include "layouts.h"
 
 #define MAX_SHARDS 4
 
-/* At the heap's start. */
+/* Stored at the start of the heap. */
 typedef struct {
     u64 count;
     const u8 *data[MAX_SHARDS];

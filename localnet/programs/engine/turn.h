@@ -5,7 +5,7 @@
 #include "scan.h"
 #include "work.h"
 
-/* One frame. Those marked * take `index` further; the others are done at once. */
+/* The stages of one frame. Those marked * advance `index` and may take several turns; the others are done at once. */
 enum {
     AT_START,    /* * a new run: its state is zero */
     AT_VECTOR,   /* block to frame vector */
@@ -20,7 +20,7 @@ enum {
     AT_OUT,      /* * out_proj */
     AT_ADD,      /* to the residual; next layer */
     AT_CONTEXT,  /* final norm */
-    AT_INPUTS,   /* wants the next frame's inputs */
+    AT_INPUTS,   /* waits for the next frame's inputs */
     AT_CTRL,     /* * ctrl_proj */
     AT_JOIN,     /* with the context */
     AT_HEADS,    /* * heads */
@@ -32,7 +32,7 @@ typedef struct {
     u8 *run;
     Work w;
     Parts parts;
-    u64 left; /* units that this turn may still use */
+    u64 left; /* compute units that this turn may still use */
 } Turn;
 
 /* Takes `units`, the most that the next piece of work can cost, from what is left. This machine has no clock that a
@@ -47,7 +47,7 @@ INLINE void go(Turn *t, u8 stage) {
     st32(RUN(t->run, index), 0);
 }
 
-/* out = matrix x act over the first `used` columns, from group `index` on. Whether it is whole now. */
+/* out = matrix x act over the first `used` columns, from group `index` on. Returns whether all of it is done now. */
 NOINLINE bool multiply(Turn *t, const awm_matrix *mx, const i64 *act, u32 used, i64 *out) {
     u32 index = ld32(RUN(t->run, index));
     const Factor by = {act, used, mx->kp};
@@ -202,7 +202,8 @@ NOINLINE void finish_frame(Turn *t) {
     st32(RUN(t->run, frame), ld32(RUN(t->run, frame)) + 1);
 }
 
-/* A new state is all zero, and zero is stored as 32,768 in each half of a word. Whether it is whole now. */
+/* Clears a new state. All values are zero, and zero is stored as 32,768 in each half of a word. Returns whether it is
+ * done. */
 NOINLINE bool clear_state(Turn *t) {
     u64 index = ld32(RUN(t->run, index)), *zeros = (u64 *)SCRATCH;
     const u64 words = t->im->layers * layer_words(t->im), slice = 1024;
@@ -217,7 +218,7 @@ NOINLINE bool clear_state(Turn *t) {
     return index == words;
 }
 
-/* The stages before and between the layers. Whether to go on. */
+/* The stages before and between the layers. Returns whether to go on. */
 NOINLINE bool outer_step(Turn *t, u8 stage) {
     const awm_image *im = t->im;
     switch (stage) {
@@ -275,7 +276,7 @@ NOINLINE bool outer_step(Turn *t, u8 stage) {
     return 1;
 }
 
-/* A layer's stages. */
+/* The stages of a layer. */
 NOINLINE bool layer_step(Turn *t, u8 stage) {
     const awm_image *im = t->im;
     const u32 layer = *RUN(t->run, layer);

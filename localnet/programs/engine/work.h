@@ -7,7 +7,7 @@
 
 #define BLOCK_SLOT 256
 _Static_assert(sizeof(FrameBlock) + 2 * (AWM_STATE_FLAGS / 8 + 1 + 2 * AWM_PROJECTILE_VALUES) <= BLOCK_SLOT, "any world's block");
-#define QUEUE 16 /* frames of inputs that a run holds */
+#define QUEUE 16 /* how many frames of inputs a run holds */
 #define RUN(run, field) ((run) + __builtin_offsetof(EngineRun, field))
 
 typedef struct {
@@ -15,7 +15,7 @@ typedef struct {
     i64 *res, *context, *act, *low, *acc, *acc_low, *b_shift;
     u64 *h;
     i64 *tail;
-    u64 size; /* of the whole account */
+    u64 size; /* size of the whole account */
 } Work;
 
 /* Columns of frame_proj that read the floats' low bits. */

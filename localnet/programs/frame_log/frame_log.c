@@ -28,7 +28,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     return 0;
 }
 
-/* StillOpen after JOIN, or once somebody paid for a ring. */
+/* Refuses with StillOpen after JOIN, or once somebody has paid for a ring. */
 static u64 check_unused(const Account *component) {
     REQUIRE(key_zero(component->data + OFF(FrameLog, session)) && component->data_len == COMPONENT_SIZE, StillOpen);
     return 0;
@@ -71,7 +71,7 @@ NOINLINE u64 ring_grow(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* Empties the log of its ring, in which nobody has a share any more. */
+/* Removes the log's ring, in which nobody has a share any more. */
 INLINE void drop_ring(Account *log) {
     st16(FL(log, capacity), 0);
     move_payments(log, COMPONENT_SIZE);
@@ -105,7 +105,7 @@ NOINLINE u64 close(Account *accounts, const Input *input) {
     return close_component(log, &accounts[3], &accounts[4]);
 }
 
-/* A log that comes back from a rollup has no ring, since it had none when it was handed over. */
+/* A log that comes back from a rollup has no ring, because it had none when it was delegated. */
 static void returned(Account *component) { drop_ring(component); }
 
 /* undelegate, as for all components. The ring is dropped here, and its lamports go along (docs/rollup.md). */

@@ -24,7 +24,7 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     return replace(component, data);
 }
 
-/* StillOpen once a writer is named, after JOIN, or once a checkpoint was paid for. */
+/* Refuses with StillOpen once a writer is named, after JOIN, or once somebody has paid for a checkpoint. */
 static u64 check_unused(const Account *component) {
     REQUIRE(key_zero(HS(component, writer)) && key_zero(HS(component, chain_hash)) && !(*HS(component, holds) & HOLDS),
             StillOpen);
@@ -81,7 +81,7 @@ NOINLINE u64 pin_cartridge(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* Checks that the account is this entity's checkpoint on the side that the arguments begin with. */
+/* Checks that the account is this entity's checkpoint on the side that the first argument byte names. */
 NOINLINE u64 check_checkpoint(const Account *checkpoint, const Account *hidden, u8 side) {
     TRY(check_foreign(checkpoint, COMPONENT_ID, DISC_Checkpoint, sizeof(Checkpoint)));
     REQUIRE(key_eq(CP(checkpoint, entity), hidden->data + ENTITY), EntityMismatch);
@@ -102,7 +102,7 @@ INLINE bool is_full(const Account *checkpoint, const Account *hidden) {
     return checkpoint->data_len == full_size(checkpoint, hidden);
 }
 
-/* A finalized chain hash is never zero, so zero means that nothing was begun. */
+/* A finalized chain hash is never zero, so zero means that no checkpoint was begun. */
 INLINE bool is_begun(const Account *checkpoint) { return !key_zero(CP(checkpoint, chain_hash)); }
 
 /* Checks that a checkpoint of that size may be created. */

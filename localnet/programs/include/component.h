@@ -92,7 +92,8 @@ NOINLINE u64 applied_system(const Account *sysvar, bool with_session, System *sy
     return 0;
 }
 
-/* What a listed system may change: defined by each component. `data` is the new struct without its discriminator. */
+/* Limits what one of our systems may change. Each component defines it. `data` is the new struct without its
+ * discriminator. */
 static u64 policy(Account *component, System system, const u8 *data, u64 len);
 
 /* 0 if nothing depends on the component, so that destroy() may take it: defined by each component. */
@@ -192,7 +193,7 @@ NOINLINE u64 destroy(Account *accounts, const Input *input) {
     return close_account(component, &accounts[1]);
 }
 
-/* Runs the component's direct instruction. InstructionUnknown where none has this discriminator. */
+/* Runs the component's direct instruction. Refuses with InstructionUnknown if none has this discriminator. */
 static u64 direct(u64 disc, Account *accounts, const Input *input);
 
 #define MAX_ACCOUNTS 16

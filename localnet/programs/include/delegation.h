@@ -122,7 +122,7 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
     return close_account(buffer, payer);
 }
 
-/* Resets what a component that comes back from a rollup cannot have; defined by each component. */
+/* Resets fields that a component cannot keep when it comes back from a rollup. Each component defines it. */
 static void returned(Account *component);
 
 /* process_undelegation(seeds Vec<bytes>): account w, buffer ws, payer ws, system_program. The delegation
@@ -157,7 +157,7 @@ NOINLINE u64 process_undelegation(Account *accounts, const Input *input) {
     return 0;
 }
 
-/* Checks who takes back: a player or the writer after the challenge time, or player 1 if the match never began. */
+/* Checks who undelegates: a player or the writer after the challenge time, or player 1 if the match never began. */
 NOINLINE u64 check_taking_back(const Account *signer, const Account *session, const Account *hidden, const u8 *entity) {
     TRY(check_signer(signer));
     TRY(check_sibling_anywhere(session, ID_SESSION_STATE, DISC_SessionState, sizeof(SessionState), entity));

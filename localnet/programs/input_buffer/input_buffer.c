@@ -9,12 +9,12 @@
 #include "delegation.h"
 
 static u64 policy(Account *component, System system, const u8 *data, u64 len) {
-    (void)system; /* all three write inputs */
+    (void)system; /* all three systems write inputs */
     REQUIRE(len == STRUCT_SIZE - 8, InvalidArguments);
     return replace(component, data);
 }
 
-/* StillOpen after JOIN, because the match then reads its inputs here. */
+/* Refuses with StillOpen after JOIN, because the match then reads its inputs here. */
 static u64 check_unused(const Account *component) {
     REQUIRE(ld32(component->data + OFF(InputBuffer, frame)) == 0, StillOpen);
     return 0;

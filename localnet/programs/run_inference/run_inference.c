@@ -44,7 +44,7 @@ NOINLINE u64 check_frame(const Account *accounts, const u8 *args) {
     return check_player(players + sizeof(PlayerState), before + sizeof(PlayerState), feedback + sizeof(Feedback));
 }
 
-/* Moves the buffer to the next frame: an input that waited becomes current, and otherwise the last one is held. */
+/* Moves the buffer to the next frame: an input that was sent early becomes current; otherwise the last one is held. */
 INLINE void advance_buffer(u8 *buffer, u32 coming) {
     st32(buffer + OFF(InputBuffer, frame), coming);
     for (u64 player = 0; player < 2; player++) {

@@ -49,7 +49,7 @@ NOINLINE u64 parse_json(Json *json, u8 *args) {
     return json_end(json);
 }
 
-/* Checks that the other three are as initialize() made them, without a trace of an earlier match. */
+/* Checks that the other three components are as initialize() made them, without a trace of an earlier match. */
 INLINE u64 check_pristine(const Structs *s) {
     const u8 *hidden = s->hidden, *log = s->log;
     REQUIRE(key_zero(hidden + OFF(HiddenState, writer)), WriterAlreadyBound);
@@ -147,7 +147,7 @@ NOINLINE u64 join_session(const u8 *args, const Structs *s, const u8 *session_ke
     return 0;
 }
 
-/* Checks that the session is dead, so that its accounts would otherwise hold their lamports for ever. */
+/* Checks that the session is abandoned, so that its accounts would otherwise hold their lamports for ever. */
 NOINLINE u64 check_idle(const u8 *state, bool writer) {
     bool waiting = state[OFF(SessionState, status)] == STATUS_WAITING_PLAYERS;
     i64 silent = seconds_since((i64)ld64(state + OFF(SessionState, last_update)));
@@ -158,7 +158,7 @@ NOINLINE u64 check_idle(const u8 *state, bool writer) {
     return 0;
 }
 
-/* A player may always end the session, the writer once it is dead, and anybody once all have left it for a week. */
+/* A player may always end the session; the writer if it is abandoned; anybody a week after everyone has left. */
 NOINLINE u64 end_session(const u8 *args, const Structs *s) {
     u8 *state = s->session, status = state[OFF(SessionState, status)];
     const u8 *who = args + OFF(Args, player);

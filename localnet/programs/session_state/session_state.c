@@ -18,7 +18,8 @@ static u64 policy(Account *component, System system, const u8 *data, u64 len) {
     return replace(component, data);
 }
 
-/* StillOpen after CREATE, because players, writer and the other three components then depend on the session. */
+/* Refuses with StillOpen after CREATE, because players, writer and the other three components then depend on the
+ * session. */
 static u64 check_unused(const Account *component) {
     REQUIRE(session_status(component) == STATUS_CREATED, StillOpen);
     return 0;

@@ -5,7 +5,7 @@ typedef InputArgs Args;
 
 #define INPUT_KEYS 9
 
-/* The place of a controller key in the input, or -1. */
+/* Returns the position of a controller key in the input, or -1. */
 INLINE i64 controller_index(const Slice *key) {
     if (JSON_IS(*key, "stick_x")) return 0;
     if (JSON_IS(*key, "stick_y")) return 1;
@@ -20,7 +20,7 @@ INLINE i64 controller_index(const Slice *key) {
 
 NOINLINE u64 parse_json(Json *json, u8 *args) {
     Slice key;
-    u64 seen = 0; /* bits 0..7: the controller's keys; bit 8: the player */
+    u64 seen = 0; /* bits 0..7: the JSON keys of the controller; bit 8: the key `player` */
     st32(args + OFF(Args, frame), 0);
     for (bool first = 1;; first = 0) {
         TRY(json_key(json, &key, first));
