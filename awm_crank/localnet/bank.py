@@ -1,4 +1,4 @@
-"""The bank: LiteSVM plus what a validator keeps around its VM. No sockets, and time comes in as an argument.
+"""The bank: LiteSVM plus the state that a validator keeps around its VM. It has no sockets, and time is an argument.
 
 It keeps slots and blockhashes with their expiry, knows durable nonces, recognizes duplicates, and remembers executed
 transactions with balances and metadata. There is one node and there are no forks, so a transaction is final once it has
@@ -68,7 +68,7 @@ class RefusedError(Exception):
 
 
 class Sample(NamedTuple):
-    """What was executed in the `slots` slots up to `slot`."""
+    """How many transactions were executed in the `slots` slots up to `slot`."""
 
     slot: int
     slots: int
@@ -76,12 +76,12 @@ class Sample(NamedTuple):
 
 
 class Bank:
-    """One chain's state; the module says what that includes.
+    """The state of one chain. The module's docstring says what it includes.
 
     Args:
         slot_ms: length of a slot.
         now: Unix time of slot 1, in seconds.
-        genesis: the genesis hash, 32 bytes. Take a fresh one for each chain, so that no chain accepts another's
+        genesis: the genesis hash, 32 bytes. Use a fresh one for each chain, so that no chain accepts another's
         transactions. history: how many transactions are kept whole.
     """
 
@@ -114,11 +114,11 @@ class Bank:
         return int(self.started + (slot - 1) * self.slot_ms / 1000)
 
     def slot_at(self, now: float) -> int:
-        """The slot at a Unix time, but never one before the present slot."""
+        """The slot at a Unix time, but never earlier than the current slot."""
         return max(self.slot, 1 + int((now - self.started) * 1000 / self.slot_ms))
 
     def advance(self, slot: int) -> None:
-        """Moves on to a slot. Blockhashes that are too old expire."""
+        """Advances to a slot. Blockhashes that are too old expire."""
         for fresh in range(max(self.slot + 1, slot - self.hash_slots), slot + 1):
             digest = self.blockhash(fresh)
             self._hashes[digest] = fresh
@@ -143,7 +143,7 @@ class Bank:
         return self._hashes.get(blockhash)
 
     def sync_clock(self) -> None:
-        """Writes the clock sysvar for the present slot, unless that has been done."""
+        """Writes the clock sysvar for the current slot, unless it is written already."""
         if self._clock_slot != self.slot:
             self._clock_slot = self.slot
             epoch = self.epoch
@@ -169,7 +169,7 @@ class Bank:
     # ---- accounts
 
     def account(self, key: bytes) -> Account | None:
-        """An account as it is now, None if it does not exist."""
+        """Returns an account, or None if it does not exist."""
         pubkey = Pubkey.from_bytes(key)
         if pubkey == CLOCK:
             self.sync_clock()
@@ -285,7 +285,7 @@ class Bank:
         return outcome
 
     def _not_run(self, wire: Wire, fault: str | None) -> Simulation:
-        """What is known of a transaction without running it."""
+        """The parts of a transaction's result that are known without running it."""
         loaded = self.load_lookups(wire)
         keys = wire.static + loaded[0] + loaded[1]
         before, held = self.balances(keys), tokens.balances(keys, self.find)
@@ -366,9 +366,10 @@ class Simulation(msgspec.Struct):
     Args:
         fault: None if it succeeded.
         meta: None if it did not run.
-        accounts: those that it changed, as they would be.
-        keys: all of its accounts. Empty for a failed preflight, whose answer says less; so are the following.
-        loaded: those of them that lookup tables added, (writable, readonly).
+        accounts: the accounts that it would change, with their new content.
+        keys: all of its accounts. This and the following are empty for a failed preflight, whose answer has fewer
+            fields.
+        loaded: the keys that lookup tables added, as (writable, readonly).
         tables: how many lookup tables it names.
         before, after: lamports of `keys`.
         tokens_before, tokens_after: token balances of `keys`.
@@ -395,7 +396,7 @@ def _signed(transaction: VersionedTransaction) -> bool:
 
 
 def _repeated_budget(transaction: VersionedTransaction, wire: Wire) -> int | None:
-    """The index of the first compute-budget instruction of a kind that was there before; None without one."""
+    """The index of the first compute-budget instruction that repeats an earlier one's kind; None if none does."""
     seen: set[bytes] = set()
     for index, call in enumerate(transaction.message.instructions):
         if wire.static[call.program_id_index] == _COMPUTE_BUDGET:

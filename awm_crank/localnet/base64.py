@@ -1,4 +1,4 @@
-"""Base64 from clients, refused in the words of Rust's base64, which validators pass on."""
+"""Decodes clients' base64. Errors have the same words as Rust's base64 crate, because validators pass those on."""
 
 from __future__ import annotations
 

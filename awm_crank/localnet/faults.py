@@ -51,8 +51,8 @@ def invalid_params(message: str) -> RequestError:
 
 
 def undecodable(kind: str, error: Exception) -> RequestError:
-    """The error for bytes that are no transaction or message, whose type is `kind`."""
-    # solders' decoder words this differently than that of validators
+    """The error for bytes that cannot be decoded as `kind` (a transaction or a message)."""
+    # solders' decoder words this error differently from validators
     text = "io error: failed to fill whole buffer" if str(error).startswith("Attempting to read") else str(error)
     return invalid_params(f"failed to deserialize {kind}: {text}")
 
@@ -68,12 +68,12 @@ class TransactionFault:
 
     @classmethod
     def named(cls, name: str) -> TransactionFault:
-        """An error without fields, by its variant's name."""
+        """Returns the transaction error with this Rust variant name, for errors without fields."""
         return cls(b'"%b"' % name.encode(), _TRANSACTION.get(name, name))
 
     @classmethod
     def of(cls, error: object) -> TransactionFault:
-        """From solders' TransactionErrorType. Its own `to_json` drops the variant's name."""
+        """Converts solders' TransactionErrorType, whose own `to_json` drops the variant's name."""
         if isinstance(error, TransactionErrorInstructionError):
             inner, text = _instruction_error(error.err)
             return cls(

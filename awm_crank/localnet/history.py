@@ -22,12 +22,12 @@ from .tokens import TokenBalance
 
 
 class Wire(msgspec.Struct):
-    """What the bank needs of a transaction, read straight from its bytes.
+    """The parts of a transaction that the bank needs, read directly from its bytes.
 
     Args:
-        signature: the first one, 64 bytes.
+        signature: the first signature, 64 bytes.
         static: the message's own keys, 32 bytes each.
-        writable: those of them that are locked for writing.
+        writable: the static keys that are locked for writing.
         blockhash: 32 bytes.
         lookups: (table, writable indexes, readonly indexes) of a v0 message.
         version: None for legacy, else its number.
@@ -105,7 +105,7 @@ class Entry:
         self.meta: TransactionMetadata
 
     def compact(self) -> None:
-        """Drops everything that can be read from the bytes again."""
+        """Drops all data that can be read from the bytes again."""
         self._wire = None
 
     @property
@@ -130,7 +130,7 @@ class Entry:
 
     @property
     def signature(self) -> bytes:
-        """The first one, 64 bytes."""
+        """The first signature, 64 bytes."""
         return self.raw[1:65]
 
     @property

@@ -44,7 +44,7 @@ class HttpRequest(msgspec.Struct):
 
 
 class RequestParser:
-    """Feed it the stream with `feed`, then call `next()` until it returns None.
+    """Parses requests. Pass the stream's bytes to `feed`, then call `next()` until it returns None.
 
     `wants_continue` is true while a client waits for `100 Continue` before it sends its body.
     """
@@ -99,7 +99,7 @@ class RequestParser:
         elif offer.method == b"CONNECT":
             self._error = HttpError(405, "this server is no proxy")
         else:
-            # Java's client, say, offers HTTP/2 with each request: read the request again without the offer
+            # some clients, such as Java's, offer HTTP/2 with each request: read the request again without the offer
             kept = {name: value for name, value in offer.headers.items() if name not in (b"upgrade", b"connection")}
             lines = b"".join(b"%b: %b\r\n" % row for row in kept.items())
             self.feed(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (offer.method, offer.target, lines, rest))

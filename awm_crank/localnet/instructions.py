@@ -19,8 +19,8 @@ class _Kind(NamedTuple):
 
     Args:
         name: its type.
-        accounts: what its accounts are called, in order. A name with `*` is a signer whose place other keys may take.
-        fields: what its data holds after the number: (name, type), types as in `_Reader.read`.
+        accounts: the names of its accounts, in order. A name with `*` is a signer that several other keys may replace.
+        fields: the fields of its data after the number, as (name, type); `_Reader.read` lists the types.
     """
 
     name: str

@@ -1,5 +1,5 @@
-"""Reads the params of requests, whose form `schema` has checked. Each function raises RequestError for what the form
-cannot say: a key of the wrong size, a slot that is not reached (-32602, -32016).
+"""Reads the params of requests after `schema` has checked their form. Each function raises RequestError for faults that
+`schema` cannot find, such as a key of the wrong size (-32602) or a slot that is not reached yet (-32016).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Subscriptions: who wants to hear what, and the texts they are sent. No sockets: a client is anything with `push`.
+"""Subscriptions, and the notifications that are sent for them. No sockets: a client is any object with `push`.
 
-All who subscribe to the same thing share one topic and one text. Only accounts that somebody watches are read back. A
+Clients with equal subscriptions share one topic and one text. Only accounts that a client watches are read back. A
 transaction that writes an account without changing it causes no notification.
 """
 
@@ -38,14 +38,14 @@ class Client(Protocol):
 
 
 class Topic:
-    """Something that clients subscribe to. Equal subscriptions have the same number, as with other validators.
+    """One distinct subscription. Equal subscriptions of several clients have the same number, as with other validators.
 
     Args:
         number: the subscription id.
         kind: account, program, signature, logs, slot, root or slotsUpdates.
         place: the bytes of the account, program, signature or mentioned key; None for the other kinds.
         shown: everything else that makes two subscriptions differ: view, filters, commitment.
-        view, filters: how accounts are shown, and which.
+        view: how accounts are shown. filters: which accounts are shown.
     """
 
     __slots__ = ("clients", "filters", "kind", "number", "place", "shown", "view")

@@ -217,7 +217,7 @@ METHODS: dict[str, Parameters] = {
 
 
 def checked(name: str, handler: Handler, parameters: Parameters | None = None) -> Handler:
-    """A method that gets its parameters checked and filled up: null for each optional one that was left away."""
+    """Wraps a method so that its parameters are checked, and each omitted optional parameter is null."""
     wanted = METHODS.get(name, Parameters()) if parameters is None else parameters
 
     def call(params: Any) -> bytes:
@@ -227,7 +227,7 @@ def checked(name: str, handler: Handler, parameters: Parameters | None = None) -
 
 
 def bind(wanted: Parameters, params: Any) -> list[Any]:
-    """The parameters, filled up to the most that a method takes. Raises RequestError (-32602).
+    """Returns the parameters, with null for omitted ones. Raises RequestError (-32602).
 
     Args:
         params: the request's `params`: an array, an object, or None.

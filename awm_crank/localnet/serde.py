@@ -2,7 +2,7 @@
 
 A validator declares its parameters as Rust types, and serde says what is wrong with a value: "invalid type: integer
 `5`, expected a string". Clients and their tests match on that, so each check here raises MismatchError with the same
-words. A check takes a decoded JSON value and returns it, or what a missing value stands for.
+words. A check takes a decoded JSON value and returns it, or the default for a missing value.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _I64_MIN, U64_MAX = -(2**63), 2**64 - 1
 
 
 class MismatchError(Exception):
-    """A value that has not the wanted form, in serde's words."""
+    """The value does not have the expected form. The text is serde's."""
 
 
 def shown(value: object) -> str:
-    """How serde names a value that it did not expect."""
+    """Describes an unexpected value in serde's words."""
     match value:
         case None:
             return "null"
@@ -175,7 +175,7 @@ _LACKING = object()
 
 
 def _missing(check: Check) -> Any:
-    """What a missing member stands for."""
+    """The value that a missing member gets."""
     if isinstance(check, Default):
         return check.value
     try:
@@ -206,7 +206,7 @@ def surplus(length: int) -> MismatchError:
 
 
 def untagged(name: str, *choices: Check) -> Check:
-    """What the first check takes that takes it."""
+    """Returns the result of the first check that accepts the value."""
 
     def check(value: Any) -> Any:
         for choice in choices:

@@ -1,4 +1,5 @@
-"""The process: sockets, clock and signals around bank, methods and topics. One thread, since LiteSVM holds the GIL.
+"""Runs the localnet: connects sockets, clock and signals to bank, methods and topics. It uses one thread, because
+LiteSVM holds the GIL.
 
 Clients expect HTTP on one port and WebSocket on the next. Both ports serve both protocols.
 """

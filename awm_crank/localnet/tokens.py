@@ -1,4 +1,4 @@
-"""Accounts of the SPL token programs: what clients want to know of mints, token accounts and multisigs."""
+"""Reads accounts of the SPL token programs: mints, token accounts and multisigs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Amount(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Mint(NamedTuple):
-    """A kind of token."""
+    """A mint: the account that defines one kind of token."""
 
     mint_authority: Pubkey | None
     supply: int
@@ -59,7 +59,9 @@ class Mint(NamedTuple):
 
 
 class TokenAccount(NamedTuple):
-    """Somebody's tokens of one kind. `native` is the rent that wrapped SOL sets aside, None for other tokens."""
+    """A token account: one owner's tokens of one kind. `native` is the rent that wrapped SOL sets aside, None for other
+    tokens.
+    """
 
     mint: Pubkey
     owner: Pubkey

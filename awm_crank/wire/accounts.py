@@ -1,8 +1,9 @@
-"""Every account that the crank touches, and the blocks inside them, as frozen classes.
+"""Every account that the crank reads or writes, and the blocks inside them, as frozen classes.
 
 Each class has `decode(data, *, owner=None, address=None)` and `encode()`. Its fields carry the contract's names, in the
-contract's order. Nested blocks (PlayerStates, inputs, feedback) stay bytes, which is what the frame path passes on;
-`PlayerState.decode` and its like look inside. The `peek_*` functions read a few fields from data of a known kind.
+contract's order. Nested blocks (PlayerStates, inputs, feedback) stay bytes, because the main loop passes them on
+unchanged; `PlayerState.decode` and similar methods decode them. The `peek_*` functions read a few fields from data of a
+known kind.
 
 Layouts, units and ranges: docs/formats.md.
 """
@@ -57,11 +58,11 @@ class FrameRecord(structs.FrameRecord, frozen=True, gc=False):
 
 
 class SessionState(structs.SessionState, frozen=True, gc=False):
-    """A match. Its two PlayerStates are checked against their ranges too."""
+    """A match. Decoding also checks the ranges of its two PlayerStates."""
 
     @classmethod
     def decode(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
-        """As `Account.decode`; both PlayerStates are in range too."""
+        """Like `Account.decode`, and also checks the ranges of both PlayerStates."""
         cls.LAYOUT.check_account(data, owner, address)
         session = cls(*cls.LAYOUT.unpack(data, address))
         check_players(session.players, address)
@@ -83,25 +84,25 @@ class HiddenState(structs.HiddenState, frozen=True, gc=False):
 
 
 class InputBuffer(structs.InputBuffer, frozen=True, gc=False):
-    """Both players' inputs for `frame`, the coming one, and those that wait for the frame after it."""
+    """Both players' inputs for the coming frame, `frame`, and early inputs for the frame after it."""
 
     @property
     def inputs(self) -> bytes:
-        """Both players' ControllerInputs for `frame`, 16 bytes, ready or not."""
+        """Both players' ControllerInputs for `frame`, 16 bytes, whether or not the players have sent them."""
         return self.player1 + self.player2
 
 
 class FrameLog(structs.FrameLog, frozen=True, gc=False):
-    """The ring of the last `capacity` frames. `capacity` is 0 until the ring is whole."""
+    """The ring of the last `capacity` frames. `capacity` is 0 until the ring has its full size."""
 
     @property
     def payments(self) -> structs.LogPayments:
-        """Who paid for the account and its ring."""
+        """The keys that paid for the account and its ring."""
         return structs.LogPayments.decode(self.trailer)
 
     @property
     def payer(self) -> Pubkey:
-        """Who paid the account's rent; the zero key after a rollup."""
+        """The key that paid the account's rent; the zero key after a stay in a rollup."""
         return self.payments.payer
 
     def _check_tail(self, address: object) -> None:
@@ -129,7 +130,7 @@ class FrameLog(structs.FrameLog, frozen=True, gc=False):
         )
 
     def record(self, frame: int) -> bytes:
-        """A frame's record. Raises LayoutError when the ring no longer, or not yet, holds it."""
+        """A frame's record. Raises LayoutError if the ring does not hold it."""
         held = self.holds()
         if frame not in held:
             span = f"frames {held.start}..{held.stop - 1}" if held else "no frames"
@@ -146,7 +147,7 @@ class FrameLog(structs.FrameLog, frozen=True, gc=False):
 
 
 class ModelManifest(structs.ModelManifest, frozen=True, gc=False):
-    """What a cartridge is and where its shards are; sizes in bytes."""
+    """A model: its cartridge's name, shape and hash, and its shards' addresses. Sizes are in bytes."""
 
     @property
     def title(self) -> str:
@@ -163,7 +164,9 @@ class WeightShard(structs.WeightShard, frozen=True, gc=False):
 
 
 class EngineImage(structs.EngineImage, frozen=True, gc=False):
-    """A part of a cartridge's image for the engine program. Its fields but content, payer and part are part 0's."""
+    """A part of a cartridge's image for the engine program. All fields except content, payer and part are copies of
+    part 0's.
+    """
 
     def _check_tail(self, address: object) -> None:
         if self.complete and len(self.data) != self.size:
@@ -171,10 +174,10 @@ class EngineImage(structs.EngineImage, frozen=True, gc=False):
 
 
 class EngineRun(structs.EngineRun, frozen=True, gc=False):
-    """Frames that the engine program computes. `work` begins with the block of `frame`."""
+    """A run of the engine program, which computes frames. `work` begins with the block of `frame`."""
 
     def _check_tail(self, address: object) -> None:
-        """What the account holds depends on the image, which is not known here."""
+        """The length of the tail depends on the image, which is not known here."""
 
 
 class Checkpoint(structs.Checkpoint, frozen=True, gc=False):
@@ -197,7 +200,7 @@ class Checkpoint(structs.Checkpoint, frozen=True, gc=False):
 
     @property
     def hashed(self) -> bytes:
-        """What data_hash covers: the account's bytes from `frame` on."""
+        """The bytes that data_hash covers: the account's data from `frame` on."""
         return self.encode()[self.LAYOUT.offset("frame") :]
 
 
@@ -221,7 +224,9 @@ _INPUT_HEAD = layouts.INPUT_BUFFER.part("frame", ("player1", "player2"), "p1_rea
 
 
 def peek_session(data: Buffer) -> tuple[int, int]:
-    """(status, frame) of SessionState data. Checks nothing but the length. Raises LayoutError when it is short."""
+    """Returns (status, frame) of SessionState data. Checks only the length; raises LayoutError if the data is too
+    short.
+    """
     status, frame = _SESSION_HEAD.unpack(data)
     return status, frame
 

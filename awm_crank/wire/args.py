@@ -28,7 +28,7 @@ _INPUT_KEYS = layouts.CONTROLLER_INPUT.names
 
 
 def is_json(data: Buffer) -> bool:
-    """Whether these args are JSON, as a system would decide."""
+    """Whether these arguments are JSON, by the same rule that the systems use."""
     return bytes(data).lstrip(_WHITE)[:1] == b"{"
 
 
@@ -88,7 +88,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
 class Input(msgspec.Struct, frozen=True):
     """Arguments of submit-input: a ControllerInput (8 bytes) for `frame`.
 
-    `frame` 0 means the coming frame or, when that has an input already, the one after it.
+    `frame` 0 means the coming frame, or the one after it if the coming frame already has an input.
     """
 
     LAYOUT: ClassVar[Layout] = layouts.INPUT_ARGS
@@ -148,7 +148,7 @@ class FrameArgs(msgspec.Struct, frozen=True, gc=False):
         return cls(frame, epoch, inputs, sources, players, feedback, bytes(data[size:]))
 
 
-Frame = FrameArgs  # scripts outside this repository import the older name
+Frame = FrameArgs  # the older name, which scripts outside this repository import
 
 
 def _binary(layout: Layout, data: Buffer) -> list[Any]:

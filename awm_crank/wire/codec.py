@@ -13,7 +13,7 @@ from .layouts import Buffer, Layout
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
-    """A struct that is not an account of its own."""
+    """A struct that is part of an account, and not an account itself."""
 
     LAYOUT: ClassVar[Layout]
 
@@ -87,7 +87,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
         return self.LAYOUT.pack(msgspec.structs.astuple(self))
 
     def body(self) -> bytes:
-        """The struct without its discriminator: what `update` takes and what a system returns."""
+        """The struct without its discriminator, which is the form that `update` takes and a system returns."""
         return self.encode()[8:]
 
 
@@ -98,7 +98,9 @@ class TailAccount(Account, frozen=True, gc=False):
 
     @classmethod
     def decode(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
-        """Reads an account's data as `Account.decode` does, and checks that the tail fits the struct's own words."""
+        """Reads an account's data as `Account.decode` does, and checks that the tail has the size that the struct's
+        fields say.
+        """
         trailer = cls.TRAILER.size if cls.TRAILER else 0
         cls.LAYOUT.check_account(data, owner, address, tail=True, trailer=trailer)
         end = len(data) - trailer
@@ -109,7 +111,9 @@ class TailAccount(Account, frozen=True, gc=False):
 
     @classmethod
     def decode_head(cls, data: Buffer, *, owner: Pubkey | None = None, address: object = None) -> Self:
-        """Reads the struct alone, from data fetched with a dataSlice. Tail and trailer are empty whatever follows."""
+        """Reads only the struct, for example from data fetched with a dataSlice. Tail and trailer of the result are
+        empty.
+        """
         cls.LAYOUT.check_account(data, owner, address, tail=True)
         return cls(*cls.LAYOUT.unpack(data, address), *((b"", b"") if cls.TRAILER else (b"",)))
 

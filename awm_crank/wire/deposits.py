@@ -22,7 +22,8 @@ def deposit_pda(entity: Pubkey) -> Pubkey:
 
 
 def deposit(depositor: Pubkey, entity: Pubkey, lamports: int, frame_lamports: int) -> Instruction:
-    """Puts `lamports` aside; the session's writer gets `frame_lamports` of them for each frame. Again: adds to them.
+    """Deposits `lamports`, of which the session's writer gets `frame_lamports` for each frame. A second call adds
+    lamports.
 
     Args:
         depositor: player 1.
@@ -31,7 +32,7 @@ def deposit(depositor: Pubkey, entity: Pubkey, lamports: int, frame_lamports: in
 
 
 def checkpoint_create_deposited(writer: Pubkey, entity: Pubkey, side: int, data_size: int) -> Instruction:
-    """As `programs.checkpoint_create`; the deposit pays, for the account's full size."""
+    """Like `programs.checkpoint_create`, but the deposit pays, and for the account's full size at once."""
     accounts = {"writer": writer, **_session(entity), "checkpoint": checkpoint_pda(entity, side)}
     return _HIDDEN.build("checkpoint_create_deposited", accounts, side, data_size)
 

@@ -1,4 +1,4 @@
-"""What a failed transaction means: Solana's transaction errors as typed errors, with the contract's names."""
+"""Converts Solana's transaction errors to typed errors, with the contract's names."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def failed_program(logs: Sequence[str], code: int) -> Pubkey | None:
 def known_error(code: int, program: Pubkey | None = None) -> Error | None:
     """A custom error's name, sentence and hint, from the contract.
 
-    Without the program, an error that only one numbering has is that one. World's own six begin at 6000 too, so such a
-    number stays open, unless both agree on its name.
+    If the program is not known, the number must be unique: World's own six errors and ours both begin at 6000, so such
+    a number gives None unless both have the same name for it.
     """
     if program is not None:
         name = _NAMES.get(str(program))
@@ -73,10 +73,10 @@ def transaction_error(err: object, logs: Sequence[str] = ()) -> AwmError:
 
     Args:
         err: a string such as "BlockhashNotFound", or {"InstructionError": [index, "Name" or {"Custom": code}]}, or
-            whatever else an endpoint sends.
+            anything else that an endpoint sends.
         logs: the transaction's logs, if any.
 
-    Returns: ProgramError for what an instruction refused (with `code` where it is custom), else RpcError.
+    Returns: ProgramError if an instruction failed (with `code` if the error is custom), else RpcError.
     """
     if isinstance(err, dict) and isinstance(detail := err.get("InstructionError"), list) and len(detail) == 2:
         index, reason = detail

@@ -1,4 +1,4 @@
-"""Filters for program accounts (getProgramAccounts, programSubscribe): which of a program's accounts one means."""
+"""Filters for getProgramAccounts and programSubscribe, which select some of a program's accounts."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Frame blocks, frame records and the chain hash (docs/formats.md, "Common blocks" and "The chain hash").
 
-A *frame block* is what the engine reads and writes, 97 bytes. A *frame record* is what the frame log and the match file
-keep of a frame, 96 bytes. Where a world's model feeds more back to itself than the 16 bytes of Feedback, both end with
-this *extra feedback*: `extra_size` bytes of player 1, then of player 2.
+A *frame block* is the form of a frame that the engine reads and writes, 97 bytes. A *frame record* is the form that the
+frame log and the match file store, 96 bytes. Where a world's model feeds more back to itself than the 16 bytes of
+Feedback, both end with this *extra feedback*: `extra_size` bytes of player 1, then of player 2.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def genesis(
     Args:
         session: key of the SessionState account.
         model: key of the manifest.
-        stage, seed, max_frames: the session's.
+        stage, seed, max_frames: the session's values.
         players: both PlayerStates at the start, 64 bytes.
         cartridge: SHA-256 of the cartridge, 32 bytes; empty or zero where the match does not name one, which is so for
             a match off chain (its entity covers the cartridge) and for a session before `pin_cartridge`.
@@ -95,9 +95,9 @@ def record(
         frame: its number.
         inputs: both ControllerInputs that led to it, 16 bytes.
         sources: where each came from, 2 bytes of 0..2.
-        stage: the session's.
+        stage: the session's stage.
         players: both PlayerStates, 64 bytes.
-        chain_hash: after this frame; 32 bytes, or the first 8.
+        chain_hash: the chain hash after this frame; 32 bytes, or the first 8 of them.
         extra: both players' extra feedback.
 
     Raises:
@@ -163,7 +163,8 @@ def block_of_session(session: SessionState, hidden: HiddenState, inputs: bytes, 
 def chosen_inputs(buffer_inputs: bytes, ready: Iterable[bool], *, hold: bool) -> tuple[bytes, bytes]:
     """Inputs (16 bytes) and sources (2 bytes) of a frame, from what the input buffer holds.
 
-    A ready player's input is fresh. Otherwise the player holds the last input (`hold`), or gets a neutral one.
+    If a player has sent an input, it is used as fresh. Otherwise the last input is held (`hold`), or a neutral one is
+    used.
     """
     inputs, sources = b"", b""
     for number, fresh in enumerate(ready):

@@ -42,7 +42,7 @@ class IdlField(msgspec.Struct, frozen=True):
 
 
 class AccountItem(msgspec.Struct, frozen=True):
-    """An account that an instruction takes; `address` where it is always the same."""
+    """An account that an instruction takes. `address` is set if it is always the same."""
 
     name: str
     writable: bool
@@ -114,7 +114,7 @@ class Idl(msgspec.Struct, frozen=True):
 
         Args:
             instruction: its name.
-            accounts: key of every account by its IDL name, but for those with a fixed address.
+            accounts: maps each account's IDL name to its address. Accounts with a fixed address are left out.
             args: as for `data`.
             rest: accounts that follow the named ones.
 
@@ -139,7 +139,7 @@ class Idl(msgspec.Struct, frozen=True):
 
 
 def size_of(idl: Idl, kind: Kind) -> int | None:
-    """Bytes of a type, None where that depends on the value (bytes, vec, option, string)."""
+    """The size of a type in bytes; None if it depends on the value (bytes, vec, option, string)."""
     if kind.name in SCALARS:
         return struct.calcsize(SCALARS[kind.name])
     if kind.name == "pubkey":

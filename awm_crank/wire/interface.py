@@ -1,4 +1,4 @@
-"""Recognizes BOLT's other interfaces than World 0.2.4's, and refuses them by name.
+"""Recognizes World programs whose interface is not that of BOLT 0.2.4, and refuses them by name.
 
 BOLT's development branch passes a `cpi_auth` signer to components where 0.2.4 passes the instructions sysvar, and World
 0.1 calls a system's `execute` where 0.2.4 calls `bolt_execute` (reference/bolt-abi.md). Both differences show in the
@@ -50,7 +50,8 @@ def check_world_program(data: bytes) -> None:
         data: the program's ELF, or the account that holds it (a ProgramData account has a header before it).
 
     Raises:
-        ProgramError: no ELF, or the interface of the development branch or of 0.1; names it.
+        ProgramError: the data is not an ELF file, or has the interface of the development branch or of 0.1. The error
+            names it.
     """
     start = data.find(_ELF, 0, 256)
     if start < 0:

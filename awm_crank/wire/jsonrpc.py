@@ -212,7 +212,7 @@ class KeyedAccount(msgspec.Struct, frozen=True, gc=False):
 
 
 class Context(msgspec.Struct, frozen=True, gc=False):
-    """The slot that a result holds for."""
+    """The slot at which a result is valid."""
 
     slot: Unsigned
 
@@ -260,7 +260,9 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def _typed_error(error: ErrorBody, what: str) -> AwmError:
-    """A response's error: a program's refusal as ProgramError, and anything else as RpcError with code and data."""
+    """Converts a response's error: a program's refusal to ProgramError, anything else to RpcError with code and
+    data.
+    """
     message = error.message[:_MESSAGE_CHARS]
     if isinstance(error.data, dict) and error.data.get("err") is not None:
         logs = error.data.get("logs")
@@ -281,7 +283,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 
 def decode(kind: Any, data: bytes | memoryview | msgspec.Raw, what: str) -> Any:
-    """These bytes as `kind`. Raises RpcError."""
+    """Decodes these bytes as `kind`. Raises RpcError if they have another shape."""
     try:
         return _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
@@ -289,7 +291,7 @@ def decode(kind: Any, data: bytes | memoryview | msgspec.Raw, what: str) -> Any:
 
 
 def malformed(what: str, error: Exception, data: bytes) -> RpcError:
-    """The error for bytes of the wrong shape."""
+    """Returns the error for bytes of the wrong shape."""
     # Nonsense from an endpoint counts as recoverable, because another node may answer the next request.
     found = f"{str(error)[:200]}: {data[:80]!r}"
     return RpcError(what, expected="JSON as Solana's RPC writes it", found=found, recoverable=True)
@@ -336,7 +338,7 @@ def decode_result(
 ) -> T:
     """`result` of a response's bytes.
 
-    Raises like it, and also when `request_id` is given and differs from the response's.
+    Raises as `result`, and also if `request_id` is given and differs from the response's id.
     """
     reply = decode_reply(data)
     return result(reply if request_id is None else answer_to(request_id, reply, what), kind, what)

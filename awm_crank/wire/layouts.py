@@ -1,6 +1,6 @@
 """Codecs of the contract's structs: one `struct.Struct` for each, offsets by field name.
 
-`HIDDEN_STATE.offset("writer")` is what a memcmp filter wants. Offsets count from the start of the account, so the
+`HIDDEN_STATE.offset("writer")` is the offset for a memcmp filter. Offsets count from the start of the account, so the
 8-byte discriminator is included. Structs that are not accounts (`PLAYER_STATE`, `FRAME_RECORD` …) have none.
 """
 
@@ -54,8 +54,8 @@ class Layout:
         discriminator: the account's first 8 bytes; empty for a struct that is not an account.
         owner: the program that owns the account, None for a struct that is not an account.
         names: the fields' names, in order.
-        size: bytes of the struct, discriminator included; what may follow (ring, data, state) is not.
-        body: `struct.Struct` of all that follows the discriminator.
+        size: bytes of the struct, including the discriminator, but not the bytes that may follow (ring, data, state).
+        body: the `struct.Struct` of the fields after the discriminator.
     """
 
     def __init__(self, of: Struct) -> None:
@@ -86,7 +86,7 @@ class Layout:
             raise LayoutError(f"field {field} of {self.name}", expected=list(self.names)) from None
 
     def part(self, *fields: str | tuple[str, ...]) -> Part:
-        """A reader of adjacent fields, for a hot path; those in a tuple come as one piece of bytes.
+        """A fast reader of adjacent fields. Fields in a tuple are returned together, as one bytes object.
 
         Raises:
             LayoutError: a field is unknown, or the fields are not adjacent and in order.
@@ -111,7 +111,9 @@ class Layout:
         return [(self.names[index], low, high) for index, low, high in self._ranges]
 
     def cut(self, data: Buffer, field: str) -> bytes:
-        """A field's bytes in `data`, unchecked otherwise. Raises LayoutError when `data` ends before it."""
+        """Returns a field's bytes in `data` without further checks. Raises LayoutError if `data` ends before the
+        field's end.
+        """
         offset, size = self.span(field)
         if len(data) < offset + size:
             raise LayoutError(f"{self.name}.{field}", expected=f"at least {offset + size} bytes", found=len(data))
@@ -120,14 +122,14 @@ class Layout:
     def check_account(
         self, data: Buffer, owner: Pubkey | None, address: object, *, tail: bool = False, trailer: int = 0
     ) -> None:
-        """Refuse an account of another program, kind or size.
+        """Refuses an account of another program, kind or size.
 
         Args:
             data: the account's data.
-            owner: its owner, None when not known.
+            owner: the account's owner; None if it is not known.
             address: its address, for errors.
             tail: bytes may follow the struct.
-            trailer: bytes that the account has at its end besides.
+            trailer: how many more bytes the account has at its end.
 
         Raises:
             AccountError: wrong owner or discriminator.
@@ -157,7 +159,7 @@ class Layout:
     def unpack(self, data: Buffer, address: object = None) -> list[Any]:
         """The fields' values, in order, ranges checked.
 
-        Keys come as Pubkey, bools as bool, arrays of numbers and keys as tuples, all else as bytes.
+        Keys are returned as Pubkey, bools as bool, arrays of numbers and keys as tuples, and everything else as bytes.
 
         Raises:
             LayoutError: `data` is too short, or a value is out of range; names the field.
@@ -179,10 +181,10 @@ class Layout:
         return values
 
     def read(self, data: Buffer, at: int = 0) -> dict[str, Any]:
-        """The fields by name, as `unpack` gives them; ranges are the caller's to check.
+        """Returns the fields by name, as `unpack` does, but does not check their ranges.
 
         Args:
-            data: what holds the struct.
+            data: the bytes that contain the struct.
             at: where the struct begins.
 
         Raises:
@@ -211,7 +213,7 @@ class Layout:
         return self._join(raw, address)
 
     def write(self, **values: Any) -> bytes:
-        """The struct's bytes from fields by name, the inverse of `read`: what is not named is zero.
+        """Packs fields given by name, the inverse of `read`. Fields that are not named are zero.
 
         Raises:
             LayoutError: a value does not fit its field, or the struct has no field of that name.
@@ -247,7 +249,7 @@ def _is_number(kind: str) -> bool:
 
 
 def _reader(kind: str) -> Callable[[Any], Any] | None:
-    """What turns a field's raw value into what callers see; None where the two are the same."""
+    """Returns the function that converts a field's raw value for callers; None if no conversion is needed."""
     if kind == "bool":
         return bool
     if kind == "pubkey":
@@ -261,7 +263,7 @@ def _reader(kind: str) -> Callable[[Any], Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """A value as struct takes it."""
+    """Converts a value to a form that `struct.pack` accepts."""
     if isinstance(value, Pubkey):
         return bytes(value)
     if isinstance(value, tuple):

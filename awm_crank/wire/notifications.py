@@ -1,4 +1,4 @@
-"""What Solana's PubSub sends, typed: notifications, and the answers to subscribe requests. No I/O."""
+"""Typed PubSub messages of Solana: notifications, and the answers to subscribe requests. No I/O."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class UnknownNotification(msgspec.Struct, frozen=True):
 
 
 class UnknownParams(msgspec.Struct, frozen=True):
-    """What another kind of notification says."""
+    """The content of a notification of another kind."""
 
     subscription: int
     result: Any

@@ -1,7 +1,7 @@
 """The engine program's instructions and addresses (docs/onchain-engine.md).
 
-An image's address follows from what the cartridge's shards hold and from who pays. A run takes any image of its
-content, since all of them are equal. A run's address follows from its authority and a number that the authority
+An image's address follows from the content of the cartridge's shards and from the payer. A run accepts any image with
+its content, because all of them are equal. A run's address follows from its authority and a number that the authority
 chooses.
 """
 
@@ -34,7 +34,9 @@ _IDL = load("engine")
 
 
 def content(shards: Iterable[WeightShard]) -> bytes:
-    """Which bytes a cartridge's finalized shards hold, in order: SHA-256 over each one's Merkle root and size."""
+    """Identifies the content of a cartridge's finalized shards, in order: SHA-256 over each one's Merkle root
+    and size.
+    """
     digest = hashlib.sha256()
     for shard in shards:
         digest.update(shard.merkle_root + shard.data_size.to_bytes(4, "little"))
@@ -42,7 +44,7 @@ def content(shards: Iterable[WeightShard]) -> bytes:
 
 
 class Image(NamedTuple):
-    """Which image: what its cartridge's shards hold (`content`, 32 bytes), and who paid for it."""
+    """Names an image by its cartridge's content (`content`, 32 bytes) and by its payer."""
 
     content: bytes
     payer: Pubkey
@@ -68,7 +70,7 @@ def run_pda(authority: Pubkey, number: int) -> Pubkey:
 
 
 def parts(image: EngineImage) -> int:
-    """How many parts with packed words an image has."""
+    """The number of parts with packed words that an image has."""
     return -(-image.words // image.part_words)
 
 
@@ -92,7 +94,9 @@ def image_grow(image: Image, part: int) -> Instruction:
 
 
 def image_build(image: Image, shards: Sequence[Pubkey], which: Iterable[int], units: int = UNITS) -> Instruction:
-    """Goes on making an image, within `units` compute units; `which` parts are passed along. Anyone may send it."""
+    """Continues to build an image, within `units` compute units. `which` parts are passed as accounts. Anyone may send
+    it.
+    """
     written = tuple(AccountMeta(image.part(part), is_signer=False, is_writable=True) for part in which)
     return _IDL.build("image_build", {"image": image.key}, units, rest=_read(shards) + written)
 
@@ -103,7 +107,7 @@ def image_close(image: Image, part: int) -> Instruction:
 
 
 def run_open(authority: Pubkey, number: int, image: Image, block: bytes) -> Instruction:
-    """Begins a run at frame 0, which is `block`, extra feedback included."""
+    """Begins a run at frame 0. `block` is that frame's block, including extra feedback."""
     accounts = {"authority": authority, "run": run_pda(authority, number), "image": image.key}
     return _IDL.build("run_open", accounts, number, block)
 
@@ -119,10 +123,11 @@ def run_feed(authority: Pubkey, number: int, frame: int, inputs: bytes) -> Instr
 
 
 def run_turn(run: Pubkey, image: Image, which: Iterable[int], units: int = UNITS) -> Instruction:
-    """Works on a run, within `units` compute units; `which` parts of the image are passed along. Anyone may send it.
+    """Works on a run, within `units` compute units. `which` parts of the image are passed as accounts. Anyone may send
+    it.
 
-    The program counts by a table of costs. Where a world's state saturates all the time, a turn may cost more than that
-    and fail; then grant fewer units than the transaction has.
+    The program estimates its costs from a table. If a world's state saturates all the time, a turn may cost more than
+    the estimate and fail. In that case, pass fewer units than the transaction has.
     """
     rest = _read(image.part(part) for part in which)
     return _IDL.build("run_turn", {"run": run, "image": image.key}, units, rest=rest)

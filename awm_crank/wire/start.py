@@ -1,4 +1,4 @@
-"""Frame 0 of every match: the position that JOIN sets (docs/formats.md, "Systems")."""
+"""Frame 0 of every match: the start position that JOIN sets (docs/formats.md, "Systems")."""
 
 from __future__ import annotations
 

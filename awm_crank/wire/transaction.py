@@ -98,7 +98,9 @@ class PatchRange(NamedTuple):
 
 
 def args_range(instruction: int, size: int) -> PatchRange:
-    """The range of a World apply's args; `instruction` is its index among those given to the template."""
+    """The byte range of the arguments of World's `apply`. `instruction` is its index among the template's
+    instructions.
+    """
     return PatchRange(instruction, _ARGS_AT, size)
 
 
@@ -108,8 +110,8 @@ class Template:
     Args:
         instructions: in order.
         payer: pays the fee, signs first.
-        patch: the range that `sign(args=…)` replaces, None for none.
-        compute_units: sets the compute limit by an instruction in front; `attempt` needs it.
+        patch: the range that `sign(args=…)` replaces; None if nothing is replaced.
+        compute_units: the compute limit, which is set by an instruction in front. `attempt` needs it.
         unit_price: priority fee in micro-lamports for each unit; 0 leaves the instruction out.
 
     Raises:
@@ -156,7 +158,7 @@ class Template:
                 bytes would be dropped as already processed (reference/practice.md).
 
         Raises:
-            LayoutError: a part of another size, or an attempt where no compute limit is set.
+            LayoutError: an argument has the wrong size, or `attempt` is given but no compute limit is set.
         """
         message = self._message
         if len(blockhash) != 32:

@@ -128,7 +128,9 @@ class World(msgspec.Struct, frozen=True):
 
     @property
     def guarded(self) -> bool:
-        """Whether an authority decides which systems run. Anybody may become the authority of a world that has none."""
+        """Whether the world has an authority, which decides which systems run. Anybody may become the authority of a
+        world without one.
+        """
         return bool(self.authorities) and not self.permissionless
 
     @property
@@ -138,7 +140,9 @@ class World(msgspec.Struct, frozen=True):
 
 
 def best_world(worlds: Iterable[tuple[Pubkey, World]]) -> Pubkey | None:
-    """The world to work in: the first one that is guarded and runs matches, or else the first one that runs them."""
+    """The world to use: the first one that has an authority and runs matches, or else the first one that runs
+    matches.
+    """
     usable = [(key, world) for key, world in worlds if world.runs_matches]
     return next((key for key, world in usable if world.guarded), usable[0][0] if usable else None)
 

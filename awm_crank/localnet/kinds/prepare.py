@@ -26,12 +26,12 @@ def one_chain(plan: LocalnetPlan, port: int, start: Callable[[], Validator]) -> 
     """Starts a localnet of one validator; returns once its registry and funded keys exist.
 
     Args:
-        plan: what is wanted. With `bare` there is no registry.
-        port: of its RPC.
+        plan: how to start the localnet. With `bare`, no registry is made.
+        port: the validator's RPC port.
         start: starts the validator.
 
     Raises:
-        RpcError, SetupError: it does not come up. Nothing of it runs then.
+        RpcError, SetupError: the localnet does not start. No process of it is left running.
     """
     running = Running()
     running.at(port)

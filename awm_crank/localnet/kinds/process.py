@@ -31,7 +31,7 @@ class Validator:
     """One validator process.
 
     Args:
-        name: what errors call it.
+        name: the process's name in errors.
         command: the program and its arguments.
         log: the file for what it prints.
         folder: its working directory.
@@ -82,7 +82,7 @@ class Validator:
         return self._process.poll()
 
     def failure(self, what: str) -> SetupError:
-        """An error that says what the validator did not do, with the end of its log."""
+        """An error that names the step that failed, with the end of the validator's log."""
         words = self.log.read_bytes()[-2000:].decode(errors="replace").strip() if self.log.exists() else ""
         status = self.status
         ended = "" if status is None else f" (it ended with status {status})"
@@ -96,7 +96,7 @@ class Validator:
         deadline = time.monotonic() + timeout_s
         while True:
             with contextlib.suppress(RpcError):
-                # if the process has ended, another program may have answered
+                # after the process has ended, the answer may have come from another program
                 if condition() and self.status is None:
                     return
             if self.status is not None or time.monotonic() > deadline:

@@ -50,7 +50,7 @@ def find(executable: Path | None) -> Path:
 
 def arguments(plan: LocalnetPlan, port: int) -> list[str]:
     """Its command line. Writes account files into the plan's folder."""
-    # besides RPC and PubSub, it needs a faucet port, a gossip port, and a range of ports for everything else
+    # besides the RPC and PubSub ports, the validator needs a faucet port, a gossip port, and a range of other ports
     faucet, gossip, dynamic = free_ports(1), free_ports(1), free_ports(_DYNAMIC_PORTS)
     words = [
         "--ledger", str(plan.folder / "ledger"), "--bind-address", "127.0.0.1", "--rpc-port", str(port),
