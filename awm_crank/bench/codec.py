@@ -126,7 +126,7 @@ class TheirWriter:
 
 
 def sample_frame() -> tuple[FrameArgs, Instruction, Keypair]:
-    """A frame's arguments, an apply of run-inference with such arguments, and its signer."""
+    """A frame's arguments, an `apply` instruction of run-inference with such arguments, and its signer."""
     keypair = Keypair.from_seed(bytes(32))
     frame = FrameArgs(601, 1, bytes(range(16)), bytes(2), _PLAYERS, bytes(16))
     apply = bolt.apply_entity(

@@ -173,7 +173,7 @@ async def _watch(
         known = sum(each.cpu_s for each in seen.values())
         return {**seen, "others": Usage(machine().cpu_s - known, 0)}
 
-    # the warm-up does not count: processes connect and fill their caches
+    # the warm-up is not measured, because processes still connect and fill their caches
     before, began = look(), time.monotonic()
     tallies = [_counts(watch.accounting.tally) for watch in watcher.watches]
     await asyncio.sleep(seconds)

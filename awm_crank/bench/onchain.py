@@ -60,7 +60,7 @@ def finalized_shard(index: int, data: bytes, authority: Pubkey) -> WeightShard:
 
 @dataclass
 class Spent:
-    """What a piece of work took."""
+    """The compute units and the time that a piece of work took."""
 
     units: list[int] = field(default_factory=list)
     """compute units of each transaction"""

@@ -1,4 +1,4 @@
-"""What processes cost: CPU time and memory, from /proc (Linux) or `ps`."""
+"""Measures CPU time and memory of processes, from /proc (Linux) or `ps`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 
 
 class Usage(NamedTuple):
-    """Seconds of CPU so far, and bytes resident now."""
+    """CPU seconds used so far, and bytes of resident memory now."""
 
     cpu_s: float
     rss: int

@@ -21,7 +21,7 @@ from ..errors import AwmError, ConfigError, printable
 from . import interrupt
 from .parser import Parser
 
-# command -> what `awm-crank --help` says of it
+# command -> its description in `awm-crank --help`
 COMMANDS: dict[str, str] = {
     "demo": "play a whole match on this machine: validator, crank, two players and an observer",
     "run": "serve sessions until SIGTERM or Ctrl-C: this is the crank",
@@ -71,7 +71,7 @@ def _guarded(argv: list[str]) -> int:
         interrupt.check()
         return _failed(str(error), error.exit_code)
     except BrokenPipeError:
-        # the reader went away (`| head`); what is still buffered must not raise again at exit
+        # the reader has closed the pipe (`| head`); buffered output must not raise another error at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

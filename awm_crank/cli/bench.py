@@ -1,4 +1,4 @@
-"""`awm-crank bench [NAME …]`: our times next to the off-the-shelf way's."""
+"""`awm-crank bench [NAME …]`: our times compared with off-the-shelf software."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SECONDS = {"live": 60.0}
 
 
 def configure(parser: Parser) -> None:
-    """Adds the names of the benchmarks and what they take."""
+    """Adds the names of the benchmarks and their options."""
     usual, further = ("; ".join(f"{name}: {text}" for name, text in each.items()) for each in (BENCHES, REPORTS))
     listed = f"what to measure. Without a name: {usual}. Only by name: {further}"
     parser.add_argument("names", nargs="*", metavar="NAME", help=listed)

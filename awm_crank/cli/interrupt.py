@@ -29,7 +29,7 @@ LIMIT_S = 0.8
 
 
 class _Watch:
-    """What the signal handler knows of the command that runs."""
+    """What the signal handler knows about the running command."""
 
     def __init__(self) -> None:
         self.pressed = False
@@ -51,7 +51,7 @@ class _Watch:
             ask = None
         if ask is None:
             raise KeyboardInterrupt
-        # a handler that returns does not wake the loop: this does
+        # the return of a handler does not wake the loop, but this call does
         loop.call_soon_threadsafe(ask)
 
 
@@ -68,7 +68,7 @@ def end_now() -> None:
 
 @contextlib.contextmanager
 def watching() -> Iterator[None]:
-    """Takes Ctrl-C over for one command. Outside the main thread, where Python allows no handler, it does nothing."""
+    """Handles Ctrl-C for one command. Outside the main thread, where Python allows no handler, it does nothing."""
     global _watch
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -85,8 +85,8 @@ def watching() -> Iterator[None]:
 def finish() -> None:
     """After Ctrl-C, ends the process as soon as the command has closed what it opened.
 
-    Python's own end of a process with PyTorch in it takes longer than a second. What was registered to run at the end,
-    such as writing out the log, still runs.
+    Python takes longer than a second to end a process with PyTorch in it. Functions that are registered to run at exit,
+    such as writing out the log, still run.
     """
     if _watch.pressed:
         atexit._run_exitfuncs()

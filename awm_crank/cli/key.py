@@ -11,7 +11,7 @@ from .parser import Parser
 
 
 def configure(parser: Parser) -> None:
-    """Adds the one step that there is."""
+    """Adds the subcommand `new`."""
     steps = parser.add_subparsers(dest="step", metavar="STEP", parser_class=Parser)
     text = "make a new key and write it to a file that only you can read; an existing file is never overwritten"
     new = steps.add_parser("new", help=text, description=text[0].upper() + text[1:] + ".")

@@ -11,7 +11,7 @@ from .parser import Parser
 
 
 def configure(parser: Parser) -> None:
-    """Adds the one step that there is."""
+    """Adds the subcommand `list`."""
     steps = parser.add_subparsers(dest="step", metavar="STEP", parser_class=Parser)
     text = "list the published models"
     listed = steps.add_parser("list", help=text, description=text[0].upper() + text[1:] + ".")

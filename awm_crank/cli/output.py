@@ -42,7 +42,7 @@ def add_json_file(parser: Parser, words: Collection[str] = ()) -> None:
 
 
 def json_file(args: argparse.Namespace) -> Path | None:
-    """Where `--json` goes: a file, or None for standard output.
+    """Where to write the JSON: a file, or None for standard output.
 
     Raises:
         ConfigError: a file without `--json`, or in a folder that does not exist.
@@ -146,7 +146,7 @@ def rows(args: argparse.Namespace, found: Iterable[Mapping[str, Any]], empty: st
 
 @contextlib.asynccontextmanager
 async def waiting(what: str) -> AsyncIterator[None]:
-    """Shows that something goes on, and for how long, while the block runs; nothing where there is no terminal."""
+    """Shows on a terminal that work is going on, and for how long, while the block runs."""
     with Progress() as progress:
         progress(what, 0, 0)
         yield
@@ -185,7 +185,7 @@ class Progress:
             self._bar.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Shows how much of `what` is done. A `total` of 0 means that nobody knows yet how much there is."""
+        """Shows how much of `what` is done. A `total` of 0 means that the total is not known yet."""
         interrupt.check()
         if self._bar is None:
             return

@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(message, hint=f"{self.prog} --help")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """Refuses what no option of this very command takes; argparse leaves that to the topmost parser."""
+        """Refuses arguments that this command does not know; argparse leaves that to the top-level parser."""
         words = list(sys.argv[1:] if args is None else args)
         found, unknown = super().parse_known_args(self._with_output(words), namespace)
         if unknown:

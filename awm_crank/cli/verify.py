@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
         VerifyError: a byte differs; names the frame, the field, the offset and both values.
     """
     target = common.file_or_address(args.target)
-    # plain code around the event loop, so that Ctrl-C interrupts the long computation
+    # the computation is outside the event loop, so that Ctrl-C can interrupt it
     verdict = _file(args, target) if isinstance(target, Path) else _session(args, target)
     verdict.check()
     if args.json:

@@ -1,4 +1,6 @@
-"""What a bot needs: `join` and the controller's buttons; imported when asked for, since commands need only parts."""
+"""The API for bots: `join` and the controller's buttons. Names are imported on first use, because commands need only
+some of them.
+"""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
 """`join`: plays one side of a session, for bots.
 
-    async with join(session, keypair, rpc) as match:
-        async for frame in match:
-            match.press(stick_x=80 if frame.them.x > frame.me.x else -80)
+    async with join(session, keypair, rpc) as match: async for frame in match: match.press(stick_x=80 if frame.them.x >
+        frame.me.x else -80)
 
-The controller keeps its state: what was pressed last stays pressed. Each frame takes one input, which is sent for that
-frame alone. The first `press` after a frame is sent at once. If the bot presses nothing, the held state is sent when it
-asks for the next frame. So no frame waits for a bot that has nothing new to say. A bot that is too slow for a frame
-loses that frame only: the chain uses the last input, and the loop goes on with the newest frame.
+The controller keeps its state: a button that was pressed stays pressed. Each frame takes one input, which is sent for
+that frame only. The first `press` after a frame is sent at once. If the bot calls nothing, the held state is sent when
+it asks for the next frame. So no frame waits for a bot that does not change its input. A bot that is too slow for a
+frame loses that frame only: the chain uses the last input, and the loop goes on with the newest frame.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ class Frame:
     """A frame as one player sees it.
 
     Attributes:
-        number: of the frame; 0 is the start position.
-        player: whose view it is, 0 or 1.
+        number: the frame's number; 0 is the start position.
+        player: the player who sees the frame, 0 or 1.
         players: both PlayerStates, 64 bytes.
         skipped: frames that the bot missed since the previous one, because it was slow.
         over: the match ended with this frame; further input has no effect.
@@ -68,7 +67,7 @@ class Frame:
 
 
 class Match:
-    """One player's side of a match: an async iterator of frames, and a controller. Made by `join`."""
+    """One player's side of a match: an async iterator of frames, and a controller. `join` returns it."""
 
     def __init__(self, address: Pubkey, player: int) -> None:
         self.session = address
@@ -92,7 +91,7 @@ class Match:
     ) -> None:  # fmt: skip
         """Sets the controller from the next frame on; without arguments it releases everything.
 
-        A second press for the same frame counts from the frame after it.
+        A second call for the same frame takes effect one frame later.
 
         Args:
             stick_x: main stick, -128 (left) to 127 (right). A full tilt is ±80.
@@ -124,7 +123,7 @@ class Match:
         return self
 
     async def __anext__(self) -> Frame:
-        """Waits for a frame that was not seen yet and returns the newest.
+        """Waits for a new frame, and returns the newest one.
 
         Raises:
             AccountError: the session is gone before its first frame.
@@ -140,7 +139,7 @@ class Match:
                 # only an error ends it before the match is over
                 self._following.result()
             if play.frame < self._seen:
-                # frames that were seen have been rolled back: answer the one that is there now
+                # the rollup has rolled back frames that were seen: answer the newest one that exists now
                 self._seen = play.frame - 1
             else:
                 await self._news.wait()
@@ -178,7 +177,7 @@ async def join(
 
     Raises:
         AccountError: no such session, or its seats are taken.
-        ConfigError: an address or endpoint that cannot be one.
+        ConfigError: an address or endpoint is not valid.
         ProgramError, RpcError: as `Chain.send`.
     """
     address = setup.parse_key(session, "session") if isinstance(session, str) else session

@@ -1,8 +1,9 @@
-"""The commands' way to a chain, over solana-py: reads, and transactions that are confirmed, or refused by name.
+"""The commands' access to a chain, with solana-py: reads accounts, and sends transactions until they are confirmed or
+refused.
 
-A request that gets no answer, or an answer that says "not now", is sent again (see `patience`). A transaction is known
-by its signature before it is sent, so a lost answer costs nothing: the chain is asked whether it landed. It is signed
-again only when it certainly did not land and cannot land any more.
+A request that gets no answer, or an answer that says "not now", is sent again (see `patience`). A transaction's
+signature is known before it is sent. So if the answer gets lost, the chain can be asked whether the transaction landed.
+It is signed again only if it did not land and cannot land any more.
 
 Requests go through solana-py's `send_rpc_request`, whose answers stay plain JSON: the typed methods hand errors to
 solders' parsers, which end in PanicException (no `Exception`) on several codes that validators give
@@ -60,7 +61,7 @@ class Chain:
     """One RPC endpoint, for set-up, tools and tests. An async context manager.
 
     Args:
-        url: its HTTP address. The attribute `url` is what people may see of it, `endpoint` the whole.
+        url: its HTTP address. The attribute `url` is the part without secrets, for display; `endpoint` is the whole.
         commitment: of every read, and how far a sent transaction must be before `send` returns.
         timeout_s: for one request.
         patience_s: for one call or transaction, all tries together.
@@ -101,7 +102,7 @@ class Chain:
         await self._client.close()
 
     async def call(self, method: str, *params: Any) -> Any:
-        """The `result` of one JSON-RPC call, which is sent again while it may pass.
+        """Returns the `result` of one JSON-RPC call. The call is repeated while its error may pass.
 
         Raises:
             RpcError: no answer, no JSON-RPC, or an error; `code` and `data` as the endpoint gave them.
@@ -112,7 +113,7 @@ class Chain:
         raise AssertionError("unreachable: the last try raises")
 
     async def _ask(self, method: str, *params: Any) -> Any:
-        """One try. Raises BusyError where another may pass, else RpcError."""
+        """Makes one try. Raises BusyError if another try may succeed, else RpcError."""
         try:
             result = await self._client.send_rpc_request(JsonRpcRequest(method=method, params=list(params)), Any)
         except SolanaJsonRpcError as error:
@@ -138,7 +139,7 @@ class Chain:
         return (await self.accounts([key]))[0]
 
     async def need(self, key: Pubkey, what: str) -> ChainAccount:
-        """An account that must be there.
+        """Returns an account that must exist.
 
         Args:
             what: what it is, for the error.
@@ -169,7 +170,7 @@ class Chain:
         """A program's accounts that pass the filters (`{"memcmp": …}`, `{"dataSize": n}`).
 
         Args:
-            cut: offset and length of what is wanted of their data.
+            cut: offset and length of the part of their data to return.
         """
         options: dict[str, Any] = {
             "encoding": "base64", "commitment": self.commitment, "filters": list(filters),
@@ -193,12 +194,12 @@ class Chain:
         await self._confirm(str(signature), b"", None)
 
     async def blockhash(self) -> tuple[Hash, int]:
-        """The latest blockhash and the last block height at which it counts."""
+        """The latest blockhash, and the last block height at which it is valid."""
         value = (await self.call("getLatestBlockhash", {"commitment": self.commitment}))["value"]
         return Hash.from_string(value["blockhash"]), int(value["lastValidBlockHeight"])
 
     async def send(self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair) -> str:
-        """Signs, sends and confirms one transaction; its signature.
+        """Signs, sends and confirms one transaction. Returns its signature.
 
         Args:
             payer: pays and signs first.
@@ -220,7 +221,7 @@ class Chain:
     async def _signed(
         self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair
     ) -> tuple[VersionedTransaction, int]:
-        """A transaction on the latest blockhash, and the last block height at which it counts."""
+        """Signs a transaction with the latest blockhash. Also returns the last block height at which it is valid."""
         blockhash, last_height = await self.blockhash()
         message = Message.new_with_blockhash(list(instructions), payer.pubkey(), blockhash)
         by_key = {each.pubkey(): each for each in (payer, *signers)}
@@ -228,7 +229,7 @@ class Chain:
         return VersionedTransaction(message, [by_key[key] for key in needed]), last_height
 
     async def simulate(self, instructions: Sequence[Instruction], payer: Keypair) -> None:
-        """Has the endpoint try a transaction that changes nothing. Raises what `send` would."""
+        """Simulates a transaction on the endpoint, without changing anything. Raises the same errors as `send`."""
         transaction, _ = await self._signed(instructions, payer)
         options = {"encoding": "base64", "commitment": self.commitment}
         raw = base64.b64encode(bytes(transaction)).decode()
@@ -237,7 +238,9 @@ class Chain:
             raise _refusal(value["err"], value.get("logs") or [])
 
     async def _broadcast(self, raw: bytes, signature: str) -> None:
-        """Hands a transaction to the endpoint; returns once it may be on its way. Raises what refuses it."""
+        """Passes a transaction to the endpoint, and returns as soon as it may land. Raises an error if the endpoint
+        refuses it.
+        """
         acted = False
         async for attempt in self._asking():
             with attempt:
@@ -286,7 +289,7 @@ class Chain:
         return True
 
     async def _confirm(self, signature: str, raw: bytes, last_height: int | None) -> None:
-        # short first waits serve a localnet, longer ones a cluster
+        # the first waits are short, for a localnet; later ones are longer, for a cluster
         wait, since_broadcast, total = 0.01, 0.0, 0.0
         expired = False
         while True:
@@ -309,9 +312,9 @@ class Chain:
             elif total > 60:
                 raise RpcError(f"transaction {signature} did not land in 60 s", recoverable=True)
             if raw and status is None and not expired and since_broadcast >= _REBROADCAST_S:
-                # a refusal of the copy says nothing: its status does
+                # that this copy is refused proves nothing; the status of the transaction decides
                 with contextlib.suppress(AwmError):
-                    # no preflight: it would refuse what has landed meanwhile
+                    # without preflight, which would refuse a transaction that has landed in the meantime
                     await self._send_raw(raw, preflight=False)
                 since_broadcast = 0.0
             await asyncio.sleep(wait)

@@ -40,8 +40,8 @@ async def fork(
     """Publishes a fork of `parent`, or finishes one that was cut off.
 
     Args:
-        authority: pays for the manifest and the shards that are made, and only it may take them back.
-        parent: a ready manifest of anybody.
+        authority: the key that pays for the new manifest and shards. Only this key can close them.
+        parent: the address of a finalized manifest; anybody may have published it.
         cartridge: the changed cartridge; without it, the parent's with the shards in `replaced`.
         replaced: shard index → new bytes. The header's size and digest are adjusted.
 

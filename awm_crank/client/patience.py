@@ -1,7 +1,7 @@
 """When a command tries again, and how long it waits first.
 
-A command runs once, in front of a person. So it does not try for ever, as the crank does, but for its patience: a
-minute. An endpoint that has never answered, because the URL is wrong or nothing runs there, gets three seconds.
+A command runs while a person waits. So it does not try for ever, as the crank does, but for one minute (its patience).
+An endpoint that has never answered, because the URL is wrong or nothing runs there, gets three seconds.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _SIGNINGS = 3
 
 
 class BusyError(RpcError):
-    """A request without an answer of use that may pass if it is sent again.
+    """The request got no usable answer, but may succeed if it is sent again.
 
-    `acted`: the endpoint may have carried it out all the same, because only the answer was lost. `reached`: something
-    that is plainly this endpoint answered. `retry_after_s`: how long the endpoint asks to wait, if it does.
+    `acted`: the endpoint may have carried out the request, because only the answer was lost. `reached`: the answer
+    certainly came from this endpoint. `retry_after_s`: how long the endpoint asks to wait, if it does.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ def busy_code(code: int | None) -> bool:
 
 
 def no_answer(url: str, cause: BaseException | None) -> RpcError:
-    """What a failed HTTP request means: `BusyError` where another may pass.
+    """Converts a failed HTTP request to an error: `BusyError` if another try may succeed.
 
     Args:
         url: the endpoint as it may be printed, without secrets.
@@ -67,7 +67,7 @@ def no_answer(url: str, cause: BaseException | None) -> RpcError:
 
 
 def asking(patience_s: float, *, known: Callable[[], bool]) -> AsyncRetrying:
-    """Tries a request again while it is `BusyError`.
+    """Repeats a request while it raises `BusyError`.
 
     Args:
         patience_s: seconds from the first try.

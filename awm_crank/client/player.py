@@ -35,12 +35,12 @@ _PLAYERS = SessionState.LAYOUT.span("players")
 _STAGE = SessionState.LAYOUT.span("stage")
 _PAIR = (ids.SESSION_STATE, ids.INPUT_BUFFER)
 _ARGS_SIZE = Input.LAYOUT.size
-# a blockhash counts for 150 slots: 1.5 s where slots take 10 ms
+# a blockhash is valid for 150 slots, which is 1.5 s if slots take 10 ms
 _BLOCKHASH_S = 0.4
 
 
 class ScriptedPlayer(NamedTuple):
-    """An agent, the key that signs for it, and the player it is: 0 for player 1, 1 for player 2."""
+    """An agent, the key that signs its inputs, and its player number: 0 for player 1, 1 for player 2."""
 
     signer: Signer
     player: int
@@ -61,7 +61,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class PlayerConnection:
-    """A players' connection to a rollup. An async context manager.
+    """A connection to a rollup for one or more players. An async context manager.
 
     Args:
         http, ws: the rollup's endpoints.
@@ -134,7 +134,7 @@ class PlayerConnection:
         seats: Sequence[tuple[Signer, int]],
         changed: Callable[[PlayedSession], None],
     ) -> Iterator[PlayedSession]:
-        """Gives a session to follow; nothing happens before its `run`.
+        """Returns a session to follow. Nothing happens until its `run` is called.
 
         Args:
             seats: who signs for which player, 0 or 1.
@@ -214,10 +214,10 @@ class PlayedSession:
         self._seats = seats
         self._changed = changed
         self._resend_s = resend_s
-        # by seat: the arguments without input and frame, and the transaction template that takes them
+        # for each player: the arguments without input and frame, and the transaction template for them
         self._heads = [b"\x01" + bytes(signer.pubkey) for signer, _ in seats]
         self._templates = [_template(signer.pubkey, world, entity) for signer, _ in seats]
-        # what each seat was given for the coming frame
+        # the input that was given for each player for the coming frame
         self._given: list[bytes | None] = [None] * len(seats)
         self._answered_at = time.monotonic()
         self._look = asyncio.Event()
@@ -230,11 +230,13 @@ class PlayedSession:
         return Outcome(max(self.frame, 0), self._sent, self._resent, tuple(self._faults))
 
     def given(self, seat: int) -> bool:
-        """Whether that seat was given its input for the coming frame."""
+        """Whether this player's input for the coming frame was given already."""
         return self._given[seat] is not None
 
     def give(self, inputs: Sequence[bytes | None]) -> None:
-        """Sends the seats' ControllerInputs (8 bytes) for the coming frame; None: that seat gives nothing now."""
+        """Sends the players' ControllerInputs (8 bytes each) for the coming frame. None means no input from that player
+        now.
+        """
         for seat, given in enumerate(inputs):
             if given is not None:
                 self._given[seat] = given

@@ -54,7 +54,7 @@ class _Within(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a publish makes, with every address, before anything is sent.
+    """The accounts that a publish will create, with every address, before anything is sent.
 
     `pieces` are the shards' bytes. `parent` is the model that this one is forked from, or the zero key. `shared` holds
     for each shard the parent's account that it shares, or None if an account of its own is made.
@@ -189,7 +189,7 @@ async def world_id(chain: Chain, world: Pubkey) -> int:
 
 
 async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress: Progress | None = None) -> Published:
-    """Does what a plan lacks. Then loads the model and compares every byte.
+    """Carries out the missing steps of a plan. Then loads the model and compares every byte.
 
     Raises:
         as `publish`.
@@ -304,7 +304,9 @@ async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) ->
 
 
 async def _check_funds(chain: Chain, wanted: Plan) -> int:
-    """Lamports of rent of everything. Raises AccountError if the authority cannot pay what is still missing."""
+    """Returns the rent of all accounts in lamports. Raises AccountError if the authority cannot pay the missing
+    part.
+    """
     own = wanted.own
     sizes = [ModelManifest.LAYOUT.size, *(WeightShard.LAYOUT.size + len(wanted.pieces[index]) for index in own)]
     rents = [await chain.rent(size) for size in sizes]

@@ -56,7 +56,7 @@ class Window:
         self._changed = asyncio.Event()
 
     def answers(self, seat: int) -> bool:
-        """Whether the seat's agent reads whole frames, so that its inputs come from here."""
+        """Whether this player's agent reads whole frames, so that this class sends its inputs."""
         return seat in self._agents
 
     def changed(self) -> None:

@@ -1,4 +1,4 @@
-"""What a player must know of a published world: its encoding, from the cartridge's first bytes on chain."""
+"""Reads a published world's encoding, which players need, from the cartridge's first bytes on chain."""
 
 from __future__ import annotations
 

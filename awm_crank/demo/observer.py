@@ -1,4 +1,4 @@
-"""The demo's witness: it has its own WebSocket and HTTP connections, and trusts only what the chain shows.
+"""The demo's observer: it has its own WebSocket and HTTP connections, and trusts only the accounts on chain.
 
 It stamps every notification on arrival with the monotonic clock. On Linux and macOS all processes of a machine share
 that clock, so the crank's t0 can be used unchanged.

@@ -18,11 +18,11 @@ _STOCKS = "stocks"
 
 
 class Step(NamedTuple):
-    """What a frame brought, for each match and player.
+    """The result of one frame, for each match and player.
 
-    `numbers` (matches, 2 players, 2 fighters, 15) float32 and `categories` (matches, 2, 2, 2) are of the frame to act
-    on: where a match was over, of the new one's start. `rewards` (matches, 2); `terminated` and `truncated` (matches,)
-    say which matches ended with this frame.
+    `numbers` (matches, 2 players, 2 fighters, 15) float32 and `categories` (matches, 2, 2, 2) describe the frame to act
+    on; after the end of a match, that is the start of the next one. `rewards` (matches, 2); `terminated` and
+    `truncated` (matches,) say which matches ended with this frame.
     """
 
     numbers: NDArray[np.float32]
@@ -65,7 +65,7 @@ class Batch:
         self.reset()
 
     def reset(self) -> Step:
-        """Every match at frame 0; rewards and ends are zero."""
+        """Starts every match at frame 0. Rewards and ends are zero."""
         self._states = [self._engine.copy(self._fresh) for _ in range(self.count)]
         self.blocks = [self._start] * self.count
         """the present frame of every match, as frame blocks"""
@@ -75,7 +75,7 @@ class Batch:
         return self._observed(np.zeros((self.count, 2), np.float32), none, none.copy())
 
     def step(self, actions: NDArray[np.integer]) -> Step:
-        """The next frame of every match.
+        """Computes the next frame of every match.
 
         Args:
             actions: (matches, 2, 13) choices (`coding.ACTION_SIZES`), or (matches, 2, 8) uint8, ControllerInput bytes.

@@ -1,4 +1,4 @@
-"""What both environments share: observations, actions and rewards, over any number of matches at once.
+"""Observations, actions and rewards, which both environments share, for any number of matches at once.
 
 An observation is what a player on chain sees: both PlayerStates, the player's own first.
 """
@@ -73,8 +73,8 @@ def inputs(actions: NDArray[np.integer]) -> NDArray[np.uint8]:
 def rewards(before: NDArray[np.void], after: NDArray[np.void]) -> NDArray[np.float32]:
     """(…, 2) records before and after a frame to (…, 2) rewards.
 
-    A reward is what the opponent lost less what the player lost: stocks times `STOCK_WEIGHT` and percent times
-    `DAMAGE_WEIGHT`. The two rewards add up to zero. The percent that a new stock resets is nobody's damage.
+    A reward is the opponent's loss minus the player's loss: stocks times `STOCK_WEIGHT` and percent times
+    `DAMAGE_WEIGHT`. The two rewards add up to zero. The reset of the percent by a new stock counts as no damage.
     """
     lost = before["stocks"].astype(np.float32) - after["stocks"]
     damage = np.maximum(after["percent"].astype(np.float32) - before["percent"], 0)

@@ -104,11 +104,11 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         self.action_spaces = {player: spaces.MultiDiscrete(list(coding.ACTION_SIZES)) for player in PLAYERS}
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """The same for both."""
+        """The observation space, which is the same for both players."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
-        """Equal for both; each is sampled by itself."""
+        """The action space. It is equal for both players, but each player's space is sampled independently."""
         return self.action_spaces[agent]
 
     @property
@@ -126,7 +126,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         seed: int | None = None,  # noqa: ARG002
         options: dict[str, Any] | None = None,  # noqa: ARG002
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
-        """A new match at frame 0. Neither seed nor options change anything: the world draws nothing."""
+        """Starts a new match at frame 0. Seed and options have no effect, because the world draws no random numbers."""
         self.agents = list(PLAYERS)
         self._game = Game.start(self._engine, self._start, self._stage, _NO_SESSION)
         return self._observe(self._game), self._infos(self._game)
@@ -136,7 +136,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
     ) -> tuple[
         dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
     ]:  # fmt: skip
-        """The next frame from both players' actions.
+        """Computes the next frame from both players' actions.
 
         Raises:
             NotResetError: there is no match yet.
@@ -164,7 +164,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         )
 
     def render(self) -> str | None:
-        """With render_mode `ansi`: the frame's number and a line for each fighter.
+        """With render_mode `ansi`, returns the frame's number and a line for each fighter.
 
         Raises:
             NotResetError: there is no match yet.
@@ -176,7 +176,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
         return f"frame {game.frame}\n1: {describe.player(players[:32])}\n2: {describe.player(players[32:])}"
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Does nothing: the environment holds no open resources."""
 
     def __getstate__(self) -> dict[str, Any]:
         # an engine is native memory: the copy builds its own, and takes over the recurrent state as bytes

@@ -1,4 +1,4 @@
-"""A whole match's surroundings from nothing: embedded localnet, published cartridge, keys, and a crank that serves."""
+"""Starts everything that a match needs: an embedded localnet, a published cartridge, keys, and a crank that serves."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def open_arena(
 
     Args:
         folder: where keys, configuration and logs go. It exists and is empty.
-        cartridge: what is published and played.
+        cartridge: the cartridge that is published and played.
         say: gets one line about each step.
         crank: the crank's settings; chain and key are filled in.
     """

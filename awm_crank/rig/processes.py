@@ -1,8 +1,8 @@
 """Child processes: started, watched and stopped in order, with none left behind.
 
 Every child is a process group of its own, so Ctrl-C in the terminal reaches only the parent. The parent decides the
-order in which they stop. What a child prints goes to a log file, which is also where its readiness is read from. If the
-parent is killed, a guard (a `/bin/sh` that holds one end of a pipe) ends the groups. That works on every system, where
+order in which they stop. A child's output goes to a log file, and its readiness is read from there, too. If the parent
+is killed, a guard (a `/bin/sh` that holds one end of a pipe) ends the groups. That works on every system, where
 PDEATHSIG works on Linux only.
 """
 
@@ -43,7 +43,7 @@ exit 0
 
 
 class LogTail:
-    """Reads what is new in a growing file, by whole lines. A half-written last line waits for its end."""
+    """Reads new whole lines from a growing file. A half-written last line is returned once it is complete."""
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self._path = path
@@ -64,9 +64,9 @@ class Child:
     """One process, running from the start, and its log file.
 
     Args:
-        name: what errors call it.
+        name: the process's name in errors.
         arguments: the program and its arguments.
-        log: file that what it prints is appended to.
+        log: the file to which its output is appended.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
@@ -158,7 +158,7 @@ class Child:
             os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
-        """SIGKILL, and waits for the end: what a power cut looks like to the others."""
+        """Sends SIGKILL and waits for the end. To other processes this looks like a power cut."""
         self.stopped = True
         self.signal_group(signal.SIGKILL)
         self.process.wait()

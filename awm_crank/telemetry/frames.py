@@ -1,4 +1,4 @@
-"""How observers see a landed frame: as compact bytes, as JSON, and as events (a hit, a KO) between two frames."""
+"""Converts a landed frame for observers: to compact bytes, to JSON, and to events (a hit, a KO) between two frames."""
 
 from __future__ import annotations
 

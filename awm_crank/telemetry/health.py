@@ -19,7 +19,7 @@ STALLED_NS = 5_000_000_000
 
 
 class Health:
-    """What the monitor saw, and what follows from it. Times are in ns, of one monotonic clock."""
+    """Decides from the daemon's reports whether it is healthy. Times are in ns on one monotonic clock."""
 
     def __init__(self, now: int) -> None:
         self._turned = now
@@ -31,12 +31,12 @@ class Health:
         """Why the crank is not ready; empty when it is."""
 
     def turned(self, now: int, due: Mapping[str, int], unready: str, stalled: Mapping[str, str]) -> None:
-        """The loop turned.
+        """Notes that the event loop has turned.
 
         Args:
-            due: session → frame, for each frame that is due and was not attempted although everything it takes is here.
+            due: session → frame, for each frame that is due and could be computed, but was not sent yet.
             unready: why the crank is not ready; empty when it is.
-            stalled: session → why it makes no frames, for each that stopped for no reason outside of it.
+            stalled: session → why it makes no frames, for each that stopped without an outside cause.
         """
         self._turned = now
         self.stalled = {session: (why, self.stalled.get(session, ("", now))[1]) for session, why in stalled.items()}

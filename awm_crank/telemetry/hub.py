@@ -1,4 +1,5 @@
-"""What the daemon calls: the hub takes what happens, looks at the rest itself, and answers whoever asks.
+"""The hub, which connects the daemon to telemetry. The daemon reports events to it, and it reads everything else
+itself.
 
 health monitor ─▶ /healthz, systemd's watchdog      counters ─▶ /metrics      frames and events ─▶ MQTT
 """
@@ -30,7 +31,7 @@ _GOODBYE_S = 3.0
 
 
 class ObservedCrank(Observed, Protocol):
-    """What is read of the crank."""
+    """The parts of the crank that the hub reads."""
 
     def unready(self) -> str:
         """Why no session can be served just now. Empty when sessions can be served."""
@@ -177,7 +178,7 @@ class Hub:
                 )
         limited, kept_out = self._crank.kept_out()
         (own if limited else found).extend(kept_out)
-        # what lies in the session itself is worth a line, but anyone can make such a session
+        # a session's own fault is reported, but does not make the crank unready, because anyone can make such a session
         return found + own if found else []
 
     def notes(self) -> list[str]:
@@ -224,7 +225,7 @@ class Hub:
             self._crank.stats.loop_lag.add(max(0, round((loop.time() - wanted) * 1e9)))
             self._look()
             if not self._announced:
-                # an endpoint that does not answer yet is no reason to be killed; a loop that does not turn is
+                # a silent endpoint is no reason to be killed by the watchdog, but a loop that does not turn is
                 systemd.notify("EXTEND_TIMEOUT_USEC=10000000", f"STATUS=waiting: {self._health.unready}")
             elif watched and self._gauges.healthy:
                 systemd.notify("WATCHDOG=1")

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 ROOM = 1 << 20
 """Bytes of lines that may wait; hours of a crank's log at level `info`."""
-# what a pipe takes in one piece even when other processes write to it too (POSIX guarantees 512, Linux 4096)
+# bytes that a pipe takes in one piece even if other processes write to it, too (POSIX guarantees 512, Linux 4096)
 _PIECE = 4096
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0

@@ -70,7 +70,7 @@ def dropped() -> int:
 
 
 class _Queue:
-    """What structlog hands finished lines to."""
+    """The object to which structlog passes finished lines."""
 
     def __init__(self, writer: LineWriter) -> None:
         self._put = writer.put

@@ -1,7 +1,7 @@
 """Publishes frames and events to an MQTT broker, and never delays a frame. docs/telemetry.md has topics and payloads.
 
-The daemon hands messages over without awaiting. They wait in two bounded queues; when one is full, its oldest message
-is dropped and counted. A slow, stopped or missing broker costs messages and nothing else.
+The daemon passes messages on without awaiting. They wait in two bounded queues; when one is full, its oldest message is
+dropped and counted. A slow, stopped or missing broker costs messages and nothing else.
 """
 
 from __future__ import annotations
@@ -92,12 +92,13 @@ class Publisher:
     # -- what the daemon hands over; nothing here awaits --------------------------------------------------------------
 
     def frame(self, session: str, frame: Landed) -> None:
-        """A frame that landed; published unless the session had one within the configured time."""
+        """Publishes a landed frame, unless one of this session was published within the configured interval."""
         now, interval = frame.landed_at, self._interval_ns
         due = self._next_frame.get(session, now)
         if now < due:
             return
-        # Counted from when it was due, not from now: frames come at ticks, and one that is late must not delay others.
+        # The interval starts when the frame was due, not now: frames come at ticks, and a late one must not delay
+        # others.
         self._next_frame[session] = (due if now - due < interval else now) + interval
         if self._settings.compact:
             self._put(self._frames, _Message(self.topic("session", session, "frame"), frame, "compact"))
@@ -207,7 +208,7 @@ class Publisher:
             await self._publish(client, message.topic, _payload(message))
         except BaseException:
             if message.form == "event" and len(self._events) < self._settings.queue:
-                # Published again over the next connection: rather twice than never.
+                # Published again over the next connection: twice is better than never.
                 self._events.appendleft(message)
             else:
                 self._gauges.mqtt_dropped += 1

@@ -31,14 +31,14 @@ class Latencies:
         self._values: deque[int] = deque(maxlen=_KEPT)
 
     def add(self, nanoseconds: int) -> None:
-        """Takes one."""
+        """Adds a duration, in ns."""
         self.count += 1
         self.sum += nanoseconds
         self.buckets[bisect_left(_BOUNDS_NS, nanoseconds)] += 1
         self._values.append(nanoseconds)
 
     def report(self) -> dict[str, float]:
-        """Milliseconds by percentile (nearest rank); empty without any."""
+        """Milliseconds by percentile (nearest rank); empty if there are no durations."""
         values = sorted(self._values)
         if not values:
             return {}
@@ -121,7 +121,7 @@ class Stats:
 
 
 class Gauges:
-    """What others set; read at each scrape."""
+    """Numbers that other parts set, and that metrics read at each scrape."""
 
     def __init__(self) -> None:
         self.ready = False
@@ -148,7 +148,7 @@ class Budget(NamedTuple):
 
 
 class ObservedEndpoint(Protocol):
-    """What metrics read of the endpoint that sessions are on."""
+    """The parts of the sessions' endpoint that metrics read."""
 
     def blockhash_age_s(self) -> float:
         """Seconds since it last gave another blockhash; infinite before the first."""
@@ -161,7 +161,7 @@ class ObservedEndpoint(Protocol):
 
 
 class Observed(Protocol):
-    """What metrics and health read of the daemon."""
+    """The parts of the daemon that metrics and health read."""
 
     stats: Stats
 
@@ -182,7 +182,7 @@ class Observed(Protocol):
         """Each budget that has a limit, as it stands."""
 
     def engine_path(self) -> str:
-        """Which path computes; empty before the first model."""
+        """The engine's instruction set; empty before the first model."""
 
 
 def _counts(machine: SessionMachine) -> dict[str, Any]:

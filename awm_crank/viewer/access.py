@@ -1,4 +1,4 @@
-"""Which browsers may use the page and the feed: they are reached by a name of ours, from a page of ours.
+"""Decides which browsers may use the page and the feed: those that use one of our host names, from one of our pages.
 
 A browser sends along where a request goes (Host) and which page makes it (Origin). A stranger's page can make requests
 to the loopback address of whoever opens it, and its name can be made to lead there (DNS rebinding). Both are refused.

@@ -1,4 +1,6 @@
-"""What the page cannot know by itself: the stages and the words for actions. Formats are in the page's contract.js."""
+"""The data that the page needs from the server: the stages and the names of actions. Formats are in the page's
+contract.js.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Page and feed as a process of their own, which a crank starts.
+"""Runs page and feed in a separate process, which a crank starts.
 
-It reads one line of JSON (`Order`) from standard input, and ends when standard input does, which is when the crank
-ends. It writes one line of JSON (`Addresses`) to standard output: both addresses, or the problem.
+It reads one line of JSON (`Order`) from standard input. It ends when standard input ends, that is, when the crank ends.
+It writes one line of JSON (`Addresses`) to standard output: both addresses, or the problem.
 
     python -m awm_crank.viewer.process
 """

@@ -128,7 +128,7 @@ async def _up(page: web.WebSocketResponse, chain: aiohttp.ClientWebSocketRespons
 
 
 def _read(text: bytes, methods: frozenset[str]) -> _Call:
-    """One request. Raises ValueError where it is none, or of another method."""
+    """Reads one request. Raises ValueError if it is not a request or its method is not allowed."""
     try:
         call = _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -49,6 +49,6 @@ def test_damaged_files(slp: Path, data: bytes, capsys: pytest.CaptureFixture[str
 
 
 def test_flags_that_are_none(slp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A flag that no world has is named, with those that there are."""
+    """The error names an unknown flag and lists the known ones."""
     assert main(["replay", str(slp), "-o", "out", "--flags", "hitstun,stun"]) == 2
     assert "'stun' is not one of state_age_as_embed, state_flags" in capsys.readouterr().err

@@ -23,7 +23,9 @@ SESSION_TRANSACTIONS = 3
 
 
 def test_busy_codes() -> None:
-    """Busy, behind and rate-limited are what the crank too takes for passing; a refusal is not."""
+    """The codes for busy, behind and rate-limited count as faults that may pass, as in the crank. A refusal
+    does not.
+    """
     assert all(patience.busy_code(code) for code in (-32005, -32007, -32016, -32429, 429))
     assert not any(patience.busy_code(code) for code in (None, -32002, -32601, -32602))
 

@@ -1,4 +1,4 @@
-"""Every answer once: what one lost, late, refused or nonsense answer costs a running crank, at its start and later.
+"""Damages every answer once, and measures what one lost, late, refused or malformed answer costs a crank.
 
 `awm-crank` runs behind a proxy. A clean start shows which requests it makes. Then each of them, by method and number,
 gets each fault in turn, in a start of its own. A crank that runs gets each fault for the next request of each method,
@@ -112,7 +112,7 @@ async def _other_id(passed: Passed) -> Answer:
 
 
 def _without_value(result: Any) -> Any:
-    """No account where there is one."""
+    """The answer says that an existing account does not exist."""
     if isinstance(result, dict) and "value" in result:
         value = result["value"]
         return {**result, "value": [None] * len(value) if isinstance(value, list) else None}
@@ -120,7 +120,7 @@ def _without_value(result: Any) -> Any:
 
 
 def _flipped(result: Any) -> Any:
-    """One bit of an account's data is another; what has no data becomes a text."""
+    """Flips one bit of an account's data. An answer without account data is replaced by a string."""
     if isinstance(result, dict) and "value" in result:
         for each in _listed(result["value"]):
             account = each.get("account", each) if isinstance(each, dict) else {}
@@ -192,7 +192,7 @@ class Watch:
         await self._pubsub.run()
 
     def reset(self) -> None:
-        """Begins to measure anew."""
+        """Starts a new measurement."""
         self.at, self.longest = time.monotonic(), 0.0
 
     async def beyond(self, frame: int, within_s: float) -> float | None:
@@ -298,7 +298,7 @@ class Bench:
         self._proxy.notified = notified if case.method == NOTIFICATION else None
 
     async def start(self, case: Case, clean_s: float) -> str:
-        """A start with one fault, where one without takes `clean_s`. Returns what is wrong; empty if nothing is."""
+        """Starts a crank with one fault; without a fault, a start takes `clean_s`. Returns what went wrong, or ""."""
         frame, began = self._watch.frame, time.monotonic()
         self.arm(case)
         async with self.crank() as process:
@@ -309,7 +309,7 @@ class Bench:
             return self._judged(process, took, given and end - max(given, began), clean_s + LIMIT_S)
 
     async def running(self, process: CrankProcess, case: Case) -> str:
-        """One fault while frames land. Returns what is wrong; empty if nothing is."""
+        """Causes one fault while frames land. Returns what went wrong, or ""."""
         self._watch.reset()
         await self._watch.beyond(self._watch.frame + 60, 20.0)
         # on a busy machine frames pause without any fault
@@ -387,7 +387,7 @@ async def measure(
     only: str = "",
     say: Callable[[str], object] = lambda _: None,
 ) -> list[str]:
-    """Runs the cases, or `count` of them that the seed chooses. Returns what was wrong.
+    """Runs the cases, or `count` of them that the seed chooses. Returns what went wrong.
 
     Args:
         only: a text that each case's description must have.

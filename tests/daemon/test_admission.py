@@ -55,7 +55,7 @@ def test_opening_counts_for_nothing() -> None:
 
 
 def measured(admission: Admission, seconds: range, *, late: int) -> None:
-    """These seconds bring 120 frames each, of which `late` are late."""
+    """Simulates seconds with 120 frames each, of which `late` are late."""
     for n in seconds:
         look = LoadSample(n * SECOND, n * SECOND // 10, n * 120, 300 + (n - 10) * late)
         admission.sampled(look, serving=2, opening=0)
@@ -70,12 +70,12 @@ def test_late_frames() -> None:
 
 
 def test_few_late_frames() -> None:
-    """Three late frames in a hundred, which a busy host brings, keep no session out."""
+    """Three late frames in a hundred, which are normal on a busy host, keep no session out."""
     assert loaded(0.1, serving=2, slow=3).full(2) is None
 
 
 def test_late_frames_do_not_keep_a_session_out_for_ever() -> None:
-    """Where frames stay late, a session is taken after ten seconds, the next one after twenty, and so on."""
+    """If frames stay late, one more session is admitted after ten seconds, the next one after twenty, and so on."""
     admission = loaded(0.1, serving=2, slow=30)
     taken = []
     for n in range(11, 90):

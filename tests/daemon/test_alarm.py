@@ -40,7 +40,7 @@ async def test_once(rung: Rung) -> None:
 
 
 async def test_last_one_counts(rung: Rung) -> None:
-    """A new moment replaces the one before, whether it is earlier or later."""
+    """A new time replaces the time set before, whether it is earlier or later."""
     now = time.monotonic_ns()
     rung.alarm.set(now + 500 * MS)
     rung.alarm.set(now + 5 * MS)

@@ -1,4 +1,4 @@
-"""The crank takes back by itself what it paid."""
+"""The crank collects its money from settled sessions without being asked."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_at(killed: list[int]) -> None:
-    """Only passages of the named point are counted, and the n-th one kills the process."""
+    """Only calls with the named point are counted, and the n-th one kills the process."""
     fault_points = FaultPoints("claim:2")
     for point in ("claim", "model", "claim", "claim"):
         assert killed == ([] if point == "model" else killed)

@@ -84,7 +84,7 @@ async def liar(place: Place) -> AsyncIterator[Liar]:
 
 
 def wrong_key(text: bytes) -> bytes:
-    """Replaces every address by a text that is none."""
+    """Replaces every address by a text that is not an address."""
     value = json.loads(text)
 
     def spoil(node: Any) -> None:

@@ -20,7 +20,7 @@ ME = Pubkey.new_unique()
 
 
 class FakeSender:
-    """Does not sign; refuses what the test names."""
+    """Does not sign, and refuses the transactions that the test names."""
 
     def __init__(self) -> None:
         self.requests: list[int] = []

@@ -132,7 +132,7 @@ async def test_trouble_stays_with_the_view(place: Place) -> None:
 
 
 async def test_crank_that_is_killed_takes_it_along(place: Place) -> None:
-    """After SIGKILL of the crank, nothing serves the page any more."""
+    """After the crank is killed with SIGKILL, its page process ends, too."""
     crank = serving(place)
     view = await shown(crank)
     crank.kill()

@@ -31,7 +31,7 @@ async def test_in_order() -> None:
 
 
 async def test_changed_mind() -> None:
-    """A new moment replaces the one before, even by an earlier one, and None cancels it."""
+    """A new time replaces the time set before, even if it is earlier, and None cancels it."""
     rung: list[tuple[ServedSession, int]] = []
     timers = Timers(lambda served: rung.append((served, time.monotonic_ns())), Latencies())
     later, sooner, never = session(), session(), session()

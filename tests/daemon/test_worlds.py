@@ -66,7 +66,7 @@ async def test_interface(place: Place) -> None:
 
 
 async def test_waits_for_world() -> None:
-    """Where World is not deployed yet, the crank waits for it."""
+    """If World is not deployed yet, the crank waits for it."""
     async with EmbeddedLocalnet("--bare") as net, RpcClient(net.http) as rpc:
         waiting = asyncio.create_task(worlds.check_interface(rpc))
         done, _ = await asyncio.wait([waiting], timeout=0.5)

@@ -74,7 +74,7 @@ def test_waiting_for_inputs_beyond_the_period_misses_ticks() -> None:
 
 
 def test_latency_counts_from_the_tick_when_inputs_were_early() -> None:
-    """When the inputs came before the tick, latency counts from the tick."""
+    """If the inputs arrive before the tick is due, the latency is measured from the tick."""
     assert match((1, 1.25), inputs={1: 0.1}).judged[0].latency_s == pytest.approx(0.25 * P)
 
 

@@ -68,7 +68,7 @@ def test_latency_starts_with_the_last_input() -> None:
 
 
 def test_input_that_waited_for_the_next_frame_counts_from_when_it_came() -> None:
-    """An input for the next frame counts from its own notification, not from its frame."""
+    """If an input arrives early, for the next frame, its latency is measured from the input's own notification."""
     watch, clock = watched()
     clock.now = 1.2
     watch.inputs_changed(inputs(1, (True, True), (True, True)))

@@ -214,7 +214,7 @@ def test_without_the_module() -> None:
 
 
 def test_binding_refuses_broken_cartridges() -> None:
-    """Without the loader before it, the binding survives every truncation and thousands of changed bytes."""
+    """Even without the Python loader's checks, the binding survives every truncation and thousands of changed bytes."""
     from awm_crank.engine import _native
 
     data = cartridge(SHAPES["tiny"], 1).data

@@ -35,7 +35,7 @@ def packed(state: ReferenceState) -> bytes:
 
 @pytest.mark.parametrize("step", [0, 1, 2, 2**32 - 1])
 def test_unpacks_what_the_program_packs(step: int) -> None:
-    """Odd heads, every place of the ring, and the bounds of 16 bits."""
+    """States are unpacked correctly for odd numbers of rows, every position of the ring, and the limits of 16 bits."""
     draw = np.random.default_rng(step % 7)
     h = draw.integers(-32768, 32768, (3, 3, 17, 10), dtype=np.int64).astype(np.int32)
     tail = draw.integers(-32768, 32768, (3, 3, ODD.conv_dim), dtype=np.int64).astype(np.int32)

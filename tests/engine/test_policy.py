@@ -108,7 +108,7 @@ def test_frame_vector() -> None:
     ],
 )  # fmt: skip
 def test_damage(at: int, value: int, message: str) -> None:
-    """A changed byte is named by what it breaks."""
+    """If any byte is changed, the error names the check that fails."""
     data = bytearray(MADE.data)
     data[at] = value
     with pytest.raises(CartridgeError, match=message):

@@ -13,7 +13,7 @@ from awm_crank.localnet import base64
 
 @given(st.binary(max_size=40))
 def test_round_trip(data: bytes) -> None:
-    """What was encoded comes back."""
+    """Decoding returns the bytes that were encoded."""
     assert base64.decode(python.b64encode(data).decode()) == data
 
 

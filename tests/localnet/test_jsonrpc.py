@@ -1,4 +1,4 @@
-"""JSON-RPC text: what is answered, what is not, and that no text breaks it."""
+"""JSON-RPC requests as text: which ones get an answer, and no text raises an exception."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_batch() -> None:
     assert [answer["id"] for answer in answers] == [1, 3, 2]
     assert answers[1]["error"]["code"] == -32600
     assert ask([]) is None
-    # what is no object at all spoils the whole batch
+    # one element that is not an object makes the whole batch invalid
     assert ask([*answers, 7])["error"]["code"] == -32700
 
 

@@ -66,7 +66,7 @@ def test_words(check: serde.Check, value: Any, words: str) -> None:
 
 
 def test_what_fits() -> None:
-    """What fits comes back, with defaults and nulls for what was left away."""
+    """A value that passes is returned, with defaults and nulls for omitted members."""
     assert SLICE([1, 2]) == SLICE({"offset": 1, "length": 2, "more": 3}) == {"offset": 1, "length": 2}
     assert SEND({}) == {"skip": False, "retries": None}
     assert FLAT({"commitment": "soon"}) == {"a": None, "commitment": None}

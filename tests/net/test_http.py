@@ -311,7 +311,7 @@ async def test_limits(beginning: bytes, again: bytes, says: str, monkeypatch: py
         while True:
             peer.writer.write(again)
             await peer.writer.drain()
-            # drain alone lets nobody else run while the buffer has room
+            # drain alone does not let other tasks run while the buffer has room
             await asyncio.sleep(0)
 
     async with asyncio.timeout(20), serving(endless) as (pool, _):

@@ -51,6 +51,6 @@ orders = st.builds(Known, st.integers(0, 3), st.just(bytes(16)), st.integers(0, 
 
 @given(orders, orders)
 def test_newer_is_an_order(one: Known, two: Known) -> None:
-    """Of two states of the buffer at most one is newer, and no state is newer than itself."""
+    """Of two states of the buffer, at most one is newer than the other, and no state is newer than itself."""
     assert not (one.newer_than(two) and two.newer_than(one))
     assert not one.newer_than(one)

@@ -1,4 +1,4 @@
-"""Which sessions the machine takes, and what it prepares before the first frame."""
+"""The machine opens the right sessions, and prepares their accounts before the first frame."""
 
 from __future__ import annotations
 

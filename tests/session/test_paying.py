@@ -27,7 +27,9 @@ def restarted(frames: int, at: int = 0, **changes: Any) -> Script:
 
 
 def test_a_deposit_that_is_used_up() -> None:
-    """Where everybody pays, a match stops with its deposit's last frame, says why, and goes on after a top-up."""
+    """With `anyone-who-deposits`, a match stops when its deposit is used up, reports why, and continues after a
+    top-up.
+    """
     script = restarted(30, at=5, admission="anyone-who-deposits").play(40)
     assert script.chain.session.frame == 30
     assert script.machine.waiting is not None
@@ -55,7 +57,7 @@ def test_a_paused_match_can_end() -> None:
 
 
 def test_a_guest_after_its_deposit() -> None:
-    """Where anyone is served, a match whose deposit is used up goes on as a guest, if the crank agrees."""
+    """With `anyone`, a match whose deposit is used up continues as a guest, if the crank grants its request."""
     script = restarted(30, at=5).play(60)
     assert script.chain.session.frame > 50
     assert [(spend.payer, spend.going_on) for spend in script.spent if spend.going_on] == [("guest", True)]
@@ -85,7 +87,9 @@ def test_the_list_and_a_rollup_never_ask() -> None:
 
 
 def test_a_deposit_that_is_too_small_waits() -> None:
-    """Where everybody pays, nothing is made for a small deposit. The reason says what is missing; more is noticed."""
+    """With `anyone-who-deposits`, a session with too small a deposit gets no accounts, and the reason names the missing
+    amount. After a top-up it is served.
+    """
     chain = FakeChain(status=ACTIVE)
     chain.accounts["deposit"] = Deposit(ENTITY, OTHER, PRICE, 0).encode()
     chain.deposit_lamports = EMPTY
@@ -102,7 +106,7 @@ def test_a_deposit_that_is_too_small_waits() -> None:
 
 
 def test_a_small_deposit_is_no_worse_than_none() -> None:
-    """Where anyone is served, a match whose deposit is too small is a guest."""
+    """With `anyone`, a match whose deposit is too small is served as a guest."""
     chain = FakeChain(status=ACTIVE)
     chain.accounts["deposit"] = Deposit(ENTITY, OTHER, PRICE, 0).encode()
     chain.deposit_lamports = EMPTY

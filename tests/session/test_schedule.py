@@ -78,7 +78,7 @@ def test_stalled_loop_makes_no_burst() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4 * PERIOD), st.sampled_from(["advance", "send", "land"])), max_size=200))
 def test_every_tick_is_counted_once(steps: list[tuple[int, str]]) -> None:
-    """In every history, ticks = landed + missed + the one under way, and time never runs ahead of ticks."""
+    """After any sequence of events, ticks = landed + missed + in flight, and ticks are never ahead of the clock."""
     schedule = started()
     now = 0
     for delta, action in steps:

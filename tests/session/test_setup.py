@@ -1,4 +1,4 @@
-"""Accounts that are made before the first frame: which ones are missing, and what they cost."""
+"""The accounts that are created before the first frame: the missing ones are found, and their cost is right."""
 
 from __future__ import annotations
 

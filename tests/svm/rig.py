@@ -361,7 +361,7 @@ class Session:
         return frame, record[4:20], state[82:146], hidden[122:138], hidden[90:122]
 
     def no_extra(self) -> bytes:
-        """As much extra feedback as the match has, all zero."""
+        """Extra feedback of the match's size, all zero."""
         return bytes(2 * (self.data(ids.HIDDEN_STATE)[layouts.HIDDEN_STATE.offset("holds")] >> 4))
 
     def begin(self, side: int, header: tuple[int, bytes, bytes, bytes, bytes]) -> Instruction:

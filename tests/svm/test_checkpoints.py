@@ -97,7 +97,7 @@ def test_order_is_kept(ready: Session) -> None:
 
 
 def test_active_slot_is_protected(ready: Session) -> None:
-    """The last good checkpoint cannot be begun again, whatever happened to the other one."""
+    """The account of the last good checkpoint cannot be overwritten, whatever happened to the other one."""
     ready.checkpoint(0, STATE)
     ready.chain.refused(Error.CheckpointActive, ready.begin(0, ready.header()), signers=[ready.writer])
     ready.write_checkpoint(1, ready.header(), STATE)

@@ -127,7 +127,7 @@ def test_to_whom_it_belongs(session: Session) -> None:
 
 
 def test_the_result_stands(session: Session) -> None:
-    """Nobody closes result or log before the challenge time is over, not even in END's own transaction.
+    """Nobody can close result or log before the challenge time is over, not even in the transaction that sends END.
 
     One second early is refused. A match without a frame has no result, so it has no challenge time.
     """

@@ -150,7 +150,9 @@ def test_table_names_the_files() -> None:
 
 
 def test_another_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWM_BOLT_WORLD names the file that is World in every test of the programs: here one that is none of it."""
+    """AWM_BOLT_WORLD names the World binary that the programs' tests use. Here it names a file that is not a
+    program.
+    """
     assert Chain().new_world()
     monkeypatch.setenv("AWM_BOLT_WORLD", str(PROGRAMS / "submit_input.so"))
     chain = Chain()

@@ -1,4 +1,4 @@
-"""Over random programs of every instruction by five parties, nobody gains another's lamports, and all come back.
+"""Five parties send random sequences of all instructions. Nobody gains another's lamports, and all lamports come back.
 
 This test plays a few hundred sequences; `make money` plays ten thousand. docs/money.md says who owns each lamport.
 """
@@ -29,7 +29,7 @@ def test_every_lamport_has_one_owner() -> None:
 
 
 def test_the_ledger_sees_a_theft() -> None:
-    """A program that pays out another party's lamports is found, because the ledger ignores what the accounts say."""
+    """The ledger finds a program that pays out another party's lamports, because it does not trust the accounts."""
     chain = money.new_chain(with_delegation)
     sequence = money.Sequence(chain, 0, 1)
     before = sequence.ledger.balances()

@@ -1,4 +1,6 @@
-"""Nobody writes what is not theirs: every way in that BOLT leaves open is refused with every byte unchanged."""
+"""Nobody can write an account that is not theirs: every attack that BOLT itself allows is refused, and no byte
+changes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server sends to the page is what the package itself uses."""
+"""The server sends the page the same stages and action names that the package uses."""
 
 from __future__ import annotations
 

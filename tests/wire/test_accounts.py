@@ -266,7 +266,7 @@ def test_checkpoint_hash_covers_frame_to_end() -> None:
 
 
 def test_record_parts() -> None:
-    """A record's inputs, sources and players are those of player 0 followed by those of player 1."""
+    """A record's inputs, sources and players each hold player 0's part first, and then player 1's."""
     record = FrameRecord(1, b"a" * 8, b"b" * 8, 0, 2, 32, 0, b"c" * 32, b"d" * 32, bytes(8))
     assert record.inputs == b"a" * 8 + b"b" * 8
     assert record.sources == b"\0\2"

@@ -77,7 +77,7 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class StructSpec:
-    """A struct; `size` counts the discriminator of an account, and is None where it varies."""
+    """A struct. `size` includes an account's discriminator, and is None if it varies."""
 
     name: str
     about: str

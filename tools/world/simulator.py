@@ -275,7 +275,7 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
     s.action = np.where(landed, LANDING, s.action)
 
     off = grounded & ~over_stage
-    s.y = np.where(off, -UNIT, s.y)  # below the ledge, or it would be caught at once
+    s.y = np.where(off, -UNIT, s.y)  # below the ledge, because otherwise the fighter would grab the ledge again at once
     s.on_ground = np.where(off, 0, s.on_ground)
     s.jumps = np.where(off, 1, s.jumps)
     s.air_x = np.where(off, np.clip(s.ground_x, -AIR_SPEED, AIR_SPEED), s.air_x)

@@ -76,7 +76,8 @@ LIFT, LIFTED = 3 * UNIT, 0.1
 BLOW_WEIGHT = 8.0
 BLOW_RANGE = 60 * UNIT
 
-# What the simulator's fighters never leave. A model that does is set back at once: far outside nothing can be learned.
+# The area that the simulator's fighters never leave. A model's fighter that leaves it is put back at once, because
+# nothing can be learned far outside.
 LIMITS = {
     "air_x": (-280, 280), "ground_x": (-400, 400), "speed_y": (-540, 710), "attack_x": (-2700, 2700),
     "attack_y": (-2700, 2700), "hitlag": (0, 7), "jumps": (0, 2),

@@ -1,4 +1,4 @@
-"""Checks of what people and other programs watch: telemetry, the live view, the MQTT broker."""
+"""Checks of the services that people and other programs watch: telemetry, the live view, the MQTT broker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .finding import WAIT_S, Finding, from_error
 
 
 async def _asked(listen: str, path: str) -> tuple[int, str]:
-    """Status and body of the answer at `host:port`; status 0 where nothing answers."""
+    """The status and body of the answer from `host:port`; status 0 if nothing answers."""
     url = f"http://{listen.replace('0.0.0.0', '127.0.0.1')}/{path}"
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as http, http.get(url) as answer:
@@ -23,7 +23,7 @@ async def _asked(listen: str, path: str) -> tuple[int, str]:
 
 
 async def _taken(host: str, port: int) -> str:
-    """Why nothing can listen there; empty where it can."""
+    """Why no server can listen at this address; empty if one can."""
     try:
         server = await asyncio.start_server(lambda *_: None, host, port)
     except (OSError, OverflowError) as error:
@@ -61,7 +61,7 @@ async def view(settings: config.Config) -> Finding:
     else:
         for port in (view.page_port, view.feed_port):
             if problem := await _taken(view.host, port):
-                # the crank serves without it
+                # the crank serves sessions without the broker
                 return Finding("view", "warn", problem, "choose other ports under [view], or free that one")
     if view.host not in ("localhost", "::1") and not view.host.startswith("127."):
         return Finding("view", "warn", f"{text}; anyone who reaches it can watch", "protect it, or leave view.host out")

@@ -44,7 +44,7 @@ export function toBase58(bytes) {
   return text;
 }
 
-// size: the number of bytes that the text must decode to. Throws DecodeError for any other text.
+// size: the number of bytes in the decoded text. Throws DecodeError for any other text.
 export function fromBase58(text, size = 32) {
   let number = 0n;
   for (const character of text) {

@@ -200,7 +200,7 @@ def test_other_models_are_named(names: list[str], kind: str) -> None:
     "encoding", [{1: 2}, {"novel": torch.ones(2)}, {"xy_scale": True}, {"xy_scale": float("nan")}, {"x": {}}, None, []]
 )
 def test_settings_that_are_none_are_refused(encoding: object) -> None:
-    """Whatever is in the place of the settings, one sentence refuses it."""
+    """Settings of any wrong type are refused with one sentence."""
     with pytest.raises(CheckpointError, match="encoding_config"):
         checkpoint.from_weights(EXPECTED, encoding)
 

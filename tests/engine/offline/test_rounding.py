@@ -45,6 +45,6 @@ def test_whole_numbers_stay() -> None:
 
 
 def test_inputs_never_seen_are_rounded_plainly() -> None:
-    """Without any moment the result is plain rounding."""
+    """If the inputs' second moments are all zero, the result is plain rounding."""
     q, _ = compensated(WEIGHT, SCALE, np.zeros((K, K)))
     assert (q == np.rint(WEIGHT / SCALE[:, None])).all()
