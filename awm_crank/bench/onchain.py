@@ -153,9 +153,12 @@ class OnchainWorld:
 
     def make_run(self, block: bytes) -> None:
         """Opens the run, at its full size."""
-        payer = self.payer.pubkey()
-        self.send(onchain.run_open(payer, RUN, self.key, block))
-        size = 0
+        self.send(onchain.run_open(self.payer.pubkey(), RUN, self.key, block))
+        self.make_run_whole()
+
+    def make_run_whole(self) -> None:
+        """Grows the run until it does not grow any more."""
+        payer, size = self.payer.pubkey(), 0
         while size != (size := len(self.data(self.run_key))):
             self.send(*[onchain.run_grow(payer, RUN, self.key)] * _GROWS)
 

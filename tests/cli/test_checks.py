@@ -78,7 +78,7 @@ async def test_all_well(patient: Patient, tmp_path: Path) -> None:
     assert wrong(found) == {"world": "set chain.world, or publish a model, which also makes a world"}
     assert str(patient.key.pubkey()) in found["key"][0].found
     assert found["balance"][0].found == "1,000 SOL"
-    assert found["programs"][0].found.startswith("10 of 10")
+    assert found["programs"][0].found.startswith("11 of 11")
     assert made.sha256.hex()[:16] in found["cartridge"][0].found
     assert "a step takes" in found["cartridge"][0].found
     assert "awm-crank 0.1.0" in found["versions"][0].found
@@ -157,7 +157,7 @@ async def test_other_programs(tmp_path: Path) -> None:
     with EmbeddedLocalnet(*options) as net:
         found = await Patient(tmp_path, net).examine()
     texts = {check.found.split()[0]: check.verdict for check in found["programs"]}
-    assert texts == {"submit_input": "wrong", "frame_log": "wrong", "world": "warn", "7": "ok"}
+    assert texts == {"submit_input": "wrong", "frame_log": "wrong", "world": "warn", "8": "ok"}
     assert all(check.fix for check in found["programs"] if check.verdict != "ok")
 
 

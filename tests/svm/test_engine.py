@@ -183,7 +183,22 @@ def test_an_unfinished_image_runs_nothing() -> None:
     refused(Error.ImageIncomplete, lambda: world.send(opening))
     world.send(onchain.image_build(world.key, world.shards, [1], 250_000))
     assert not world.image().complete
+    with pytest.raises(RuntimeError, match=f"Custom.{Error.PartMissing}"):
+        for _ in range(10):
+            world.send(onchain.image_build(world.key, world.shards, []))
+    assert not world.image().complete
     refused(Error.ImageIncomplete, lambda: world.send(opening))
+
+
+def test_a_run_of_part_size_does_not_turn() -> None:
+    """A turn needs the whole account."""
+    world = complete(OnchainWorld(made()))
+    world.send(onchain.run_open(world.payer.pubkey(), RUN, world.key, BLOCK))
+    refused(Error.RunIncomplete, lambda: world.send(onchain.run_turn(world.run_key, world.key, [1])))
+    world.make_run_whole()
+    world.turn()
+    world.frame(PADS[0])
+    assert world.block() == expected(1)
 
 
 def broken(at: str, value: bytes) -> OnchainWorld:

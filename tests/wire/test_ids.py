@@ -20,8 +20,8 @@ DESCRIBED = {
 
 
 def test_ids_are_the_described_ones() -> None:
-    """Programs have the addresses that existing clients call."""
-    assert {name: str(key) for name, key in ids.PROGRAMS.items()} == DESCRIBED
+    """Programs have the addresses that existing clients call. No client calls the engine yet."""
+    assert {name: str(key) for name, key in ids.PROGRAMS.items() if name != "engine"} == DESCRIBED
 
 
 def test_session_components_are_in_the_systems_order() -> None:
