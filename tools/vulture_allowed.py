@@ -23,6 +23,10 @@ observation_space, action_space
 critical
 value_s, value_ns
 
+# read by name: the table of counters in telemetry/metrics.py; and what only generated modules use
+resubscriptions
+TailBlock, ENGINE_RUN
+
 # lazy attributes of a package, and names that other programs import
 __getattr__
 Seat

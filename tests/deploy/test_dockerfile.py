@@ -79,5 +79,5 @@ def test_built(image: Image) -> None:
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd="/", env=environment, check=True)
     place, programs, path = done.stdout.split()
     assert place.startswith(str(image.folders["/opt/awm"]))
-    assert int(programs) == 11
+    assert int(programs) == len(list((Path(__file__).parents[2] / "awm_crank/localnet/programs").iterdir())) > 10
     assert path
