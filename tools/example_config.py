@@ -14,7 +14,7 @@ HEADER = """\
 # The crank's configuration: every setting with its description and its default, written by tools/example_config.py.
 # Lines without `#` in front differ from the default: check those first. Unknown keys are refused.
 """
-# what an operator wants otherwise than the default
+# the settings whose example differs from the default
 CHOSEN: dict[str, object] = {
     "chain.base_http": "http://127.0.0.1:8899",
     "telemetry.listen": "127.0.0.1:9464",
@@ -38,7 +38,7 @@ def example() -> str:
 
 
 def page(text: str) -> str:
-    """The page with its table as the schema has it."""
+    """The page, with its table generated from the schema."""
     start = text.index("| setting |")
     end = text.find("\n\n", start)
     return text[:start] + config.page() + (text[end + 1 :] if end >= 0 else "")

@@ -1,4 +1,4 @@
-"""Writes everything that the contract (`idl/contract/*.toml`) says, in the languages that need it.
+"""Generates code and documentation tables from the contract (`idl/contract/*.toml`).
 
     python tools/generate.py            write the files that differ
     python tools/generate.py --check    write nothing; exit status 1, naming the files, where one differs
@@ -32,7 +32,7 @@ def build() -> dict[str, str]:
 
 
 def stale(files: dict[str, str]) -> Iterator[str]:
-    """The files that are missing, or that are not what the contract says."""
+    """The generated files that are missing or out of date."""
     for name, text in files.items():
         path = ROOT / name
         if not path.exists() or path.read_text("utf-8") != text:

@@ -1,4 +1,6 @@
-"""Writes tests/golden/engine.json from the reference engine: run it only where docs/numerics.md changed on purpose."""
+"""Writes tests/golden/engine.json from the reference engine: run it only after an intended change of
+docs/numerics.md.
+"""
 
 from __future__ import annotations
 

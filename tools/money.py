@@ -1,4 +1,5 @@
-"""Whose is each lamport: random programs of every instruction by five parties, many more than the tests run.
+"""Tests that nobody loses lamports: five parties send random sequences of all instructions, many more than the tests
+run.
 
     python tools/money.py [SEQUENCES] [FIRST_SEED]
 
@@ -25,7 +26,7 @@ PER_CHAIN = 50
 
 
 def some(first: int, count: int) -> Counter[str]:
-    """Plays sequences on one chain; how often each instruction was accepted."""
+    """Plays sequences on one chain. Returns how often each instruction was accepted."""
     chain, accepted = money.new_chain(with_delegation), Counter[str]()
     for number in range(count):
         accepted += money.play(chain, number, first + number).accepted

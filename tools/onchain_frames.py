@@ -32,7 +32,7 @@ def world_of(name: str) -> Cartridge:
 
 
 def play(world: OnchainWorld, frames: int) -> list[Spent]:
-    """What each frame took. Raises SystemExit where the program and the native engine differ."""
+    """Plays the frames and returns the cost of each. Raises SystemExit if the program and the native engine differ."""
     engine = NativeEngine(world.cartridge)
     block = start_block(32, (1, 20), world.cartridge.shape.encoding.extra_size)
     world.open(block)

@@ -41,7 +41,9 @@ def _take_rows(module: nn.Module) -> None:
 
 
 def ways(shape: Shape) -> dict[str, Callable[[], Callable[[], object]]]:
-    """By name: a maker of a call that computes one frame. Weights are random; time does not depend on them."""
+    """Maps each way's name to a function that returns a call that computes one frame. Weights are random; they do not
+    affect the time.
+    """
 
     def backbone(quantized: bool, compiled: bool) -> Callable[[], object]:
         torch.set_num_threads(1)

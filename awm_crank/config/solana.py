@@ -1,4 +1,4 @@
-"""Endpoints by the names that the Solana CLI has for them, and the endpoint that it is set to itself."""
+"""Finds the endpoints for the Solana CLI's names, such as `devnet`, and the endpoint in the CLI's own configuration."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class Budgets:
         return (self._left() + self.rent + fees) * self._limits.guest_share_percent // 100, sum(guests) + fees
 
     def _left(self) -> int:
-        """The balance, less what was granted just now."""
+        """The balance minus the amounts that were granted recently and that the balance may not show yet."""
         while self._unseen and self._clock() - self._unseen[0][0] > _UNSEEN_S:
             self._unseen.popleft()
         return max(0, self.balance - sum(lamports for _, lamports in self._unseen))

@@ -113,12 +113,12 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
 
     @property
     def frame(self) -> int:
-        """The present frame's number. Raises NotResetError before the first reset."""
+        """The current frame's number. Raises NotResetError before the first reset."""
         return self._playing("frame").frame
 
     @property
     def block(self) -> bytes:
-        """The present frame's block. Raises NotResetError before the first reset."""
+        """The current frame's block. Raises NotResetError before the first reset."""
         return self._playing("block").block
 
     def reset(
@@ -140,7 +140,7 @@ class MatchEnv(ParallelEnv[str, Observation, Action]):  # type: ignore[misc]
 
         Raises:
             NotResetError: there is no match yet.
-            ConfigError: the match is over, or a player's action is missing or no action.
+            ConfigError: the match is over, or a player's action is missing or invalid.
         """
         game = self._playing("step")
         if not self.agents:

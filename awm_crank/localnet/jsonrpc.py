@@ -59,7 +59,7 @@ def _respond_other(body: bytes, methods: Mapping[str, Handler]) -> bytes | None:
     except _BROKEN:
         return _PARSE_ERROR
     items: list[Any] = value if isinstance(value, list) else [value]
-    # one element that is not an object, or has no proper id, spoils a whole batch
+    # one element that is not an object, or has an invalid id, makes the whole batch invalid
     if not all(isinstance(item, dict) and _is_id(item.get("id")) for item in items):
         return _PARSE_ERROR
     if not isinstance(value, list):

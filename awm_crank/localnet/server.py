@@ -125,8 +125,8 @@ class Localnet:
         self.topics.flush()
         self._ticks += 1
         if self._ticks % 128 == 0:
-            # The history is large and no garbage, and going through it takes 20 ms: only the young generations are
-            # collected.
+            # Only the young generations are garbage-collected, because the history is large, never garbage, and takes
+            # 20 ms to scan.
             gc.collect(1)
         due = bank.started + bank.slot * bank.slot_ms / 1000
         self._timer = asyncio.get_running_loop().call_later(max(0.0005, due - self._now()), self._tick)

@@ -179,7 +179,7 @@ class Observed(Protocol):
         """Reason → sessions that wait for it without a machine of their own."""
 
     def budgets(self) -> Iterable[Budget]:
-        """Each budget that has a limit, as it stands."""
+        """The current state of each budget that has a limit."""
 
     def engine_path(self) -> str:
         """The engine's instruction set; empty before the first model."""

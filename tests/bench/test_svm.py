@@ -71,7 +71,7 @@ def test_table() -> None:
 
 
 def test_refuses_another_image() -> None:
-    """An image of another path is refused before anything is read from it."""
+    """An image that was made for another instruction set is refused before anything is read from it."""
     box = Sandbox(cartridge(SHAPES["tiny"], 1), program())
     box._put(box.image, bytes(4096))
     with pytest.raises(RuntimeError, match="failed"):

@@ -11,6 +11,6 @@ from client.localnet import arena as start
 
 @pytest.fixture(scope="module")
 def arena() -> Iterator[Arena]:
-    """A localnet with a world and a small published model."""
+    """Starts a localnet with a world and a small published model."""
     with start() as made:
         yield made

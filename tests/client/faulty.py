@@ -17,7 +17,7 @@ BLOCKHASH: dict[str, Any] = {
     "returnData": None,
 }
 JSON = {"Content-Type": "application/json"}
-# what `fault` may return for a request
+# the values that `fault` may return for a request
 KINDS = ("429", "503", "busy", "closed", "lost", "blockhash")
 
 

@@ -22,7 +22,7 @@ SHAPE = Shape(d_model=32, d_inner=64, d_state=16, headdim=32, num_layers=1)
 
 @dataclass
 class Arena:
-    """What a test needs to play; everything on one chain."""
+    """Everything that a test needs to play a match, on one chain."""
 
     net: EmbeddedLocalnet
     cartridge: Cartridge

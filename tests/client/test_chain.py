@@ -19,7 +19,7 @@ from awm_crank.wire.transaction import compute_unit_limit
 
 
 class Endpoint:
-    """An endpoint that answers each method as the test says."""
+    """An endpoint that answers each method with the test's answer."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}

@@ -19,11 +19,11 @@ FEE = 5000
 
 
 class CutOff(Exception):  # noqa: N818
-    """Acts as a process that dies in the middle."""
+    """Raised in the middle of an upload, to act like a process that dies."""
 
 
 def fresh(seed: int) -> Cartridge:
-    """A cartridge that nobody has published."""
+    """A cartridge that is not published yet."""
     return cartridge(SMALL, seed)
 
 

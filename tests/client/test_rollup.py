@@ -27,7 +27,7 @@ UNWRITABLE = transaction_error("InvalidWritableAccount")
 
 
 class Two(Chain):
-    """A base chain and a rollup in one, with a clock of their own.
+    """A fake base chain and rollup, with their own clock.
 
     Args:
         nudges: by account, how many changes on the base chain it takes until the rollup writes to it.

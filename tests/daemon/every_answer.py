@@ -196,7 +196,7 @@ class Watch:
         self.at, self.longest = time.monotonic(), 0.0
 
     async def beyond(self, frame: int, within_s: float) -> float | None:
-        """The seconds until a frame beyond this one; None when there was none in time."""
+        """Returns the seconds until a frame later than this one lands; None if none landed in time."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(within_s):
@@ -249,7 +249,9 @@ class Bench:
             process.kill()
 
     async def clean_start(self) -> tuple[Counter[str], float]:
-        """How often a start asks each method, subscriptions too, until frames land; and how long that takes."""
+        """Starts a crank without a fault. Returns how often it calls each method until frames land, and how long that
+        takes.
+        """
         self._proxy.answer = self._proxy.notified = self._proxy.asked = None
         self._proxy.requests.clear()
         self._proxy.subscribed.clear()
@@ -261,7 +263,7 @@ class Bench:
         return Counter(methods), took
 
     def arm(self, case: Case) -> None:
-        """Gives one request its fault."""
+        """Sets the fault for one request."""
         self.given_at = 0.0
         seen = 0
 
@@ -312,7 +314,7 @@ class Bench:
         """Causes one fault while frames land. Returns what went wrong, or ""."""
         self._watch.reset()
         await self._watch.beyond(self._watch.frame + 60, 20.0)
-        # on a busy machine frames pause without any fault
+        # on a busy machine, frames can pause without a fault
         usual = self._watch.longest
         self.arm(case)
         if case.method == "getMultipleAccounts":
@@ -349,7 +351,7 @@ def _is_change(message: dict[str, Any]) -> bool:
 
 
 def _losing(count: int) -> Callable[[dict[str, Any]], dict[str, Any] | None]:
-    """Loses that many notifications of hidden states."""
+    """Drops this many notifications of hidden states."""
     left = count
 
     def lose(message: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Fakes that receive what the daemon's parts pass on."""
+"""Fakes that stand for the rest of the daemon in tests of its parts."""
 
 from __future__ import annotations
 

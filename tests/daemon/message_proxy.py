@@ -1,4 +1,4 @@
-"""A proxy in front of an endpoint that loses, delays, damages and refuses single messages, as a test says."""
+"""A proxy in front of an endpoint. Tests make it lose, delay, damage or refuse single messages."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ async def until(condition: Callable[[], bool], timeout_s: float = 20.0, *, what:
 
 
 class Place(rig.Place):
-    """A place with a small model for one test: settings by name, and matches that play themselves."""
+    """A place with a small model for one test: it starts cranks with given settings, and plays matches."""
 
     @classmethod
     async def make(cls, net: LocalnetProcess, folder: Path, cartridge: Cartridge | None = None) -> Self:

@@ -13,7 +13,7 @@ SECOND = 1_000_000_000
 
 
 def loaded(share: float, serving: int, *, slow: int = 0, limits: CrankConfig | None = None) -> Admission:
-    """An admission that measured `share` of a core over ten seconds, with `serving` sessions."""
+    """An Admission that has measured a load of `share` of a core over ten seconds, with `serving` sessions."""
     admission = Admission(limits or CrankConfig())
     for n in range(11):
         look = LoadSample(n * SECOND, round(n * share * SECOND), n * 60 * serving, n * slow)

@@ -30,7 +30,7 @@ class World:
         self, payer: Payer = "guest", lamports: int = RENT, players: tuple[Pubkey, Pubkey] | None = None,
         entity: Pubkey | None = None, going_on: bool = False,
     ) -> str:  # fmt: skip
-        """A wish; returns which budget refuses it, or an empty string. The wallet pays within the minute."""
+        """Asks for lamports. Returns the budget that refuses them, or "". The wallet pays within a minute."""
         players = players or (Pubkey.new_unique(), Pubkey.new_unique())
         spend = Spend(lamports, False, payer, players, going_on)
         refused = self.budgets.grant(entity or Pubkey.new_unique(), spend)
@@ -40,7 +40,7 @@ class World:
         return "" if refused is None else refused.budget
 
     def pass_time(self, seconds: float) -> None:
-        """Lets time pass, in which the crank notes what it paid."""
+        """Advances the clock, while the crank records its payments."""
         for _ in range(int(seconds // 60)):
             self.now += 60
             self.budgets.note()

@@ -21,7 +21,7 @@ ONE, OTHER, NONE = (
 
 
 class Endpoint:
-    """Answers with its names; the first answers are those of `first`."""
+    """An endpoint that answers with its chain's names. The first answers come from `first`."""
 
     def __init__(self, url: str, genesis: str | None, identity: str | None = None, *first: object) -> None:
         self.url = self.endpoint = url
@@ -65,7 +65,7 @@ async def test_names(base: Endpoint, rollup: Endpoint, two: bool) -> None:
 
 
 async def test_one_url() -> None:
-    """One URL is one chain, without a question."""
+    """Equal URLs mean one chain, and no endpoint is asked."""
     base = Endpoint("a", None)
     assert not await of(base, base).two()
     assert not base.asked

@@ -17,14 +17,14 @@ ME = Pubkey.from_bytes(bytes([7] * 32))
 
 
 class Rollup(RpcClient):
-    """A rollup that has no account, and counts the questions."""
+    """A fake rollup without accounts, which counts the requests."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")
         self.questions = self.now = self.most = 0
 
     async def ask(self, *_: Any, **__: Any) -> Any:
-        """Answers that there is no such account, after a moment."""
+        """Answers after a moment that the account does not exist."""
         self.questions += 1
         self.now += 1
         self.most = max(self.most, self.now)

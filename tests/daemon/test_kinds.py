@@ -16,7 +16,7 @@ from awm_crank.localnet.rig import LocalnetProcess
 
 
 class Case(NamedTuple):
-    """A localnet, and a match that it can carry."""
+    """A kind of localnet, and the settings of a match that is slow enough for it."""
 
     kind: str
     options: tuple[str, ...]

@@ -53,7 +53,7 @@ def about(pid: int, name: str) -> str:
 
 
 def listening(url: str) -> bool:
-    """Whether a server accepts connections there."""
+    """Whether a server accepts connections at this address."""
     host, _, port = url.rstrip("/").rpartition("//")[2].rpartition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0

@@ -18,7 +18,7 @@ from awm_crank.telemetry.stats import Stats
 
 
 class Asked:
-    """Rent with a balance that the test sets, and the answers that were delivered."""
+    """A Rent with a balance that the test sets, and its answers."""
 
     def __init__(self, **limits: Any) -> None:
         self.balance: int | RpcError = 10**12
@@ -38,7 +38,7 @@ class Asked:
         self.answers.append(event)
 
     async def want(self, lamports: int, served: ServedSession | None = None, *, held: bool = False) -> Granted | None:
-        """The answer to a wish of the operator's own match; None where none is given."""
+        """Asks for the rent of one of the operator's own matches. Returns the answer; None if there is none."""
         self.answers.clear()
         self.rent.want(served or fakes.session(), Spend(lamports, held))
         await self.hands.settle()

@@ -17,7 +17,7 @@ ME = Pubkey.from_bytes(bytes([7] * 32))
 
 
 class House:
-    """A roster with this many places, whose sessions' machines run without a chain."""
+    """A roster with room for this many sessions. Their machines run without a chain."""
 
     def __init__(self, places: int) -> None:
         settings = machine_settings(Config(), ME)
@@ -32,21 +32,21 @@ class House:
         served.machine.handle(events.Begin(), self.now)
 
     def let_go(self, served: ServedSession, command: commands.Release) -> None:
-        """What the daemon does when a session is released."""
+        """Releases a session, as the daemon does."""
         self.gone.append(served)
         self.roster.release(served, command.outcome)
 
     def come(self, entity: Pubkey, *, joined: bool) -> None:
-        """A session's hidden state is found, or has changed."""
+        """Reports that a session's hidden state was found or has changed."""
         hidden = msgspec.structs.replace(FakeChain().hidden, entity=entity, chain_hash=bytes([joined] * 32))
         self.roster.admit(bolt.component_pda(ids.HIDDEN_STATE, entity), hidden.encode())
 
     def served(self) -> set[Pubkey]:
-        """The entities of the sessions that have a place."""
+        """The entities of the sessions that are served."""
         return {each.entity for each in self.roster}
 
     def broke(self, entity: Pubkey) -> None:
-        """A session's model turns out to be unusable, which is its own fault."""
+        """Reports that a session's model is unusable, which is the session's own fault."""
         served = next(each for each in self.roster if each.entity == entity)
         served.machine._effects.again("no such model", (), "model", tries=5)
 
@@ -68,7 +68,7 @@ def test_sessions_that_nobody_joins_keep_no_place() -> None:
         house.come(entity, joined=True)
     assert house.served() == set(honest)
     assert len(house.gone) == 16
-    # one that had to go comes back when somebody joins it, as soon as there is room
+    # a session that had to leave is served again when somebody joins it and there is room
     house.come(house.gone[0].entity, joined=True)
     assert house.served() == set(honest)
     house.roster.release(next(iter(house.roster)), "over")

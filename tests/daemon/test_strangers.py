@@ -26,7 +26,7 @@ Pair = tuple[Keypair, Keypair]
 
 
 class Shop:
-    """A crank with four SOL and the default settings, and the players that come to it."""
+    """A crank with four SOL and the default settings, and players whom it does not know."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -78,7 +78,7 @@ async def test_sessions_that_a_stranger_joins_itself(place: Place, many_keys: bo
     honest, second, *strangers = shop.keys(2 + 2)
     more = shop.keys(14) if many_keys else strangers * 7
     async with AsyncExitStack() as stack:
-        # this machine's load is not what the test is about
+        # the test must not depend on this machine's load
         crank = shop.crank(max_load_percent=0)
         await crank.ready()
         first = await shop.match((honest, second))

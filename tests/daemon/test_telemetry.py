@@ -45,7 +45,7 @@ class Told:
         self.crank: CrankProcess = place.crank(made, name)
 
     async def ask(self, path: str) -> tuple[int, str]:
-        """Returns status and body; status 0 where nothing listens."""
+        """Returns the HTTP status and the body; status 0 if nothing listens."""
         timeout = aiohttp.ClientTimeout(total=2)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             try:
@@ -182,7 +182,9 @@ async def test_stopped_broker_costs_no_tick(place: Place, tmp_path: Path) -> Non
 
 
 async def _beside(place: Place, broker: Broker, attempt: int) -> tuple[float, float]:
-    """Missed ticks in 30 s with the broker stopped, and those of a crank without a broker in the same time."""
+    """Returns the missed ticks in 30 s of a crank whose broker is stopped, and of one without a broker, at the same
+    time.
+    """
     mqtt = config.MqttConfig(url=broker.url, qos=1, frames_per_s=0, queue=256)
     # keys of their own: a match that an earlier attempt left would miss every tick
     places = []

@@ -8,5 +8,5 @@ from deploy.machine import Image, build
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """What the Dockerfile builds, on this machine."""
+    """The files of the Docker image, built on this machine without Docker."""
     return build(tmp_path_factory.mktemp("image"))

@@ -19,7 +19,7 @@ class Stage:
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, keyword: str) -> list[str]:
-        """The arguments of each instruction of a kind."""
+        """The arguments of every instruction of this kind, such as `RUN`."""
         return [text for word, text in self.steps if word == keyword]
 
     def last(self, keyword: str) -> str:

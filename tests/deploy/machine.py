@@ -21,7 +21,7 @@ import yaml
 from deploy.dockerfile import Stage, parse
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# what other images run, by the start of their names: the Debian package's program, and its extra arguments
+# for other images, by the start of their names: the program of the Debian package that replaces it, and extra arguments
 FOREIGN = {
     "eclipse-mosquitto": ["mosquitto", "-c", "/mosquitto/config/mosquitto.conf"],
     "prom/prometheus": ["prometheus", "--web.listen-address=0.0.0.0:9090"],
@@ -79,7 +79,7 @@ class Image:
 
 
 def build(folder: Path) -> Image:
-    """Carries out the Dockerfile's steps in a folder: copies and commands, except those of apt and of user accounts.
+    """Runs the Dockerfile's steps in a folder: copies and commands, except commands that use apt or create users.
 
     A missing file for COPY, a lock that does not fit, or a wheel that does not build fails here as it would in Docker.
     """
@@ -183,7 +183,7 @@ class Machine:
         return service
 
     def wait_healthy(self, name: str) -> None:
-        """Runs the service's health check until it passes, at most as often as it allows."""
+        """Runs the service's health check until it passes, but not more often than its number of retries."""
         service = self.services[name]
         if service.healthy_at:
             return
@@ -262,7 +262,7 @@ class Machine:
         return environment
 
     def _here(self, service: Service, text: str) -> str:
-        """A word of a container's command, as it must be here."""
+        """Converts a word of a container's command for this machine, for example a path."""
         for target, path in sorted(service.paths.items(), key=lambda pair: -len(pair[0])):
             text = re.sub(rf"(?<![\w/.]){re.escape(target)}(?![\w-])", str(path), text)
         return self._named(service, text)

@@ -38,7 +38,7 @@ def metric(address: str, name: str) -> float:
 
 
 def until(condition: Any, seconds: float, machine: Machine) -> None:
-    """Waits for something that services do."""
+    """Waits until a condition of the services holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, {name: machine.services[name].log[-1500:] for name in machine.order}

@@ -15,7 +15,7 @@ START = walkthrough.ROOT / "docs" / "start"
 
 
 def ports() -> dict[str, str]:
-    """Free ports in place of those that the pages name."""
+    """Free ports, which replace the ports in the pages."""
     chain, crank = free_ports(2), free_ports(1)
     return {
         "127.0.0.1:8899": f"127.0.0.1:{chain}",
@@ -25,7 +25,7 @@ def ports() -> dict[str, str]:
 
 
 def match_of(folder: Path, name: str = "match.json") -> file.MatchFile:
-    """The match file that a page left."""
+    """The match file that a page's commands have written."""
     return file.parse((folder / "scratch" / name).read_bytes())
 
 

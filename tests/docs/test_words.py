@@ -33,7 +33,7 @@ def hook() -> ModuleType:
 
 
 def found(text: str) -> list[str]:
-    """Lines with a forbidden word, without code."""
+    """The lines that have a forbidden word outside code."""
     prose = re.sub(r"```.*?```|`[^`\n]*`|\]\([^)]*\)", "", text, flags=re.DOTALL)
     return [line for line in prose.splitlines() if STILTED.search(line) or PRIVATE.search(line)]
 

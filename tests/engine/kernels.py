@@ -101,7 +101,7 @@ def extreme(shape: Shape, seed: int) -> Cartridge:
             room = 2**31 - 1 - bound
             arrays[name + ".b"] = (draw.uniform(-1, 1, rows) * room).astype(np.int64)
             bound = bound + np.abs(arrays[name + ".b"])
-        # a little less than what fits at most, and sometimes nothing
+        # slightly less than the largest value that fits, and sometimes zero
         most = np.minimum(2**31 - 1, ((limit - 1) << shift) // np.maximum(bound, 1) - 1)
         arrays[name + ".m"] = np.where(
             draw.random(rows) < 0.05, 0, (most * draw.choice([1.0, 0.7, 0.001], rows))
@@ -158,7 +158,7 @@ def build(command: list[str], target: Path, *sources: str) -> Path:
 
 
 def output(command: list[str], given: bytes) -> bytes:
-    """The output of a build. AssertionError when it does not end well."""
+    """Runs a build of the kernel and returns its output. Raises AssertionError if its exit status is not 0."""
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
     return done.stdout

@@ -13,7 +13,7 @@ def cartridge(
     seed: int, *, flags: Encoding = PLAIN, context_len: int = 3, hidden: int = 24, trunk: int = 12,
     whole_frames: bool = True, sampled: bool = True,
 ) -> PolicyCartridge:  # fmt: skip
-    """A policy that does something, of any shape."""
+    """A random policy of the given shape."""
     tables = {name: EMBEDDINGS[name] for name in (*flags.player_embeddings, "stage_embed")}
     form = Format(
         flags, whole_frames, sampled, 4 << 16, context_len, hidden, trunk, 11, 9, 8, 24, 22, 22, tables

@@ -120,7 +120,7 @@ def test_block_out_of_range(engine: NativeEngine, offset: int, value: int) -> No
 
 
 def test_lengths_are_checked(engine: NativeEngine) -> None:
-    """Blocks, inputs, contexts and states of another length are refused, each by its name."""
+    """Blocks, inputs, contexts and states with a wrong length are refused, and the error names the argument."""
     state = engine.start_state(BLOCK)
     context = engine.backbone(state, BLOCK)
     for call, name in (

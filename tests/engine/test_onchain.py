@@ -27,7 +27,7 @@ def packed(state: ReferenceState) -> bytes:
                     out += (low | high << 32).to_bytes(8, "little")
     for layer in range(layers):
         slots = [b""] * 3
-        for age in range(3):  # the oldest is at step mod 3
+        for age in range(3):  # the oldest input is in slot step mod 3 of the ring
             slots[(state.step + age) % 3] = state.tail[layer, age].astype("<i8").tobytes()
         out += b"".join(slots)
     return bytes(out)

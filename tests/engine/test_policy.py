@@ -23,7 +23,7 @@ BLOCK = frame_records.block(start_players(2, 20), bytes(16), bytes((80, 40, *[0]
 
 
 def context(made: PolicyCartridge, seed: int) -> np.ndarray:
-    """Frame vectors of noise, as large as they can be."""
+    """Frame vectors of noise, with the largest allowed values."""
     shape = (made.format.context_len, made.format.frame_dim)
     return Stream(seed).uniform("context", shape, -32768, 32767)
 

@@ -15,7 +15,7 @@ from localnet.kinds.validators import SOLANA
 from awm_crank.localnet.rig import EmbeddedLocalnet, LocalnetProcess
 from localnet import bad_calls, bad_subscriptions, option_calls
 
-# call → what may differ, as a part of the path
+# maps a call to the paths in its answer that may differ from the real validator's
 DEVIATIONS: dict[str, tuple[str, ...]] = {
     # LiteSVM's token program is upgradeable
     "getAccountInfo token program jsonParsed": (".data",),
@@ -25,12 +25,12 @@ DEVIATIONS: dict[str, tuple[str, ...]] = {
     # the localnet's block holds no votes, so its first transaction is the memo
     "getBlock parsed": (".instructions[]",),
     "getSignatureStatuses": (".confirmations",),
-    # the newer memo program panics on what the older one refuses
+    # for the same input, the newer memo program panics, and the older one refuses it
     "send memo fails": (".error.message",),
     # LiteSVM does not count the data that a transaction loads against its limit
     "simulate little data": (".value.err",),
     "send little data": ("",),
-    # programs and sysvars that LiteSVM has not, or has in another form
+    # programs and sysvars that LiteSVM lacks, or has in another form
     **dict.fromkeys(
         (
             "getAccountInfo Fees",
@@ -47,7 +47,7 @@ DEVIATIONS: dict[str, tuple[str, ...]] = {
     "block genesis": ("",),
     "block 1": ("",),
     "block time 0": ("",),
-    # the present slot is in the message
+    # the message contains the current slot
     "production future range": (".error.message",),
     "production later range": (".error.message",),
     "getBlockCommitment parameter 0 5": (".commitment",),

@@ -36,7 +36,7 @@ def subscribe(node: Node, client: Listener, kind: str, *params: object) -> int:
 
 
 def heard(client: Listener) -> list[Any]:
-    """(method, subscription, result) of everything that was sent since the last call."""
+    """Returns (method, subscription, result) of every notification since the last call."""
     rows = [(row["method"], row["params"]["subscription"], row["params"]["result"]) for row in client.sent]
     client.sent.clear()
     return rows

@@ -43,7 +43,7 @@ def test_refused(wanted: Parameters, params: Any, message: str, data: bytes | No
 
 
 def test_filled_up() -> None:
-    """What was left away is null."""
+    """Omitted parameters are null."""
     assert bind(MIXED, ["a"]) == bind(MIXED, ["a", None]) == ["a", None]
     assert bind(Parameters(), None) == bind(Parameters(), []) == []
 

@@ -13,7 +13,7 @@ ENCODING = {"percent_scale": 0.01, "xy_scale": 0.05, "state_age_as_embed": False
 def weights(
     seed: int, context_len: int, hidden: int = 24, trunk: int = 12, *, age: bool = False, more: int = 0
 ) -> dict[str, np.ndarray]:
-    """Maps a state-dict name to a random float32 array. `more` floats a player are there beyond the usual ones."""
+    """Maps a state-dict name to a random float32 array. `more` is the number of additional floats for each player."""
     rng = np.random.default_rng(seed)
     tables = {n: s for n, s in EMBEDDINGS.items() if n != "state_age_embed" or age}
     columns = sum(s[1] for n, s in tables.items() if n != "stage_embed")

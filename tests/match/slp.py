@@ -17,7 +17,7 @@ _SIZES = {0x36: 420, 0x37: 63, 0x38: 76, 0x39: 2, 0x3A: 8, 0x3C: 8}
 
 @dataclass
 class Fighter:
-    """What one frame records of one player. Sticks are -1..1, the trigger is 0..1, speeds are units a frame."""
+    """The record of one player in one frame. Sticks are -1..1, the trigger is 0..1, speeds are units a frame."""
 
     x: float = 0.0
     y: float = 0.0

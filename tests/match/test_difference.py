@@ -19,7 +19,7 @@ def test_leaves_cover_every_byte_once(fields: Fields, size: int) -> None:
 
 
 def test_first_of_several() -> None:
-    """Of several differences the first byte's field is named, with whole values."""
+    """If several bytes differ, the error names the field of the first one, with the field's whole values."""
     expected, found = bytearray(RECORD_SIZE), bytearray(RECORD_SIZE)
     found[29], found[40], found[90] = 1, 1, 1
     assert RECORD.first(3, "record", bytes(expected), bytes(found)) == Difference(
@@ -48,5 +48,5 @@ def test_lengths() -> None:
 
 
 def test_equal() -> None:
-    """Equal bytes have no difference."""
+    """For equal bytes, `first` returns None."""
     assert BLOCK.first(1, "block", bytes(97), bytes(97)) is None

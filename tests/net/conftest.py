@@ -14,7 +14,9 @@ Answer = Callable[[Any], Awaitable[web.Response] | web.Response]
 
 
 class Endpoint:
-    """What a test controls: `bodies` were received, `answer` is given, `sockets` are the open PubSub connections."""
+    """A fake endpoint. `bodies` are the requests that it got, `answer` is what it answers, `sockets` are its open
+    PubSub connections.
+    """
 
     def __init__(self) -> None:
         self.bodies: list[Any] = []

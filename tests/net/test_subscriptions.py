@@ -15,7 +15,7 @@ from awm_crank.wire import jsonrpc
 
 
 class Endpoint:
-    """The endpoint's side: equal subscriptions share an id, as on a real validator. `open` holds the live ids."""
+    """A fake endpoint: equal subscriptions share an id, as on a real validator. `open` holds the active ids."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[int, str, Any]] = []

@@ -101,9 +101,9 @@ class FakeEngine:
 
 @dataclass
 class FakeChain:
-    """The six accounts, which change as docs/formats.md says.
+    """A fake chain with the six accounts of a session, which change as docs/formats.md says.
 
-    It refuses only what the crank needs the programs to refuse.
+    It refuses only those transactions whose refusal the crank depends on.
     """
 
     writer: Pubkey = ME
@@ -460,7 +460,7 @@ class Script:
             self.notify("inputs")
 
     def run(self, until: Callable[[Script], bool] | None = None) -> Script:
-        """Answers each command in turn, without letting time pass."""
+        """Answers the commands one after the other, without advancing the clock."""
         for _ in range(20_000):
             if not self.todo or (until is not None and until(self)):
                 return self
@@ -575,7 +575,7 @@ def settings(**changes: Any) -> Settings:
 
 
 def begin(chain: FakeChain, engine: FakeEngine | None = None, now: int = 1_000 * MS, **changes: Any) -> Script:
-    """Announces a session and answers every command that needs no time to pass."""
+    """Starts a session, and answers every command until the machine waits."""
     script = Script(SessionMachine(ENTITY, settings(**changes)), chain, engine)
     script.now = now
     return (script >> events.Begin()).run()

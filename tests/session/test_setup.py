@@ -40,7 +40,7 @@ def test_growth_is_exact() -> None:
 
 
 def test_nothing_is_missing_afterwards() -> None:
-    """A session that was brought to serving misses no account, whichever process looks next."""
+    """Once a session is served, no account is missing, even for another process."""
     chain = FakeChain(status=ACTIVE)
     script = begin(chain)
     assert missing(chain, script.engine.state_size) == []

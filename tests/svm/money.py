@@ -46,7 +46,7 @@ class StrandedError(AssertionError):
 
 
 class Ledger:
-    """Who has a claim on which account's lamports."""
+    """Tracks which party owns which lamports in each account."""
 
     def __init__(self, chain: Chain, wallets: dict[str, Pubkey], accounts: list[Pubkey]) -> None:
         self._chain, self.wallets, self.accounts = chain, wallets, accounts
@@ -96,7 +96,7 @@ class Ledger:
 
 
 class Sequence:
-    """One match on an entity of its own, and what the five parties may try."""
+    """One match on its own entity, and the instructions that five parties may try."""
 
     def __init__(self, chain: Chain, number: int, seed: int) -> None:
         self.chain, self.random = chain, random.Random(seed)
@@ -135,7 +135,7 @@ class Sequence:
         return likely if self.random.random() < 0.7 else self.random.choice(PARTIES)
 
     def key(self, likely: str) -> Pubkey:
-        """The key of such a party."""
+        """The key of a party that is chosen like that."""
         return self.keys[self.party(likely)].pubkey()
 
     def lifecycle(self, action: int, who: str) -> None:
@@ -146,7 +146,7 @@ class Sequence:
         self.try_(("create", "join", "end")[action], self.match.lifecycle(action, self.keys[who], **fields), who)
 
     def frame(self) -> None:
-        """The next frame, by the writer or by another party."""
+        """Sends the next frame, signed by the writer or by another party."""
         hidden = self.match.data(ids.HIDDEN_STATE)
         if len(hidden) >= layouts.HIDDEN_STATE.size and len(self.match.data(ids.INPUT_BUFFER)) > 30:
             self.match.epoch = struct.unpack_from("<I", hidden, 86)[0]
@@ -223,7 +223,7 @@ class Sequence:
             self.accepted["comes back forged" if forged else "comes back"] += 1
 
     def forge(self, program: Pubkey, data: bytearray) -> None:
-        """Other values in fields that lamports could depend on."""
+        """Sends other values in fields on which the ownership of lamports could depend."""
         layout, mine = _OWN[program], bytes(self.keys["validator"].pubkey())
         values = {"payer": mine, "bolt_metadata": mine,
                   "writer": mine, "player1": mine, "player2": mine, "status": bytes([self.random.randrange(256)]),

@@ -203,7 +203,7 @@ CHALLENGE_S = 300
 
 @dataclass
 class Session:
-    """A session of two players and a writer on a chain, at the stage that the test needs."""
+    """A session with two players and a writer. The test brings it to the state that it needs."""
 
     chain: Chain
     world: Pubkey

@@ -91,7 +91,9 @@ def test_order_of_closing(session: Session) -> None:
 
 
 def everything(s: Session, signer: Keypair) -> list[Instruction]:
-    """Instructions that close all accounts of a session, signed by any key, in an order that the programs accept."""
+    """The instructions that close all accounts of a session, in an order that the programs accept. Any key may sign
+    them.
+    """
     key = signer.pubkey()
     return [
         programs.checkpoint_close(key, s.entity, 0, s.w),

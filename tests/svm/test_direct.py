@@ -22,7 +22,7 @@ SIZE = 9_000
 
 @dataclass
 class Stage:
-    """A session (or cartridge) in the state that the instruction needs, and a second one like it."""
+    """A session (or cartridge) in the state that the tested instruction needs, and a second one in the same state."""
 
     session: Session
     other: Session
@@ -184,7 +184,7 @@ def never(t: Stage, ix: Instruction, signers: list[Keypair]) -> int:
 
 
 def counterpart(t: Stage, key: Pubkey) -> Pubkey | None:
-    """The account that has this account's role in the other session."""
+    """The account with the same role in the other session."""
     s, o = t.session, t.other
     pairs = {s.at(p): o.at(p) for p in (ids.SESSION_STATE, ids.HIDDEN_STATE, ids.INPUT_BUFFER, ids.FRAME_LOG)}
     pairs |= {programs.checkpoint_pda(s.entity, i): programs.checkpoint_pda(o.entity, i) for i in range(2)}

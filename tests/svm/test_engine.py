@@ -34,7 +34,7 @@ def made(seed: int = 1) -> Cartridge:
 
 
 def complete(world: OnchainWorld) -> OnchainWorld:
-    """With its whole image."""
+    """A world with its complete image."""
     world.allocate()
     world.build()
     return world

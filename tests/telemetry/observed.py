@@ -29,7 +29,7 @@ class Machine:
         return self.why
 
     def due(self, _now: int) -> int:
-        """The frame that is due."""
+        """Returns the frame number that the test set as due."""
         return self.due_frame
 
 
@@ -61,7 +61,7 @@ class Endpoint:
 
 
 class Crank:
-    """Everything that the hub reads."""
+    """A fake crank with everything that the hub reads."""
 
     def __init__(self, *machines: Machine) -> None:
         self.stats = Stats()

@@ -43,7 +43,7 @@ async def running(hub: Hub) -> AsyncIterator[Hub]:
 
 
 async def ask(hub: Hub, path: str) -> tuple[int, str]:
-    """What the endpoint answers."""
+    """Returns the endpoint's answer."""
     assert hub._endpoint is not None
     url = f"http://127.0.0.1:{hub._endpoint.port}/{path}"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
@@ -143,7 +143,7 @@ async def test_balance_and_lag() -> None:
 
 
 def fought(frame: int, percent: int, stocks: int = 4, before: tuple[int, int] = (0, 4)) -> Landed:
-    """A frame in which player 2 has these."""
+    """A frame in which player 2 has these values."""
 
     def block(percent: int, stocks: int) -> bytes:
         return PlayerState(stocks=4).encode() + PlayerState(percent=percent, stocks=stocks).encode() + bytes(33)

@@ -44,7 +44,7 @@ class Ear:
             self.messages.append(message)
 
     def on(self, end: str) -> list[bytes]:
-        """Payloads of the topics that end like this."""
+        """The payloads of the topics with this ending."""
         return [bytes(message.payload) for message in self.messages if str(message.topic).endswith(end)]
 
     def events(self) -> list[dict[str, Any]]:
@@ -139,9 +139,9 @@ async def test_two_cranks_of_one_key(broker: Broker, monkeypatch: pytest.MonkeyP
                 new._instance, old._instance})  # fmt: skip
             count = len(heard.states())
             await until(lambda: len(heard.states()) > count + 10)
-            # neither disconnected the other
+            # neither publisher disconnected the other
             assert set(heard.states()) == {"online"}
-            # from here on only the old one's word makes the new one speak
+            # from here on, only the old publisher's message makes the new one publish its status
             monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 3600.0)
         await until(lambda: heard.states()[-2:] == ["offline", "online"])
 

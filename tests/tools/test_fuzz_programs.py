@@ -20,7 +20,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", programs.NAMES)
 def test_program(name: str, sources: Path, tmp_path: Path) -> None:
-    """The kept inputs and two thousand changed ones give no report."""
+    """The sanitizers report nothing for the kept inputs and two thousand mutated ones."""
     found = programs.fuzz(name, sources, 2000, 3, tmp_path / "out", lines=False)
     assert found.problem == ""
     assert found.edges > 100

@@ -40,7 +40,9 @@ def session(frame: int, status: int = ACTIVE) -> bytes:
 
 @dataclass
 class Case:
-    """The accounts that are seen, and what is sent: each frame's number, between the starts and ends of matches."""
+    """A sequence of accounts, and the expected messages: the number of each frame, and the starts and ends of
+    matches.
+    """
 
     named: str
     seen: list[tuple[str, int, int]]
@@ -85,7 +87,7 @@ def test_one_session_is_followed(case: Case) -> None:
 
 
 def test_new_reader_is_told_the_match() -> None:
-    """A reader that comes later gets the start, the last frame and, when the match is over, its end."""
+    """A reader that connects later gets the match's start, its last frame and, if the match is over, its end."""
     follower = Follower()
     assert follower.greeting() == []
     first = follower.take(ONE, session(4))
@@ -98,7 +100,9 @@ def test_new_reader_is_told_the_match() -> None:
 
 
 def test_closed_session_ends_its_match() -> None:
-    """When the account is gone before its end was seen, the match ends, and the next one is followed."""
+    """If a session's account is closed before the feed saw its end, the match ends, and the feed follows the
+    next one.
+    """
     follower = Follower()
     assert follower.gone() == []
     follower.take(ONE, session(4))

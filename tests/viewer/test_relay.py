@@ -20,7 +20,7 @@ KEY = "s3cretkey"
 
 
 class Upstream:
-    """An endpoint that wants a key; `seen` holds the requests that reached it."""
+    """A fake endpoint that requires an API key. `seen` holds the requests that reached it."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []

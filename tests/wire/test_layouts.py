@@ -33,7 +33,9 @@ BLOCKS = {
 
 @pytest.mark.parametrize("name", sorted(ACCOUNTS))
 def test_offsets_are_the_pages(name: str) -> None:
-    """Every field of an account is at its offset in docs/formats.md, without gaps, and the size is the heading's."""
+    """Every field has the offset that docs/formats.md gives, there are no gaps, and the size equals the one in the
+    heading.
+    """
     size, rows = layout_rows(name)
     layout = ACCOUNTS[name]
     assert layout.size == size

@@ -1,4 +1,6 @@
-"""Reads `idl/contract/*.toml` and writes from it what every language needs. `tools/generate.py` is the command."""
+"""Reads `idl/contract/*.toml` and generates the code and tables that every language needs. `tools/generate.py` is the
+command.
+"""
 
 from collections.abc import Callable
 

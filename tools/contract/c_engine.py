@@ -52,7 +52,9 @@ AWM_INLINE void put_32(u8 *p, i32 v) { put_16(p, v); put_16(p + 2, v >> 16); }
 
 
 def _limits(each: StructSpec) -> list[str]:
-    """`LIMITS_PlayerState_percent 0, 999` of what the engine accepts, `CLAMP_…` of what it keeps predictions within."""
+    """Macros for the ranges of fields: `LIMITS_PlayerState_percent 0, 999` is what the engine accepts, `CLAMP_…` limits
+    its predictions.
+    """
     lines = []
     for part in each.fields:
         for title, limits in (("LIMITS", part.engine), ("CLAMP", part.clamp)):
@@ -62,7 +64,7 @@ def _limits(each: StructSpec) -> list[str]:
 
 
 def _ranges(each: StructSpec) -> list[str]:
-    """A list of X(struct, field, low, high) of what the engine refuses outside its range."""
+    """A list of X(struct, field, low, high) for every field whose range the engine checks."""
     whole = {"u8": (0, 255), "u16": (0, 65535)}
     rows = [
         f"    X({each.name}, {part.name}, {part.engine[0]}, {part.engine[1]})"

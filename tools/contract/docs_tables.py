@@ -36,7 +36,7 @@ def _struct(contract: Contract, name: str) -> list[str]:
 
 
 def _fields(contract: Contract, struct: StructSpec) -> list[str]:
-    """Offset, size, field, type, meaning; and what follows the struct."""
+    """The table of a struct's fields (offset, size, field, type, meaning), and the bytes that follow the struct."""
     mixed = {each.origin for each in struct.fields} >= {"described", "ours"}
     rows = []
     for each in struct.fields:
@@ -79,7 +79,7 @@ def _argument(kind: str) -> str:
 
 
 def _instructions(contract: Contract, rollup: bool) -> list[str]:
-    """The direct instructions, of a program together."""
+    """The table of direct instructions, grouped by program."""
     groups: dict[str, list[Instruction]] = {}
     for each in contract.instructions:
         if each.rollup == rollup and each.group not in ("world", "component", "system"):
@@ -189,7 +189,7 @@ def block(contract: Contract, name: str) -> list[str]:
 
 
 def fill(contract: Contract, text: str) -> str:
-    """A page with its marked blocks written from the contract."""
+    """Returns a page with its marked blocks replaced by the contract's tables."""
     return _MARKED.sub(lambda match: match[1] + "\n".join(block(contract, match[2])) + "\n" + match[4], text)
 
 

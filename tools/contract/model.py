@@ -38,7 +38,7 @@ class Type:
 
 
 def parse_type(text: str) -> Type:
-    """`[u8; 32]`, `option<pubkey>`, `PlayerState` … as a Type."""
+    """Parses a type, such as `[u8; 32]`, `option<pubkey>` or `PlayerState`."""
     if match := _ARRAY.match(text):
         return Type("array", parse_type(match[1]), int(match[2]))
     if match := _GENERIC.match(text):
@@ -112,7 +112,7 @@ class AccountSpec:
 
 @dataclass(frozen=True)
 class Instruction:
-    """An instruction of one program (`program`), as `group` defines it for that program or for several."""
+    """An instruction of one program (`program`). `group` is where it is defined, for one program or for several."""
 
     name: str
     program: str
@@ -133,7 +133,7 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Contract:
-    """Everything that `idl/contract/` says."""
+    """The whole content of `idl/contract/`."""
 
     structs: dict[str, StructSpec]
     enums: dict[str, dict[str, Any]]
@@ -205,7 +205,7 @@ def _struct(name: str, raw: dict[str, Any], structs: dict[str, StructSpec], enum
 
 
 def _limits(spec: dict[str, Any], enums: dict[str, Any]) -> dict[str, Any]:
-    """What a field's table says beyond its type, as arguments of `FieldSpec`."""
+    """The entries of a field's table other than its type, as arguments of `FieldSpec`."""
     limits = tuple(spec["range"]) if "range" in spec else None
     note = spec.get("note", "")
     if spec.get("reserved"):
@@ -265,7 +265,7 @@ def _instructions(raw: dict[str, Any], programs: dict[str, Any]) -> tuple[Instru
 
 
 def load(source: Path = SOURCE) -> Contract:
-    """The contract from its files. Raises ContractError where it contradicts itself."""
+    """Loads the contract from its files. Raises ContractError if it contradicts itself."""
     raw = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted(source.glob("*.toml"))}
     enums = raw["structs"].pop("enums")
     structs: dict[str, StructSpec] = {}

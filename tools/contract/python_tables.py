@@ -86,7 +86,7 @@ def _code(each: FieldSpec) -> str:
 
 
 def body(struct: StructSpec) -> list[FieldSpec]:
-    """The fields behind the discriminator."""
+    """The fields after the discriminator."""
     return [each for each in struct.fields if each.origin != "anchor"]
 
 
@@ -253,7 +253,7 @@ def _class(struct: StructSpec) -> list[str]:
 
 
 def _units(struct: StructSpec) -> list[str]:
-    """PlayerState as a game counts it: the same names, positions and speeds in game units."""
+    """Generates the class that holds a PlayerState in game units, with the same field names."""
     lines = ["", "", "class Fighter(msgspec.Struct, frozen=True, gc=False):"]
     lines += [f'    """A {struct.name} in game units: what bots, the page and the match file see."""', ""]
     for each in body(struct):

@@ -53,7 +53,7 @@ _TOKENS = (
 
 
 def mutated(data: bytes, corpus: Sequence[bytes], draw: random.Random) -> bytes:
-    """Another input that comes from this one, and sometimes from a second of the corpus."""
+    """Returns a changed copy of this input, sometimes mixed with a second input of the corpus."""
     if data[:1] in (b"{", b"[") and draw.random() < 0.6:
         changed = _changed_json(data, draw)
         if changed is not None:
@@ -89,7 +89,9 @@ def _change(out: bytearray, corpus: Sequence[bytes], draw: random.Random) -> Non
 
 
 def _changed_json(data: bytes, draw: random.Random) -> bytes | None:
-    """One place of a JSON text with another value, without its member, or nested deep; None where it is no JSON."""
+    """Changes one place of a JSON text: replaces its value, removes it, or nests it deeply. None if the text is not
+    JSON.
+    """
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):

@@ -35,7 +35,7 @@ _RESIZE = "    a->data_len = len;\n    st64(a->data - 8, len);\n"
 
 
 class Outcome(NamedTuple):
-    """What one program's run gave. `problem` is empty, or what the sanitizer wrote."""
+    """The result of one program's run. `problem` is empty, or holds the sanitizer's report."""
 
     name: str
     inputs: int
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 
 def native_sources(folder: Path) -> Path:
-    """Copies the programs into a folder, with the two changes that a native run needs."""
+    """Copies the programs into a folder, and replaces the heap's address and `resize` for a native run."""
     target = folder / "programs"
     shutil.copytree(PROGRAMS, target)
     for path in target.rglob("*.[ch]"):
@@ -79,7 +79,7 @@ def build(name: str, sources: Path, *, lines: bool = False) -> Path:
 
 
 def fuzz(name: str, sources: Path, inputs: int, seed: int, folder: Path, *, lines: bool = True) -> Outcome:
-    """Gives a program its kept corpus, and then so many changed inputs."""
+    """Runs a program on its kept corpus, and then on this many mutated inputs."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     binary = build(name, sources)
@@ -102,7 +102,7 @@ def _run(binary: Path, folder: Path, inputs: int, seed: int, files: list[str]) -
 
 
 def _lines(name: str, sources: Path, folder: Path, kept: list[str]) -> str:
-    """The share of the program's lines that the corpus and what was found reach."""
+    """The share of the program's lines that the corpus and the new inputs reach."""
     binary = build(name, sources, lines=True)
     with tempfile.TemporaryDirectory() as unused:
         _run(binary, Path(unused), 0, 1, [*kept, *(str(path) for path in sorted(folder.glob("0*")))])

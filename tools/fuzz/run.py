@@ -1,4 +1,4 @@
-"""Fuzzes the decoders: so many inputs each, from a seed, and says what they did. docs/fuzzing.md.
+"""Fuzzes the decoders with a number of inputs each, from a seed, and reports the results (docs/fuzzing.md).
 
     python tools/fuzz/run.py [--inputs N] [--seed N] [--only NAME] [--out FOLDER]
 
@@ -34,7 +34,7 @@ MAX_CORPUS = 400
 
 
 class Coverage:
-    """Lines of some files that ran, while it is on."""
+    """Records which lines of some files run while it is active."""
 
     def __init__(self, files: tuple[str, ...]) -> None:
         self._files = {str(PACKAGE / file) for file in files}
@@ -57,7 +57,7 @@ class Coverage:
 
 
 def _lines(path: Path) -> set[int]:
-    """The lines inside of functions: those of the module itself ran when it was imported."""
+    """The lines inside functions. Lines at module level have run already, at import."""
     found: set[int] = set()
     todo: list[CodeType] = [compile(path.read_text(), str(path), "exec")]
     while todo:
@@ -70,7 +70,7 @@ def _lines(path: Path) -> set[int]:
 
 
 class Result:
-    """What one decoder did with its inputs."""
+    """The result of fuzzing one decoder."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -90,7 +90,7 @@ class Result:
 
 
 def fuzz(target: Target, inputs: int, seed: int) -> Result:
-    """Gives a decoder its seeds and then so many changed ones."""
+    """Runs a decoder on its seeds, and then on this many mutated inputs."""
     result, draw = Result(target), random.Random(f"{seed}:{target.name}")
     corpus = list(target.seeds)
     for number in range(inputs):

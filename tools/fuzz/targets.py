@@ -1,4 +1,4 @@
-"""What is fuzzed: each decoder with inputs that it takes, and the errors that it may raise."""
+"""The list of decoders to fuzz, each with valid sample inputs and the errors that it may raise."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Trains a policy by imitation: `python tools/policy/imitate.py --out FILE.pt [--minutes N]`, and FILE.npz next to it.
 
-The teacher is the scripted player `spacing` (awm_crank/match/players.py), asked with its own state_age in place of the
-frame's number, which no player sees: so what it does is a function of what a policy is shown. It says what it would
-press in every frame of matches in the world's simulator (tools/world), where half of the fighters do as it says and the
-others are the simulator's own varied players: the policy sees more situations than the teacher alone would bring about.
+The teacher is the scripted player `spacing` (awm_crank/match/players.py). It is given its state_age instead of the
+frame's number, which no player sees, so its inputs depend only on what a policy sees. The matches run in the world's
+simulator (tools/world), and the teacher labels every frame with the input that it would send. Half of the fighters
+follow it, and the others are the simulator's own varied players, so that the policy sees more situations.
 
 Deterministic from the seed, up to how far the time goes. The checkpoint is PolicyMLP's (awm_crank/match/policy.py).
 """
@@ -73,7 +73,7 @@ def features(states: NDArray[np.void]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def taught(states: NDArray[np.void]) -> NDArray[np.uint8]:
-    """What the teacher presses in every match for either player: (matches, 2, 8) ControllerInput bytes."""
+    """The teacher's inputs for both players of every match: (matches, 2, 8) ControllerInput bytes."""
     raw = states.tobytes()
     ages = states["state_age"].tolist()
     given = b"".join(
@@ -146,12 +146,12 @@ class PolicyMLP(nn.Module):
 
 
 def seen(states: NDArray[np.void]) -> bytes:
-    """Two records as the frame block that shows no more than them."""
+    """Two records as a frame block whose other fields are neutral."""
     return frame_records.block(states.tobytes(), bytes(16), bytes(16), STAGE)
 
 
 def loss_of(model: PolicyMLP, states: NDArray[np.void], said: NDArray[np.uint8]) -> Tensor:
-    """Cross entropy to what the teacher said, analog targets as probabilities."""
+    """The cross entropy to the teacher's inputs, with analog targets as probabilities."""
     floats, rows = features(states)
     analog, buttons = model(torch.from_numpy(floats), torch.from_numpy(rows))
     wanted_analog, wanted_buttons = targets(said)
@@ -203,7 +203,7 @@ def train(
 
 
 def content(model: PolicyMLP, context: int) -> dict[str, object]:
-    """What the `.pt` file holds."""
+    """The content of the `.pt` file."""
     encoding = {**checkpoint.SCALES, "state_age_as_embed": False}
     return {"model_state_dict": model.state_dict(), "encoding_config": encoding, "context_len": context}
 

@@ -21,7 +21,7 @@ addresses). A counter's name ends in `_total` there. A histogram has `_bucket`, 
 
 
 class _Endpoint:
-    """An endpoint that has failed once: the family shows its labels."""
+    """A fake endpoint that has failed once, so that the metric shows its labels."""
 
     def blockhash_age_s(self) -> float:
         return 0.0
@@ -34,7 +34,7 @@ class _Endpoint:
 
 
 class _Idle:
-    """A daemon that has counted nothing yet: `Metrics` shows every family of it."""
+    """A fake daemon that has counted nothing, for which `Metrics` shows every metric."""
 
     def __init__(self) -> None:
         self.stats = Stats()

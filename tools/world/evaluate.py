@@ -37,7 +37,9 @@ class FrameMaker(Protocol):
     def begin(self, matches: int) -> None: ...
 
     def step(self, s: Fighters, led: NDArray[np.uint8], inputs: NDArray[np.uint8]) -> Fighters:
-        """The frame after `s`, to which the controllers `led` led, under `inputs`."""
+        """Returns the frame after `s`. `led` are the inputs that led to `s`, and `inputs` are those of the new
+        frame.
+        """
         ...
 
 
@@ -130,7 +132,7 @@ class Quantized:
 
 
 def play(world: FrameMaker, matches: int, frames: int, seed: int) -> dict[str, Any]:
-    """Plays closed-loop matches; per-match figures (arrays over matches)."""
+    """Plays closed-loop matches. Returns figures for each match, as arrays."""
     s, led, players = start(matches), np.zeros((matches, 2, 8), np.uint8), StyledPlayers(matches, seed)
     world.begin(matches)
     length, ended = np.full(matches, frames), np.zeros(matches, bool)
@@ -150,7 +152,7 @@ def play(world: FrameMaker, matches: int, frames: int, seed: int) -> dict[str, A
         floating |= (hovering > FLOAT_FRAMES).any(1) & live
         forbidden += np.where(live, impossible(s, after).any(1), 0)
         counted += live
-        hits += np.where(live, (after.percent > s.percent + 1).any(1), 0)  # less is no blow of anybody's
+        hits += np.where(live, (after.percent > s.percent + 1).any(1), 0)  # a smaller rise of the percent is not a hit
         top_percent = np.where(live, np.maximum(top_percent, after.percent.max(1)), top_percent)
         over = (after.stocks == 0).any(1) & live
         length[over] = frame
@@ -179,7 +181,7 @@ def impossible(s: Fighters, after: Fighters) -> NDArray[np.bool_]:
     bad |= (after.on_ground == 0) & _GROUND[after.action]
     bad |= after.stocks > s.stocks
     bad |= (after.stocks < s.stocks) & (after.action != DEAD)
-    # a quarter of a percent: below it the accounts' whole number flickers, and nobody is healed
+    # a quarter of a percent: smaller drops are rounding noise of the accounts' integers, and not healing
     bad |= (codec.percent(after) < codec.percent(s) - 64) & ~is_in(after.action, (DEAD, REBIRTH))
     return bad | ((after.on_ground == 1) & (np.abs(after.x) > GROUND_X + UNIT))
 
@@ -266,7 +268,7 @@ def main() -> None:
 
 
 def table(result: dict[str, Any]) -> None:
-    """Prints a row a figure, a column a world."""
+    """Prints a table with a row for each figure and a column for each world."""
     for name in result["simulator"]:
         row = "  ".join(
             f"{world} {result[world].get(name, float('nan')):10.4f}"

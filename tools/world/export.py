@@ -1,4 +1,4 @@
-"""Takes a trained world out of training: `python tools/world/export.py CHECKPOINT -o world.pt [--frames FILE]`.
+"""Exports a trained world: `python tools/world/export.py CHECKPOINT -o world.pt [--frames FILE]`.
 
 Writes the checkpoint format that `awm-crank quantize` reads (weights, encoding_config, context_len; no optimizer), and
 with `--frames` the frame blocks of simulated matches under the scripted players: `awm-crank quantize --frames`
@@ -24,7 +24,7 @@ CALIBRATION_SEED = 880_001
 
 
 def clean(path: Path, on_grid: bool) -> dict[str, object]:
-    """What training left, as the checkpoint format has it: FP32 tensors and nothing else.
+    """Converts the trained weights to the checkpoint format: FP32 tensors and nothing else.
 
     With `on_grid` the weights are rounded as `train.py --rounded` rounds them.
     """

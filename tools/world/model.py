@@ -17,7 +17,8 @@ from torch.nn import functional as F
 FLOATS = 28
 CONTROLS = 13
 CATEGORIES = {"action": 400, "jumps": 8, "l_cancel": 3, "hurtbox": 3, "ground": 32, "last_attack": 64}
-# What this world knows of each; training has rows for these alone, and `exported` gives the others a bias of NEVER.
+# The classes of each head that this world uses. Training has rows for these only; `exported` adds the others with the
+# bias NEVER.
 USED = {"action": ACTIONS, "jumps": (0, 1, 2), "l_cancel": (0,), "hurtbox": (0,), "ground": (0,), "last_attack": (0,)}
 NEVER = -30.0
 CHARACTER, STAGE = 0, 32

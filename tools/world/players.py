@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator import GROUND_X, L_EXT, UNIT, A, Fighters, X
 
 STYLES = ("idle", "wander", "fighter", "jumper", "defender", "masher", "random")
-_HOLD = 8  # frames a random intention is kept, on average
+_HOLD = 8  # for how many frames a random intention is kept, on average
 
 
 class StyledPlayers:
@@ -52,7 +52,7 @@ class StyledPlayers:
             ],
             side,
         )
-        # Everybody but the random player comes home when off the stage, most of the time.
+        # All players except the random one return to the stage most of the time.
         x = np.where(outside & (style != 6) & (chance < 0.9), home, x)
         y = np.where(above | (chance > 0.8), 1, 0) * (style != 0)
         strike = np.select(
@@ -75,5 +75,5 @@ class StyledPlayers:
         out[..., 1] = (y * 80).astype(np.int8).view(np.uint8)
         out[..., 6] = (strike * A + leap * X).astype(np.uint8)
         out[..., 7] = (guard * L_EXT).astype(np.uint8)
-        # One intention in eight is any controller at all: people hold things that no script would.
+        # One intention in eight is a completely random input, because people press combinations that no script would.
         return np.where(((r >> 13) == 0)[..., None], self.wild, out)

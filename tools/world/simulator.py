@@ -31,7 +31,7 @@ BLAST_LEFT, BLAST_RIGHT, BLAST_TOP, BLAST_BOTTOM = -246 * UNIT, 246 * UNIT, 188 
 DEAD, REBIRTH, WAIT, TURN, DASH, RUN = 0, 12, 14, 18, 20, 21
 JUMP_SQUAT, JUMP, AERIAL_JUMP, FALL, LANDING = 24, 25, 27, 29, 42
 JAB, UP_TILT, NEUTRAL_AIR, SHIELD = 44, 57, 65, 179
-# Launched to the right, to the left: the direction is a fact of the action, which a model learns sooner than a sign.
+# Launched to the right or to the left. Each direction is an action of its own, which a model learns sooner than a sign.
 DAMAGE_LIGHT, DAMAGE_MEDIUM, DAMAGE_FLY = (75, 76), (78, 79), (88, 89)
 LIGHT_TO_MEDIUM = DAMAGE_MEDIUM[0] - DAMAGE_LIGHT[0]
 ACTIONS = (
@@ -64,9 +64,10 @@ BLOCK_DEPTH = 45 * UNIT  # the stage's body; below it is air
 # catches it and is put EDGE inside. Each line is so far from the block that a model which is a step off stays outside.
 HEAD = 12 * UNIT
 CLEAR = 24 * UNIT
-WALL_PUSH = 11 * UNIT  # the most that the wind moves anybody in a frame
+WALL_PUSH = 11 * UNIT  # the most that the wind moves a fighter in one frame
 LEDGE, EDGE = 8 * UNIT, 2 * UNIT
-# The age of DEAD at which the stock goes: a frame that everybody agrees on, unlike the one in which a line is crossed.
+# The age of DEAD at which the stock is lost. It is a definite frame, unlike the frame in which a fighter crosses the
+# line.
 STOCK_AGE = 4
 RETURN = 16  # a dead fighter comes 1/16 of the way home a frame: a leap in one frame is more than a delta can carry
 MAX_PERCENT = 999

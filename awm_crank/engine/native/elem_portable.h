@@ -110,7 +110,7 @@ AWM_FN void e_gate(const awm_image *im, const awm_layer *ly, i32 *AWM_RESTRICT g
     for (u32 i = 0; i < (ly->row_gain ? n : 0); i++)
         g[i] >>= gain[i];
 }
-#define AWM_GATE_ORDER 0 /* the vector paths keep g in another order, which their e_norm undoes */
+#define AWM_GATE_ORDER 0 /* the vector paths store g in another order, and their e_norm restores it */
 
 AWM_FN void e_norm(const awm_image *im, i16 *AWM_RESTRICT u, const i32 *AWM_RESTRICT v, u32 weights, u64 eps, i32 fw, i32 fu,
                    u32 n, int order)

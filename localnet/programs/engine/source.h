@@ -24,7 +24,7 @@ INLINE u64 source_size(void) {
     return size;
 }
 
-/* Copies `len` bytes of the cartridge from `offset` on; zeros behind its end. */
+/* Copies `len` bytes of the cartridge from `offset` on. Bytes beyond its end are zero. */
 NOINLINE void fetch(u8 *to, u64 offset, u64 len) {
     for (u64 i = 0; i < SOURCE->count && len; i++) {
         const u64 size = SOURCE->size[i];

@@ -86,8 +86,9 @@ NOINLINE u64 delegate(Account *accounts, const Input *input) {
 
     TRY(create(payer, buffer, COMPONENT_SIZE, COMPONENT_ID, &buffer_signer));
     copy(buffer->data, component->data, COMPONENT_SIZE);
-    /* the receipt has the payer from here on. The delegation program takes back only what process_undelegation leaves as
-     * the rollup committed it, so the field is zero on the way there, and again when it comes back */
+    /* from here on, the receipt holds the payer. At the return, the delegation program accepts the account only with
+     * exactly the bytes that the rollup committed, so the payer field is zero in the rollup and when the account
+     * returns */
     zero(PAYER(buffer), 32);
     /* only an empty account can be given away; the delegation program fills it again from the buffer */
     zero(component->data, COMPONENT_SIZE);

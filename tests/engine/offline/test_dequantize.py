@@ -27,7 +27,7 @@ def test_heads_cover_all_rows(encoding: Encoding) -> None:
 
 
 def test_units_are_the_encoding_s_scales() -> None:
-    """A raw unit of x weighs 0.05/256 in the frame vector, and in the output that predicts x."""
+    """One raw unit of x equals 0.05/256 in the frame vector, and also in the output that predicts x."""
     cart = cartridge(SHAPES["tiny"], 1)
     units = dequantize(cart)["feature_units"]
     assert np.allclose(

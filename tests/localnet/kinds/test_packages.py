@@ -35,7 +35,7 @@ def test_machine_without_one(tmp_path: Path) -> None:
 
 
 def fake_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for npm."""
+    """A fake npm, which the test controls."""
     npm = folder / "npm"
     npm.write_text(f"#!/bin/sh\n{script}\n")
     npm.chmod(0o755)

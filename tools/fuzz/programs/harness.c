@@ -215,7 +215,8 @@ static u8 *put_account(u8 *p, unsigned index) {
     if (instructions) len = put_instructions(data);
     st64(p + 80, len);
     u64 room = (len + MAX_INCREASE + 7) & ~7ULL;
-    /* a key of the upper half of the pool is one byte 32 times: data that is all this byte has the key in each field */
+    /* a key in the upper half of the pool repeats one byte 32 times, so data filled with that byte has this key in
+     * every field */
     u8 base = planned ? 3 : next();
     if (!instructions) memset(data, 0, room); else memset(data + len, 0, room - len);
     if (base % 4 == 3 && !instructions) memset(data, 0x40 + 12 + base / 4 % 3, len);
@@ -340,7 +341,8 @@ static void on_death(void) {
     write_to(name, current, current_len);
 }
 
-/* harness FOLDER INPUTS SEED FILE...: the files are the corpus; what reaches new code goes to FOLDER. */
+/* Usage: harness FOLDER INPUTS SEED FILE... The files are the corpus; inputs that reach new code are written to FOLDER.
+ */
 int main(int argc, char **argv) {
     static u8 buffer[MOST_INPUT + 1];
     folder = argv[1];
