@@ -1,4 +1,4 @@
-"""Every error shows what it is about, what was expected, and the next step."""
+"""Every error names the thing that is wrong, what was expected, and the next step."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 def test_package_under_test() -> None:
-    """Where the test command says that the wheel is installed, the tests do not import the checkout's package."""
+    """If the test command says that the wheel is installed, the tests do not import the package from the checkout."""
     location = Path(awm_crank.__file__).resolve()
     inside = CHECKOUT / "awm_crank" in location.parents
     assert inside != (os.environ.get("AWM_TEST_INSTALLED") == "1")

@@ -1,4 +1,6 @@
-"""Tests mirror the package: every module has its test file, or is in the list of those that are tested elsewhere."""
+"""Tests mirror the package: every module has its own test file, or is in the list of modules that are tested
+elsewhere.
+"""
 
 from __future__ import annotations
 

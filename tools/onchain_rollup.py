@@ -82,7 +82,7 @@ def write_accounts(world: OnchainWorld, folder: Path, *, delegated: bool) -> Non
 
 
 class RollupRun:
-    """The run inside the rollup."""
+    """A run of the engine program inside the rollup."""
 
     def __init__(self, rpc: RpcClient, world: OnchainWorld) -> None:
         self.rpc, self.world = rpc, world

@@ -150,5 +150,6 @@ def _may_pass(error: AwmError) -> bool:
 
 
 def _limit(step: int = 0) -> Instruction:
-    # the step makes equal transactions differ: under one blockhash the second would count as already processed
+    # another `step` makes equal transactions differ: with the same blockhash, the second one would count as already
+    # processed
     return compute_unit_limit(MAX_COMPUTE_UNITS - step)

@@ -88,7 +88,9 @@ class Stats:
 
     @property
     def stages(self) -> dict[str, Latencies]:
-        """By name: `step` (backbone), `sign` (frame), `send` (request to answer), `send_to_land`, `tick_to_land`."""
+        """Maps a stage's name to its durations: `step` (backbone), `sign` (frame), `send` (request to answer),
+        `send_to_land`, `tick_to_land`.
+        """
         return {
             "step": self.step, "sign": self.sign, "send": self.send, "send_to_land": self.land,
             "tick_to_land": self.tick,

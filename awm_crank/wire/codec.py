@@ -34,7 +34,9 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 class TailBlock(Block, frozen=True, gc=False):
-    """A block with extra feedback behind it, as many bytes for either player. The last field holds it."""
+    """A block that ends with extra feedback, the same number of bytes for each player. The last field holds these
+    bytes.
+    """
 
     @classmethod
     def decode(cls, data: Buffer) -> Self:

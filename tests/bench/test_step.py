@@ -16,7 +16,7 @@ def test_measure_gives_step_and_rest() -> None:
 
 
 def test_without_torch_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without PyTorch there is no figure, and the row's name gives the reason."""
+    """Without PyTorch there is no figure, and the text says NOT RUN and the reason."""
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "awm_crank.bench.torch_step", raising=False)
     figure, how = torch_us((1, 32, 64, 8, 2), 0.01)

@@ -1,4 +1,4 @@
-"""`awm-crank bench`: which benchmarks run, and what it writes."""
+"""`awm-crank bench` runs the right benchmarks and writes their table."""
 
 from __future__ import annotations
 

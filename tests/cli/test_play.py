@@ -64,7 +64,7 @@ def test_agents_and_characters(match: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_policy_from_a_file(match: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """policy:FILE plays, and presses what the policy returns for the frames before."""
+    """With `policy:FILE`, every input is what the policy returns for the preceding frames."""
     path = tmp_path / "policy.npz"
     path.write_bytes(policy().encode())
     words = ("--agent", f"policy:{path}", "--opponent", "random", "--max-frames", "20")

@@ -1,4 +1,4 @@
-"""`awm-crank run`: what it refuses before it starts."""
+"""`awm-crank run` refuses faulty settings and keys before it starts."""
 
 from __future__ import annotations
 

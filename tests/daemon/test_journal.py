@@ -1,4 +1,4 @@
-"""The journal returns what was saved, and nothing that is damaged."""
+"""The journal returns checkpoints and records unchanged, and never a damaged one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def at(frame: int) -> Position:
 
 
 async def test_last_checkpoint_comes_back(tmp_path: Path) -> None:
-    """The last checkpoint that was saved is loaded, by another process too; once forgotten, there is none."""
+    """The last saved checkpoint can be loaded, also by another process. After `forget` there is none."""
     journal = Journal(tmp_path / "made", fsync=True, limit=9)
     assert await journal.load(ENTITY) is None
     await journal.save(ENTITY, at(40), b"old")

@@ -1,4 +1,4 @@
-"""The daemon's tasks, and which of their ends stop the service."""
+"""The daemon's tasks: which kinds of end stop the service."""
 
 from __future__ import annotations
 

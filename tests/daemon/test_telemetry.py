@@ -123,7 +123,7 @@ async def test_lost_endpoint_clears_readiness_only(place: Place) -> None:
 
 
 async def test_stopped_process_is_unhealthy(place: Place) -> None:
-    """A stopped process does not report that it is healthy; once it runs again, it does."""
+    """A stopped process does not answer that it is healthy. When it runs again, it does."""
     told = Told(place)
     await told.crank.ready()
     told.crank.process.send_signal(signal.SIGSTOP)

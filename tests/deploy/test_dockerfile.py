@@ -1,4 +1,4 @@
-"""The Dockerfile: what it is made of, and that its build steps work."""
+"""The Dockerfile is well-formed, and its build steps work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden runs: what a seeded cartridge must produce, frame by frame, on every engine and machine.
+"""Golden runs: the exact frames that a seeded cartridge must produce on every engine and machine.
 
 `run` is the same for the reference and every native path. tools/make_golden.py writes the reference's results to
 tests/golden/engine.json.

@@ -1,4 +1,4 @@
-"""The command line: its options, what it refuses, and the line that it prints."""
+"""The localnet's command line: its options, its errors, and the line that it prints when it is ready."""
 
 from __future__ import annotations
 

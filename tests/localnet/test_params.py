@@ -1,4 +1,4 @@
-"""Params: what is accepted, and the errors that a validator's clients know."""
+"""Params of requests: valid ones are accepted, and others get the errors that a real validator sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The match file: what it holds, and how a malformed one is refused."""
+"""The match file has the documented content, and a malformed one is refused."""
 
 from __future__ import annotations
 

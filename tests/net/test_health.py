@@ -1,4 +1,4 @@
-"""An endpoint's health: what is wrong, in words and in numbers."""
+"""An endpoint's health is reported in words and in numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTTP client: what it sends, what it returns, and which errors it retries."""
+"""The RPC client: its requests, its results, and the errors after which it retries."""
 
 from __future__ import annotations
 

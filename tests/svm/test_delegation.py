@@ -1,4 +1,5 @@
-"""Handing components over to a rollup with the real delegation program: who may, when, and what nobody can forge.
+"""Handing components over to a rollup with the real delegation program: who may do it and when, and that nobody can
+forge a component's return.
 
 The way back needs a rollup, so tests/daemon/test_rollup.py tests it.
 """

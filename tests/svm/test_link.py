@@ -1,4 +1,4 @@
-"""The linker step: what it lays out, relocates and refuses. The build is reproducible."""
+"""The linker lays out and relocates sections, and refuses unsuitable objects. The build is reproducible."""
 
 from __future__ import annotations
 

@@ -186,7 +186,9 @@ def test_component_authority(chain: Chain) -> None:
 
 @pytest.mark.parametrize("program", COMPONENTS)
 def test_a_match_has_no_owner(chain: Chain, program: Pubkey) -> None:
-    """A session's component accepts only the World id as its authority, since a key could destroy it during a match."""
+    """A session's component accepts only the World id as its authority, because any other authority could destroy the
+    component during a match.
+    """
     entity, owner = chain.new_entity(chain.new_world()), chain.key(30)
     ix = bolt.initialize_component(owner.pubkey(), entity, program, owner.pubkey())
     chain.refused(Error.InvalidAuthority, ix, signers=[owner])

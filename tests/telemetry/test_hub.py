@@ -1,4 +1,4 @@
-"""The hub: what it publishes about the crank."""
+"""The hub publishes the crank's health, counters, frames and events."""
 
 from __future__ import annotations
 

@@ -224,7 +224,9 @@ def test_queues_are_bounded() -> None:
 
 
 async def test_broker_comes_late_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages from before the broker came are sent when it comes, and again after it was away."""
+    """Messages that wait while the broker is not running are sent when it starts, and also after a restart of the
+    broker.
+    """
     monkeypatch.setattr(mqtt, "BACKOFF_S", (0.05, 0.2))
     monkeypatch.setattr(mqtt, "STATUS_INTERVAL_S", 0.1)
     broker = Broker(tmp_path)

@@ -1,4 +1,4 @@
-"""A TCP relay in front of an endpoint that can be cut and frozen."""
+"""A TCP relay in front of an endpoint. Tests can cut or freeze its connections."""
 
 from __future__ import annotations
 

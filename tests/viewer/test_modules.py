@@ -42,7 +42,7 @@ SCRIPTS = Path(__file__).parent / "js"
 
 
 def key(number: int) -> Pubkey:
-    """A key that no other use has."""
+    """A key that is different for each number."""
     return Pubkey.from_bytes(hashlib.sha256(number.to_bytes(4, "big")).digest())
 
 
@@ -88,7 +88,7 @@ def flagged(size: int, entity: Pubkey) -> bytes:
 
 
 def vectors() -> dict[str, object]:
-    """The values that the scripts compare with."""
+    """The expected values for the JavaScript tests."""
     entity, world, payer = key(7), key(8), Keypair.from_seed(bytes(range(32)))
     state = SessionState(
         ACTIVE, 4_000_000_000, 28_800, payer.pubkey(), key(3), 31, fighter(0) + fighter(1), key(4), -5, 1_700_000_000,
@@ -126,7 +126,7 @@ def vectors() -> dict[str, object]:
         "record": {"data": record(3).hex()},
         "rings": {f"{total}/{capacity}": ring(total, capacity).hex() for total, capacity in ((3, 8), (8, 8), (21, 8))},
         "extra": {
-            # a deposit is held too
+            # the hidden state also says that a deposit exists
             str(size): {
                 "ring": ring(21, 8, size).hex(),
                 "hidden": (hidden[:holds] + bytes((4 | size << 4,)) + hidden[holds + 1 :]).hex(),

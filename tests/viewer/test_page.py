@@ -64,7 +64,7 @@ _PAINTED = """
 
 @dataclass
 class Scene:
-    """A chain with a crank, the page on it, and what plays."""
+    """A chain with a crank, the page in a browser, and the running matches."""
 
     arena: Arena
     connection: PlayerConnection
@@ -73,13 +73,13 @@ class Scene:
     ws: Proxy
 
     def seat(self, number: int, agent: players.Agent) -> ScriptedPlayer:
-        """One of the arena's two keys, played by a script."""
+        """A script that plays with one of the arena's two keys."""
         return ScriptedPlayer(Signer(bytes(self.arena.players[number])), number, agent)
 
 
 @asynccontextmanager
 async def scene(folder: Path, cartridge: Cartridge, crank: Config = DEFAULT_CRANK) -> AsyncIterator[Scene]:
-    """Everything that a person who opens the page has."""
+    """Starts everything that a person needs to open the page."""
     async with (
         open_arena(folder, cartridge, crank=crank) as arena, PlayerConnection(arena.http, arena.ws) as connection,
         Proxy(arena.http) as http, Proxy(arena.ws) as ws, PageServer(rpc=http.url, ws=ws.url, port=0) as page,
@@ -332,7 +332,7 @@ async def test_playback_keeps_time(match_file: Path) -> None:
             await browser.click("#play")
             await browser.until("awm.playing")
             await browser.until("!awm.playing")
-            # a busy machine starts and notices late, but plays no faster
+            # on a busy machine frames may be seen late, but the match does not run faster
             assert 0.85 < (time.monotonic() - started) * 60 * speed / FRAMES < 1.6
 
 

@@ -52,7 +52,7 @@ class Upstream:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
-    """Such an endpoint on a free port."""
+    """An `Upstream` on a free port."""
     state = Upstream()
     app = web.Application()
     app.router.add_post("/", state.post)
@@ -81,7 +81,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 def call(method: str, *params: Any) -> dict[str, Any]:
-    """A request of the page."""
+    """A JSON-RPC request as the page sends it."""
     return {"jsonrpc": "2.0", "id": 3, "method": method, "params": list(params)}
 
 

@@ -20,7 +20,9 @@ def rows_behind(heading: str) -> list[list[str]]:
 
 
 def layout_rows(name: str) -> tuple[int, list[tuple[int, int, str]]]:
-    """(size in the heading, [(offset, size, field)]) of a component's or checkpoint's table, without the tail."""
+    """Reads a component's or checkpoint's table in docs/formats.md. Returns (size in the heading, [(offset, size,
+    field)]), without the tail.
+    """
     match = re.search(rf"^### {name} — ([\d,]+) bytes", FORMATS, re.MULTILINE)
     assert match
     rows = rows_behind(rf"^### {name} — ")

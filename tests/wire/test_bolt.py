@@ -101,7 +101,7 @@ def test_initialize_component() -> None:
 
 
 def test_apply() -> None:
-    """Accounts are in bolt-abi.md's order, and World's id precedes extra accounts where there are any."""
+    """Accounts are in the order of bolt-abi.md, and World's id precedes extra accounts, if there are any."""
     pairs = [(ids.SESSION_STATE, Pubkey.from_bytes(b"x" * 32)), (ids.INPUT_BUFFER, Pubkey.from_bytes(b"y" * 32))]
     head = [(str(SYSTEM), ""), (str(PAYER), "s"), (SYSVAR, ""), (str(WORLD), "")]
     body = [(str(key), "w" if n else "") for pair in pairs for n, key in enumerate(pair)]

@@ -28,7 +28,7 @@ def test_content_names_the_bytes() -> None:
 
 
 def test_addresses_differ() -> None:
-    """Each content, payer and part has its own address, and each run."""
+    """Every content, payer and part gives another address, and so does every run."""
     images = [onchain.Image(of, payer) for of in (bytes(32), b"\1" * 32) for payer in (KEY, Pubkey([6] * 32))]
     keys = {image.part(part) for image in images for part in (0, 1)}
     assert len(keys) == 8

@@ -33,7 +33,7 @@ INSTRUCTIONS = st.lists(
 
 
 def reference(instructions: list[Instruction], keypairs: list[Keypair], blockhash: bytes) -> bytes:
-    """The same transaction, made by solders alone."""
+    """The same transaction, made by solders, for comparison."""
     recent = Hash.from_bytes(blockhash)
     message = Message.new_with_blockhash(instructions, keypairs[0].pubkey(), recent)
     return bytes(Transaction(keypairs, message, recent))

@@ -37,7 +37,9 @@ def rounded(model: FrameStackMamba2, weights: dict[str, Tensor]) -> dict[str, Te
 
 
 def settled(model: FrameStackMamba2) -> dict[str, Tensor]:
-    """The rounded weights, on a grid that the quantizer finds again: the gains are those of the rounded weights."""
+    """Returns weights that quantizing leaves unchanged: the column gains are computed from the rounded weights
+    themselves.
+    """
     given = {name: w.detach() for name, w in model.named_parameters()}
     now = given
     for _ in range(20):

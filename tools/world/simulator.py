@@ -302,7 +302,9 @@ def _move(s: Fighters, controllers: NDArray[np.uint8]) -> None:
 
 
 def _hits(s: Fighters, before: Fighters) -> None:
-    """Attacks on their active frame reach where the other fighter was; both freeze for the hitlag."""
+    """Resolves attacks on their active frame, against the other fighter's last position. A hit freezes both for the
+    hitlag.
+    """
     victim_hit = np.zeros(s.x.shape, bool)
     launch = {name: np.zeros(s.x.shape, np.int32) for name in ("x", "y", "damage", "knockback", "hitlag")}
     face = np.where(s.facing == 1, 1, -1)
@@ -344,7 +346,9 @@ def _hits(s: Fighters, before: Fighters) -> None:
 
 
 def _deaths(s: Fighters, before: Fighters) -> None:
-    """Beyond a blast zone a fighter dies; soon the stock is lost. It glides home, hangs over the stage, then falls."""
+    """A fighter beyond a blast zone dies, and soon loses the stock. It glides back, hangs over the stage, and then
+    falls.
+    """
     alive = s.action != DEAD
     beyond = (s.x < BLAST_LEFT) | (s.x > BLAST_RIGHT) | (s.y > BLAST_TOP) | (s.y < BLAST_BOTTOM)
     dies = alive & beyond

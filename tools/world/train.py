@@ -63,13 +63,14 @@ from simulator import (
 from torch import Tensor
 from torch.nn import functional as F
 
-# The precision that matters, as a share of the model's SPREAD: errors above it cost like their size. Percent adds up
-# over a whole match, so that of all outputs it has to be nothing when nothing happens.
+# The precision that matters, as a share of the model's SPREAD: the loss of larger errors grows linearly. Percent is the
+# most precise, because its errors add up over a whole match: without a hit, its change must be zero.
 PRECISION = {"continuous": (0.002, 0.02, 0.02, 0.03), "velocity": (0.03,) * 5, "dynamics": (0.03,) * 3}
-# Height counts more: a grounded fighter is at 0, and a model that forgets it climbs out of the stage, step by step.
-# So do launches, which come in few frames.
+# Height counts more: a grounded fighter is at 0, and a model that is slightly wrong lifts it off the stage, step by
+# step. Launches count more, too, because they occur in few frames.
 SHARE = {"continuous": (1.0, 1.0, 4.0, 1.0), "velocity": (1, 1, 1, 4.0, 2.0), "dynamics": (1.0, 4.0, 1.0)}
-# So that it is seen from the first chunk on, grounded fighters are lifted or sunk by up to this much, now and then.
+# From time to time, grounded fighters are raised or lowered by up to this much, so that the model learns from the first
+# chunk on to bring them back.
 LIFT, LIFTED = 3 * UNIT, 0.1
 # Whether a blow lands is decided in one frame of some hundred, and is all that a fight is about: frames in which one
 # may count this much more, whether it lands or not, so that nothing is learned to be likelier than it is.
@@ -91,14 +92,14 @@ _GROUND[list(GROUND_ACTIONS)] = True
 
 
 def lost(s: Fighters) -> NDArray[np.bool_]:
-    """Matches in which a fighter is far outside of what the simulator knows."""
+    """Selects the matches in which a fighter is far outside the area that the simulator covers."""
     sane = repair(s)
     names = ("x", "y", "air_x", "ground_x", "speed_y", "attack_x", "attack_y")
     return np.any([np.abs(getattr(sane, n) - getattr(s, n)) > FAR for n in names], 0).any(1)
 
 
 def repair(s: Fighters) -> Fighters:
-    """The nearest state that the simulator knows, for states that only a model can reach."""
+    """Replaces states that only a model can reach by the nearest state that the simulator can handle."""
     s = s.copy()
     for name, (low, high) in LIMITS.items():
         setattr(s, name, np.clip(getattr(s, name), low, high).astype(np.int32))
@@ -109,10 +110,10 @@ def repair(s: Fighters) -> Fighters:
     s.x = np.clip(s.x, BLAST_LEFT - BEYOND, BLAST_RIGHT + BEYOND)
     s.y = np.clip(s.y, BLAST_BOTTOM - BEYOND, BLAST_TOP + BEYOND)
     s.on_ground = np.where(gone, 0, s.on_ground)
-    # Near the edge the wind sees to it; deeper inside the block the way out is up.
+    # Near the edge, the wind moves the fighter out; deeper inside the block, it is moved up.
     deep = (s.y > -BLOCK_DEPTH) & (np.abs(s.x) < GROUND_X - WALL_PUSH)
     sunk = (s.y < 0) & ((s.y > -UNIT) | deep) & over & ~gone
-    # A fighter next to the floor is slipping off it.
+    # A fighter next to the floor counts as sliding off the edge.
     s.y = np.where(sunk | (s.on_ground == 1), np.where(over, 0, -UNIT), s.y)
     near = (s.y <= 2 * UNIT) & over & ~gone & grounded_action
     s.on_ground = np.where(near, 1, s.on_ground)
@@ -206,7 +207,7 @@ class Matches:
 
 
 def losses(out: dict[str, Tensor], target: dict[str, Tensor], weight: Tensor) -> dict[str, Tensor]:
-    """Head → mean loss, `weight` (matches, frames) telling how much each frame counts.
+    """Returns the mean loss of each head. `weight` (matches, frames) says how much each frame counts.
 
     Regression: pseudo-Huber in units of SPREAD, so that small errors go on to matter.
     """
@@ -231,7 +232,7 @@ def weight(s: Fighters) -> NDArray[np.float32]:
     """(matches,): how much the frame after `s` counts. It follows from `s` alone, never from what comes of it."""
     striking = np.any([(s.action == a.action) & (s.age + 1 == a.active) for a in ATTACKS], 0).any(1)
     close = (np.abs(s.x[:, 0] - s.x[:, 1]) < BLOW_RANGE) & (np.abs(s.y[:, 0] - s.y[:, 1]) < BLOW_RANGE)
-    # Where a stock goes and where it does not go yet or again; and the ledge and the wall, which few fall along.
+    # Frames in which a stock is lost, and those around them; also the ledge and the wall, which few fighters touch.
     dying = ((s.action == DEAD) & (s.age < 2 * STOCK_AGE)).any(1)
     beside = (np.abs(np.abs(s.x) - GROUND_X) < CLEAR) & (s.y < 4 * UNIT) & (s.y > -BLOCK_DEPTH - HEAD - 4 * UNIT)
     beside &= s.on_ground == 0

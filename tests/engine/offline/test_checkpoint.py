@@ -1,4 +1,4 @@
-"""Reading checkpoints: what is accepted, and each refusal by name."""
+"""Reading checkpoints: valid ones are accepted, and each fault is refused with an error that names it."""
 
 import io
 from dataclasses import replace

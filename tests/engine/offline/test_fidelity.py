@@ -65,7 +65,9 @@ def test_numbers_follow(own: Fidelity) -> None:
 
 
 def test_checkpoint_itself_is_followed() -> None:
-    """Rounding the weights changes the world little: compared with the checkpoint's own FP32 weights, and printed."""
+    """Rounding the weights changes the model's choices little, compared with the checkpoint's own FP32 weights. Prints
+    the table.
+    """
     source = checkpoint.read(seeded_checkpoint.checkpoint(SHAPES["demo"], SEED))
     result = measured(fidelity.checkpoint_model(source))
     print(f"against FP32 on the checkpoint's weights: {result}")  # noqa: T201

@@ -1,4 +1,4 @@
-"""Checkpoint files as people have them: which are read, and the one sentence that refuses the others."""
+"""Checkpoint files of all common kinds are read, and any other file is refused with one sentence."""
 
 from __future__ import annotations
 

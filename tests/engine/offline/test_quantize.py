@@ -1,4 +1,4 @@
-"""Quantization: how near the integers come, and what is refused."""
+"""Quantization: the integers are close to the floats, and unusable checkpoints are refused."""
 
 import os
 import subprocess
