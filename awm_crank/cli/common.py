@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from solders.pubkey import Pubkey
 
     from ..engine.cartridge import Cartridge
+    from ..net.mirrors import Mirrors, Report
 
 LOCALNET = "http://127.0.0.1:8899"
 SOLANA_KEY = Path("~/.config/solana/id.json")
@@ -80,6 +81,29 @@ def add_world(parser: argparse.ArgumentParser) -> None:
 def add_cartridge(parser: argparse._ActionsContainer, otherwise: str) -> None:
     """`--cartridge FILE`: the model's file; `otherwise` says which model is used without it."""
     parser.add_argument("--cartridge", type=Path, metavar="FILE", help=f"cartridge file (default: {otherwise})")
+
+
+def add_mirrors(parser: argparse._ActionsContainer) -> None:
+    """`--mirror URL` and `--cache DIR`: where a mirrored model's bytes come from."""
+    parser.add_argument(
+        "--mirror", action="append", default=[], type=url, metavar="URL",
+        help="HTTP server with pieces of a mirrored model; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder that keeps mirrored models once loaded")
+
+
+def mirrors(args: argparse.Namespace) -> Mirrors:
+    """The mirrors and the cache of `--mirror` and `--cache`."""
+    from ..net.mirrors import Mirrors
+
+    return Mirrors(args.mirror, args.cache)
+
+
+def mirror_fault(report: Report) -> None:
+    """Names a mirror that lies, is slow or is dead, on standard error."""
+    from .output import note
+
+    note(f"mirror {report.mirror} ({report.fault}): {report.detail}")
 
 
 def add_engine(parser: argparse._ActionsContainer) -> None:

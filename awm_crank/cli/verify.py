@@ -27,6 +27,7 @@ def configure(parser: Parser) -> None:
     )  # fmt: skip
     common.add_base_rpc(parser)
     common.add_journal(parser)
+    common.add_mirrors(parser)
     common.add_cartridge(parser, "the chain's, or the demo's if the match was played with that")
     common.add_engine(parser)
     output.add_json(parser)
@@ -91,7 +92,9 @@ async def _fetch(args: argparse.Namespace, address: Pubkey) -> tuple[Snapshot, C
         cartridge = common.cartridge(args)
         if cartridge is None:
             async with Chain(args.base_rpc or rpc) as base:
-                cartridge = await publish.load(base, view.session.model)
+                cartridge = await publish.load(
+                    base, view.session.model, mirrors=common.mirrors(args), tell=common.mirror_fault
+                )
     snapshot = verify.Snapshot(
         address, view.session, view.hidden, view.inputs, view.log, view.checkpoints, view.start_players,
         journal=tuple(common.journal(args, view.session.entity, view.hidden.extra_size)),
@@ -110,7 +113,9 @@ async def _cartridge_of(args: argparse.Namespace, match: MatchFile) -> Cartridge
         return named
     if args.rpc is not None and match.meta.model != str(offline.NO_MODEL):
         async with Chain(args.base_rpc or args.rpc) as base:
-            return await publish.load(base, common.address(match.meta.model, "model"))
+            return await publish.load(
+                base, common.address(match.meta.model, "model"), mirrors=common.mirrors(args), tell=common.mirror_fault
+            )
     demo = common.demo_cartridge()
     if demo.sha256.hex() == match.meta.cartridge_sha256:
         return demo

@@ -16,9 +16,11 @@ from solders.pubkey import Pubkey
 from ..engine import published
 from ..engine.cartridge import Cartridge
 from ..errors import AccountError, CartridgeError
+from ..net.mirrors import Mirrors, Tell
 from ..net.rpc import RpcClient
 from ..wire import bolt, ids, jsonrpc, layouts, programs
 from ..wire.accounts import ModelManifest, WeightShard, World
+from ..wire.pieces import Sheet
 from . import setup, upload
 from .chain import Chain
 
@@ -57,7 +59,8 @@ class Plan(msgspec.Struct, frozen=True):
     """The accounts that a publish will create, with every address, before anything is sent.
 
     `pieces` are the shards' bytes. `parent` is the model that this one is forked from, or the zero key. `shared` holds
-    for each shard the parent's account that it shares, or None if an account of its own is made.
+    for each shard the parent's account that it shares, or None if an account of its own is made. With `sheet` the
+    model is mirrored: its one piece is the header and the sheet.
     """
 
     cartridge: Cartridge
@@ -67,10 +70,12 @@ class Plan(msgspec.Struct, frozen=True):
     pieces: tuple[bytes, ...]
     parent: Pubkey = ids.ZERO_KEY
     shared: tuple[Pubkey | None, ...] = ()
+    sheet: Sheet | None = None
 
     @property
     def _names(self) -> Names:
-        return Names(self.cartridge.sha256, self.authority, self.parent, self.world_id)
+        root = self.sheet.root if self.sheet else b""
+        return Names(self.cartridge.sha256, self.authority, self.parent, self.world_id, root)
 
     @property
     def model(self) -> Pubkey:
@@ -104,17 +109,21 @@ class Names(msgspec.Struct, frozen=True):
     """Derives the addresses of an authority's copy of a cartridge in a world.
 
     A fork has other addresses than a plain publish of the same bytes. `cartridge_sha256` is 32 bytes; `parent` is the
-    zero key if the model is not a fork.
+    zero key if the model is not a fork. `root` is a mirrored model's, and empty for others: so a cartridge may be
+    published both ways.
     """
 
     cartridge_sha256: bytes
     authority: Pubkey
     parent: Pubkey
     world_id: int
+    root: bytes = b""
 
     def seed(self, number: int) -> bytes:
         """The entity's seed of the manifest (0) or shard `number` - 1."""
         tag = b"awm:publish" if self.parent == ids.ZERO_KEY else b"awm:fork" + bytes(self.parent)
+        if self.root:
+            tag = b"awm:mirrored" + self.root
         return sha256(tag + self.cartridge_sha256 + bytes(self.authority) + bytes((number,))).digest()
 
     def entity(self, number: int) -> Pubkey:
@@ -140,6 +149,12 @@ def plan(cartridge: Cartridge, authority: Pubkey, world: Pubkey, world_id: int) 
     return Plan(cartridge, authority, world, world_id, tuple(map(bytes, cartridge.shards(SHARD_SIZE))))
 
 
+def plan_mirrored(cartridge: Cartridge, sheet: Sheet, authority: Pubkey, world: Pubkey, world_id: int) -> Plan:
+    """Plans an authority's mirrored copy of a cartridge: manifest, header and sheet on chain, the bytes on mirrors."""
+    held = published.sheet_shard(cartridge, sheet)
+    return Plan(cartridge, authority, world, world_id, (held,), sheet=sheet)
+
+
 def manifest(wanted: Plan) -> ModelManifest:
     """The manifest of a plan as it is on chain once ready; its fields come from the cartridge's header."""
     cartridge, shape = wanted.cartridge, wanted.cartridge.shape
@@ -162,7 +177,7 @@ def manifest(wanted: Plan) -> ModelManifest:
 
 async def publish(
     chain: Chain, authority: Keypair, world: Pubkey, cartridge: Cartridge, *, progress: Progress | None = None,
-    announce: Callable[[Pubkey], object] = lambda _: None,
+    announce: Callable[[Pubkey], object] = lambda _: None, sheet: Sheet | None = None,
 ) -> Published:  # fmt: skip
     """Publishes a cartridge, or finishes a publish that was cut off. Then loads it back and compares every byte.
 
@@ -171,13 +186,15 @@ async def publish(
         authority: pays, and only it may take the cartridge back.
         world: gets the entities of the accounts.
         announce: called with the model's address before anything is sent.
+        sheet: publishes a mirrored model, whose bytes the caller brings to mirrors (wire/pieces.py).
 
     Raises:
         AccountError: the authority cannot pay the rent.
         CartridgeError: too big, or what is on chain under these addresses is not this cartridge.
         ProgramError, RpcError: as `Chain.send`.
     """
-    wanted = plan(cartridge, authority.pubkey(), world, await world_id(chain, world))
+    where = (authority.pubkey(), world, await world_id(chain, world))
+    wanted = plan(cartridge, *where) if sheet is None else plan_mirrored(cartridge, sheet, *where)
     announce(wanted.model)
     return await carry_out(chain, authority, wanted, progress=progress)
 
@@ -195,11 +212,10 @@ async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress:
         as `publish`.
     """
     tell = progress or (lambda *_: None)
-    cartridge = wanted.cartridge
     rent = await _check_funds(chain, wanted)
     known = await _manifest_on_chain(chain, wanted.model)
     if known is not None and known.ready:
-        await load(chain, wanted.model, expected=cartridge.sha256)
+        await _check_published(chain, wanted)
         return Published(wanted.model, tuple(wanted.shards), 0, rent)
     tell("accounts", 0, 1)
     await _components(chain, authority, wanted)
@@ -215,7 +231,7 @@ async def carry_out(chain: Chain, authority: Keypair, wanted: Plan, *, progress:
             before += len(piece)
     await chain.send([programs.manifest_finalize(authority.pubkey(), wanted.model, wanted.shards)], authority)
     tell("verify", 0, total)
-    await load(chain, wanted.model, expected=cartridge.sha256)
+    await _check_published(chain, wanted)
     tell("verify", total, total)
     return Published(wanted.model, tuple(wanted.shards), sent, rent)
 
@@ -281,17 +297,49 @@ async def _users(chain: Chain, model: Pubkey, shards: list[Pubkey]) -> list[Pubk
     ]  # fmt: skip
 
 
-async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) -> Cartridge:
+async def _check_published(chain: Chain, wanted: Plan) -> None:
+    """Reads the model back and compares every byte with the plan's. Raises as `load`."""
+    found, shards = await _accounts(chain, wanted.model, wanted.cartridge.sha256)
+    data = wanted.cartridge.data if published.mirrored(found, wanted.model, shards) else None
+    published.assemble(found, wanted.model, shards, data)
+    if wanted.sheet is not None and shards[0].data != wanted.pieces[0]:
+        raise CartridgeError(f"model {wanted.model} has another sheet", hint="awm-crank unpublish it, then publish")
+
+
+async def load(
+    chain: Chain, model: Pubkey, *, expected: bytes | None = None, mirrors: Mirrors | None = None,
+    tell: Tell = lambda _: None,
+) -> Cartridge:  # fmt: skip
     """A published cartridge, every hash verified: each shard's data_hash, the whole file's, the header's own.
 
     Args:
         model: its manifest's key.
         expected: SHA-256 that the file must have; without it, the one in the manifest.
+        mirrors: where a mirrored model's bytes come from.
+        tell: called with each fault of a mirror.
 
     Raises:
         AccountError: no manifest, or a shard is missing.
-        CartridgeError: not ready, or a hash or the manifest disagrees with the bytes.
+        CartridgeError: not ready, or a hash or the manifest disagrees with the bytes; mirrored, and no mirror given.
+        RpcError: too few mirrors have good pieces.
     """
+    found, shards = await _accounts(chain, model, expected)
+    sheet = published.mirrored(found, model, shards)
+    data = await (mirrors or Mirrors()).load(sheet, tell) if sheet else None
+    return published.assemble(found, model, shards, data)
+
+
+async def read_sheet(chain: Chain, model: Pubkey) -> Sheet:
+    """The sheet of a mirrored model. Raises CartridgeError if it is not mirrored, and as `load`."""
+    found, shards = await _accounts(chain, model, None)
+    sheet = published.mirrored(found, model, shards)
+    if sheet is None:
+        raise CartridgeError(f"model {model} is not mirrored", hint="its bytes are on chain: nothing has to be served")
+    return sheet
+
+
+async def _accounts(chain: Chain, model: Pubkey, expected: bytes | None) -> tuple[ModelManifest, list[WeightShard]]:
+    """The manifest and the shards of a model, whose cartridge must have the SHA-256 `expected`, if there is one."""
 
     async def account(key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
         found = await chain.need(key, what)
@@ -300,7 +348,7 @@ async def load(chain: Chain, model: Pubkey, *, expected: bytes | None = None) ->
     manifest = await published.read_manifest(model, account)
     if expected is not None and manifest.cartridge_hash != expected:
         raise CartridgeError(f"manifest {model}", expected=expected.hex(), found=manifest.cartridge_hash.hex())
-    return published.assemble(manifest, model, await published.read_shards(manifest, model, account))
+    return manifest, await published.read_shards(manifest, model, account)
 
 
 async def _check_funds(chain: Chain, wanted: Plan) -> int:

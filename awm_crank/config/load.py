@@ -57,6 +57,7 @@ def _check_endpoints(config: Config, source: str) -> None:
         ("view.rpc", view.rpc, HTTP),
         ("view.ws", view.ws, WEBSOCKET),
         ("mqtt.url", config.mqtt.url, MQTT),
+        *(("models.mirrors", url, HTTP) for url in config.models.mirrors),
     ):
         if url:
             Endpoint.parse(url, schemes, setting=f"{source}: {setting}")
@@ -128,5 +129,6 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         config,
         crank=placed(config.crank, "keypair"),
         checkpoints=placed(config.checkpoints, "journal"),
+        models=placed(config.models, "cache"),
         mqtt=placed(config.mqtt, "password_file", "ca_file", "cert_file"),
     )

@@ -16,6 +16,7 @@ LatePolicy = Literal["hold", "neutral", "wait"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 _BaseHttp = Annotated[str, Meta(pattern="^(https?://.+|solana-cli|localhost|devnet|testnet|mainnet-beta)$")]
+_HttpUrl = Annotated[str, Meta(pattern="^https?://.+$")]
 _OptionalHttpUrl = Annotated[str, Meta(pattern="^(https?://.+)?$")]
 _OptionalWsUrl = Annotated[str, Meta(pattern="^(wss?://.+)?$")]
 _OptionalMqttUrl = Annotated[str, Meta(pattern=r"^(mqtts?://([^/@:]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?)?$")]
@@ -128,6 +129,17 @@ all. `auto` takes the fastest that this machine has. The crank does not start wi
     """Number of threads that compute one frame."""
 
 
+class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the bytes of mirrored models come from (docs/mirrors.md)."""
+
+    mirrors: tuple[_HttpUrl, ...] = ()
+    """URLs of HTTP servers that have pieces of mirrored models. Nobody has to trust them, because each 64 KiB are \
+proven against the chain. Example: `["https://a.example/pieces", "https://b.example"]`."""
+    cache: str = ""
+    """A folder that keeps mirrored models once they are loaded, each under its SHA-256. A relative path starts at the \
+configuration file's folder. Empty: keep none."""
+
+
 class CheckpointsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the crank saves a session's model state on chain, so that another process can continue the match."""
 
@@ -235,6 +247,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     chain: ChainConfig = ChainConfig()
     crank: CrankConfig = CrankConfig()
     engine: EngineConfig = EngineConfig()
+    models: ModelsConfig = ModelsConfig()
     checkpoints: CheckpointsConfig = CheckpointsConfig()
     log: LogConfig = LogConfig()
     telemetry: TelemetryConfig = TelemetryConfig()

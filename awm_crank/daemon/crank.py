@@ -53,7 +53,7 @@ from .collector import Collector
 from .compute import Compute
 from .fault_points import FaultPoints
 from .files import write_whole
-from .models import Models
+from .models import Models, mirrors_of
 from .outbox import Outbox
 from .page import PageProcess
 from .reader import Reader
@@ -133,7 +133,7 @@ class Daemon:
         )  # fmt: skip
         self._reader = Reader(self._rpc, self._handle, self._tasks.spawn)
         self._journal = journal.configured(config.checkpoints, self._rpc, self.stats.journal_failed)
-        self._models = Models(self._base, config.engine, faults)
+        self._models = Models(self._base, config.engine, faults, mirrors_of(config.models))
         self._timers = Timers(lambda served: self._handle(served, events.Wake()), self.stats.timer_lag)
         self._faults = faults
         self._telemetry = Hub(config, str(self._me), self, self._balance)

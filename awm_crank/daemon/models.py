@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from pathlib import Path
 from typing import NamedTuple
 
 from solders.pubkey import Pubkey
@@ -14,6 +15,7 @@ from solders.pubkey import Pubkey
 from .. import config
 from ..engine import Engine, choose, published
 from ..errors import AwmError, CartridgeError, ConfigError, RpcError
+from ..net.mirrors import Mirrors, Report
 from ..net.rpc import RpcClient
 from ..telemetry import logs
 from ..wire import jsonrpc
@@ -29,6 +31,11 @@ KEEP = 4
 """Engines that stay loaded. A session holds on to its own, so what is dropped here is freed with its last session."""
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 60.0
+
+
+def mirrors_of(settings: config.ModelsConfig) -> Mirrors:
+    """The mirrors that an operator configured. Raises ConfigError if a URL cannot exist."""
+    return Mirrors(settings.mirrors, Path(settings.cache) if settings.cache else None)
 
 
 class LoadedModel(NamedTuple):
@@ -55,10 +62,14 @@ class Models:
         base: the base chain's endpoint.
         settings: which engine.
         fault_points: fault points.
+        mirrors: where the bytes of mirrored models come from.
     """
 
-    def __init__(self, base: RpcClient, settings: config.EngineConfig, fault_points: FaultPoints) -> None:
+    def __init__(
+        self, base: RpcClient, settings: config.EngineConfig, fault_points: FaultPoints, mirrors: Mirrors | None = None
+    ) -> None:
         self._base, self._settings, self._fault_points = base, settings, fault_points
+        self._mirrors = mirrors or Mirrors()
         self._log = logs.get()
         self._engines: OrderedDict[bytes, Engine] = OrderedDict()
         """Cartridge hash → engine, the one that was asked for last at the end."""
@@ -143,18 +154,24 @@ class Models:
         self._fault_points.at("model")
         began = time.monotonic()
         shards = await published.read_shards(manifest, model, self._shard)
+        sheet = published.mirrored(manifest, model, shards)
+        data = await self._mirrors.load(sheet, self._tell) if sheet else None
         # in a thread: to hash a large model and prove its bounds takes so long that frames would be missed
         wanted = self._settings
         engine = await asyncio.to_thread(
             lambda: choose.build(
-                published.assemble(manifest, model, shards), wanted.kernel, wanted.path, wanted.threads
+                published.assemble(manifest, model, shards, data), wanted.kernel, wanted.path, wanted.threads
             )
         )
         self._log.info(
-            "model loaded", model=str(model), name=manifest.title, bytes=sum(manifest.shard_sizes),
+            "model loaded", model=str(model), name=manifest.title,
+            bytes=len(data) if data is not None else sum(manifest.shard_sizes),
             engine=choose.path_of(wanted.kernel, wanted.path), seconds=round(time.monotonic() - began, 3),
         )  # fmt: skip
         return engine
+
+    def _tell(self, report: Report) -> None:
+        self._log.warning("mirror", mirror=report.mirror, fault=report.fault, detail=report.detail)
 
     async def _shard(self, key: Pubkey, what: str) -> tuple[bytes, Pubkey]:
         if key not in self._read:

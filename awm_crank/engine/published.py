@@ -1,4 +1,8 @@
-"""Reads a published model: its manifest, its shards, and the cartridge that they form. Every hash is checked."""
+"""Reads a published model: its manifest, its shards, and the cartridge that they form. Every hash is checked.
+
+A mirrored model has one shard. It holds the cartridge's header and a sheet (wire/pieces.py) that says how to prove the
+bytes, which come from mirrors.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ from hashlib import sha256
 from solders.pubkey import Pubkey
 
 from ..errors import CartridgeError
+from ..wire import pieces
 from ..wire.accounts import ModelManifest, WeightShard
 from .cartridge import Cartridge
+from .layout import HEADER_SIZE
 
 ReadAccount = Callable[[Pubkey, str], Awaitable[tuple[bytes, Pubkey]]]
 """Reads an account: its key and what it is, for the error → bytes and owner. Raises if the account does not exist."""
@@ -52,17 +58,57 @@ def shard_keys(manifest: ModelManifest, key: Pubkey) -> tuple[Pubkey, ...]:
     return manifest.shard_keys[: manifest.num_shards]
 
 
-def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]) -> Cartridge:
-    """Joins the shards of a manifest to the cartridge.
+def mirrored(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]) -> pieces.Sheet | None:
+    """The sheet of a mirrored model; None if the shards hold the cartridge itself.
 
     Args:
         key: the manifest's address, for errors.
         shards: in the manifest's order.
 
     Raises:
-        CartridgeError: a shard is not frozen or its bytes contradict its hash or size, the whole has another hash than
-            the manifest names, the cartridge is invalid, or the manifest contradicts the cartridge's header.
+        CartridgeError: as `assemble` for the shards; the sheet is no good, or it names another cartridge than the
+            manifest does.
     """
+    if len(shards) != 1 or not pieces.is_sheet(shards[0].data[HEADER_SIZE:]):
+        return None
+    _check_shards(manifest, key, shards)
+    what = f"sheet of mirrored model {key}"
+    sheet = pieces.Sheet.decode(shards[0].data[HEADER_SIZE:], what)
+    if sheet.sha256 != manifest.cartridge_hash:
+        raise CartridgeError(f"{what}: SHA-256", expected=manifest.cartridge_hash.hex(), found=sheet.sha256.hex())
+    return sheet
+
+
+def sheet_shard(cartridge: Cartridge, sheet: pieces.Sheet) -> bytes:
+    """What the one shard of a mirrored model holds: the header, which players read the encoding from, and the sheet."""
+    return cartridge.data[:HEADER_SIZE] + sheet.encode()
+
+
+def assemble(
+    manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard], data: bytes | None = None
+) -> Cartridge:
+    """Joins the shards of a manifest to the cartridge.
+
+    Args:
+        key: the manifest's address, for errors.
+        shards: in the manifest's order.
+        data: the cartridge's bytes from mirrors, for a mirrored model.
+
+    Raises:
+        CartridgeError: a shard is not frozen or its bytes contradict its hash or size, the whole has another hash than
+            the manifest names, the cartridge is invalid, or the manifest or a mirrored model's header on chain
+            contradicts the cartridge's header.
+    """
+    _check_shards(manifest, key, shards)
+    whole = b"".join(shard.data for shard in shards) if data is None else data
+    cartridge = Cartridge.parse(whole, sha256=manifest.cartridge_hash)
+    if data is not None and shards[0].data[:HEADER_SIZE] != data[:HEADER_SIZE]:
+        raise CartridgeError(f"model {key}: the header on chain contradicts its cartridge", hint="publish it again")
+    _check_manifest(manifest, key, cartridge)
+    return cartridge
+
+
+def _check_shards(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]) -> None:
     for index, shard in enumerate(shards):
         what = f"shard {index} of model {key}"
         if not shard.finalized or shard.shard_index != index:
@@ -72,7 +118,9 @@ def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]
         digest = sha256(shard.data).digest()
         if digest != shard.data_hash:
             raise CartridgeError(f"{what}: SHA-256", expected=shard.data_hash.hex(), found=digest.hex())
-    cartridge = Cartridge.parse(b"".join(shard.data for shard in shards), sha256=manifest.cartridge_hash)
+
+
+def _check_manifest(manifest: ModelManifest, key: Pubkey, cartridge: Cartridge) -> None:
     shape = cartridge.shape
     # readers of the manifest must see the same model as the one that runs
     for field, ours in (
@@ -100,9 +148,8 @@ def assemble(manifest: ModelManifest, key: Pubkey, shards: Sequence[WeightShard]
                 f"manifest {key}: {field} contradicts its cartridge",
                 expected=_short(ours),
                 found=_short(theirs),
-                hint="publish the cartridge anew; awm-crank publish fills the manifest from it",
+                hint="publish the cartridge again; awm-crank publish fills the manifest from it",
             )
-    return cartridge
 
 
 def _short(value: object) -> object:

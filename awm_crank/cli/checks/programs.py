@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from ... import config
 from ...client import publish
 from ...client.chain import Chain
+from ...daemon.models import mirrors_of
 from ...engine import choose
 from ...engine.cartridge import Cartridge
 from ...engine.position import first_block
@@ -88,7 +89,7 @@ async def cartridge(wanted: str | None, settings: config.Config, engine: bool) -
             cartridge = Cartridge.parse(common.read(target))
         else:
             async with Chain(settings.chain.base_http, timeout_s=WAIT_S) as chain:
-                cartridge = await publish.load(chain, target)
+                cartridge = await publish.load(chain, target, mirrors=mirrors_of(settings.models))
         text = f"{cartridge.name}, {len(cartridge.data):,} bytes, SHA-256 {cartridge.sha256.hex()[:16]}"
         if not engine:
             return Finding("cartridge", "ok", text)
