@@ -49,7 +49,7 @@ def add_journal(parser: argparse.ArgumentParser) -> None:
 def journal(args: argparse.Namespace, entity: Pubkey, extra_size: int) -> list[bytes]:
     """The records of `--journal`; none without it. Raises MatchFileError when they cannot be used.
 
-    `extra_size` is the hidden state's: bytes a player of the match's extra feedback.
+    `extra_size`: bytes of extra feedback for each player, as the match's hidden state says.
     """
     from ..daemon.journal import records
 

@@ -258,7 +258,8 @@ class Chain:
                     # the first copy has landed; or it may be on its way still, and will land or expire
                     if refused == "AlreadyProcessed" or (acted and refused == "BlockhashNotFound"):
                         return
-                    # the refusal may be of a copy: what the first one did can make the program refuse another
+                    # the refusal may concern a copy: a program can refuse the copy because the first one has already
+                    # run
                     if not (acted and await self._arrives(signature)):
                         raise
                 return

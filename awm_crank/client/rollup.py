@@ -45,7 +45,7 @@ async def identity(roll: Chain) -> Pubkey:
 
 
 async def _extra_size(base: Chain, model: Pubkey) -> int:
-    """Bytes a player of a model's extra feedback. Raises AccountError when there is no such model."""
+    """Bytes of extra feedback for each player in a model. Raises AccountError if the model does not exist."""
     account = await base.need(model, "model manifest")
     return ModelManifest.decode(account.data, owner=account.owner, address=model).extra_size
 

@@ -268,7 +268,7 @@ async def show(chain: Chain, session: Pubkey) -> SessionView:
     """Reads a session's accounts, all at one slot.
 
     Raises:
-        AccountError, LayoutError: no session there, or an account of it is not what it should be.
+        AccountError, LayoutError: there is no session at this address, or one of its accounts is malformed.
     """
     entity = (await load_session(chain, session)).entity
     accounts = SessionAccounts.of(entity)

@@ -2,7 +2,8 @@
 
 A *guest* is a match that the crank serves for anyone: it is not in `crank.admitted`, and no deposit pays its frames.
 Guests together may use a share of every budget, and one player a quarter of that share. So neither one stranger nor all
-of them together can take what matches with a deposit, matches on the list, and running matches need.
+strangers together can use up the money that other matches need: those with a deposit, those on the list, and those that
+are running.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _PATIENCE_S = 30.0
 
 
 class Refused(NamedTuple):
-    """Why a wish was refused."""
+    """Why a request to spend was refused."""
 
     budget: str
     text: str
@@ -48,7 +49,7 @@ class _Wish(NamedTuple):
 
 
 class Budgets:
-    """Knows what was spent, on whom, and decides about each wish.
+    """Records what was spent for which session, and decides about each request to spend.
 
     Args:
         limits: the `[crank]` settings.
@@ -83,7 +84,9 @@ class Budgets:
             self.fees -= FEE_LAMPORTS * transactions
 
     def note(self) -> None:
-        """Writes down what was paid until now. Called at least once a minute, the budgets' windows are exact to it."""
+        """Records what was paid until now. Call it at least once a minute, so that the budgets' windows are exact to a
+        minute.
+        """
         now = self._clock()
         if not self._history or now - self._history[-1][0] >= _NOTE_S:
             self._history.append((now, self._granted + self.fees, self._guest_fees))
@@ -103,16 +106,16 @@ class Budgets:
     # -- what is allowed ------------------------------------------------------------------------------------------
 
     def grant(self, entity: Pubkey, spend: Spend) -> Refused | None:
-        """Decides about a wish, and takes it down. None: the lamports may be spent."""
+        """Decides about a request to spend, and records it. Returns None if the lamports may be spent."""
         refused = self._refusal(entity, spend) or self._behind_others(entity, spend)
         now = self._clock()
         if refused is not None:
-            # a wish that comes again keeps its place
+            # a repeated request keeps its place in the queue
             self._wishes[entity] = _Wish(spend, refused.budget, now)
             return refused
         self._wishes.pop(entity, None)
         if spend.going_on:
-            # what its accounts hold stays as it is; its frames are the crank's from now on
+            # the rent in its accounts stays counted as before; from now on, the crank pays for its frames
             held = self.held.get(entity, spend)
             self.held[entity] = msgspec.structs.replace(held, payer="guest", players=spend.players)
         else:
@@ -122,7 +125,7 @@ class Budgets:
         return None
 
     def lines(self) -> list[Budget]:
-        """Each budget that has a limit, as it stands."""
+        """The current state of each budget that has a limit."""
         self._expire()
         limit, spent = self._guests()
         found = [("guests", limit, spent)] if self._limits.guest_share_percent < 100 else []
@@ -154,7 +157,7 @@ class Budgets:
             f"crank.guest_share_percent allows {limit} of the crank's money for matches that nobody pays for; they "
             f"have {spent}"
         )
-        # the first match is served however dear it is, as long as fees have not used the share up
+        # the first match is served at any price, as long as fees have not used up the share
         if spent + (wanted if rent else 0) > limit:
             return Refused("guests", f"{allowed}, and this one would take {wanted}")
         if spend.going_on:
@@ -170,7 +173,9 @@ class Budgets:
         return None
 
     def _guests(self, without: Pubkey | None = None) -> tuple[int, int]:
-        """The guests' share, and what they have of it: rent that they hold, and their fees of a day."""
+        """The guests' share of the budget, and how much of it they use: rent in their accounts, and their fees of one
+        day.
+        """
         fees = self._since(_DAY_S)[1]
         guests = [held.lamports for key, held in self.held.items() if held.payer == "guest" and key != without]
         return (self._left() + self.rent + fees) * self._limits.guest_share_percent // 100, sum(guests) + fees
@@ -182,9 +187,9 @@ class Budgets:
         return max(0, self.balance - sum(lamports for _, lamports in self._unseen))
 
     def _since(self, seconds: int) -> tuple[int, int]:
-        """What was paid in the last `seconds`: everything, and the guests' fees."""
+        """The lamports that were paid in the last `seconds`: in total, and as guests' fees."""
         start = self._clock() - seconds
-        # between two notes too much is counted rather than too little
+        # between two calls of `note`, this counts too much rather than too little
         before = max(((paid, fees) for at, paid, fees in self._history if at <= start), default=(0, 0))
         return self._granted + self.fees - before[0], self._guest_fees - before[1]
 

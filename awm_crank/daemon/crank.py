@@ -267,7 +267,7 @@ class Daemon:
         return self._roster.kept_out()
 
     def budgets(self) -> list[Budget]:
-        """Each budget that has a limit, as it stands."""
+        """The current state of each budget that has a limit."""
         return self._rent.budgets.lines()
 
     async def _balance(self) -> int:

@@ -141,7 +141,7 @@ def records(folder: Path, entity: Pubkey, extra_size: int = 0) -> list[bytes]:
     Args:
         folder: the journal's.
         entity: the session's.
-        extra_size: bytes a player of the match's extra feedback, as its hidden state says.
+        extra_size: bytes of extra feedback for each player in this match, as its hidden state says.
 
     Raises:
         MatchFileError: the journal has none, or they do not begin with frame 1 or are not in order.

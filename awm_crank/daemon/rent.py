@@ -1,4 +1,6 @@
-"""Asks the chain what `Budgets` has to know: the crank's balance, and which sessions' accounts are closed."""
+"""Asks the chain for the crank's balance and for closed sessions, and answers machines' requests to spend with
+`Budgets`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ _NOTE_S = 30.0
 
 
 class Rent:
-    """Decides about machines' wishes to spend.
+    """Decides about the machines' `Spend` commands.
 
     Args:
         limits: the `[crank]` settings.
@@ -32,8 +34,8 @@ class Rent:
         clock: seconds, monotonic.
         balance: asks for the lamports on the crank's key.
         live: the entities of the sessions that are being served, which are not closed.
-        deliver: given the answer to each wish of a session.
-        spawn: runs a question to the endpoint as a task.
+        deliver: called with the answer to each `Spend` command of a session.
+        spawn: runs a request to the endpoint as a task.
         stats: counts the sessions that were refused.
     """
 
@@ -55,7 +57,7 @@ class Rent:
         self._counted = 0
 
     async def run(self) -> None:
-        """Writes down now and then what was paid and what has come back, for ever."""
+        """Records at intervals what was paid and what has come back, without end."""
         while True:
             self._note()
             await asyncio.sleep(_NOTE_S)
@@ -68,7 +70,9 @@ class Rent:
         self.budgets.note()
 
     def want(self, served: ServedSession, spend: Spend) -> None:
-        """Takes a session's wish; the answer comes later. Accounts that are there are only noted."""
+        """Takes a session's `Spend` command; the answer is delivered later. Accounts that exist already are only
+        recorded.
+        """
         if spend.held:
             self.budgets.held[served.entity] = spend
         else:
@@ -77,13 +81,13 @@ class Rent:
     async def _answer(self, served: ServedSession, spend: Spend) -> None:
         answer = await self.ask(served.entity, spend)
         if answer.refusal and not served.rent_refused:
-            # it asks again and again, and counts once
+            # the machine asks again and again, but the refusal is counted once
             self._stats.refuse(answer.cause)
         served.rent_refused = bool(answer.refusal)
         self._deliver(served, answer)
 
     async def ask(self, entity: Pubkey, spend: Spend) -> Granted:
-        """Decides about a wish. Before it refuses one, it finds out which sessions were closed."""
+        """Decides about a request to spend. Before it refuses one, it checks which sessions were closed."""
         self._note()
         try:
             self.budgets.balance = await self._balance()

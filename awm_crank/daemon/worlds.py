@@ -95,7 +95,7 @@ async def check_interface(rpc: RpcClient) -> None:
 
 
 async def numbers(rpc: RpcClient, keys: Sequence[str]) -> frozenset[int]:
-    """The ids of those keys that are worlds. It waits until the endpoint has said which are."""
+    """Returns the ids of those keys that are World accounts. Waits until the endpoint has answered."""
 
     async def look() -> frozenset[int]:
         found: set[int] = set()

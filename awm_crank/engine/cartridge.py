@@ -30,7 +30,7 @@ class Cartridge:
 
     Attributes:
         data: the file's bytes.
-        sha256: SHA-256 of the file, 32 bytes; what the manifest's cartridge_hash holds.
+        sha256: SHA-256 of the file, 32 bytes, which is also the manifest's cartridge_hash.
         name, version: as the author chose them.
         shape, formats: sizes, fraction bits and shifts.
         arrays: tensor name to integer array (read-only views); a matrix is `name.w`, `name.m`, `name.b`.

@@ -1,4 +1,4 @@
-"""Frame blocks on the model's side: what the backbone reads out of one, and how predictions become the next one.
+"""Frame blocks on the model's side: unpacks one for the backbone, and makes the next one from predictions.
 
 Integers only (docs/numerics.md, sections 6.1, 7, 9); the block's bytes are docs/formats.md's. Every engine shares this.
 """
@@ -49,7 +49,7 @@ class Player(dict[str, int]):
 def start_block(stage: int, characters: tuple[int, int], extra_size: int = 0) -> bytes:
     """Frame 0 of a session (docs/formats.md, JOIN): both players at their start position, neutral inputs.
 
-    `extra_size` is the cartridge's (bytes a player of extra feedback, all zero at frame 0).
+    `extra_size` is the number of bytes of extra feedback for each player (all zero at frame 0).
     """
     neutral = bytes(INPUTS_SIZE)
     block = layouts.FRAME_BLOCK.pack((start_players(*characters), bytes(_FEEDBACK.size), neutral, stage))

@@ -1,4 +1,6 @@
-"""A policy cartridge on the native engine: the layers in C, the same numbers as `PolicyCartridge.outputs`."""
+"""Runs a policy cartridge on the native engine. The layers are in C and give the same numbers as
+`PolicyCartridge.outputs`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ class NativePolicy:
     """The layers of one policy cartridge, ready for the kernel.
 
     Raises:
-        EngineError: on import, when the native engine is not built.
+        EngineError: the native engine is not built (raised at import).
     """
 
     def __init__(self, cartridge: PolicyCartridge) -> None:
@@ -27,7 +29,7 @@ class NativePolicy:
         ]  # fmt: skip
 
     def outputs(self, context: Ints) -> Ints:
-        """As `PolicyCartridge.outputs`."""
+        """Like `PolicyCartridge.outputs`."""
         values = context.ravel()
         for number, (weights, multipliers, biases, shift) in enumerate(self._layers):
             inputs = (np.clip(values, 0, _HIGH) if number else values).astype("<i2").tobytes()

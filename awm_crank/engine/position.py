@@ -95,7 +95,8 @@ def out_of_stocks(players: bytes) -> bool:
 def first_block(players: bytes, stage: int, extra_size: int = 0) -> bytes:
     """The block of frame 0, from both PlayerStates (64 bytes) in their start position.
 
-    `extra_size` is the cartridge's: bytes a player of extra feedback, which is all zero at frame 0.
+    `extra_size` is the number of bytes of extra feedback for each player in this cartridge. They are all zero at frame
+    0.
     """
     return frame_records.block(players, _NO_FEEDBACK, NEUTRAL_INPUT * 2, stage, bytes(2 * extra_size))
 
@@ -118,7 +119,7 @@ def start_of_session(
         stage, seed, max_frames: the session's values.
         players: both PlayerStates in their start position, 64 bytes.
         cartridge: SHA-256 of the cartridge that the session plays; empty or zero before `pin_cartridge`.
-        extra_size: bytes a player of the cartridge's extra feedback.
+        extra_size: bytes of extra feedback for each player in this cartridge.
 
     Raises:
         LayoutError: a value is out of range.

@@ -55,8 +55,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._topics.close(self)
         self._connections.discard(self)
-        # These refer to each other in circles. The process never collects its oldest objects (server.py), so a circle
-        # that is not broken here stays for ever.
+        # These objects form reference cycles. The process never collects its oldest objects (server.py), so a cycle
+        # that is not broken here is never freed.
         self._methods = {}
         self._http.close()
         if self._messages is not None:

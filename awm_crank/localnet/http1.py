@@ -86,7 +86,7 @@ class RequestParser:
                 self._error = HttpError(431, "header too large")
 
     def close(self) -> None:
-        """Ends parsing, and breaks the circles that parser, error and this object form."""
+        """Ends parsing, and breaks the reference cycles between parser, error and this object."""
         self._parser = self._error = None
 
     def _after_offer(self, rest: bytes) -> None:

@@ -54,7 +54,7 @@ class MessageStream:
         return self._protocol.data_to_send()
 
     def close(self) -> None:
-        """Ends the stream, and breaks the circles that the library's parser, error and protocol form."""
+        """Ends the stream, and breaks the reference cycles between the library's parser, error and protocol."""
         self._protocol.parser.close()
         self._protocol.parser_exc = None
 

@@ -19,9 +19,11 @@ FPS = contract.FPS
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a match was. Keys are base58, hashes lower-case hex, `seed` a decimal u64 (too big for JSON's numbers).
+    """The facts about a match. Keys are base58, hashes lower-case hex, and `seed` is a decimal u64 (too big for JSON's
+    numbers).
 
-    `extra_size` is the bytes a player of extra feedback behind each record; the file leaves it out where it is 0.
+    `extra_size` is the number of bytes of extra feedback for each player after each record. The file omits it if it is
+    0.
     """
 
     format: str

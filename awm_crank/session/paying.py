@@ -1,4 +1,4 @@
-"""Whether the next frame of a running match is paid for, and what to ask when it soon will not be."""
+"""Decides whether the next frame of a running match is paid for, and asks for more money in time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _READ: tuple[Role, ...] = (*SMALL, "deposit")
 
 
 class Paying:
-    """Knows up to which frame a match is paid for. Beyond that it waits, and goes on as soon as somebody pays.
+    """Knows up to which frame a match is paid for. After that frame the match waits, and it continues as soon as
+    somebody pays.
 
     Args:
-        opened: the match as it is when its service begins.
+        opened: the match at the time when serving begins.
     """
 
     def __init__(self, effects: Effects, opened: Opened) -> None:
@@ -35,11 +36,11 @@ class Paying:
         if terms.payer == "deposit" and terms.funds is not None:
             self._until = terms.funds.paid_until()
         elif terms.payer == "guest" and portion:
-            # what a process before this one began is played to its end
+            # a match that an earlier process has started to pay for is played to its end
             self._until = (frame // portion + 1) * portion
 
     def covers(self, frame: int) -> bool:
-        """Whether this frame is paid for. Asks for more in time, and says why the match waits."""
+        """Whether this frame is paid for. Asks for more money in time, and reports why the match waits."""
         effects = self._effects
         if self._until is None or frame + NOTICE_FRAMES <= self._until:
             return True
@@ -53,7 +54,7 @@ class Paying:
         return False
 
     def read(self, data: bytes | None, lamports: int) -> None:
-        """Takes the deposit as it is now."""
+        """Takes the current deposit."""
         if self._until is None:
             return
         effects, funds = self._effects, Funds.read(data, lamports)
@@ -68,7 +69,7 @@ class Paying:
         self._unpaid("its deposit is used up: player 1 can add to it with `awm-crank session deposit`", "deposit")
 
     def granted(self, refusal: str, cause: Cause) -> None:
-        """Takes the answer to the wish to go on at the crank's expense."""
+        """Takes the answer to the request to continue at the crank's expense."""
         if refusal:
             self._unpaid(f"{refusal}; player 1 can pay for it with `awm-crank session deposit`", cause)
         else:

@@ -1,4 +1,6 @@
-"""The accounts that a session needs, from the first wish to pay for them until all are on chain."""
+"""Prepares the accounts that a session needs: asks who may pay for them, and plans transactions until all are
+on chain.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ _SAME_PLAN_TRIES = 5
 
 
 class Preparing:
-    """Decides what is to be made next, and at whose expense. `plan` and `problem` are the last answer."""
+    """Decides which accounts to make next, and who pays. `plan` and `problem` hold the last decision."""
 
     def __init__(self, effects: Effects) -> None:
         self._effects = effects
@@ -39,9 +41,9 @@ class Preparing:
     def is_whole(
         self, engine: Engine, session: SessionState, accounts: dict[Role, bytes | None], terms: Terms, cadence: Cadence
     ) -> bool:
-        """Whether checkpoints and ring are whole. If not, sets `plan` or `problem`, or asks for what it takes.
+        """Whether checkpoints and ring are complete. If not, sets `plan` or `problem`, or asks for the lamports.
 
-        Before JOIN nothing is made at the crank's own expense.
+        Before player 2 has joined, nothing is made at the crank's own expense.
         """
         effects, settings = self._effects, self._effects.settings
         self.plan, self.problem, payer = [], None, terms.payer
@@ -53,7 +55,7 @@ class Preparing:
             if settings.admission != "anyone":
                 self.problem = small, "deposit"
                 return False
-            # no worse off than without a deposit
+            # a match with too small a deposit is treated as one without a deposit
             payer = "guest"
         if session.status == WAITING_PLAYERS and 0 < lamports <= limit:
             return True
@@ -101,5 +103,5 @@ class Preparing:
 
 
 def _made(accounts: dict[Role, bytes | None]) -> bytes | None:
-    """A checkpoint that is there."""
+    """Decodes a checkpoint account that exists."""
     return accounts["checkpoint_a"] or accounts["checkpoint_b"]

@@ -53,7 +53,8 @@ def missing(
     The first transaction creates the accounts that do not exist. It must land before the others are sent.
 
     Args:
-        extra_size: bytes a player of the cartridge's extra feedback. The hidden state must say the same.
+        extra_size: bytes of extra feedback for each player in the cartridge. The hidden state must have the same
+            number.
         deposited: the session's deposit pays, and not the writer.
 
     Raises:

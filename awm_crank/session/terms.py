@@ -23,7 +23,7 @@ class Funds(NamedTuple):
 
     @classmethod
     def read(cls, data: bytes | None, lamports: int) -> Self | None:
-        """The deposit in an account's data; None where there is no account. Raises LayoutError, AccountError."""
+        """Decodes a deposit account; None if there is no account. Raises LayoutError, AccountError."""
         return None if not data else cls(Deposit.decode(data), lamports)
 
     @property
@@ -38,7 +38,7 @@ class Funds(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a session's service depends on."""
+    """The conditions under which a session is served."""
 
     payer: Payer
     refusal: str = ""
@@ -57,7 +57,7 @@ class Terms(NamedTuple):
         return cls(_payer(funds, settings, listed=listed), refusal, funds)
 
     def too_small(self, accounts: int) -> str:
-        """Why the deposit cannot pay for the match's start; an empty string if it can, or need not.
+        """Why the deposit cannot pay for the match's start; empty if it can, or if it need not.
 
         Args:
             accounts: lamports that the deposit still has to pay for checkpoints and ring.
@@ -108,7 +108,7 @@ def _payer(funds: Funds | None, settings: Settings, *, listed: bool) -> Payer:
     if listed or settings.admission == "list":
         return "operator"
     if settings.admission == "anyone-who-deposits":
-        # a match that runs without a deposit began under other settings
+        # a match that runs without a deposit was started with other settings
         return "deposit" if funds is not None else "operator"
     pays = funds is not None and funds.deposit.frame_lamports >= settings.frame_price_lamports
     return "deposit" if pays else "guest"

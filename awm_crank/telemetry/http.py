@@ -26,7 +26,7 @@ class TelemetryServer:
         listen: `host:port`; port 0 takes a free one.
         metrics: gives the body of `/metrics`.
         unhealthy, unready: give what is wrong, empty when nothing is. The answer is 503 when something is, else 200.
-        notes: give what `/readyz` says besides, such as a budget that is used up.
+        notes: give further lines for `/readyz`, such as a budget that is used up.
     """
 
     def __init__(

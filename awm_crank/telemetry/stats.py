@@ -140,7 +140,7 @@ class Gauges:
 
 
 class Budget(NamedTuple):
-    """A budget as it stands, in lamports."""
+    """The current state of a budget, in lamports."""
 
     name: str
     limit: int

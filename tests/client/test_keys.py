@@ -44,7 +44,7 @@ def test_never_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601, 0o440, 0o444])
 def test_open_to_others(tmp_path: Path, mode: int) -> None:
-    """A file that others may read is refused, with the command that closes it."""
+    """A file that others may read is refused, and the error shows the chmod command to run."""
     path = key_file(tmp_path / "k.json", msgspec.json.encode(SECRET).decode(), mode)
     with pytest.raises(KeyFileError) as caught:
         load_keypair(path)

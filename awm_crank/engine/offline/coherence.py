@@ -1,4 +1,5 @@
-"""Rollout coherence, the prototype's metric: how far a closed loop of K frames is from a replay of the same inputs.
+"""Rollout coherence, the prototype's metric: the distance between K frames of a closed loop and a replay with the same
+inputs.
 
 Offline, needs torch. The position error is the mean over both players, x and y, and frames 1 … K, in game units.
 """
@@ -25,10 +26,11 @@ def coherence(
     """The mean position error of "FP32" and of "INT8" for each of `HORIZONS`.
 
     Args:
-        engine: of the cartridge.
+        engine: the cartridge's engine.
         model: the floating-point model.
-        replays: frame blocks that neither was made from, equally many in each, `context` + 20 or more.
-        context: how many of them both consume first.
+        replays: recorded matches as lists of frame blocks, which were used for neither training nor calibration. Each
+            has the same number of blocks, at least `context` + 20.
+        context: how many blocks both models consume first.
     """
     first = [blocks[0] for blocks in replays]
     worlds: dict[str, World] = {"FP32": FloatWorld(model, first), "INT8": IntegerWorld(engine, first)}
@@ -56,7 +58,7 @@ def _apart(a: bytes, b: bytes) -> float:
 def cut(blocks: Sequence[bytes], length: int, count: int) -> list[list[bytes]]:
     """Up to `count` pieces of `length` blocks, evenly spread; none that runs over the end of a match.
 
-    A match ends where a stock comes back.
+    A match ends at the frame in which the stocks rise again.
     """
     ends = {n for n, (a, b) in enumerate(pairwise(blocks), 1) if _other_match(a, b)}
     usable = [n for n in range(len(blocks) - length + 1) if ends.isdisjoint(range(n + 1, n + length))]

@@ -1,4 +1,5 @@
-"""One checkpoint after the other: what became of it, how well its integers agree with it, and what its window matters.
+"""Reports on several checkpoints: whether each can be quantized, how well its integers agree with it, and how much its
+window matters.
 
 Offline; needs torch. `awm-crank quantize --report` prints it.
 """
@@ -26,11 +27,11 @@ WINDOWS = 120
 
 @dataclass(frozen=True)
 class Agreement:
-    """The integers against the checkpoint in FP32, teacher-forced.
+    """The agreement of the integers with the checkpoint in FP32, over the same given frames.
 
     Attributes:
-        frames: how many.
-        least, mean: shares of equal choices over all categorical heads: the lowest head's, and all heads' together.
+        frames: how many frames were compared.
+        least, mean: the share of equal choices of the categorical heads: of the lowest head, and of all heads together.
         clear: the mean over the frames whose FP32 margin is above the head's 10th percentile.
         regression: the worst number's RMS difference over its standard deviation.
     """
@@ -44,7 +45,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Line:
-    """What became of one file. `refused` is the sentence, empty where it was quantized."""
+    """The result for one file. `refused` is the sentence of the refusal; it is empty if the file was quantized."""
 
     file: str
     refused: str = ""
@@ -57,7 +58,7 @@ class Line:
 
 
 def window_difference(source: TrainedCheckpoint, blocks: list[bytes]) -> window.Difference | None:
-    """The endless recurrence against the checkpoint's own window, None where its file does not name one."""
+    """Compares the endless recurrence with the checkpoint's own window. None if the file does not name a window."""
     if source.context_len is None:
         return None
     model = TorchModel.of_checkpoint(source, torch.float32)
@@ -74,7 +75,7 @@ def frames(source: TrainedCheckpoint, count: int, real: bytes = b"") -> list[byt
 
 
 def agreement(engine: NativeEngine, source: TrainedCheckpoint, blocks: list[bytes]) -> Agreement:
-    """The engine and the checkpoint over the same frames; the last block only gives its inputs."""
+    """Compares the engine and the checkpoint over the same frames. Of the last block, only the inputs are used."""
     found = fidelity.measure(engine, TorchModel.of_checkpoint(source, torch.float32), [blocks])
     binary = {f"p{player} {name}" for player, name in source.shape.encoding.binary_names}
     heads = [name for name in found.agreement if name not in binary]
@@ -99,12 +100,12 @@ def line(
     """Quantizes one checkpoint and measures it. A refusal is part of the line; nothing is written.
 
     Args:
-        file: its name, for the line and the cartridge.
-        data: its bytes.
+        file: the file's name, for the line and the cartridge.
+        data: the file's bytes.
         config: see `files.read`.
         calibration: frames of each calibration match.
-        count: teacher-forced frames.
-        tick: called with what begins.
+        count: how many frames to compare.
+        tick: called with the name of each part as it begins.
     """
     try:
         source = checkpoint.read(data, config=config)
@@ -126,7 +127,7 @@ def line(
 
 
 def text(each: Line) -> str:
-    """A line for people."""
+    """Formats a line for people."""
     if each.refused:
         return f"{each.file}: REFUSED: {each.refused}"
     flags = ", ".join(each.flags) or "no flags"

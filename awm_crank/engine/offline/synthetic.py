@@ -1,8 +1,9 @@
-"""Frames that a replay could have, from a seed: what a model without real frames is calibrated on besides its own play.
+"""Makes frames from a seed that resemble a replay. Calibration uses them, besides the model's own play, if there are no
+real frames.
 
 A model of random weights, or one that drifts, soon leaves the frames that it was trained on when it plays by itself;
-its matrices would then be rounded for inputs that no match has. These frames walk: positions and speeds move by small
-steps, actions stay for a while, buttons are held, damage rises.
+its matrices would then be rounded for inputs that occur in no match. These frames change like real ones: positions and
+speeds move by small steps, actions stay for a while, buttons are held, damage rises.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def lane(
     """Frame blocks in a row, of `encoding.block_size` bytes each.
 
     Args:
-        stream: where the numbers come from.
-        name: of the lane; another name gives other frames.
-        frames: how many.
-        stage: of the match.
-        characters: of both players.
-        encoding: whose extra feedback the blocks have.
+        stream: the source of the random numbers.
+        name: the lane's name; another name gives other frames.
+        frames: how many frames to make.
+        stage: the stage of the match.
+        characters: the characters of both players.
+        encoding: the encoding that says which extra feedback the blocks have.
     """
     players = [_player(stream, f"{name} {i}", frames, character) for i, character in enumerate(characters)]
     inputs = random_inputs(stream, name + " inputs", frames)
@@ -57,7 +58,7 @@ def _player(stream: Stream, name: str, frames: int, character: int) -> dict[str,
         return values[kept]
 
     def walk(field: str, spread: int, low: int, high: int, begin: int = 0) -> Ints:
-        """Steps of up to `spread`, turned back at the ends."""
+        """A random walk with steps of up to `spread`, which turns back at the ends of the range."""
         steps = np.cumsum(stream.uniform(f"{name} {field}", (frames,), -spread, spread)) + begin - low
         span = high - low
         steps %= 2 * span

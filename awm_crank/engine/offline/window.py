@@ -1,4 +1,4 @@
-"""What a model computes as it was trained: each frame from a window of K frames that begins with an empty state.
+"""Runs a model as it was trained: each frame from a window of K frames that begins with an empty state.
 
 The engine never empties its state. How far the two are apart depends on the checkpoint, so it is measured. Offline;
 needs torch.
@@ -24,12 +24,12 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Difference:
-    """Two runs over the same frames.
+    """The difference between two runs over the same frames.
 
     Attributes:
-        frames: how many were compared.
+        frames: how many frames were compared.
         action: share of the frames in which both choose the same action, of both players' heads the lower one.
-        least: the same of all categorical heads, the lowest one.
+        least: the same share of the categorical head with the fewest equal choices.
         regression: RMS difference of a number over its own standard deviation, mean of all numbers.
     """
 
@@ -72,7 +72,7 @@ def endless(model: TorchModel, blocks: Sequence[bytes], restart: int = 0) -> Flo
 
 
 def compare(model: TorchModel, one: Floats, other: Floats) -> Difference:
-    """How two runs differ; `one` gives the standard deviations."""
+    """Compares two runs. The standard deviations come from `one`."""
     slices = model.encoding.head_slices()
     same = {
         name: float((one[:, rows].argmax(1) == other[:, rows].argmax(1)).mean())
@@ -91,6 +91,6 @@ def compare(model: TorchModel, one: Floats, other: Floats) -> Difference:
 
 
 def difference(model: TorchModel, blocks: Sequence[bytes], context_len: int) -> Difference:
-    """The endless recurrence against windows of `context_len` frames, over the same blocks."""
+    """Compares the endless recurrence with windows of `context_len` frames, over the same blocks."""
     windowed = outputs(model, blocks, context_len)
     return compare(model, windowed, endless(model, blocks)[-len(windowed) :])

@@ -27,7 +27,7 @@ export class History {
 
   add(frame) {
     const known = this.#frames.get(frame.frame);
-    // a record from the ring has all of a frame; a notification does not
+    // a record from the ring holds the whole frame; a notification holds only a part
     if (!known || !known.sources) this.#frames.set(frame.frame, frame);
     if (this.last < 0) this.first = frame.frame;
     this.first = Math.min(this.first, frame.frame);
