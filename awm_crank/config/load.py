@@ -95,7 +95,7 @@ def _override(values: dict[str, Any], variable: str, text: str) -> None:
 
 
 def _parts(text: str) -> list[str]:
-    """A list's parts, which a variable separates by commas."""
+    """Splits a variable's value at its commas, for settings that are lists."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

@@ -82,7 +82,7 @@ class Stats:
         self.refused_sessions[reason] = self.refused_sessions.get(reason, 0) + 1
 
     def gone(self, machine: SessionMachine, *, error: bool = False) -> None:
-        """A session was let go; `error`: because of an error of the crank."""
+        """Counts a session that is no longer served. `error`: an error of the crank was the reason."""
         self.released["error" if error else "ended"] += 1
         _add(self._gone, _counts(machine))
 

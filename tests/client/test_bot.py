@@ -101,7 +101,7 @@ async def test_what_is_held_is_sent(arena: Arena) -> None:
 
 
 async def test_second_press_counts_from_the_frame_after(arena: Arena) -> None:
-    """Of two presses for one frame, the first counts for that frame and the second for the next one."""
+    """If a bot presses twice for one frame, the first input is used for that frame, and the second for the next one."""
 
     def step(match: Match, frame: Frame) -> None:
         if frame.number == 0:
@@ -118,7 +118,9 @@ async def test_second_press_counts_from_the_frame_after(arena: Arena) -> None:
 
 
 async def test_slow_bot_skips_frames(arena: Arena) -> None:
-    """While a bot thinks, a crank that does not wait goes on, and the bot learns how many frames it skipped."""
+    """A crank that does not wait for inputs continues while a bot is slow, and the bot learns how many frames it
+    missed.
+    """
     async with arena.chain() as chain:
         made, crank, player1, _ = await arena.played(chain, 0)
         async with join(made.session, player1, arena.net.http) as match:

@@ -201,7 +201,7 @@ async def test_no_lamports(arena: Arena) -> None:
 
 
 async def test_program_accounts(arena: Arena) -> None:
-    """A program's accounts are found by filter, and their data is cut where a slice is asked for."""
+    """A program's accounts are found by filter, and only the requested slice of their data is returned."""
     async with arena.chain() as chain:
         account = await chain.need(arena.model, "model")
         filters = [{"memcmp": {"offset": 0, "bytes": encode(account.data[:8])}}]

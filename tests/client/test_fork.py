@@ -1,4 +1,4 @@
-"""Forks on the localnet: shared and replaced shards, where they come from, and what unpublishing leaves in place."""
+"""Forks on the localnet: shared and replaced shards, the lineage, and the shards that unpublishing does not close."""
 
 from __future__ import annotations
 

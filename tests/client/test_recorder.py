@@ -31,7 +31,9 @@ async def test_records_become_a_match_file_that_verifies(arena: Arena) -> None:
 
 
 async def test_across_the_rings_end(arena: Arena) -> None:
-    """A recorder that keeps up reads on where the ring wraps around; two that fall behind say which frames are lost."""
+    """A recorder that keeps up also reads correctly when the ring wraps around. Recorders that fall behind name the
+    lost frames.
+    """
     async with arena.chain() as chain, RpcClient(arena.net.http) as rpc:
         made, crank, _, _ = await arena.played(chain, 2)
         recorder, slow, late = (Recorder(rpc, made.entity) for _ in range(3))

@@ -101,7 +101,7 @@ async def test_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_component_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal by the component itself (here, of a session that has begun) does not count as the rollup's."""
+    """If the component itself refuses (here, because the session has begun), the rollup counts as ready."""
     two = Two({ACCOUNTS.log: 1}, ProgramError("frame_log refused: NotEnded"))
     await writable(monkeypatch, two)
     assert not two.gifts

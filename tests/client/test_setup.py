@@ -72,7 +72,7 @@ async def test_entities_made_at_once(arena: Arena) -> None:
 
 
 async def test_no_registry(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A chain without BOLT is recognized as such."""
+    """On a chain without BOLT, the error says that BOLT is missing."""
     monkeypatch.setattr(bolt, "registry_pda", lambda: Keypair().pubkey())
     async with arena.chain() as chain:
         with pytest.raises(AccountError, match="no BOLT registry on"):

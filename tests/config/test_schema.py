@@ -51,7 +51,9 @@ def test_view_is_off_and_on_loopback() -> None:
     ],
 )
 def test_view_endpoints(view: str, endpoints: tuple[str, str]) -> None:
-    """Browsers get the sessions' endpoints unless others are named, and a named one brings its own WebSocket."""
+    """Browsers get the sessions' endpoints unless `view.rpc` names another one. Then its own WebSocket endpoint is
+    used, too.
+    """
     chain = "[chain]\nrollup_http = 'http://er:7799'\nrollup_ws = 'ws://er:9'\n"
     assert config.parse(f"{chain}[view]\n{view}").view_endpoints() == endpoints
 

@@ -73,7 +73,9 @@ async def test_cancelled(rung: Rung) -> None:
 
 
 async def test_expired_and_set_anew(rung: Rung) -> None:
-    """A moment that passes while the loop is busy, and is replaced before the loop looks, does not ring."""
+    """If the alarm's time passes while the loop is busy, and a later time is set before the loop looks, the alarm does
+    not ring for the first one.
+    """
     rung.alarm.set(time.monotonic_ns() + MS)
     busy_until = time.monotonic_ns() + 5 * MS
     while time.monotonic_ns() < busy_until:

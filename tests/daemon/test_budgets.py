@@ -121,7 +121,9 @@ def test_hour_and_day() -> None:
 
 
 def test_a_running_match_is_stopped_by_no_budget() -> None:
-    """A guest's match that has played its sure frames goes on, unless the share is used up or another guest waits."""
+    """After its guaranteed frames, a guest's match continues, unless the guests' share is used up or another guest
+    waits.
+    """
     world, running = World(4 * SOL, hourly_budget_lamports=1), Pubkey.new_unique()
     world.budgets.held[running] = Spend(RENT, True, "guest")
     assert world.ask(lamports=0, entity=running, going_on=True) == ""
@@ -140,7 +142,7 @@ def test_a_running_match_is_stopped_by_no_budget() -> None:
 
 
 def test_first_come() -> None:
-    """When money comes back, the guest that has waited longest gets it, however often others ask."""
+    """When money is available again, the guest that has waited longest gets it, no matter how often others ask."""
     world, first = World(4 * SOL), Pubkey.new_unique()
     held = [Pubkey.new_unique() for _ in range(3)]
     assert [world.ask(entity=entity) for entity in held] == ["", "", ""]

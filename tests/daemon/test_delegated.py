@@ -1,4 +1,4 @@
-"""Sessions that were handed over to a rollup, and accounts that only look like them."""
+"""Delegated sessions are found, and accounts that only look like delegated sessions are ignored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def hidden(entity: Pubkey) -> bytes:
 
 
 async def test_look_alikes_cost_no_question() -> None:
-    """A stranger's program hands over accounts with our key in the writer's place: the rollup is not asked for them."""
+    """If a stranger's program delegates accounts that hold our key at the writer's offset, the rollup is not asked for
+    them.
+    """
     rollup = Rollup()
     delegated = Delegated(RpcClient("http://127.0.0.1:1"), "ws://127.0.0.1:1", rollup, [ME], lambda *_: None)
     entity = Pubkey.new_unique()

@@ -1,4 +1,6 @@
-"""A whole match of a world with state flags, hitstun and projectiles: twelve bytes of extra feedback a player."""
+"""A whole match of a world with state flags, hitstun and projectiles: twelve bytes of extra feedback for each
+player.
+"""
 
 from __future__ import annotations
 

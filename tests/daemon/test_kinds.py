@@ -73,7 +73,7 @@ async def test_a_match(spot: tuple[Place, Case]) -> None:
 
 
 async def test_killed_and_resumed(spot: tuple[Place, Case]) -> None:
-    """After SIGKILL in mid-match, with a frame under way, the next process goes on and no record differs."""
+    """After SIGKILL while a frame is being sent, the next process continues the match, and no record differs."""
     place, case = spot
     settings = place.settings(**case.settings, fault_kill_at=f"in-flight:{case.frames // 2}")
     first = place.crank(settings, name="first")

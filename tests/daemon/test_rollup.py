@@ -109,7 +109,9 @@ async def test_there_and_back(place: Rolled) -> None:
 
 
 async def test_killed_crank(place: Rolled) -> None:
-    """SIGKILL with a frame under way: a crank that starts after the hand-over goes on, and no record differs."""
+    """After SIGKILL while a frame is being sent, a crank that starts later continues the delegated match, and no record
+    differs.
+    """
     match = await place.create(max_frames=FRAMES)
     await place.hand_over(match)
     first = place.crank(place.settings(fault_kill_at="in-flight:60"), name="first")
@@ -237,7 +239,8 @@ def _stall(pids: list[int], over: threading.Event) -> None:
 
 
 async def test_killed_rollup_and_crank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A match that is older than its ring goes on after SIGKILL of rollup and crank at once, from the crank's journal.
+    """After SIGKILL of rollup and crank at once, a match that is older than its ring continues from the crank's
+    journal.
 
     The rollup has lost every checkpoint. Afterwards the match is verified from its start and exported, with the records
     of the journal, and settles.

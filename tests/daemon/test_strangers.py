@@ -1,4 +1,6 @@
-"""A stranger with the embedded localnet, a crank as it is shipped, and the wish to have its money or its time."""
+"""A stranger with the embedded localnet, a crank as it is shipped, and strangers who try to take its money or
+its time.
+"""
 
 from __future__ import annotations
 

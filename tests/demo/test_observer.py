@@ -117,6 +117,6 @@ def test_final_hash_is_the_documented_one() -> None:
 
 @pytest.mark.parametrize("changes", [{"frame": 8}, {"finalized": False}, {"state": b"stats"}, {"inputs": b"1" * 16}])
 def test_checkpoint_that_contradicts_the_header_is_refused(changes: dict[str, Any]) -> None:
-    """A checkpoint that is unfinished, of another frame or with other bytes gives no hash."""
+    """There is no hash if the checkpoint is unfinished, belongs to another frame, or holds other bytes."""
     with pytest.raises(CheckpointError, match="checkpoint of"):
         final_state_sha256(*final(**changes))

@@ -28,7 +28,7 @@ def test_fighter_is_in_game_units() -> None:
 
 
 def test_rate_is_that_of_the_last_frames() -> None:
-    """The frame rate comes from the times at which the last frames landed; before two frames there is none."""
+    """The frame rate is computed from the times at which the last frames landed. It is 0 with fewer than two frames."""
     assert frames_per_second(played(1)) == 0.0
     assert frames_per_second(played(100)) == pytest.approx(1.0)
 

@@ -23,7 +23,7 @@ def test_derived_sizes_of_the_trained_shape() -> None:
 
 
 def test_state_age_as_embed_moves_a_column() -> None:
-    """With the flag, a player has one float less and eight embedding columns more."""
+    """With the flag, each player has one float less and eight embedding columns more."""
     assert Shape(64, 128, 16, 64, 1, encoding=Encoding(state_age_as_embed=True)).frame_dim == 196
 
 

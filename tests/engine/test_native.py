@@ -177,7 +177,7 @@ def test_threads_take_turns() -> None:
 
 
 def test_forced_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWM_ENGINE_PATH decides where no path is asked for, and an argument overrides it."""
+    """AWM_ENGINE_PATH chooses the path if no argument does, and an argument overrides it."""
     monkeypatch.setenv("AWM_ENGINE_PATH", "plain")
     made = cartridge(SHAPES["tiny"], 1)
     assert NativeEngine(made).path == "plain"

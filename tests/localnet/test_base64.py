@@ -27,7 +27,7 @@ def test_round_trip(data: bytes) -> None:
     ],
 )
 def test_refused(text: str, words: str) -> None:
-    """What is no base64 is refused."""
+    """Text that is not base64 is refused."""
     with pytest.raises(ValueError) as caught:
         base64.decode(text)
     assert str(caught.value) == words

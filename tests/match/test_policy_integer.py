@@ -32,7 +32,9 @@ def test_drives_a_match() -> None:
 
 
 def test_rule() -> None:
-    """The header's rule holds: seeds matter only where buttons are drawn, and whole frames only where they are read."""
+    """The rule in the header is followed: the seed matters only if buttons are drawn at random, and whole frames only
+    if the policy reads them.
+    """
     drawn, fixed = player(cartridge(4)), player(cartridge(4, sampled=False, whole_frames=False))
     assert isinstance(drawn, BlockAgent)
     assert (drawn.reads_blocks, fixed.reads_blocks) == (True, False)

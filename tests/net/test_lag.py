@@ -1,4 +1,4 @@
-"""A stream that is seconds late is not trusted, however lively it looks."""
+"""A stream that is seconds late is reported, even if slots keep arriving."""
 
 from __future__ import annotations
 

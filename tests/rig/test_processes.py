@@ -53,7 +53,7 @@ async def test_children_end_with_the_block(tmp_path: Path) -> None:
 
 
 async def test_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
-    """A child that does not stop is killed after its time, and the status says so."""
+    """A child that does not stop in time is killed, which its exit status shows."""
     async with Children(tmp_path) as children:
         child = children.start("stubborn", STUBBORN)
         await child.wait_for_line(lambda line: line == "ready", 20)

@@ -227,7 +227,9 @@ def test_nothing_is_made_for_nobody() -> None:
 
 
 def test_a_long_challenge_time_is_not_served() -> None:
-    """What the crank pays for a match comes back after its challenge time, which player 1 chooses."""
+    """A session with a very long challenge time is not served, because the crank gets its money back only
+    afterwards.
+    """
     for seconds, served in ((600, True), (601, False)):
         chain = FakeChain()
         chain.put("session", challenge_s=seconds)
@@ -249,7 +251,8 @@ def test_a_long_challenge_time_is_not_served() -> None:
     ],
 )  # fmt: skip
 def test_who_is_admitted(admission: Admission, fields: dict[str, Any], price: int | None, reason: str) -> None:
-    """A session that the operator does not admit costs nothing, not even a claim, and a deposit brings it back.
+    """For a session that is not admitted, the crank sends nothing, not even a claim. After a deposit the session is
+    admitted.
 
     A match that has frames is never given up for this reason.
     """

@@ -47,7 +47,7 @@ def test_a_deposit_that_is_used_up() -> None:
 
 
 def test_a_paused_match_can_end() -> None:
-    """A match that waits for its deposit is let go as soon as it is ended."""
+    """A match that waits for its deposit is released as soon as it is ended."""
     script = restarted(30, at=5, admission="anyone-who-deposits").play(40)
     script.chain.end()
     script.notify("session")
@@ -64,7 +64,7 @@ def test_a_guest_after_its_deposit() -> None:
 
 
 def test_a_guest_asks_after_its_sure_frames() -> None:
-    """After `guest_frames` frames a guest's match asks whether it goes on; while the answer is no, it waits."""
+    """After `guest_frames` frames, a guest's match asks whether it may continue, and waits while the answer is no."""
     script = Script(SessionMachine(ENTITY, settings(guest_frames=20)), FakeChain(status=ACTIVE))
     script.going_on_refusal = "others wait"
     (script >> events.Begin()).run().play(40)

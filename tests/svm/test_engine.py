@@ -154,7 +154,7 @@ def test_another_payers_unfinished_image_is_not_mixed_in(world: OnchainWorld) ->
 
 
 def test_an_image_is_of_its_shards() -> None:
-    """Building goes on with the same finalized shards only."""
+    """An image can be continued only with the same finalized shards."""
     world = OnchainWorld(made())
     shard = WeightShard.decode(world.data(world.shards[0]))
     strange = Pubkey([9] * 32)
@@ -215,7 +215,7 @@ def broken(at: str, value: bytes) -> OnchainWorld:
 
 
 def test_a_cartridge_that_could_overflow_is_refused() -> None:
-    """A bias beyond 32 bits' room is found as its row is packed, and the image says so."""
+    """If a bias makes a row's sum exceed 32 bits, the packing finds it, and the image records the error."""
     world = broken("heads.b", (2**31 - 5).to_bytes(4, "little"))
     world.allocate()
     for _ in range(3):

@@ -87,7 +87,7 @@ def test_a_ring_of_another_world_takes_no_frame(chain: Chain) -> None:
 
 
 def test_a_manifest_cannot_ask_for_more(chain: Chain) -> None:
-    """A manifest that claims 13 bytes a player is not pinned."""
+    """A manifest that claims 13 bytes of extra feedback for each player cannot be pinned."""
     s = joined(chain, 13)
     pin = programs.pin_cartridge(s.w, s.entity, MODEL)
     chain.refused(Error.OutOfRange, pin, signers=[s.writer])

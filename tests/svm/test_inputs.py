@@ -21,7 +21,9 @@ def slots(s: Session) -> tuple[int, bytes, bytes, bytes, bytes, bytes, bytes]:
 
 
 def test_first_is_the_frames_and_a_further_one_waits(session: Session) -> None:
-    """The first input counts for the coming frame; later ones wait for the next frame, and the last of them counts."""
+    """The first input is used for the coming frame. Later ones wait for the frame after it, and the last of them is
+    used there.
+    """
     session.submit(session.player1, A)
     assert slots(session) == (1, A, NEUTRAL, b"\1\0", NEUTRAL, NEUTRAL, b"\0\0")
     session.submit(session.player1, B)
@@ -42,7 +44,7 @@ def test_an_input_never_changes_the_session(session: Session) -> None:
 
 
 def test_frame_option(session: Session) -> None:
-    """`frame` puts an input where it belongs, or the input is refused."""
+    """`frame` decides for which frame an input is stored; an input for any other frame is refused."""
     p1, chain = session.player1, session.chain
     session.submit(p1, B, frame=2)
     assert slots(session)[4:] == (B, NEUTRAL, b"\1\0")

@@ -160,7 +160,7 @@ def test_another_sessions_component(stage: Session, foreign: int) -> None:
 @pytest.mark.parametrize("place", range(4))
 @pytest.mark.parametrize("wrong", ["owner", "discriminator", "length"])
 def test_an_account_that_only_looks_like_a_component(stage: Session, place: int, wrong: str) -> None:
-    """An account with another owner, of another kind, or with too few bytes is a component to no system."""
+    """No system accepts an account with another owner, of another kind, or with too few bytes as a component."""
     fake, program = Pubkey.from_bytes(bytes([9]) * 32), COMPONENTS[place]
     data = stage.data(program)
     data = bytes([data[0] ^ 1]) + data[1:] if wrong == "discriminator" else data[:100] if wrong == "length" else data

@@ -24,7 +24,7 @@ def test_frame_unattempted_for_a_second() -> None:
 
 
 def test_frame_after_frame_is_healthy() -> None:
-    """A frame that is due at every look is no problem while it is a different frame each time."""
+    """If a frame is due at every check, but a different one each time, the crank is healthy."""
     health = Health(0)
     for turn in range(40):
         health.turned(turn * TURN, {"one": turn, "two": turn // 2}, "", {})

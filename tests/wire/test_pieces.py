@@ -61,7 +61,7 @@ def test_any_changed_byte_is_caught(at: int, flip: int, index: int) -> None:
 @settings(max_examples=40, deadline=None)
 @given(size=st.integers(0, SHEET.file_size - 1))
 def test_cut(size: int) -> None:
-    """A file that ends early is no piece."""
+    """A file that ends early is refused as a piece."""
     with pytest.raises(CartridgeError, match=f"found {size}"):
         content(1, FILES[1][:size])
 

@@ -175,7 +175,7 @@ _AIR[list(simulator.AIR_ACTIONS)] = True
 
 
 def impossible(s: Fighters, after: Fighters) -> NDArray[np.bool_]:
-    """Combinations that the simulator never makes, per fighter."""
+    """Counts, for each fighter, the field combinations that the simulator never makes."""
     bad = ~_KNOWN[after.action]
     bad |= (after.on_ground == 1) & _AIR[after.action]
     bad |= (after.on_ground == 0) & _GROUND[after.action]

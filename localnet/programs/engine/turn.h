@@ -118,7 +118,7 @@ typedef struct {
     dither di;
     i64 up[16];
     column_pair columns[AWM_MAX_STATE / 2];
-    i64 rows[]; /* a head's q, then its sums */
+    i64 rows[]; /* one head's q values, followed by its sums */
 } ScanScratch;
 #define SCAN ((ScanScratch *)SCRATCH)
 _Static_assert(sizeof(ScanScratch) + 8 * (AWM_MAX_COLUMNS + 1) <= SCRATCH_BYTES, "the longest head");

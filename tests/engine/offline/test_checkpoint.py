@@ -68,7 +68,9 @@ def test_unknown_flags_are_refused_by_name() -> None:
 
 
 def test_training_only_settings_are_accepted() -> None:
-    """Settings that matter only in training change nothing; where one changed a tensor after all, that is refused."""
+    """Settings that matter only in training are ignored. If such a setting has changed a tensor's shape, the checkpoint
+    is refused.
+    """
     settings_ = {**SCALES, "multi_position": True, "ctrl_residual_to_action": True, "focal_offset": 3}
     assert checkpoint.from_weights(SOURCE.weights, settings_).shape == SHAPE
     wide = SOURCE.weights | {"p0_action_head.weight": np.zeros((400, 64 + 26))}

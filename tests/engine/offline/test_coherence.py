@@ -31,7 +31,7 @@ def test_own_play_has_no_error() -> None:
 
 
 def test_no_piece_runs_over_a_match_s_end() -> None:
-    """Pieces are as long as asked for, spread, and none spans a frame in which a stock comes back."""
+    """Pieces have the requested length, are evenly spread, and none spans the end of a match."""
     one = frame.start_block(32, (1, 2))
     fewer = one[:25] + b"\x01" + one[26:]
     blocks = [one] * 50 + [fewer] * 50 + [one] * 50

@@ -191,7 +191,7 @@ def test_every_flipped_bit_of_the_weights_is_found() -> None:
     ],
 )
 def test_other_models_are_named(names: list[str], kind: str) -> None:
-    """A model of another architecture is recognized as such, and not reported as broken."""
+    """For a model of another architecture, the error names the architecture, and does not report a damaged file."""
     with pytest.raises(CheckpointError, match=kind):
         checkpoint.from_weights({name: np.zeros((3, 3)) for name in names}, {})
 

@@ -1,4 +1,4 @@
-"""Windows of K frames from an empty state, against the recurrence that goes on."""
+"""Compares windows of K frames from an empty state with the recurrence that never empties its state."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The newer C library: when it is needed, where it comes from, and that a binary runs with it."""
+"""The newer C library is fetched only when it is needed, and a binary runs with it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ print(library.setrlimit(resource.RLIMIT_CORE, ctypes.byref(Limit(0, 4096))), *re
 
 
 def test_high_enough(tmp_path: Path) -> None:
-    """Nothing is built where the limit may be set."""
+    """If the process may raise the limit, no library is built."""
     assert openfiles.preload(Cache(tmp_path), openfiles.WANTED) is None
     assert openfiles.preload(Cache(tmp_path), resource.RLIM_INFINITY) is None
     assert not list(tmp_path.iterdir())

@@ -57,7 +57,7 @@ def test_patience(tmp_path: Path) -> None:
 
 
 def test_terminal(tmp_path: Path) -> None:
-    """A process that wants a terminal gets one, which is read without end.
+    """A process that needs a terminal gets a pseudo-terminal, whose output is read all the time.
 
     Its log holds text without control characters.
     """
