@@ -41,6 +41,7 @@ ELSEWHERE: dict[str, str] = {
     "daemon/session.py": "daemon/test_daemon.py",
     "wire/codec.py": "wire/test_accounts.py",
     "wire/structs.py": "wire/test_accounts.py",
+    "localnet/outcome.py": "localnet/test_bank.py",
     "localnet/account_methods.py": "localnet/test_methods.py",
     "localnet/chain_methods.py": "localnet/test_methods.py",
     "localnet/cluster_methods.py": "localnet/test_parity.py",

@@ -34,7 +34,8 @@ from awm_crank.engine.native import NativeEngine
 from awm_crank.engine.packaged import demo_cartridge
 from awm_crank.engine.seeded import SHAPES, cartridge
 
-FRAME, BACKBONE, HEADS, MATMUL, NOTHING = range(5)
+FRAME, MATMUL, NOTHING = 0, 3, 4
+"""Modes of the kernel program (native/sbf_main.c) that are measured here."""
 CALL_UNITS = 100
 """What one call of sol_matmul_i8 costs besides one unit for each multiply-add."""
 PLANES = 2

@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import deque
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import msgspec
 from solders.account import Account
 from solders.clock import Clock
 from solders.epoch_schedule import EpochSchedule
@@ -24,13 +23,13 @@ from solders.litesvm import LiteSVM
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo, TransactionMetadata
+from solders.transaction_metadata import FailedTransactionMetadata, SimulatedTransactionInfo
 
 from ..wire import ids
 from . import tokens
 from .faults import TransactionFault, invalid_params, undecodable
-from .history import Entry, History, Keys, Wire
-from .tokens import TokenBalance
+from .history import Entry, History, Wire
+from .outcome import RefusedError, Simulation
 
 SLOTS_PER_EPOCH = 432_000
 MAX_TRANSACTION_BYTES = 1232
@@ -53,18 +52,6 @@ _ADVANCE_ACCOUNTS = 3
 NONCE_BYTES = 80
 _NONCE_READY = bytes([1, 0, 0, 0, 1, 0, 0, 0])
 """A nonce account's version (1) and state (initialized)."""
-
-Meta: TypeAlias = TransactionMetadata
-
-
-class RefusedError(Exception):
-    """A transaction did not land. If it ran, `meta` and `keys`, its accounts, are set."""
-
-    def __init__(self, fault: TransactionFault, meta: Meta | None = None, keys: Keys | None = None) -> None:
-        super().__init__(fault.text)
-        self.fault = fault
-        self.meta = meta
-        self.keys = keys or []
 
 
 class Sample(NamedTuple):
@@ -358,33 +345,6 @@ class Bank:
                 found = (addresses[32 * index : 32 * index + 32] for index in indexes)
                 keys.extend(key for key in found if len(key) == 32)
         return writable, readonly
-
-
-class Simulation(msgspec.Struct):
-    """What a simulated transaction did.
-
-    Args:
-        fault: None if it succeeded.
-        meta: None if it did not run.
-        accounts: the accounts that it would change, with their new content.
-        keys: all of its accounts. This and the following are empty for a failed preflight, whose answer has fewer
-            fields.
-        loaded: the keys that lookup tables added, as (writable, readonly).
-        tables: how many lookup tables it names.
-        before, after: lamports of `keys`.
-        tokens_before, tokens_after: token balances of `keys`.
-    """
-
-    fault: TransactionFault | None
-    meta: Meta | None = None
-    accounts: dict[bytes, Account] = {}
-    keys: list[bytes] = []
-    loaded: tuple[list[bytes], list[bytes]] = ([], [])
-    tables: int = 0
-    before: array[int] = msgspec.field(default_factory=lambda: array("Q"))
-    after: array[int] = msgspec.field(default_factory=lambda: array("Q"))
-    tokens_before: tuple[TokenBalance, ...] = ()
-    tokens_after: tuple[TokenBalance, ...] = ()
 
 
 _UNSIGNED = TransactionFault.named("SignatureFailure")

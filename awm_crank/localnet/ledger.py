@@ -13,10 +13,11 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import TransactionMetadata
 
 from . import base58, costs, instructions
-from .bank import Bank, Simulation
+from .bank import Bank
 from .faults import UNSUPPORTED_VERSION, RequestError, TransactionFault
 from .history import Entry
 from .instructions import Call
+from .outcome import Simulation
 from .tokens import Amount, TokenBalance
 
 

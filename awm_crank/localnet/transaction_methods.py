@@ -15,10 +15,11 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from . import costs, ledger
-from .bank import MAX_TRANSACTION_BYTES, Bank, RefusedError, Simulation
+from .bank import MAX_TRANSACTION_BYTES, Bank
 from .faults import INVALID_REQUEST, PREFLIGHT_FAILURE, RequestError, invalid_params, undecodable
 from .history import Entry
 from .method_group import MethodGroup
+from .outcome import RefusedError, Simulation
 from .params import blob, key, parse_key, parse_signature, refuse_processed, supported_version
 from .pubsub import Topics
 from .views import AccountView

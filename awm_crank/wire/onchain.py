@@ -23,8 +23,6 @@ from .idl import load
 ENGINE = ids.PROGRAMS["engine"]
 MAX_PART_WORDS = 1_310_000
 """Words of 8 bytes in the largest part: an account has at most 10 MiB."""
-QUEUE = 16
-"""Frames whose inputs a run holds."""
 BLOCK_SLOT = 256
 """Bytes between EngineRun and the vectors; the block of the run's frame begins there."""
 UNITS = 1_398_000

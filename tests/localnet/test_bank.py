@@ -24,9 +24,10 @@ from solders.system_program import (
 )
 from solders.transaction import VersionedTransaction
 
-from awm_crank.localnet.bank import CLOCK, NONCE_BYTES, Bank, RefusedError
+from awm_crank.localnet.bank import CLOCK, NONCE_BYTES, Bank
 from awm_crank.localnet.faults import RequestError
 from awm_crank.localnet.history import Entry, Wire
+from awm_crank.localnet.outcome import RefusedError
 
 LOOKUP_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 

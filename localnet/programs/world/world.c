@@ -2,20 +2,8 @@
  * the real World's, and errors of account checks are Anchor's. It differs in two ways: add_authority by a stranger is
  * refused (the real one does nothing and succeeds), and remove_authority and remove_system return the rent. */
 #include "accounts.h"
+#include "anchor.h"
 #include "awm_layout.h"
-
-enum AnchorError {
-    FallbackNotFound = 101,
-    DidNotDeserialize = 102,
-    ConstraintMut = 2000,
-    ConstraintSeeds = 2006,
-    DiscriminatorMismatch = 3002,
-    NotEnoughAccounts = 3005,
-    OwnedByWrongProgram = 3007,
-    InvalidProgramId = 3008,
-    AccountNotSigner = 3010,
-    SysvarMismatch = 3015,
-};
 
 /* The authorities' keys, which follow their count. */
 #define KEYS (OFF(World, authorities) + 4)
@@ -35,30 +23,6 @@ typedef struct {
 } Heap;
 #define HEAP ((Heap *)0x300000000ULL)
 _Static_assert(sizeof(Heap) <= 32768, "heap");
-
-#define ACCOUNTS(count) REQUIRE(input->n >= (count), NotEnoughAccounts)
-
-INLINE u64 check_payer(const Account *a) {
-    REQUIRE(a->is_signer, AccountNotSigner);
-    REQUIRE(a->is_writable, ConstraintMut);
-    return 0;
-}
-
-INLINE u64 check_system_program(const Account *a) {
-    REQUIRE(key_eq(a->key, ID_SYSTEM_PROGRAM), InvalidProgramId);
-    return 0;
-}
-
-INLINE u64 check_sysvar(const Account *a) {
-    REQUIRE(key_eq(a->key, ID_INSTRUCTIONS_SYSVAR), SysvarMismatch);
-    return 0;
-}
-
-INLINE u64 check_typed(const Account *a, const u8 *owner, u64 disc, u64 size) {
-    REQUIRE(key_eq(a->owner, owner), OwnedByWrongProgram);
-    REQUIRE(a->data_len >= size && ld64(a->data) == disc, DiscriminatorMismatch);
-    return 0;
-}
 
 /* The offsets in a World account, whose vectors follow each other. */
 typedef struct { u32 n_keys; u8 *keys, *permissionless; u32 systems_len; u8 *systems; } WorldView;
