@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "quantize": "convert an FP32 checkpoint to an INT8 cartridge",
     "fidelity": "compare a cartridge with the floating-point model that it was made from",
     "publish": "put a cartridge on chain, or fork a published model",
+    "mirror": "serve and repair the pieces of mirrored models",
     "unpublish": "delete a published model and return its rent",
     "model": "list the published models",
     "session": "list, create, join, end, close or show sessions",

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from . import common, output
 from .parser import Parser
+
+if TYPE_CHECKING:
+    from ..wire.pieces import Sheet
 
 
 def configure(parser: Parser) -> None:
@@ -22,6 +26,14 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--shard", action="append", default=[], type=_shard, metavar="I=FILE",
         help="with --fork: replace shard number I by FILE; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mirrored", type=Path, metavar="FOLDER",
+        help="write the bytes as pieces into FOLDER, for mirrors, and put only their Merkle root on chain",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pieces", type=_pieces, metavar="K+N",
+        help="with --mirrored: K pieces of data and N of parity; any K of them give the model (default: 2+3)",
     )  # fmt: skip
     common.add_rpc(parser)
     common.add_keypair(parser)
@@ -42,6 +54,10 @@ async def execute(args: argparse.Namespace) -> int:
 
     if args.shard and (not args.fork or args.cartridge):
         raise ConfigError("--shard goes with --fork and without a cartridge", hint="awm-crank publish --help")
+    if args.mirrored and args.fork:
+        raise ConfigError("--mirrored does not go with --fork", hint="publish the forked cartridge by itself")
+    if args.pieces and not args.mirrored:
+        raise ConfigError("--pieces goes with --mirrored FOLDER", hint="awm-crank publish --help")
     if args.fork:
         return await _fork(args)
     if args.cartridge is None:
@@ -49,12 +65,14 @@ async def execute(args: argparse.Namespace) -> int:
     data = common.read(args.cartridge)
     payer = common.keypair(args)
     cartridge = Cartridge.parse(data)
+    sheet, names = _write_pieces(args, data) if args.mirrored else (None, [])
     async with Chain(args.rpc) as chain:
         world = await setup.find_or_create_world(chain, payer, args.world)
         with output.Progress("bytes") as progress:
             published = await publish.publish(
                 chain, payer, world, cartridge, progress=progress,
                 announce=lambda model: output.note(f"model {model}; after an interruption, run the command again"),
+                sheet=sheet,
             )  # fmt: skip
     output.result(
         args,
@@ -64,9 +82,16 @@ async def execute(args: argparse.Namespace) -> int:
             "sha256": cartridge.sha256.hex(),
             "bytes_sent": published.sent_bytes,
             "rent_lamports": published.rent,
+            **({"root": sheet.root.hex(), "pieces": ", ".join(names)} if sheet else {}),
         },
     )
     return 0
+
+
+def _write_pieces(args: argparse.Namespace, data: bytes) -> tuple[Sheet, list[str]]:
+    from ..net.mirror_folder import write_pieces
+
+    return write_pieces(args.mirrored, data, *(args.pieces or (2, 3)))
 
 
 async def _fork(args: argparse.Namespace) -> int:
@@ -97,6 +122,16 @@ async def _fork(args: argparse.Namespace) -> int:
         },
     )
     return 0
+
+
+def _pieces(text: str) -> tuple[int, int]:
+    data, plus, parity = text.partition("+")
+    if not plus:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K+N, such as 2+3")
+    found = common.number(1, 64)(data), common.number(0, 63)(parity)
+    if sum(found) > 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 64 pieces")
+    return found
 
 
 def _shard(text: str) -> tuple[int, Path]:
