@@ -218,7 +218,7 @@ def join(sheet: Sheet, contents: Mapping[int, bytes]) -> bytes:
     chosen = sorted(contents)[: sheet.data]
     if len(chosen) < sheet.data:
         raise CartridgeError("pieces", expected=sheet.data, found=len(chosen))
-    whole = b"".join(_decoded(sheet, [contents[index] for index in chosen], chosen))[: sheet.size]
+    whole = _decoded(sheet, [contents[index] for index in chosen], chosen)
     if (found := sha256(whole).digest()) != sheet.sha256:
         raise CartridgeError(
             "the mirrored cartridge: SHA-256", expected=sheet.sha256.hex(), found=found.hex(),
@@ -243,18 +243,19 @@ def _encoded(sheet: Sheet, cartridge: bytes) -> list[bytes]:
     return [*parts, *map(b"".join, parity)]
 
 
-def _decoded(sheet: Sheet, parts: Sequence[bytes], chosen: list[int]) -> list[bytes]:
+def _decoded(sheet: Sheet, parts: Sequence[bytes], chosen: list[int]) -> bytes:
     if chosen == list(range(sheet.data)):
-        return list(parts)
+        return b"".join(parts)[: sheet.size]
     from zfec import Decoder
 
-    decoder = Decoder(sheet.data, sheet.pieces)
-    found: list[list[bytes]] = [[] for _ in parts]
+    decoder, size = Decoder(sheet.data, sheet.pieces), sheet.piece_size
+    whole = bytearray(size * sheet.data)
     # leaf by leaf, because zfec holds the interpreter: a whole piece at once would delay frames
-    for at in range(0, sheet.piece_size, LEAF):
-        for rows, row in zip(found, decoder.decode([part[at : at + LEAF] for part in parts], chosen), strict=True):
-            rows.append(row)
-    return [b"".join(rows) for rows in found]
+    for at in range(0, size, LEAF):
+        rows = decoder.decode([part[at : at + LEAF] for part in parts], chosen)
+        for number, row in enumerate(rows):
+            whole[number * size + at : number * size + at + len(row)] = row
+    return bytes(memoryview(whole)[: sheet.size])
 
 
 def _leaves(content: bytes) -> list[bytes]:

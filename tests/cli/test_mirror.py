@@ -1,18 +1,22 @@
-"""`awm-crank publish --mirrored`, `mirror` as a process, and `verify` of a match of a mirrored world."""
+"""`awm-crank publish --mirrored`, `mirror` as a process, and `verify` of a session of a mirrored world."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cli.test_commands import Shell
-from client.localnet import SHAPE, Arena
+from client.localnet import Arena, small_cartridge
 
-from awm_crank.engine.seeded import cartridge
+from awm_crank.client import publish
+from awm_crank.engine import ReferenceEngine
+from awm_crank.net.mirror_folder import MirrorServer, look, write_pieces
 
 
 @pytest.fixture
@@ -33,8 +37,8 @@ def serve(folder: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
 
 
 def test_publish_serve_repair_and_load(shell: Shell) -> None:
-    """Pieces of one publish are spread, served by processes, repaired into an empty folder, and loaded by doctor."""
-    made = cartridge(SHAPE, 901)
+    """Pieces of one publish are served by a process, and repaired into an empty folder and from there again."""
+    made = small_cartridge(901)
     file, pieces = shell.folder / "m.awm", shell.folder / "pieces"
     file.write_bytes(made.data)
     done = shell.json("publish", str(file), "--mirrored", str(pieces), "--pieces", "2+1", key=shell.arena.net.funded())
@@ -58,6 +62,33 @@ def test_publish_serve_repair_and_load(shell: Shell) -> None:
         first.send_signal(signal.SIGTERM)
         assert first.wait(20) == 0
     assert (pieces / names[1]).stat().st_size == (pieces / names[0]).stat().st_size
+
+
+async def test_verify_a_session_of_a_mirrored_world(arena: Arena, tmp_path: Path) -> None:
+    """`verify` loads the world from mirrors, names the dead one, and keeps the world in the cache for the next time."""
+    made = small_cartridge(902)
+    sheet, _ = write_pieces(tmp_path / "pieces", made.data, 2, 1)
+    async with arena.chain() as chain:
+        done = await publish.publish(chain, arena.net.funded(), arena.world, made, sheet=sheet)
+        mirrored = replace(arena, cartridge=made, engine=ReferenceEngine(made), model=done.model)
+        session = (await mirrored.played(chain, 20))[0].session
+    async with MirrorServer(tmp_path / "pieces", "127.0.0.1", 0) as server:
+        server.names = look(tmp_path / "pieces").good
+        words = ("--mirror", "http://127.0.0.1:9", "--mirror", server.url, "--cache", str(tmp_path / "cache"))
+        status, out, err = await verify(arena, str(session), *words)
+        assert (status, "every byte agrees" in out) == (0, True), err
+        assert "mirror http://127.0.0.1:9 (failed)" in err
+    assert (await verify(arena, str(session), "--cache", str(tmp_path / "cache")))[0] == 0
+    status, _, err = await verify(arena, str(session))
+    assert (status, "mirrored" in err, "--mirror URL" in err) == (1, True, True)
+
+
+async def verify(arena: Arena, *words: str) -> tuple[int | None, str, str]:
+    """Status, output and errors of `verify` in a process of its own."""
+    command = (sys.executable, "-m", "awm_crank", "verify", *words, "--rpc", arena.net.http, "--engine", "reference")
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
 
 
 @pytest.mark.parametrize(
