@@ -6,6 +6,7 @@ A file of 0.8 MB can claim to hold 0.8 GB. On a damaged file, zipfile, zlib and 
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from typing import Any
 
@@ -53,7 +54,10 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
 
 def _array(member: bytes) -> NDArray[Any]:
     stream = io.BytesIO(member)
-    shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+    with warnings.catch_warnings():
+        # NumPy warns of files that Python 2 wrote, on the reader's terminal
+        warnings.simplefilter("ignore")
+        shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
     if dtype.kind not in "fiu" or len(shape) > MAX_AXES:
         raise ValueError(f"an array of {dtype} with {len(shape)} axes")
     count = 1

@@ -288,7 +288,7 @@ class PubSub:
                 self._heard = True
                 if message.type is aiohttp.WSMsgType.TEXT:
                     try:
-                        self.feed(message.data)
+                        await self._take(message.data)
                     except AwmError as error:
                         return "malformed", f"it sent a message that cannot be read: {error}"
                 elif message.type is aiohttp.WSMsgType.BINARY:
@@ -328,7 +328,16 @@ class PubSub:
         Raises:
             RpcError: the message cannot be read.
         """
-        message = notifications.decode_message(text)
+        self._said(notifications.decode_message(text))
+
+    async def _take(self, text: bytes | str) -> None:
+        """`feed`, with long messages decoded in a thread, so that the loop goes on."""
+        if len(text) > jsonrpc.MAX_AT_ONCE_BYTES:
+            self._said(await asyncio.to_thread(notifications.decode_message, text))
+        else:
+            self._said(notifications.decode_message(text))
+
+    def _said(self, message: notifications.Notification | notifications.UnknownNotification | jsonrpc.Reply) -> None:
         if isinstance(message, jsonrpc.Reply):
             self._answered(message)
         elif isinstance(message, notifications.SlotNotification):

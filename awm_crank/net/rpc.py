@@ -131,7 +131,7 @@ class RpcClient:
         async def once(limit_s: float) -> T:
             number = self.next_id()
             answer = await self.post(request.body(number), deadline_s=limit_s)
-            return self._read(lambda: request.read(answer, number))
+            return await self._read(answer, lambda: request.read(answer, number))
 
         return await self._patiently(once, patience_s, deadline_s)
 
@@ -159,7 +159,7 @@ class RpcClient:
             requests = [jsonrpc.Request(method, params, object) for method, params in calls]
             body = jsonrpc.batch([request.body(first + n) for n, request in enumerate(requests)])
             answer = await self.post(body, deadline_s=limit_s)
-            replies = self._read(lambda: jsonrpc.decode_batch(answer))
+            replies = await self._read(answer, lambda: jsonrpc.decode_batch(answer))
             by_id = {reply.id: reply for reply in replies}
             return [self._one_of(by_id.get(first + n), method) for n, method in enumerate(methods)]
 
@@ -177,9 +177,9 @@ class RpcClient:
         code, text = reply.error.code, self.endpoint.scrub(f"{method}: {reply.error.message[:300]}")
         return RpcError(text, code=code, data=reply.error.data, recoverable=code in jsonrpc.TRANSIENT)
 
-    def _read(self, decode: Callable[[], T]) -> T:
+    async def _read(self, answer: bytes, decode: Callable[[], T]) -> T:
         try:
-            return decode()
+            return await asyncio.to_thread(decode) if len(answer) > jsonrpc.MAX_AT_ONCE_BYTES else decode()
         except AwmError as error:
             self.failures["malformed"] += isinstance(error, RpcError) and error.code is None
             raise self.scrubbed(error) from None

@@ -6,7 +6,17 @@ from typing import Any
 
 import msgspec
 
-from .jsonrpc import InContext, KeyedAccount, Reply, RpcAccount, Unsigned, decode, decode_hook, malformed
+from .jsonrpc import (
+    MAX_PLAIN_BYTES,
+    InContext,
+    KeyedAccount,
+    Reply,
+    RpcAccount,
+    Unsigned,
+    decode,
+    decode_hook,
+    malformed,
+)
 
 
 class _AccountParams(msgspec.Struct, frozen=True, gc=False):
@@ -93,7 +103,8 @@ def decode_message(data: bytes | str) -> Notification | UnknownNotification | Re
     """A PubSub message: a notification, or the response to a request.
 
     Raises:
-        RpcError: it is neither, or a notification of a known kind with another content.
+        RpcError: it is neither, a notification of a known kind with another content, or one of an unknown kind that is
+            longer than `jsonrpc.MAX_PLAIN_BYTES`.
     """
     try:
         return _NOTIFICATION.decode(data)
@@ -103,6 +114,8 @@ def decode_message(data: bytes | str) -> Notification | UnknownNotification | Re
     reply: Reply = decode(Reply, raw, "PubSub message")
     if reply.id is not None or reply.error is not None:
         return reply
+    if len(raw) > MAX_PLAIN_BYTES:
+        raise malformed("PubSub message", problem, raw)
     other: UnknownNotification = decode(UnknownNotification, raw, "PubSub message")
     if other.method in _METHODS:
         raise malformed("PubSub message", problem, raw)

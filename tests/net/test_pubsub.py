@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import socket
+import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -431,4 +432,45 @@ async def test_acknowledges_at_once(endpoint: Endpoint, monkeypatch: pytest.Monk
         await expect(events, AccountChanged)
         quick = getattr(socket, "TCP_QUICKACK", None)
         assert asked[before:] == ([] if quick is None else [(socket.IPPROTO_TCP, quick, 1)]), number
+    await client.close()
+
+
+async def test_longest_message(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message beyond the limit ends the connection, and a new one follows; the longest one is read."""
+    monkeypatch.setattr(pubsub, "MAX_MESSAGE_BYTES", 1 << 20)
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    client.start()
+    await expect(events, SlotChanged)
+    text = json.dumps(
+        {"jsonrpc": "2.0", "method": "slotNotification", "params": {"subscription": 1, "result": {"slot": 8}}}
+    )
+    await endpoint.sockets[-1].send_str(text.ljust((1 << 20) - 1))
+    assert (await expect(events, SlotChanged)).slot == 8
+    await endpoint.sockets[-1].send_str(text.ljust((1 << 20) + 1))
+    assert "broke the WebSocket protocol" in (await expect(events, Disconnected)).reason
+    assert (await expect(events, SlotChanged)).slot == 7
+    assert client.failures == {"malformed": 1}
+    await client.close()
+
+
+async def test_long_messages_are_decoded_in_a_thread(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long message is not decoded on the loop, a short one is, and both keep their order."""
+    threads: list[bool] = []
+    decode = pubsub.notifications.decode_message
+
+    def watched(data: bytes | str) -> Any:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return decode(data)
+
+    events: asyncio.Queue[Any] = asyncio.Queue()
+    client = PubSub(endpoint.ws, events.put_nowait)
+    client.account(KEY)
+    client.start()
+    number = (await expect(events, Subscribed)).subscription.server_id
+    monkeypatch.setattr(pubsub.notifications, "decode_message", watched)
+    for data in (bytes(1 << 20), b"short"):
+        await endpoint.notify("account", number, {"context": {"slot": 1}, "value": account_value(data)})
+    assert [(await expect(events, AccountChanged)).data for _ in range(2)] == [bytes(1 << 20), b"short"]
+    assert threads == [False, True]
     await client.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from solders.pubkey import Pubkey
 
 from awm_crank.errors import RpcError
 from awm_crank.net import rpc
@@ -242,3 +245,27 @@ async def test_typed_result(endpoint: Endpoint) -> None:
         assert (await client.call("getBalance", ["x"], jsonrpc.BalanceResult)).value == 5
         with pytest.raises(RpcError, match="getBalance; expected JSON as Solana"):
             await client.call("getBalance", ["null"], jsonrpc.BalanceResult)
+
+
+async def test_long_answers_are_decoded_in_a_thread(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer with a large account is decoded outside of the loop, a small one on it."""
+    threads: list[bool] = []
+    data, size, decode = bytes(range(256)) * 4096, 0, jsonrpc.decode_reply
+
+    def answer(body: Any) -> web.Response:
+        account = {"data": [base64.b64encode(data[:size]).decode(), "base64"], "owner": "1" * 32, "lamports": 1}
+        result = {"context": {"slot": 1}, "value": account}
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": result})
+
+    def watched(data: bytes | memoryview) -> jsonrpc.Reply:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return decode(data)
+
+    endpoint.answer = answer
+    monkeypatch.setattr(jsonrpc, "decode_reply", watched)
+    async with RpcClient(endpoint.http) as client:
+        for size in (0, len(data)):
+            account = (await client.ask(jsonrpc.get_account_info(Pubkey.default()))).value
+            assert account is not None
+            assert account.raw == data[:size]
+    assert threads == [True, False]

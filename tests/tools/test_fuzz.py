@@ -62,3 +62,18 @@ def test_finding_is_reported(
     assert any(b"x" in path.read_bytes() for path in tmp_path.iterdir())
     monkeypatch.setattr(run, "targets", lambda: [Target("whole", lambda data: data, [b"x"], ())])
     assert run.main(["--inputs", "50", "--out", str(tmp_path)]) == 0
+
+
+def test_long_run_goes_on(tmp_path: Path) -> None:
+    """A run with a tally goes on where the last one stopped, and stops at once when its inputs are done."""
+    given: list[bytes] = []
+    target = Target("kept", given.append, [b"x"], ("wire/codec.py",))
+    tally = tmp_path / "tally.json"
+    assert run.in_parts(target, 100, 1, tally, 60).inputs == 100
+    first = list(given)
+    assert run.in_parts(target, 250, 1, tally, 60).inputs == 250
+    assert len(given) == 250
+    # the second part has inputs of its own
+    assert given[100:200] != first
+    assert run.in_parts(target, 250, 1, tally, 60).parts == 2
+    assert len(given) == 250

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from typing import Any
 
 import pytest
@@ -339,3 +340,31 @@ def test_pubkeys_are_written_as_base58() -> None:
     assert json.loads(jsonrpc.Request("m", [Pubkey.default()], int).body(1))["params"] == ["1" * 32]
     with pytest.raises(TypeError):
         jsonrpc.Request("m", [object()], int)
+
+
+def test_plain_values_are_short() -> None:
+    """What has no type is decoded up to 64 KiB: an error keeps its message without longer data."""
+    for count, expected in ((10, ["a"] * 10), (20_000, None)):
+        with pytest.raises(RpcError, match="busy") as caught:
+            jsonrpc.decode_result(refusal(-32005, "busy", data=["a"] * count), int)
+        assert caught.value.data == expected
+    assert notifications.decode_message(note("logsNotification", ["a"] * 10))
+    with pytest.raises(RpcError, match="PubSub message"):
+        notifications.decode_message(note("logsNotification", ["a"] * 20_000))
+
+
+@pytest.mark.parametrize("size", [196_607, 196_608, 196_609, 1_000_000])
+def test_long_base64(size: int) -> None:
+    """Long data decodes to the same bytes as short data does, and padding or nonsense inside of it is refused."""
+    data = random.Random(size).randbytes(size)
+    text = base64.b64encode(data).decode()
+
+    def read(text: str) -> bytes:
+        found = jsonrpc.decode_result(reply(in_context({**account(), "data": [text, "base64"]})), jsonrpc.AccountResult)
+        assert found.value is not None
+        return found.value.raw
+
+    assert read(text) == data
+    for bad in (text[:262_142] + "==" + text[262_144:] + "AAAA", text[:100] + "!" + text[101:], text[:-1] + "A="):
+        with pytest.raises(RpcError):
+            read(bad)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import warnings
+import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,12 +55,21 @@ _TOKENS = (
 )
 
 
+_ZIP = b"PK\x03\x04"
+_MAX_MEMBERS_BYTES = 1 << 20
+_HEAD = 256
+
+
 def mutated(data: bytes, corpus: Sequence[bytes], draw: random.Random) -> bytes:
     """Returns a changed copy of this input, sometimes mixed with a second input of the corpus."""
     if data[:1] in (b"{", b"[") and draw.random() < 0.6:
         changed = _changed_json(data, draw)
         if changed is not None:
             return changed
+    if data[:4] == _ZIP and draw.random() < 0.6:
+        repacked = _changed_zip(data, corpus, draw)
+        if repacked is not None:
+            return repacked
     out = bytearray(data)
     for _ in range(draw.choice((1, 1, 1, 2, 3, 8))):
         _change(out, corpus, draw)
@@ -65,7 +77,8 @@ def mutated(data: bytes, corpus: Sequence[bytes], draw: random.Random) -> bytes:
 
 
 def _change(out: bytearray, corpus: Sequence[bytes], draw: random.Random) -> None:
-    at = draw.randrange(len(out) + 1)
+    # the head of a large file says how the rest is read
+    at = draw.randrange(_HEAD if len(out) > 2048 and draw.random() < 0.4 else len(out) + 1)
     kind = draw.randrange(8)
     if kind == 0 and at < len(out):
         out[at] ^= 1 << draw.randrange(8)
@@ -86,6 +99,36 @@ def _change(out: bytearray, corpus: Sequence[bytes], draw: random.Random) -> Non
         other = draw.choice(corpus)
         start = draw.randrange(len(other) + 1)
         out[at:] = other[start : start + 65536]
+
+
+def _changed_zip(data: bytes, corpus: Sequence[bytes], draw: random.Random) -> bytes | None:
+    """The same archive with one member changed and its checksum right; None where it cannot be read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if not entries or sum(entry.file_size for entry in entries) > _MAX_MEMBERS_BYTES:
+                return None
+            members = [(entry.filename, entry.compress_type, bytearray(archive.read(entry))) for entry in entries]
+    except Exception:
+        # on damaged archives zipfile lets out NotImplementedError, zlib.error, struct.error and more
+        return None
+    _, _, chosen = draw.choice(members)
+    # what says how the rest is read is short: the first bytes of an array, the whole pickle
+    head = chosen[:128] if draw.random() < 0.7 else chosen[:]
+    rest = chosen[len(head) :]
+    _change(head, corpus, draw)
+    chosen[:] = head + rest
+    if draw.random() < 0.05:
+        members.remove(draw.choice(members))
+    out = io.BytesIO()
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
+            warnings.simplefilter("ignore")
+            for name, packing, content in members:
+                archive.writestr(zipfile.ZipInfo(name), bytes(content), packing)
+    except (ValueError, NotImplementedError, RuntimeError, UnicodeError, zipfile.LargeZipFile):
+        return None
+    return out.getvalue()
 
 
 def _changed_json(data: bytes, draw: random.Random) -> bytes | None:

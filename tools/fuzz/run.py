@@ -1,6 +1,7 @@
 """Fuzzes the decoders with a number of inputs each, from a seed, and reports the results (docs/fuzzing.md).
 
     python tools/fuzz/run.py [--inputs N] [--seed N] [--only NAME] [--out FOLDER]
+    python tools/fuzz/run.py --inputs 1000000 --tally build/fuzz/tally.json --seconds 600   # run it until all are done
 
 An input that makes a decoder raise anything but its own errors, or take longer than a second, is a finding: it is
 written to the folder, and the exit status is 1. Inputs that reach new lines join the corpus of their run.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dis
 import hashlib
+import json
 import random
 import sys
 import time
@@ -31,6 +33,8 @@ SLOW_S = 1.0
 TRACED = 3000
 """Inputs whose lines are traced: enough to see what is reached; tracing all would take ten times as long."""
 MAX_CORPUS = 400
+PART = 50_000
+"""Inputs between two notes in a tally."""
 
 
 class Coverage:
@@ -75,24 +79,74 @@ class Result:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.taken = 0
+        self.seconds = 0.0
+        self.parts = 0
+        """How many parts of a long run are in here."""
         self.refused: Counter[str] = Counter()
         self.findings: list[tuple[str, bytes]] = []
         self.coverage = Coverage(target.modules)
 
+    @property
+    def inputs(self) -> int:
+        """How many inputs it got."""
+        return self.taken + self.refused.total()
+
+    def add(self, other: Result) -> None:
+        """Adds what the same decoder did with further inputs."""
+        self.taken += other.taken
+        self.seconds += other.seconds
+        self.parts += other.parts
+        self.refused += other.refused
+        self.findings += other.findings
+        self.coverage.lines |= other.coverage.lines
+
     def line(self) -> str:
         """One row of the report."""
-        inputs = self.taken + self.refused.total()
         refused = ", ".join(f"{name} {count:,}" for name, count in self.refused.most_common(3))
-        reached = f"{len(self.coverage.lines & self.coverage.all)} of {len(self.coverage.all)} lines"
+        reached, known = len(self.coverage.lines & self.coverage.all), len(self.coverage.all)
         return (
-            f"{self.target.name:18} {inputs:>9,} inputs, {self.taken:,} taken; {refused or 'none refused'}; {reached}"
+            f"{self.target.name:18} {self.inputs:>9,} inputs, {self.taken:,} taken; {refused or 'none refused'}; "
+            f"{reached} of {known} lines ({100 * reached // max(known, 1)} %); {self.seconds:.0f} s"
         )
 
+    def saved(self) -> dict[str, Any]:
+        """What a tally keeps, as JSON."""
+        lines = sorted([str(Path(file).relative_to(PACKAGE)), line] for file, line in self.coverage.lines)
+        return {
+            "taken": self.taken, "seconds": self.seconds, "parts": self.parts, "refused": self.refused, "lines": lines,
+        }  # fmt: skip
 
-def fuzz(target: Target, inputs: int, seed: int) -> Result:
+    @classmethod
+    def loaded(cls, target: Target, kept: dict[str, Any]) -> Result:
+        """What an earlier run of the same decoder left in a tally."""
+        result = cls(target)
+        result.taken, result.seconds, result.parts = kept["taken"], kept["seconds"], kept["parts"]
+        result.refused.update(kept["refused"])
+        result.coverage.lines = {(str(PACKAGE / file), line) for file, line in kept["lines"]}
+        return result
+
+
+def in_parts(target: Target, inputs: int, seed: int, tally: Path, seconds: float) -> Result:
+    """Goes on with a long run until its inputs are done or the time is up, and keeps its place in a file.
+
+    The n-th part of a decoder has the same inputs in every run.
+    """
+    kept = json.loads(tally.read_text()) if tally.exists() else {}
+    result = Result.loaded(target, kept[target.name]) if target.name in kept else Result(target)
+    began = time.monotonic()
+    while result.inputs < inputs and time.monotonic() < began + seconds and not result.findings:
+        part = fuzz(target, min(PART, inputs - result.inputs), f"{seed}.{result.parts}")
+        result.add(part)
+        kept[target.name] = result.saved()
+        tally.parent.mkdir(parents=True, exist_ok=True)
+        tally.write_text(json.dumps(kept))
+    return result
+
+
+def fuzz(target: Target, inputs: int, seed: int | str) -> Result:
     """Runs a decoder on its seeds, and then on this many mutated inputs."""
     result, draw = Result(target), random.Random(f"{seed}:{target.name}")
-    corpus = list(target.seeds)
+    corpus, began = list(target.seeds), time.monotonic()
     for number in range(inputs):
         data = corpus[number] if number < len(target.seeds) else mutated(draw.choice(corpus), corpus, draw)
         if target.repair is not None and draw.random() < 0.9:
@@ -105,11 +159,13 @@ def fuzz(target: Target, inputs: int, seed: int) -> Result:
                 corpus.append(data)
         else:
             _give(result, data)
+    result.parts, result.seconds = 1, time.monotonic() - began
     return result
 
 
 def _give(result: Result, data: bytes) -> None:
-    began = time.perf_counter()
+    # the processor's time: on a busy machine the clock says little about an input
+    began = time.process_time()
     try:
         result.target.read(data)
         result.taken += 1
@@ -118,8 +174,8 @@ def _give(result: Result, data: bytes) -> None:
     except Exception as error:
         result.refused["FINDING"] += 1
         result.findings.append((f"{type(error).__name__}: {error}"[:200], data))
-    if time.perf_counter() - began > SLOW_S * (20 if sys.gettrace() else 1):
-        result.findings.append((f"took {time.perf_counter() - began:.1f} s", data))
+    if time.process_time() - began > SLOW_S * (20 if sys.gettrace() else 1):
+        result.findings.append((f"took {time.process_time() - began:.1f} s", data))
 
 
 def main(arguments: list[str]) -> int:
@@ -131,14 +187,19 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--only", default="", help="the decoders whose name has this in it")
     parser.add_argument("--out", type=Path, default=Path("build/fuzz"), help="where findings go (default: %(default)s)")
+    parser.add_argument("--tally", type=Path, help="a file that keeps what was done, so that a later run goes on")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="the most for each decoder, with --tally")
     args = parser.parse_args(arguments)
     status = 0
     for target in targets():
         if args.only not in target.name:
             continue
-        began = time.perf_counter()
-        result = fuzz(target, args.inputs, args.seed)
-        print(f"{result.line()}; {time.perf_counter() - began:.0f} s", flush=True)
+        inputs = max(1, round(args.inputs * target.share))
+        if args.tally is None:
+            result = fuzz(target, inputs, args.seed)
+        else:
+            result = in_parts(target, inputs, args.seed, args.tally, args.seconds)
+        print(result.line(), flush=True)
         for problem, data in result.findings[:5]:
             status = 1
             args.out.mkdir(parents=True, exist_ok=True)

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import io
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
+import seeds as files
+from msgspec import structs
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from awm_crank.config import parse as parse_config
+from awm_crank.daemon import journal
 from awm_crank.endpoint import Endpoint
 from awm_crank.engine.cartridge import Cartridge
-from awm_crank.engine.offline import files
+from awm_crank.engine.offline import files as checkpoint_files
+from awm_crank.engine.policy import PolicyCartridge
 from awm_crank.errors import AwmError
 from awm_crank.localnet.bank import Bank
 from awm_crank.localnet.http1 import HttpError, RequestParser
 from awm_crank.localnet.jsonrpc import respond
 from awm_crank.localnet.methods import Methods
 from awm_crank.localnet.pubsub import Topics
-from awm_crank.match import arrays, file
+from awm_crank.match import file as match_file
+from awm_crank.match.policy import Policy
 from awm_crank.net.http import Pool, _Connection
 from awm_crank.net.pubsub import PubSub
 from awm_crank.wire import accounts, ids, jsonrpc
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = files.ROOT
 KEY = str(ids.SESSION_STATE)
 
 
@@ -45,6 +45,8 @@ class Target(NamedTuple):
     may_raise: tuple[type[BaseException], ...] = (AwmError,)
     repair: Callable[[bytes], bytes] | None = None
     """Makes a changed input's checksum right again, so that what lies behind the check is reached."""
+    share: float = 1.0
+    """The part of the asked number of inputs that it gets: less than 1 where each of them takes long."""
 
 
 def targets() -> list[Target]:
@@ -54,11 +56,16 @@ def targets() -> list[Target]:
         Target("pubsub messages", _pubsub(), _messages(), ("wire/notifications.py", "net/pubsub.py")),
         Target("http answers", _http, _http_seeds(), ("net/http.py",), (AwmError, OSError)),
         Target("accounts", _accounts, _account_seeds(), ("wire/accounts.py", "wire/layouts.py")),
+        Target("frame records", files.read_record, files.records(), ("wire/codec.py",)),
         Target("cartridge", Cartridge.parse, [(ROOT / "tests/golden/seeded.awm").read_bytes()],
-               ("engine/cartridge.py", "engine/bounds.py"), repair=_hashed),
-        Target("match file", file.parse, _match_files(), ("match/file.py",)),
-        Target("policy arrays", arrays.read_arrays, _npz(), ("match/arrays.py",)),
-        Target("checkpoint (.pt)", files.read, _checkpoints(), ("engine/offline/files.py",)),
+               ("engine/cartridge.py", "engine/bounds.py"), repair=files.hashed),
+        Target("match file", match_file.parse, files.match_files(), ("match/file.py",)),
+        Target("journal", journal.decode, files.journals(), ("daemon/journal.py",), repair=files.sealed),
+        Target("policy file", Policy.read, files.policies(), ("match/arrays.py", "match/policy.py")),
+        Target("policy cartridge", PolicyCartridge.parse, files.policy_cartridges(), ("engine/policy.py",),
+               repair=files.digested),
+        Target("checkpoint (.pt)", checkpoint_files.read, files.checkpoints(), ("engine/offline/files.py",)),
+        Target("replay (.slp)", files.read_replay, files.replays(), ("cli/replay.py", "match/replay.py"), share=0.1),
         Target("localnet methods", _localnet(), _requests(), ("localnet/schema.py", "localnet/serde.py",
                "localnet/params.py", "localnet/views.py", "localnet/jsonrpc.py")),
         Target("localnet http", _localnet_http, _http_requests(), ("localnet/http1.py",), (HttpError,)),
@@ -221,7 +228,9 @@ def _account_seeds() -> list[bytes]:
     for kind in _KINDS:
         layout = kind.LAYOUT
         found.append(layout.discriminator + bytes(max(0, layout.size - len(layout.discriminator))))
-    return found
+    # a checkpoint of a world with 6 bytes a player of extra feedback
+    blank = accounts.Checkpoint.decode(found[_KINDS.index(accounts.Checkpoint)])
+    return [*found, structs.replace(blank, finalized=True, data_size=32, state=bytes(32 + 12)).encode()]
 
 
 def _accounts(data: bytes) -> None:
@@ -234,41 +243,6 @@ def _accounts(data: bytes) -> None:
                 refused = error
     if refused is not None:
         raise refused
-
-
-def _hashed(data: bytes) -> bytes:
-    return data if len(data) < 48 else data[:16] + hashlib.sha256(data[48:]).digest() + data[48:]
-
-
-def _checkpoints() -> list[bytes]:
-    import torch
-
-    out = io.BytesIO()
-    weights = {"a.weight": torch.arange(6.0).reshape(2, 3), "b.bias": torch.zeros(2)}
-    torch.save({"model_state_dict": weights, "encoding_config": {"xy_scale": 0.05}, "context_len": 10}, out)
-    return [out.getvalue()]
-
-
-def _match_files() -> list[bytes]:
-    # pytest finds this by itself, the command does not
-    sys.path.append(str(ROOT / "tests"))
-    from match.fakes import play
-
-    return [play(3).file.encode()]
-
-
-def _npz() -> list[bytes]:
-    values: dict[str, Any] = {
-        "a": np.arange(12, dtype=np.float32).reshape(3, 4),
-        "b": np.array(7),
-        "c": np.zeros((2, 0), np.uint8),
-    }
-    found = []
-    for save in (np.savez, np.savez_compressed):
-        out = io.BytesIO()
-        save(out, **values)
-        found.append(out.getvalue())
-    return found
 
 
 def _configs() -> list[bytes]:
