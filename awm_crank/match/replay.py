@@ -102,7 +102,9 @@ def convert(game: Any, *, encoding: Encoding = PLAIN, start: int = 0, count: int
     if not low <= stage <= high:
         raise ReplayError("stage of the replay", expected=f"{low}..{high}", found=stage)
     leaders = [port.leader for port in ports]
-    columns = [part(leader, rows) for part in (_state, _feedback, _input) for leader in leaders]
+    # a damaged file's numbers may be beyond every range: each is cut to its field's, without NumPy's warning
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns = [part(leader, rows) for part in (_state, _feedback, _input) for leader in leaders]
     made = [b"".join(parts) + bytes((stage,)) for parts in zip(*columns, strict=True)]
     if encoding.extra_size:
         extras = [_extra(leader, rows, encoding) for leader in leaders]

@@ -467,7 +467,7 @@ async def test_long_messages_are_decoded_in_a_thread(endpoint: Endpoint, monkeyp
     client = PubSub(endpoint.ws, events.put_nowait)
     client.account(KEY)
     client.start()
-    number = (await expect(events, Subscribed)).subscription.server_id
+    number = (await expect(events, Subscribed)).subscription.server_id or 0
     monkeypatch.setattr(pubsub.notifications, "decode_message", watched)
     for data in (bytes(1 << 20), b"short"):
         await endpoint.notify("account", number, {"context": {"slot": 1}, "value": account_value(data)})
