@@ -32,7 +32,10 @@ def world_of(name: str) -> Cartridge:
 
 
 def play(world: OnchainWorld, frames: int) -> list[Spent]:
-    """Plays the frames and returns the cost of each. Raises SystemExit if the program and the native engine differ."""
+    """Plays frames on chain and returns the compute units of each.
+
+    Raises SystemExit if the on-chain program and the native engine differ.
+    """
     engine = NativeEngine(world.cartridge)
     block = start_block(32, (1, 20), world.cartridge.shape.encoding.extra_size)
     world.open(block)

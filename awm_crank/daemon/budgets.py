@@ -125,7 +125,7 @@ class Budgets:
         return None
 
     def lines(self) -> list[Budget]:
-        """The current state of each budget that has a limit."""
+        """Each budget that has a limit: the limit, what is spent of it, and what waits for it."""
         self._expire()
         limit, spent = self._guests()
         found = [("guests", limit, spent)] if self._limits.guest_share_percent < 100 else []

@@ -14,10 +14,11 @@ _SOON_S = 0.0005
 
 
 class FaultPoints:
-    """Counts how often the process reaches one point.
+    """Kills the process at a chosen point, for tests.
 
     Args:
-        setting: `fault_kill_at`, such as `claim:2`. Empty means that nothing kills the process.
+        setting: `fault_kill_at`. `claim:2` kills the process when it reaches `claim` for the second time. Empty never
+            kills it.
     """
 
     def __init__(self, setting: str) -> None:

@@ -244,7 +244,7 @@ class Bank:
         return entry
 
     def simulate(self, transaction: VersionedTransaction, wire: Wire, *, verify: bool, check_hash: bool) -> Simulation:
-        """Runs a transaction without effects. With `verify`, wrong signatures are its error."""
+        """Runs a transaction and discards its effects. With `verify`, a wrong signature is reported as its error."""
         if verify and not _signed(transaction):
             return Simulation(_UNSIGNED)
         if check_hash and wire.blockhash not in self._hashes and self.nonce_account(transaction, wire) is None:

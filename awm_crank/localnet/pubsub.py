@@ -325,7 +325,7 @@ _KINDS: dict[str, Callable[[Topics, Client, str, list[Any]], bytes]] = {
     "slot": Topics._subscribe_plain,
     "root": Topics._subscribe_plain,
     "slotsUpdates": Topics._subscribe_plain,
-    # other validators have these two only with a flag
+    # block and vote subscriptions: other validators offer them only when started with a flag
     "block": _absent,
     "vote": _absent,
 }

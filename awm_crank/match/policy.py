@@ -202,7 +202,10 @@ class Policy:
         check_world(self.flags, self.rule, world)
 
     def press(self, vectors: list[Floats], stick_range: int, draw: tuple[int, int, int]) -> bytes:
-        """The ControllerInput (8 bytes) after K frame vectors, oldest first. The arguments are those of `pressed`."""
+        """What the policy presses after the last K frames, as a ControllerInput (8 bytes).
+
+        `vectors` holds one vector for each frame, oldest first. The other arguments are those of `pressed`.
+        """
         return pressed(*self.forward(np.stack(vectors)), self.rule, stick_range, draw)
 
 
@@ -284,7 +287,10 @@ def _frame_dim(weights: Mapping[str, NDArray[np.floating]], flags: Encoding) -> 
 def _found(
     weights: Mapping[str, NDArray[np.floating]], named: Encoding, given: set[str], context_len: int | None
 ) -> tuple[Encoding, int]:
-    """Finds the flags and K that agree with the tensors' shapes. Values that the checkpoint names itself are kept."""
+    """Finds the policy's flags, and how many frames it sees (K), from the shapes of its tensors.
+
+    What the checkpoint says of them is kept.
+    """
     columns = _matrix(weights, "trunk.0.weight")[1]
     if "state_age_as_embed" not in given:
         named = replace(named, state_age_as_embed="state_age_embed.weight" in weights)

@@ -143,7 +143,9 @@ async def test_world_of_another_interface(tmp_path: Path) -> None:
 
 
 async def test_other_programs(tmp_path: Path) -> None:
-    """A missing or different program is wrong; a rebuilt World is a warning."""
+    """A program that is missing or has other bytes fails the check. A World with other bytes is only a warning, since
+    anyone may have rebuilt it.
+    """
     changed = bytearray((PROGRAMS / "frame_log.so").read_bytes())
     changed[-1] ^= 1
     (tmp_path / "changed.so").write_bytes(changed)

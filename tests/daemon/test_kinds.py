@@ -27,7 +27,7 @@ class Case(NamedTuple):
 CASES = [
     Case("embedded", (), 120, {}),
     Case("magicblock", ("--cache", str(CACHE)), 120, {}),
-    # a frame takes two slots of this validator (one for the inputs, one for itself), and it notifies at a slot's end
+    # a frame needs two slots of this validator (for the inputs, then for the frame); it notifies at the end of a slot
     Case(
         "solana",
         ("--validator", str(SOLANA), "--slot-ms", "50"),

@@ -160,7 +160,9 @@ async def test_any_answer_lost_at_start(place: Place) -> None:
 
 
 async def test_outage_at_start_and_in_a_match(place: Place) -> None:
-    """After ten seconds of 503, of nonsense or of silence, a starting crank and a running match are served."""
+    """The endpoint answers 503, nonsense or nothing for ten seconds. A crank that starts then serves its session
+    afterwards, and a match that runs then goes on.
+    """
     mode = "pass"
 
     async def answer(_: str, __: bytes) -> tuple[int, bytes] | None:

@@ -40,7 +40,7 @@ class Listener:
 
 
 class Node:
-    """Bank, topics and methods without sockets or a clock."""
+    """A localnet validator without sockets or a clock: ledger, subscriptions and RPC methods, called directly."""
 
     def __init__(self, slot_ms: float = 10.0, history: int = 50_000) -> None:
         self.bank = Bank(slot_ms=slot_ms, now=NOW, genesis=b"\7" * 32, history=history)

@@ -59,8 +59,8 @@ def test_bolt_sdk_session(modules: Path, net: EmbeddedLocalnet, tmp_path: Path) 
 
 
 def test_web3(modules: Path, net: EmbeddedLocalnet) -> None:
-    """web3.js parses every answer: parsed accounts, nonces, methods of the cluster and of tokens, and slots'
-    updates.
+    """web3.js understands every answer: jsonParsed accounts, nonces, the cluster and token methods, and notifications
+    of slotsUpdates.
     """
     done = subprocess.run(
         ["node", "web3.cjs", net.http, net.ws], cwd=modules, capture_output=True, text=True, timeout=120, check=False

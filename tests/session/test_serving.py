@@ -408,7 +408,9 @@ def test_every_third_frame_has_no_chunk() -> None:
 @pytest.mark.parametrize("point", ["checkpoint-begin", "checkpoint-chunk", "checkpoint-finalize"])
 @pytest.mark.parametrize("code", [None, Code.CHECKPOINT_INCOMPLETE, Code.HASH_MISMATCH, 0])
 def test_checkpoint_survives_refusals(point: str, code: int | None) -> None:
-    """Whichever part of a checkpoint is refused or unanswered, a checkpoint of that frame is finalized in the end."""
+    """One transaction of a checkpoint is refused or stays unanswered, whichever it is: the checkpoint is finalized in
+    the end all the same, at the same frame.
+    """
     chain = FakeChain(status=ACTIVE)
     chain.refuse[point] = deque([code, code])
     script = begin(chain).play(79)

@@ -87,7 +87,7 @@ def test_relocations_lead_where_they_should(tmp_path: Path) -> None:
 
 
 def test_addresses_point_into_rodata(tmp_path: Path) -> None:
-    """The two immediates of each address relocation hold an address inside .rodata."""
+    """Each relocated 64-bit load has two 32-bit immediates. Together they are an address inside .rodata."""
     program = build.compile_program(compiled(tmp_path, GOOD))
     _, found = sections(program)
     rodata = range(found[".rodata"]["sh_addr"], found[".rodata"]["sh_addr"] + found[".rodata"]["sh_size"])

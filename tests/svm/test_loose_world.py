@@ -106,7 +106,9 @@ def test_struct_of_another_length(loose: Session, data: bytes) -> None:
 
 
 def test_records_of_another_shape(loose: Session) -> None:
-    """frame-log accepts its struct alone, or its struct and exactly one record of a frame if the ring exists."""
+    """An update of a frame-log is its struct alone or, if the ring exists, the struct and one frame record. Any other
+    length is refused.
+    """
     s, struct_bytes = loose, loose.data(ids.FRAME_LOG)[8:112]
     record = struct.pack("<I", 300) + bytes(range(92))
 

@@ -79,7 +79,7 @@ def signed(instructions: list[Instruction], payer: Keypair) -> str:
 
 
 def flagged(size: int, entity: Pubkey) -> bytes:
-    """A match file of a world with that many bytes of extra feedback a player."""
+    """A match file of a world that feeds back `size` extra bytes a player."""
     return file.build(
         session=key(1), entity=entity, player1=key(2), player2=key(3), model=key(4), cartridge_sha256=bytes(32), seed=5,
         stage=32, max_frames=0, start_players=start_players(1, 2),

@@ -110,7 +110,7 @@ async def test_requests_pass(upstream: Upstream, page: PageServer, http: aiohttp
 async def test_what_does_not_pass(
     upstream: Upstream, page: PageServer, http: aiohttp.ClientSession, body: Any, headers: dict[str, str], status: int
 ) -> None:
-    """Other methods, batches, large bodies, forms and other sites never reach the endpoint."""
+    """The relay refuses methods that no page needs, batches, large bodies, HTML forms and other sites' pages."""
     text = body if isinstance(body, str) else json.dumps(body)
     async with http.post(
         page.url + "rpc", data=text, headers={"Content-Type": "application/json", **headers}

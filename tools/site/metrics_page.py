@@ -50,6 +50,9 @@ class _Idle:
     def waiting(self) -> dict[str, int]:
         return {"room": 0, "delegation": 0, "yielded": 0}
 
+    def budgets(self) -> list[Any]:
+        return []
+
     def engine_path(self) -> str:
         return "plain"
 

@@ -95,7 +95,7 @@ typedef struct {
 } awm_path;
 
 #define AWM_RUN_MATMUL 1u  /* the projections' matrix loop */
-#define AWM_RUN_SCAN 2u    /* one pass over the recurrent state: update and readout of h, the tail moved on */
+#define AWM_RUN_SCAN 2u    /* one pass over the recurrent state: updates h, reads it out, shifts the last inputs of the convolution */
 #define AWM_RUN_NORM 4u    /* both norms of each layer */
 #define AWM_RUN_REQUANT 8u /* requantization behind each projection, the residual included */
 #define AWM_RUN_CONV 16u   /* convolution with its SiLU */

@@ -199,7 +199,7 @@ def test_a_head_that_forgets_within_a_frame_does_so_in_integers() -> None:
 
 
 def test_a_rate_that_the_format_cannot_hold_is_refused() -> None:
-    """A large rate with a tiny dt is refused, because integers of neither format can express it."""
+    """A head with a large decay rate and a tiny time step is refused: neither integer format can hold both."""
     with pytest.raises(CheckpointError, match="it forgets at a rate that the format does not hold"):
         quantize(_changed(A_log=10.0, dt_bias=-10.0), name="fast", frames=20)
 

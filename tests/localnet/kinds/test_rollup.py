@@ -53,7 +53,10 @@ def test_its_own_screen(http: str, ws: str, host: str) -> None:
 
 @pytest.mark.parametrize("base", ["embedded", "solana"])
 def test_life(base: str, tmp_path: Path) -> None:
-    """The rollup clones programs and accounts of its base chain, including delegation's, and the end stops both."""
+    """The rollup clones programs and accounts of its base chain, also those that delegation needs.
+
+    When the localnet ends, both chains stop.
+    """
     words = ["--cache", str(CACHE), "--base", base, "--folder", str(tmp_path)]
     if base == "solana":
         words += ["--base-validator", str(SOLANA)]
