@@ -320,8 +320,8 @@ async def load(
 
     Raises:
         AccountError: no manifest, or a shard is missing.
-        CartridgeError: not ready, or a hash or the manifest disagrees with the bytes; mirrored, and no mirror given.
-        RpcError: too few mirrors have good pieces.
+        CartridgeError: not ready, or a hash or the manifest disagrees with the bytes; mirrored, and no mirror is given
+            or too few have good pieces.
     """
     found, shards = await _accounts(chain, model, expected)
     sheet = published.mirrored(found, model, shards)

@@ -102,21 +102,27 @@ async def repair(
         indices: of the pieces of every sheet that the folder should have besides those that it has files of.
 
     Raises:
-        CartridgeError: a damaged file belongs to no known sheet, or pieces are missing and no mirror is named.
-        RpcError: too few good pieces came.
+        CartridgeError: a damaged file belongs to no known sheet, or pieces are missing and no mirror is named or too few
+            good ones came. Raised at the end, so that other cartridges' pieces are repaired.
         ConfigError: the folder cannot be read or written.
     """
     found = await asyncio.to_thread(look, folder)
     sheets = found.sheets | ({known.root: known} if known else {})
     strange = [name for name in found.bad if bytes.fromhex(name.split(".")[0]) not in sheets]
-    made = []
+    made, failures = [], list[CartridgeError]()
     for sheet in sheets.values():
         own = {sheet.name(index): index for index in range(sheet.pieces)}
         wanted = {*found.bad, *(sheet.name(index) for index in indices)} & own.keys() - found.good
         if wanted:
             have = {own[name]: await asyncio.to_thread(_prove, folder / name, {}) for name in found.good & own.keys()}
-            whole = await mirrors.load(sheet, tell, have)
+            try:
+                whole = await mirrors.load(sheet, tell, have)
+            except CartridgeError as error:
+                failures.append(error)
+                continue
             made += await asyncio.to_thread(_write, folder, sheet, whole, wanted)
+    if failures:
+        raise failures[0]
     if strange:
         raise CartridgeError(
             f"{strange[0]} is damaged, and its first bytes too", hint="name its model with --model, or delete the file"

@@ -20,7 +20,7 @@ from msgspec import Struct
 from yarl import URL
 
 from ..endpoint import HTTP, Endpoint
-from ..errors import CartridgeError, RpcError
+from ..errors import CartridgeError
 from ..wire.pieces import Reader, Sheet, join
 
 SLOW_S = 2.0
@@ -73,8 +73,8 @@ class Mirrors:
             have: proven contents of pieces that need not be fetched, by index.
 
         Raises:
-            RpcError: too few pieces came. It names what each mirror did, and is recoverable.
-            CartridgeError: no mirror is configured, or the publisher's pieces do not belong together.
+            CartridgeError: too few pieces came; it names what each mirror did, and is recoverable. Also if no mirror
+                is configured, or the publisher's pieces do not belong together.
         """
         cached = await asyncio.to_thread(self._cached, sheet, tell)
         if cached is not None:
@@ -184,7 +184,7 @@ class _Load:
             self._start(session)
         while len(self._found) < sheet.data:
             if not self._running:
-                raise RpcError(
+                raise CartridgeError(
                     f"the mirrored cartridge {sheet.sha256.hex()[:16]}", expected=f"{sheet.data} good pieces",
                     found=f"{len(self._found)}; " + "; ".join(f"{each.mirror}: {each.detail}" for each in self._told),
                     hint="name more mirrors, or repair these with awm-crank mirror", recoverable=True,

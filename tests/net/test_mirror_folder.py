@@ -8,7 +8,7 @@ from random import Random
 import aiohttp
 import pytest
 
-from awm_crank.errors import CartridgeError, ConfigError, RpcError
+from awm_crank.errors import CartridgeError, ConfigError
 from awm_crank.net.mirror_folder import MirrorServer, look, repair, write_pieces
 from awm_crank.net.mirrors import Mirrors
 from awm_crank.wire.pieces import LEAF
@@ -93,8 +93,14 @@ async def test_repair_needs_others(tmp_path: Path) -> None:
     mine = folder(tmp_path / "mine", 1)
     with pytest.raises(CartridgeError, match="mirrors to load it from"):
         await repair(mine, Mirrors(), indices=[0])
+    # what can be repaired is, although the other cartridge's pieces cannot be
+    other, names = write_pieces(mine, DATA[::-1], 1, 1)
+    flip(mine / names[1], -1)
+    with pytest.raises(CartridgeError, match="mirrors to load it from"):
+        await repair(mine, Mirrors(), indices=[0])
+    assert other.name(1) in look(mine).good
     async with MirrorServer(tmp_path, "127.0.0.1", 0) as server:
-        with pytest.raises(RpcError, match="expected 2 good pieces, found 1"):
+        with pytest.raises(CartridgeError, match="expected 2 good pieces, found 1"):
             await repair(mine, Mirrors([server.url]), indices=[0])
 
 

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from aiohttp import web
 
-from awm_crank.errors import CartridgeError, RpcError
+from awm_crank.errors import CartridgeError
 from awm_crank.net.mirrors import Mirrors, Report
 from awm_crank.wire.pieces import LEAF, split
 
@@ -156,7 +156,7 @@ async def test_slow() -> None:
 
 async def test_too_few() -> None:
     """With too few pieces, the error says what each mirror did, and that it may pass."""
-    with pytest.raises(RpcError) as caught:
+    with pytest.raises(CartridgeError) as caught:
         await load(good(0), broken, redirecting, None, good(), trickling(10), stall_s=1.0)
     text = str(caught.value)
     assert caught.value.recoverable
@@ -184,7 +184,7 @@ async def test_goes_on_from_proven_pieces() -> None:
 
     async with mirror(serve) as url:
         mirrors = Mirrors([url])
-        with pytest.raises(RpcError, match="found 2"):
+        with pytest.raises(CartridgeError, match="found 2"):
             await mirrors.load(SHEET)
         late.add(4)
         assert await mirrors.load(SHEET) == DATA
@@ -216,7 +216,7 @@ async def test_credentials_are_not_shown() -> None:
     told: list[Report] = []
     async with mirror(serve) as url:
         named = url.replace("http://", "http://user:hunter22@") + "?key=abcdefgh"
-        with pytest.raises(RpcError) as caught:
+        with pytest.raises(CartridgeError) as caught:
             await Mirrors([named]).load(SHEET, told.append)
     assert seen == [("Basic dXNlcjpodW50ZXIyMg==", "key=abcdefgh")]
     assert not any(secret in f"{told} {caught.value}" for secret in ("hunter22", "abcdefgh"))
