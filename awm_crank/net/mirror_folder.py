@@ -102,8 +102,8 @@ async def repair(
         indices: of the pieces of every sheet that the folder should have besides those that it has files of.
 
     Raises:
-        CartridgeError: a damaged file belongs to no known sheet, or pieces are missing and no mirror is named or too few
-            good ones came. Raised at the end, so that other cartridges' pieces are repaired.
+        CartridgeError: a damaged file belongs to no known sheet, or pieces are missing and no mirror is named or too
+            few good ones came. Raised at the end, so that other cartridges' pieces are repaired.
         ConfigError: the folder cannot be read or written.
     """
     found = await asyncio.to_thread(look, folder)
