@@ -16,16 +16,17 @@ import asyncio
 import base64
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from solana.exceptions import SolanaRpcException
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Commitment
 from solana.rpc.jsonrpc import JsonRpcRequest, SolanaJsonRpcError
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.message import Message
@@ -43,6 +44,7 @@ from .patience import PATIENCE_S, BusyError
 
 PREFLIGHT_FAILURE = -32002
 _REBROADCAST_S = 2.0
+T = TypeVar("T")
 _ARRIVAL_S = 2.0
 """How long a transaction whose answer was lost may take to show up before a refusal of its copy is believed."""
 _LANDED = ("processed", "confirmed", "finalized")
@@ -55,6 +57,13 @@ class ChainAccount(msgspec.Struct, frozen=True):
     owner: Pubkey
     lamports: int
     data: bytes
+
+
+class Status(NamedTuple):
+    """How far a transaction is: what refused it (None for nothing), and its place in the order of commitments."""
+
+    refused: Any
+    landed: int
 
 
 class Chain:
@@ -112,6 +121,17 @@ class Chain:
                 return await self._ask(method, *params)
         raise AssertionError("unreachable: the last try raises")
 
+    async def read(self, kind: Callable[[Any], T], method: str, *params: Any) -> T:
+        """`call`, with its result read by `kind`. Raises RpcError where the result has another shape too."""
+        result = await self.call(method, *params)
+        try:
+            return kind(result)
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, ParseHashError):
+            raise RpcError(
+                f"{self.url}: the result of {method}", expected="what Solana's RPC gives",
+                found=self.endpoint.scrub(repr(result)[:80]), hint="check that the URL is that of a Solana endpoint",
+            ) from None  # fmt: skip
+
     async def _ask(self, method: str, *params: Any) -> Any:
         """Makes one try. Raises BusyError if another try may succeed, else RpcError."""
         try:
@@ -158,8 +178,9 @@ class Chain:
         for at in range(0, len(keys), MAX_ACCOUNTS):
             part = keys[at : at + MAX_ACCOUNTS]
             options = {"encoding": "base64", "commitment": self.commitment}
-            result = await self.call("getMultipleAccounts", [str(key) for key in part], options)
-            found += [_account(key, value) if value else None for key, value in zip(part, result["value"], strict=True)]
+            found += await self.read(
+                partial(_accounts, part), "getMultipleAccounts", [str(key) for key in part], options
+            )
             # a rollup shows an account that is nowhere, once asked for, as an empty one
             found = [each if each is not None and (each.lamports or each.data) else None for each in found]
         return found
@@ -176,17 +197,16 @@ class Chain:
             "encoding": "base64", "commitment": self.commitment, "filters": list(filters),
             "dataSlice": {"offset": cut[0], "length": cut[1]},
         }  # fmt: skip
-        result = await self.call("getProgramAccounts", str(program), options)
-        return [_account(Pubkey.from_string(item["pubkey"]), item["account"]) for item in result]
+        return await self.read(_keyed_accounts, "getProgramAccounts", str(program), options)
 
     async def balance(self, key: Pubkey) -> int:
         """Lamports of an account; 0 if it does not exist."""
-        result = await self.call("getBalance", str(key), {"commitment": self.commitment})
-        return int(result["value"])
+        options = {"commitment": self.commitment}
+        return await self.read(lambda result: int(result["value"]), "getBalance", str(key), options)
 
     async def rent(self, size: int) -> int:
         """Lamports that exempt an account of `size` bytes from rent."""
-        return int(await self.call("getMinimumBalanceForRentExemption", size))
+        return await self.read(int, "getMinimumBalanceForRentExemption", size)
 
     async def airdrop(self, key: Pubkey, lamports: int) -> None:
         """Asks a test chain for lamports and waits until they are there."""
@@ -195,8 +215,7 @@ class Chain:
 
     async def blockhash(self) -> tuple[Hash, int]:
         """The latest blockhash, and the last block height at which it is valid."""
-        value = (await self.call("getLatestBlockhash", {"commitment": self.commitment}))["value"]
-        return Hash.from_string(value["blockhash"]), int(value["lastValidBlockHeight"])
+        return await self.read(_blockhash, "getLatestBlockhash", {"commitment": self.commitment})
 
     async def send(self, instructions: Sequence[Instruction], payer: Keypair, *signers: Keypair) -> str:
         """Signs, sends and confirms one transaction. Returns its signature.
@@ -233,9 +252,9 @@ class Chain:
         transaction, _ = await self._signed(instructions, payer)
         options = {"encoding": "base64", "commitment": self.commitment}
         raw = base64.b64encode(bytes(transaction)).decode()
-        value = (await self.call("simulateTransaction", raw, options))["value"]
-        if value["err"] is not None:
-            raise _refusal(value["err"], value.get("logs") or [])
+        refused, logs = await self.read(_simulated, "simulateTransaction", raw, options)
+        if refused is not None:
+            raise _refusal(refused, logs)
 
     async def _broadcast(self, raw: bytes, signature: str) -> None:
         """Passes a transaction to the endpoint, and returns as soon as it may land. Raises an error if the endpoint
@@ -278,8 +297,12 @@ class Chain:
                 raise in_words from None
             raise
 
-    async def _status(self, signature: str) -> Any:
-        return (await self.call("getSignatureStatuses", [signature]))["value"][0]
+    async def statuses(self, signatures: Sequence[str]) -> list[Status | None]:
+        """How far each transaction is; None where the endpoint does not know it."""
+        return await self.read(partial(_statuses, len(signatures)), "getSignatureStatuses", list(signatures))
+
+    async def _status(self, signature: str) -> Status | None:
+        return (await self.statuses([signature]))[0]
 
     async def _arrives(self, signature: str) -> bool:
         deadline = time.monotonic() + _ARRIVAL_S
@@ -296,10 +319,9 @@ class Chain:
         while True:
             status = await self._status(signature)
             if status is not None:
-                if status["err"] is not None:
-                    raise _refusal(status["err"], await self._logs(signature))
-                reached = status.get("confirmationStatus") or "processed"
-                if _LANDED.index(reached) >= _LANDED.index(self.commitment):
+                if status.refused is not None:
+                    raise _refusal(status.refused, await self._logs(signature))
+                if status.landed >= _LANDED.index(self.commitment):
                     return
             elif expired:
                 raise RpcError(
@@ -307,7 +329,7 @@ class Chain:
                     hint="run the command again", recoverable=True,
                 )  # fmt: skip
             elif total > 1 and last_height is not None:
-                height = int(await self.call("getBlockHeight", {"commitment": self.commitment}))
+                height = await self.read(int, "getBlockHeight", {"commitment": self.commitment})
                 # it may have landed in the last block that takes it, after its status was read
                 expired = height > last_height
             elif total > 60:
@@ -326,11 +348,10 @@ class Chain:
     async def _logs(self, signature: str) -> list[str]:
         try:
             options = {"commitment": self.commitment, "maxSupportedTransactionVersion": 0}
-            transaction = await self.call("getTransaction", signature, options)
+            return await self.read(_logs_of, "getTransaction", signature, options)
         except RpcError:
             # the refusal itself is known; its logs only add which program said so
             return []
-        return list(((transaction or {}).get("meta") or {}).get("logMessages") or [])
 
 
 def _refusal(err: Any, logs: Sequence[str]) -> AwmError:
@@ -343,3 +364,35 @@ def _refusal(err: Any, logs: Sequence[str]) -> AwmError:
 def _account(key: Pubkey, value: dict[str, Any]) -> ChainAccount:
     data = base64.b64decode(value["data"][0])
     return ChainAccount(key, Pubkey.from_string(value["owner"]), int(value["lamports"]), data)
+
+
+def _accounts(keys: Sequence[Pubkey], result: Any) -> list[ChainAccount | None]:
+    return [_account(key, value) if value else None for key, value in zip(keys, result["value"], strict=True)]
+
+
+def _keyed_accounts(result: Any) -> list[ChainAccount]:
+    return [_account(Pubkey.from_string(item["pubkey"]), item["account"]) for item in result]
+
+
+def _blockhash(result: Any) -> tuple[Hash, int]:
+    value = result["value"]
+    return Hash.from_string(value["blockhash"]), int(value["lastValidBlockHeight"])
+
+
+def _texts(value: Any) -> list[str]:
+    return [line for line in value or () if isinstance(line, str)]
+
+
+def _simulated(result: Any) -> tuple[Any, list[str]]:
+    return result["value"]["err"], _texts(result["value"].get("logs"))
+
+
+def _logs_of(result: Any) -> list[str]:
+    return _texts(((result or {}).get("meta") or {}).get("logMessages"))
+
+
+def _statuses(count: int, result: Any) -> list[Status | None]:
+    return [
+        None if each is None else Status(each["err"], _LANDED.index(each.get("confirmationStatus") or "processed"))
+        for each, _ in zip(result["value"], range(count), strict=True)
+    ]

@@ -41,7 +41,7 @@ class Settled(msgspec.Struct, frozen=True):
 
 async def identity(roll: Chain) -> Pubkey:
     """The rollup's validator. Raises RpcError."""
-    return Pubkey.from_string((await roll.call("getIdentity"))["identity"])
+    return await roll.read(lambda result: Pubkey.from_string(result["identity"]), "getIdentity")
 
 
 async def _extra_size(base: Chain, model: Pubkey) -> int:
@@ -243,10 +243,10 @@ async def _warm_up(roll: Chain) -> None:
     Without it, the first transaction may fail with "Unsupported program id".
     """
     await roll.accounts([ids.WORLD, *ids.SESSION_COMPONENTS, *ids.SYSTEMS.values()])
-    first = int(await roll.call("getSlot"))
+    first = await roll.read(int, "getSlot")
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        if int(await roll.call("getSlot")) >= first + _DEPLOYMENT_SLOTS:
+        if await roll.read(int, "getSlot") >= first + _DEPLOYMENT_SLOTS:
             return
         await asyncio.sleep(0.01)
 

@@ -130,10 +130,10 @@ async def _send_batch(chain: Chain, rpc: RpcClient, signer: Signer, instructions
     wait = 0.005
     deadline = asyncio.get_running_loop().time() + _CONFIRM_S
     while left and asyncio.get_running_loop().time() < deadline:
-        statuses = (await chain.call("getSignatureStatuses", left))["value"]
+        statuses = await chain.statuses(left)
         for status in statuses:
-            if status is not None and status["err"] is not None:
-                raise transaction_error(status["err"])
+            if status is not None and status.refused is not None:
+                raise transaction_error(status.refused)
         left = [signature for signature, status in zip(left, statuses, strict=True) if status is None]
         if left:
             await asyncio.sleep(wait)

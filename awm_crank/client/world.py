@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from binascii import a2b_base64
+from typing import Any
 
 from solders.pubkey import Pubkey
 
@@ -27,9 +28,13 @@ async def read_encoding(chain: Chain, model: Pubkey) -> Encoding:
     manifest = ModelManifest.decode(account.data, owner=account.owner, address=model)
     key = shard_keys(manifest, model)[0]
     part = {"offset": WeightShard.LAYOUT.size, "length": layout.HEADER_SIZE}
-    value = (await chain.call("getAccountInfo", str(key), {"encoding": "base64", "dataSlice": part}))["value"]
-    header = a2b_base64(value["data"][0]) if value else b""
+    header = await chain.read(_data, "getAccountInfo", str(key), {"encoding": "base64", "dataSlice": part})
     if len(header) < layout.HEADER_SIZE or not header.startswith(layout.MAGIC):
         raise AccountError(f"shard {key} of model {model} holds no cartridge", hint="check the address and --rpc")
     flags, stick_range = (header[layout.HEADER.span(name).offset] for name in _FIELDS)
     return Encoding.of_flags(flags, stick_range)
+
+
+def _data(result: Any) -> bytes:
+    """The data of an account's answer, empty where there is no account."""
+    return a2b_base64(result["value"]["data"][0]) if result["value"] else b""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
 from client.localnet import Arena
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 
+from awm_crank.client import rollup
 from awm_crank.client.chain import Chain
-from awm_crank.errors import AccountError, ProgramError, RpcError
+from awm_crank.errors import AccountError, AwmError, ProgramError, RpcError
 from awm_crank.localnet.base58 import encode
 from awm_crank.wire import bolt
 from awm_crank.wire.transaction import compute_unit_limit
@@ -207,3 +210,74 @@ async def test_program_accounts(arena: Arena) -> None:
         filters = [{"memcmp": {"offset": 0, "bytes": encode(account.data[:8])}}]
         found = await chain.program_accounts(account.owner, filters, cut=(8, 32))
     assert [(each.key, each.data) for each in found] == [(arena.model, account.data[8:40])]
+
+
+_TEXT = base64.b64encode(bytes(8)).decode()
+_ACCOUNT = {"data": [_TEXT, "base64"], "owner": "1" * 32, "lamports": 1}
+_HASH = {"blockhash": "1" * 32, "lastValidBlockHeight": 5}
+_LANDED = {"err": None, "confirmationStatus": "processed"}
+SHAPES: dict[str, tuple[Any, Callable[[Chain], Awaitable[object]]]] = {
+    "getMultipleAccounts": ({"value": [_ACCOUNT]}, lambda chain: chain.account(Pubkey.default())),
+    "getProgramAccounts": (
+        [{"pubkey": "1" * 32, "account": _ACCOUNT}], lambda chain: chain.program_accounts(Pubkey.default(), cut=(0, 1)),
+    ),
+    "getBalance": ({"value": 5}, lambda chain: chain.balance(Pubkey.default())),
+    "getMinimumBalanceForRentExemption": (5, lambda chain: chain.rent(5)),
+    "getLatestBlockhash": ({"value": _HASH}, lambda chain: chain.blockhash()),
+    "simulateTransaction": ({"value": {"err": None, "logs": ["a"]}}, lambda chain: chain.simulate([], Keypair())),
+    "getSignatureStatuses": ({"value": [_LANDED]}, lambda chain: chain.statuses(["s"])),
+    "getTransaction": ({"meta": {"logMessages": ["a"]}}, lambda chain: chain._logs("s")),
+    "getIdentity": ({"identity": "1" * 32}, rollup.identity),
+}  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    1.5,
+    2**64,
+    10**400,
+    "",
+    "x",
+    "\ud800",
+    [],
+    {},
+    [None],
+    [[]],
+    {"a": 1},
+    "A" * 9999,
+)
+
+
+def mutations(value: Any) -> list[Any]:
+    """Every value that differs from this one in one place, or misses a member there."""
+    found = list(VALUES)
+    for key, old in list(value.items() if isinstance(value, dict) else enumerate(value)) if value else ():
+        for new in [*VALUES, *(mutations(old) if isinstance(old, dict | list) else [])]:
+            found += [{**value, key: new} if isinstance(value, dict) else [*value[:key], new, *value[key + 1 :]]]
+        if isinstance(value, dict):
+            found.append({name: each for name, each in value.items() if name != key})
+    return found
+
+
+@pytest.mark.parametrize("method", SHAPES)
+async def test_every_mutation(endpoint: Endpoint, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever an endpoint gives as a result, a client's call returns or raises an AwmError."""
+    right, ask = SHAPES[method]
+    results: dict[str, Any] = {"getLatestBlockhash": {"value": _HASH}}
+
+    async def call(_: Chain, asked: str, *_params: Any) -> Any:
+        return results[asked]
+
+    monkeypatch.setattr(Chain, "call", call)
+    refused = 0
+    async with Chain(endpoint.url, patience_s=0) as chain:
+        results[method] = right
+        await ask(chain)
+        for changed in mutations(right if isinstance(right, dict | list) else [right]):
+            results[method] = changed
+            try:
+                await ask(chain)
+            except AwmError as error:
+                refused += 1
+                assert len(str(error)) < 2000
+    assert refused > 5 or method == "getTransaction"
