@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from aiohttp import web
 
+from awm_crank.engine.seeded import SHAPES, cartridge
 from awm_crank.errors import CartridgeError
 from awm_crank.net.mirrors import Mirrors, Report
 from awm_crank.wire.pieces import LEAF, split
@@ -74,6 +75,13 @@ async def mirror(serve: Serve) -> AsyncIterator[str]:
         name = request.match_info["name"]
         return await serve(request, NAMES[name]) if name in NAMES else web.Response(status=404)
 
+    async with server(handle) as url:
+        yield url
+
+
+@asynccontextmanager
+async def server(handle: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """The URL of a server that answers every name by `handle`."""
     app = web.Application()
     app.router.add_get("/pieces/{name}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -123,6 +131,36 @@ async def test_two_dead_one_lies() -> None:
     data, faults = await load(None, forged, None, good(2, 3), good(4))
     assert data == DATA
     assert faults == ["0 failed", "1 lies", "2 failed"]
+
+
+async def test_largest_shape_from_five_mirrors() -> None:
+    """19.9 M parameters as 2 + 3 pieces, one on each of five mirrors: two are dead, and one lies in its last byte."""
+    whole = cartridge(SHAPES["19.9M"], 1).data
+    sheet, files = split(whole, 2, 3)
+    files[1] = files[1][:-1] + bytes([files[1][-1] ^ 1])
+    async with AsyncExitStack() as stack:
+        urls = []
+        for number in range(5):
+            if number in (0, 3):
+                urls.append(await dead())
+                continue
+            held = {sheet.name(number): files[number]}
+
+            async def serve(request: web.Request, held: dict[str, bytes] = held) -> web.Response:
+                file = held.get(request.match_info["name"])
+                return web.Response(status=404) if file is None else web.Response(body=file)
+
+            urls.append(await stack.enter_async_context(server(serve)))
+        told: list[Report] = []
+        # a busy machine makes nobody slow here
+        assert await Mirrors(urls, slow_s=60).load(sheet, told.append) == whole
+    named = {
+        urls.index(url): each.fault
+        for each in told
+        for url in urls
+        if url.removesuffix("/pieces") == each.mirror.removesuffix("/...")
+    }
+    assert named == {0: "failed", 1: "lies", 3: "failed"}
 
 
 @pytest.mark.parametrize(
