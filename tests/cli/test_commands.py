@@ -257,7 +257,7 @@ def test_play(shell: Shell) -> None:
         args = argparse.Namespace(
             session=made["session"], agent="hold-forward", seed=1, rpc=shell.arena.net.http, ws=shell.arena.net.ws,
             world="", json=True, keypair=shell.folder / f"{player1.pubkey()}.json", offline=False, output=None,
-            opponent=None, cartridge=None,
+            opponent=None, cartridge=None, buttons=None,
         )  # fmt: skip
         playing = asyncio.create_task(play.on_chain(args))
         async with shell.arena.chain() as chain:

@@ -19,7 +19,7 @@ from awm_crank.errors import ConfigError
         (["session", "--fast"], "unrecognized arguments: --fast. Try: awm-crank session --help"),
         (["verify", "s", "--eng", "native"], "unrecognized arguments: --eng native. Try: awm-crank verify --help"),
         (["fidelity", "--json", "a", "b"], "unrecognized arguments: b. Try: awm-crank fidelity --help"),
-        (["quantize", "--fidelity"], "the following arguments are required: CHECKPOINT, -o/--output. "
+        (["quantize", "--fidelity"], "the following arguments are required: CHECKPOINT. "
          "Try: awm-crank quantize --help"),
     ],
 )  # fmt: skip

@@ -75,6 +75,7 @@ async def test_match_in_a_browser(place: Place, tmp_path: Path) -> None:
         assert await browser.script("awm.watched") == str(match.session)
         assert (await browser.script("awm.pubsub.url")).rstrip("/") == place.net.ws.rstrip("/")
         async with asyncio.timeout(20):
+            assert json.loads((await feed.receive()).data)["type"] == "match_start"
             first = json.loads((await feed.receive()).data)
         assert set(first) == set(frame_object(bytes(64), 32))
         await playing
