@@ -21,7 +21,7 @@ BENCHES: dict[str, str] = {
 # the same, for benchmarks with a report of their own (`report(seconds)` gives text and figures); run only when named
 REPORTS: dict[str, str] = {
     "engine": "the native engine with each instruction set of this machine, against its memory bandwidth and PyTorch",
-    "svm": "the compute units of a frame on chain: the plain kernel, and the engine program",
+    "svm": "the compute units of a frame on chain, computed by the plain kernel and by the engine program",
     "env": "the training environments, against real time",
     "live": "many matches at once on a validator (--kind, --sessions), against the most that it can carry",
 }

@@ -87,9 +87,9 @@ def add_mirrors(parser: argparse._ActionsContainer) -> None:
     """`--mirror URL` and `--cache DIR`: where a mirrored model's bytes come from."""
     parser.add_argument(
         "--mirror", action="append", default=[], type=url, metavar="URL",
-        help="HTTP server with pieces of a mirrored model; may be repeated",
+        help="HTTP server to load the model's weights from if they are not on chain; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder that keeps mirrored models once loaded")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="folder that keeps the models loaded with --mirror")
 
 
 def mirrors(args: argparse.Namespace) -> Mirrors:

@@ -24,7 +24,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="write the match file to FILE")
     parser.add_argument(
         "--frames", action="store_true",
-        help="write a plain JSON array of frames, which the prototype's visualizers open, instead of a match file",
+        help="write a plain JSON array of frames, for other viewers, instead of a match file",
     )  # fmt: skip
     parser.add_argument("--follow", action="store_true", help="keep recording until the session ends, then write")
     common.add_rpc(parser)

@@ -19,11 +19,11 @@ def configure(parser: Parser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--frames", type=common.number(2, 2**20 - 1), default=10_000, metavar="N",
-        help="frames to compare in each match, both models given the same frames before (default: 10000)",
+        help="first comparison, where both models get the same frames: how many of each match (default: 10000)",
     )  # fmt: skip
     parser.add_argument(
         "--starts", type=common.number(1, 2**12 - 1), default=200, metavar="N",
-        help="matches in which each model goes on from its own frames (default: 200)",
+        help="second comparison, where each model goes on from its own frames: how many matches (default: 200)",
     )  # fmt: skip
     parser.add_argument(
         "--recorded", type=Path, metavar="FILE", help="also compare on real frames: a file of 97-byte frame blocks"

@@ -58,8 +58,8 @@ def configure(parser: Parser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--stick-range", type=common.number(0, 127), default=0, metavar="N",
-        help="what a stick's byte is at full tilt: 80 for worlds trained on replays, whose sticks are 0..1 between "
-        "full tilts; 0 for the prototype's meaning on chain, (byte + 128) / 255 (default: 0)",
+        help="how a stick's byte (-128 to 127) becomes the network's 0..1: -N is 0 and N is 1. Use 80 for worlds that "
+        "were trained on replays. 0: the whole byte counts, (byte + 128) / 255 (default: 0)",
     )  # fmt: skip
     output.add_json(parser)
 

@@ -24,7 +24,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--as", dest="form", choices=FORMS, default="blocks",
         help="blocks: frame blocks one after another, for quantize and fidelity; match: a match file for the page; "
-        "frames: a plain JSON array of frames, for the prototype's visualizers (default: blocks)",
+        "frames: a plain JSON array of frames, for other viewers (default: blocks)",
     )  # fmt: skip
     parser.add_argument(
         "--start", type=common.unsigned(32), default=0, metavar="N",

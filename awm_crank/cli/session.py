@@ -84,7 +84,11 @@ def _create(step: Parser) -> None:
         help="end the match after N frames (default: 0, no limit)",
     )  # fmt: skip
     step.add_argument(
-        "--seed", type=common.unsigned(64), default=0, metavar="N", help="seed of the session (default: 0)"
+        "--seed",
+        type=common.unsigned(64),
+        default=0,
+        metavar="N",
+        help="random seed to store in the session (default: 0)",
     )
     step.add_argument(
         "--challenge-s", type=common.unsigned(16), default=CHALLENGE_S, metavar="N",
@@ -92,7 +96,7 @@ def _create(step: Parser) -> None:
         "(default: %(default)s)",
     )  # fmt: skip
     step.add_argument(
-        "--resume", metavar="ADDRESS", help="finish the session at ADDRESS, which an interrupted create has begun"
+        "--resume", metavar="ADDRESS", help="go on creating the session at ADDRESS, after a create that was interrupted"
     )
     step.add_argument(
         "--invite", metavar="ADDRESS", help="let only the player with this public key join (default: anyone may join)"

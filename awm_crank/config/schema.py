@@ -70,22 +70,24 @@ strangers."""
     """The most rent, in lamports, that the crank pays for one session's checkpoints and ring. It refuses a session \
 that needs more. A model with 4.3 million parameters needs 7.1 SOL, which is 7100000000 lamports."""
     admission: Literal["anyone", "list", "anyone-who-deposits"] = "anyone"
-    """Which sessions the crank serves. `anyone`: every session; those that nobody pays for share a part of the \
-crank's money, `crank.guest_share_percent`. `list`: only those in `crank.admitted`. `anyone-who-deposits`: those in \
-`crank.admitted`, and those with a deposit (docs/money.md) of at least `crank.frame_price_lamports` a frame. In a \
-rollup nobody has to deposit, because there are no fees and player 1 pays the rent."""
+    """Which sessions the crank serves. `anyone`: every session; those without a deposit share a part of the crank's \
+money, `crank.guest_share_percent`. `list`: only those in `crank.admitted`. `anyone-who-deposits`: those too, and \
+sessions with a deposit of at least `crank.frame_price_lamports` a frame. A deposit is what player 1 sets aside for a \
+session's accounts and fees (docs/money.md). In a rollup nobody has to deposit, because there are no fees and player \
+1 pays the rent."""
     admitted: tuple[_Address, ...] = ()
-    """Who is always served, whatever `crank.admission` says: keys of players who may be player 1, of models that \
-anybody may play, and of BOLT worlds whose entities may be sessions. An entity with a seed of its own counts for no \
-world."""
+    """Addresses whose sessions are always served, whatever `crank.admission` says. A player's address admits the \
+sessions in which it is player 1; a model's, all sessions that play it; a BOLT world's, all sessions whose entity the \
+world numbered. An entity whose address comes from a seed that its creator chose belongs to no world here."""
     frame_price_lamports: _Natural = 10_000
-    """The least that a deposit has to pay for a frame. A smaller price pays for the accounts alone. A frame and its \
-share of a checkpoint cost about 8,300 lamports in fees."""
+    """The least, in lamports, that a deposit has to offer for each frame. A deposit that offers less pays for the \
+session's accounts only, not for its fees. A frame with its share of a checkpoint costs about 8,300 lamports in fees."""
     guest_share_percent: Annotated[int, Meta(ge=0, le=100)] = 50
-    """The part of the crank's money, in percent, that guests may use. Guests are sessions that no deposit pays for \
-and that are not in `crank.admitted`. What counts is the rent that they hold now and their fees of the last day. It is \
-also their part of the hourly and the daily budget. One player may hold a quarter of it, but always one match. Further \
-guests wait. Running matches, deposits and `crank.admitted` are not affected. 100: no limit."""
+    """The part of the crank's money, in percent, that all guests together may use. Guests are sessions without a \
+deposit that `crank.admitted` does not name. The rent that they hold now and their fees of the last day count. The \
+same percentage of the hourly and of the daily budget is theirs. One player may use at most a quarter of the share, \
+but may always have one match. When the share is used up, new guests wait; running matches of guests go on for at \
+least `crank.guest_frames`. 100: no limit."""
     guest_frames: _Natural = 216_000
     """How many frames of a guest's match are sure. After them, the match goes on while the guests' share lasts and no \
 other guest waits for it. Otherwise it waits for a deposit. 216,000 frames are an hour. 0: no limit."""
@@ -133,11 +135,12 @@ class ModelsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Where the bytes of mirrored models come from (docs/mirrors.md)."""
 
     mirrors: tuple[_HttpUrl, ...] = ()
-    """URLs of HTTP servers that have pieces of mirrored models. Nobody has to trust them, because each 64 KiB are \
-proven against the chain. Example: `["https://a.example/pieces", "https://b.example"]`."""
+    """URLs of HTTP servers from which mirrored models are loaded: models whose weights are on such servers, while \
+the chain has only their hash. Nobody has to trust them, because every 64 KiB are checked against the chain. Example: \
+`["https://a.example/pieces", "https://b.example"]`."""
     cache: str = ""
-    """A folder that keeps mirrored models once they are loaded, each under its SHA-256. A relative path starts at the \
-configuration file's folder. Empty: keep none."""
+    """A folder that keeps the models loaded from `models.mirrors`, so that a restart does not load them again. A \
+relative path starts at the configuration file's folder. Empty: keep none."""
 
 
 class CheckpointsConfig(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -237,8 +240,8 @@ configuration file's folder."""
     json: bool = True
     """Whether to publish frames as JSON."""
     queue: Annotated[int, Meta(ge=16, le=1_000_000)] = 1024
-    """How many messages to keep while the broker is slow or gone. Beyond that the oldest are dropped. The limit \
-holds for frames and for events separately."""
+    """How many messages to keep while the broker is slow or gone. Beyond that the oldest are dropped. Frame messages \
+have a queue of this length, and all other messages (such as a session's start and end) have another."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -254,7 +257,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     view: ViewConfig = ViewConfig()
     mqtt: MqttConfig = MqttConfig()
     fault_kill_at: Annotated[str, Meta(pattern=r"^([a-z-]+:[1-9][0-9]*)?$")] = ""
-    """For crash tests only: `point:n` kills the process with SIGKILL when it passes that point for the n-th time."""
+    """For crash tests only: `NAME:N` kills the process with SIGKILL when it reaches the fault point NAME for the \
+N-th time. docs/session.md lists the fault points. Example: `claim:2`."""
 
     def rollup_http(self) -> str:
         """The RPC endpoint that the sessions are on."""

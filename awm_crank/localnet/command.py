@@ -53,7 +53,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of transactions to keep (default: %(default)s)",
     )
-    parser.add_argument("--bare", action="store_true", help="start without the project's programs and World's registry")
+    parser.add_argument(
+        "--bare",
+        action="store_true",
+        help="start without the project's programs, and without the account in which BOLT counts its worlds",
+    )
     parser.add_argument(
         "--program",
         nargs=2,
