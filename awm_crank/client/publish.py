@@ -1,7 +1,6 @@
 """Puts a cartridge on chain, takes it back, and loads it: a manifest and its shards, each with an entity of its own.
 
-Addresses derive from the cartridge's hash and the authority. So a publish that was cut off finds what exists and goes
-on from there. `upload.py` sends the bytes.
+A publish that was cut off goes on from what exists: addresses derive from the cartridge's hash and the authority.
 """
 
 from __future__ import annotations
@@ -101,16 +100,14 @@ class Plan(msgspec.Struct, frozen=True):
     def seeds(self) -> list[tuple[bytes, Pubkey]]:
         """Seed and component program of every entity that is made; the manifest's first."""
         names = self._names
-        shards = [(names.seed(1 + index), ids.WEIGHT_SHARD) for index in self.own]
-        return [(names.seed(0), ids.MODEL_MANIFEST), *shards]
+        return [(names.seed(0), ids.MODEL_MANIFEST), *((names.seed(1 + at), ids.WEIGHT_SHARD) for at in self.own)]
 
 
 class Names(msgspec.Struct, frozen=True):
     """Derives the addresses of an authority's copy of a cartridge in a world.
 
     A fork has other addresses than a plain publish of the same bytes. `cartridge_sha256` is 32 bytes; `parent` is the
-    zero key if the model is not a fork. `root` is a mirrored model's, and empty for others: so a cartridge may be
-    published both ways.
+    zero key if the model is not a fork. `root` is a mirrored model's, and empty for others.
     """
 
     cartridge_sha256: bytes

@@ -421,6 +421,13 @@ def named(value: Any) -> Any:
     return value
 
 
+def shape(value: Any) -> str:
+    """The names of a JSON value's members, at every depth, as one text."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}:{shape(each)}" for name, each in sorted(named(value).items())) + "}"
+    return "[" + ",".join(map(shape, value)) + "]" if isinstance(value, list) else ""
+
+
 def differences(here: Any, there: Any, path: str = "") -> list[str]:
     """The places where two answers differ in shape, or in an error's code and message."""
     if isinstance(here, dict) and isinstance(there, dict):
@@ -431,6 +438,9 @@ def differences(here: Any, there: Any, path: str = "") -> list[str]:
             out += differences(here[name], there[name], f"{path}.{name}")
         return out
     if isinstance(here, list) and isinstance(there, list):
+        if all(isinstance(each, dict) and "pubkey" in each for each in (*here, *there)):
+            # accounts come in the order of their keys, which are others on each validator
+            here, there = sorted(here, key=shape), sorted(there, key=shape)
         return differences(here[0], there[0], f"{path}[]") if here and there else []
     if path.endswith((".error.code", ".error.message")) or type(here) is not type(there) or type(here) is bool:
         return [] if here == there else [f"{path}: {here!r} here, {there!r} there"]

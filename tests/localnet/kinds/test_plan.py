@@ -18,7 +18,7 @@ def test_programs(tmp_path: Path) -> None:
     other, mine = Keypair().pubkey(), tmp_path / "mine.so"
     plan = LocalnetPlan(folder=tmp_path, cache=tmp_path, programs=[(ids.WORLD, mine), (other, mine)])
     programs = dict(plan.all_programs())
-    assert len(programs) == len(plan.all_programs()) == 11
+    assert len(programs) == len(plan.all_programs()) == len(ids.PROGRAMS) + 1
     assert programs[ids.WORLD] == programs[other] == mine
     assert programs[ids.FRAME_LOG].name == "frame_log.so"
     bare = LocalnetPlan(folder=tmp_path, cache=tmp_path, bare=True, programs=[(other, mine)])
