@@ -8,6 +8,10 @@ from .commands import Watch
 from .effects import Effects
 from .settings import MILLISECOND
 
+FIRST_LOOK_NS = 100 * MILLISECOND
+"""How long a session waits for a notification before it reads the accounts. Each further read waits twice as long."""
+_DEAF_LOOK_NS = 4 * MILLISECOND
+"""The same while inputs are not notified: a quarter of a frame, because only reads show what the players press."""
 Kind = Literal["frames", "inputs"]
 _UNHEARD_READS = 3
 """Reads in a row that show what was not notified, before the subscriptions are replaced."""
@@ -27,6 +31,10 @@ class Hearing:
     def deaf(self, kind: Kind) -> bool:
         """Whether notifications of this kind have stopped, so that reads take their place."""
         return self._unheard[kind] >= _UNHEARD_READS
+
+    def patience(self) -> int:
+        """How long to wait for the next inputs before the accounts are read, in nanoseconds."""
+        return _DEAF_LOOK_NS if self.deaf("inputs") else FIRST_LOOK_NS
 
     def heard(self, kind: Kind) -> None:
         """A notification came."""

@@ -14,7 +14,7 @@ from .commands import Fetch
 from .effects import ALL, BEHIND_NS, GONE_NS, SMALL, Effects
 from .events import Cause, Refusal, Role
 from .frames import FrameLoop
-from .hearing import Hearing
+from .hearing import FIRST_LOOK_NS, Hearing
 from .inputs import Known
 from .keeper import CheckpointKeeper
 from .opening import Opened
@@ -22,8 +22,6 @@ from .paying import Paying
 from .schedule import Schedule
 from .settings import MILLISECOND
 
-_FIRST_LOOK_NS = 100 * MILLISECOND
-"""How long a session may not move before its accounts are read; each further read waits twice as long."""
 _LONGEST_LOOK_NS = 1_000 * MILLISECOND
 _LANDINGS = 3
 """How many times as long as landings usually take an accepted frame may take before its accounts are read."""
@@ -58,9 +56,9 @@ class Serving:
         self._problem = Refusal("")
         self._moved_at = effects.now
         """When a frame last landed."""
-        self._look_at = effects.now + _FIRST_LOOK_NS
+        self._look_at = effects.now + FIRST_LOOK_NS
         """When to read the accounts if nothing has moved until then."""
-        self._look_pause = _FIRST_LOOK_NS
+        self._look_pause = FIRST_LOOK_NS
         self._reading = False
         self._peeked = False
         """The accounts were read since the frame in flight was accepted."""
@@ -292,7 +290,8 @@ class Serving:
             self._usual_landing += (effects.now - loop.sent_at - self._usual_landing) >> 3
         effects.emit(loop.land(chain_hash, effects.now))
         self._moved_at = effects.now
-        self._look_pause, self._look_at = _FIRST_LOOK_NS, effects.now + _FIRST_LOOK_NS
+        self._look_pause = self._hearing.patience()
+        self._look_at = effects.now + self._look_pause
         if self._hearing.deaf("inputs"):
             self._look()
         if loop.last.is_last(self._opened.max_frames):
@@ -317,7 +316,7 @@ class Serving:
         if self._hearing.deaf("frames"):
             # nothing will be notified, so the accounts are read as soon as the frame can have landed
             return answered
-        return answered + max(_FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
+        return answered + max(FIRST_LOOK_NS, _LANDINGS * self._usual_landing)
 
     def _look(self) -> None:
         """Reads the accounts, unless a read is already under way."""
