@@ -40,6 +40,7 @@ ELSEWHERE: dict[str, str] = {
     "daemon/search.py": "daemon/test_rollup.py",
     "daemon/session.py": "daemon/test_daemon.py",
     "wire/codec.py": "wire/test_accounts.py",
+    "wire/merkle.py": "wire/test_pieces.py",
     "wire/structs.py": "wire/test_accounts.py",
     "localnet/outcome.py": "localnet/test_bank.py",
     "localnet/account_methods.py": "localnet/test_methods.py",

@@ -24,7 +24,7 @@ from awm_crank.client.publish import SHARD_SIZE
 from awm_crank.engine.cartridge import Cartridge
 from awm_crank.engine.onchain import dump_work
 from awm_crank.localnet.genesis import shipped_programs
-from awm_crank.wire import ids, onchain
+from awm_crank.wire import ids, merkle, onchain
 from awm_crank.wire.accounts import EngineImage, EngineRun, WeightShard
 from awm_crank.wire.contract import LEAF_BYTES, MAX_INCREASE
 
@@ -36,24 +36,12 @@ WAITS = 13
 """EngineRun.stage of a run that waits for inputs (AT_INPUTS of localnet/programs/engine/turn.h)."""
 
 
-def merkle_root(data: bytes) -> bytes:
-    """The root that the weight-shard program computes: RFC 6962 over leaves of 64 KiB."""
-
-    def root(leaves: list[bytes]) -> bytes:
-        if len(leaves) == 1:
-            return leaves[0]
-        split = 1 << (len(leaves) - 1).bit_length() - 1
-        return hashlib.sha256(b"\1" + root(leaves[:split]) + root(leaves[split:])).digest()
-
-    cuts = range(0, len(data), LEAF_BYTES)
-    return root([hashlib.sha256(b"\0" + data[at : at + LEAF_BYTES]).digest() for at in cuts])
-
-
 def finalized_shard(index: int, data: bytes, authority: Pubkey) -> WeightShard:
     """A shard as publishing leaves it."""
     return WeightShard(
         shard_index=index, data_size=len(data), authority=authority, finalized=True,
-        data_hash=hashlib.sha256(data).digest(), entity=Pubkey.default(), merkle_root=merkle_root(data),
+        data_hash=hashlib.sha256(data).digest(), entity=Pubkey.default(),
+        merkle_root=merkle.root(merkle.leaf_hashes(data)),
         leaves_hashed=-(-len(data) // LEAF_BYTES), frontier=bytes(256), bolt_metadata=authority, data=data,
     )  # fmt: skip
 

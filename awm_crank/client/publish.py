@@ -19,6 +19,7 @@ from ..net.mirrors import Mirrors, Tell
 from ..net.rpc import RpcClient
 from ..wire import bolt, ids, jsonrpc, layouts, programs
 from ..wire.accounts import ModelManifest, WeightShard, World
+from ..wire.contract import LEAF_BYTES
 from ..wire.pieces import Sheet
 from . import setup, upload
 from .chain import Chain
@@ -26,7 +27,7 @@ from .chain import Chain
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much there is."""
 
-SHARD_SIZE = (10 * 1024 * 1024 - WeightShard.LAYOUT.size) // upload.LEAF * upload.LEAF
+SHARD_SIZE = (10 * 1024 * 1024 - WeightShard.LAYOUT.size) // LEAF_BYTES * LEAF_BYTES
 """Bytes of data in every shard but the last: whole leaves, and the account stays within 10 MiB."""
 
 _MANIFEST_PARTS = (("name", "authority"), ("total_params", "entity"), ("cartridge_hash", "bolt_metadata"))
@@ -148,8 +149,7 @@ def plan(cartridge: Cartridge, authority: Pubkey, world: Pubkey, world_id: int) 
 
 def plan_mirrored(cartridge: Cartridge, sheet: Sheet, authority: Pubkey, world: Pubkey, world_id: int) -> Plan:
     """Plans an authority's mirrored copy of a cartridge: manifest, header and sheet on chain, the bytes on mirrors."""
-    held = published.sheet_shard(cartridge, sheet)
-    return Plan(cartridge, authority, world, world_id, (held,), sheet=sheet)
+    return Plan(cartridge, authority, world, world_id, (published.sheet_shard(cartridge, sheet),), sheet=sheet)
 
 
 def manifest(wanted: Plan) -> ModelManifest:

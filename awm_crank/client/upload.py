@@ -18,12 +18,12 @@ from ..errors import AwmError, CartridgeError, RpcError
 from ..net.rpc import RpcClient
 from ..wire import programs
 from ..wire.accounts import WeightShard
+from ..wire.contract import LEAF_BYTES
 from ..wire.failures import error_in_words, transaction_error
 from ..wire.transaction import MAX_COMPUTE_UNITS, Signer, compute_unit_limit, sign_once
 from .chain import Chain
 from .patience import busy_code
 
-LEAF = 65_536
 CHUNK = 1000
 """Bytes in one shard_write. With the program and two more keys, the transaction stays below 1,232 bytes."""
 # validators refuse requests of more than 50 KiB; a full transaction takes 1.8 KB of one
@@ -57,8 +57,8 @@ async def fill_shard(
         raise CartridgeError(
             f"shard {index} ({key}) is being hashed and holds other bytes", hint="awm-crank unpublish it, then publish"
         )
-    for done in range(shard.leaves_hashed, -(-len(data) // LEAF), _LEAVES_AT_ONCE):
-        tell("hash", min(done * LEAF, len(data)))
+    for done in range(shard.leaves_hashed, -(-len(data) // LEAF_BYTES), _LEAVES_AT_ONCE):
+        tell("hash", min(done * LEAF_BYTES, len(data)))
         await chain.send([_limit(done), programs.shard_hash_leaves(payer, key, _LEAVES_AT_ONCE)], authority)
     if not shard.finalized:
         finalize = programs.shard_finalize(payer, key, sha256(data).digest())

@@ -14,8 +14,9 @@ from hashlib import sha256
 from msgspec import Struct
 
 from ..errors import CartridgeError
+from . import merkle
+from .contract import LEAF_BYTES as LEAF
 
-LEAF = 65_536
 MAX_PIECES = 64
 MAX_BYTES = 256 << 20
 """The largest cartridge that a sheet may name. A reader holds it in memory."""
@@ -24,7 +25,7 @@ _SHEET_MAGIC, _PIECE_MAGIC = b"AWMMIRR\0", b"AWMPIECE"
 _FIELDS = struct.Struct("<8sBBBB4xQ32s32s")
 SHEET_SIZE = _FIELDS.size
 _VERSION = 1
-_LEAF, _NODE, _ROOT = b"\0", b"\1", b"\2"
+_ROOT = b"\2"
 
 
 class Sheet(Struct, frozen=True):
@@ -162,10 +163,10 @@ class Reader:
             if len(self._held) < size:
                 return
             leaf = bytes(self._held[:size])
-            if sha256(_LEAF + leaf).digest() != self._hashes[at // LEAF]:
+            if merkle.leaf_hash(leaf) != self._hashes[at // LEAF]:
                 raise CartridgeError(
                     f"piece {self._index}, leaf {at // LEAF} of {self._sheet.leaves}: SHA-256",
-                    expected=self._hashes[at // LEAF].hex(), found=sha256(_LEAF + leaf).hexdigest(),
+                    expected=self._hashes[at // LEAF].hex(), found=merkle.leaf_hash(leaf).hex(),
                 )  # fmt: skip
             self.content += leaf
             del self._held[:size]
@@ -185,8 +186,10 @@ class Reader:
         roots, own = hashes[: sheet.pieces], hashes[sheet.pieces :]
         if _root(sheet, roots) != sheet.root:
             raise CartridgeError(f"{what}: Merkle root", expected=sheet.root.hex(), found=_root(sheet, roots).hex())
-        if _tree(own) != roots[self._index]:
-            raise CartridgeError(f"{what}: its own root", expected=roots[self._index].hex(), found=_tree(own).hex())
+        if merkle.root(own) != roots[self._index]:
+            raise CartridgeError(
+                f"{what}: its own root", expected=roots[self._index].hex(), found=merkle.root(own).hex()
+            )
         return own
 
 
@@ -199,8 +202,8 @@ def split(cartridge: bytes, data: int, parity: int) -> tuple[Sheet, list[bytes]]
     blank = Sheet(data, parity, len(cartridge), sha256(cartridge).digest(), bytes(32))
     _check_sizes(blank, "pieces")
     contents = _encoded(blank, cartridge)
-    hashes = [_leaves(content) for content in contents]
-    roots = [_tree(each) for each in hashes]
+    hashes = [merkle.leaf_hashes(content) for content in contents]
+    roots = [merkle.root(each) for each in hashes]
     sheet = Sheet(data, parity, blank.size, blank.sha256, _root(blank, roots))
     return sheet, [
         b"".join((sheet.piece_start(index), *roots, *hashes[index], content)) for index, content in enumerate(contents)
@@ -258,19 +261,7 @@ def _decoded(sheet: Sheet, parts: Sequence[bytes], chosen: list[int]) -> bytes:
     return bytes(memoryview(whole)[: sheet.size])
 
 
-def _leaves(content: bytes) -> list[bytes]:
-    return [sha256(_LEAF + content[at : at + LEAF]).digest() for at in range(0, len(content), LEAF)]
-
-
-def _tree(hashes: Sequence[bytes]) -> bytes:
-    """The tree of RFC 6962 §2.1 over hashes of leaves."""
-    if len(hashes) == 1:
-        return hashes[0]
-    half = 1 << (len(hashes) - 1).bit_length() - 1
-    return sha256(_NODE + _tree(hashes[:half]) + _tree(hashes[half:])).digest()
-
-
 def _root(sheet: Sheet, roots: Sequence[bytes]) -> bytes:
     """The root over the pieces' roots, and over the sizes and the hash, so that it alone names one sheet."""
     bound = struct.pack("<BBQ32s", sheet.data, sheet.parity, sheet.size, sheet.sha256)
-    return sha256(_ROOT + bound + _tree(roots)).digest()
+    return sha256(_ROOT + bound + merkle.root(roots)).digest()
